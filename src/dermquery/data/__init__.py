@@ -1,0 +1,1 @@
+"""Cases, the case table, the checklist, images, sources and folds."""

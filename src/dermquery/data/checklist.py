@@ -1,0 +1,245 @@
+"""The seven-point checklist: criteria, Derm7pt's values, the field's synonyms, rendering and score.
+
+Sources: Argenziano et al. 1998 (the checklist), Kawahara et al. 2018 (Derm7pt's values), Kittler et al. 2016
+(the terminology that the synonyms come from).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+__all__ = [
+    "ABSENT",
+    "CRITERIA",
+    "Criterion",
+    "agreement",
+    "check_values",
+    "find_terms",
+    "render_text",
+    "seven_point_score",
+]
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One criterion of the checklist.
+
+    Attributes:
+        name: column name in the case table.
+        title: how it is written in a sentence.
+        values: Derm7pt's values, ``absent`` first.
+        points: what a suspicious value adds to the score: 2 for a major criterion, 1 for a minor one.
+        suspicious: the values that earn the points.
+        synonyms: other words for the criterion itself.
+        terms: whole phrases that name criterion and value at once, by value.
+        definition: one line for a person who chooses.
+    """
+
+    name: str
+    title: str
+    values: tuple[str, ...]
+    points: int
+    suspicious: frozenset[str]
+    definition: str
+    synonyms: tuple[str, ...] = ()
+    terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+_ALL = (
+    Criterion(
+        name="pigment_network",
+        title="pigment network",
+        values=(ABSENT, "typical", "atypical"),
+        points=2,
+        suspicious=frozenset({"atypical"}),
+        definition="Grid of brown lines over a lighter background; atypical if uneven in colour, width or mesh.",
+        synonyms=("network", "reticulation", "reticular pattern", "reticular network", "pigmented network"),
+        terms={
+            ABSENT: ("no reticulation",),
+            "typical": ("regular network", "regular pigment network", "regular reticulation", "delicate network"),
+            "atypical": (
+                "irregular network",
+                "irregular pigment network",
+                "irregular reticulation",
+                "broadened network",
+                "prominent network",
+            ),
+        },
+    ),
+    Criterion(
+        name="streaks",
+        title="streaks",
+        values=(ABSENT, "regular", "irregular"),
+        points=1,
+        suspicious=frozenset({"irregular"}),
+        definition="Linear or bulbous projections at the border; irregular if unevenly spread round the lesion.",
+        synonyms=("pseudopods", "radial streaming", "radial streaks", "branched streaks", "starburst"),
+        terms={
+            "regular": ("starburst pattern", "symmetric streaks", "circumferential streaks", "regular pseudopods"),
+            "irregular": (
+                "segmental radial streaming",
+                "asymmetric streaks",
+                "segmental streaks",
+                "irregular pseudopods",
+            ),
+        },
+    ),
+    Criterion(
+        name="pigmentation",
+        title="pigmentation",
+        values=(ABSENT, "diffuse regular", "localized regular", "diffuse irregular", "localized irregular"),
+        points=1,
+        suspicious=frozenset({"diffuse irregular", "localized irregular"}),
+        definition="Structureless brown to black areas (blotches); irregular if eccentric, uneven or several.",
+        synonyms=("blotches", "blotch", "structureless areas", "structureless pigmentation"),
+        terms={
+            ABSENT: ("no blotches", "no structureless areas"),
+            "diffuse regular": ("regular diffuse pigmentation", "central blotch", "regular blotch"),
+            "localized regular": ("regular localized pigmentation",),
+            "diffuse irregular": ("irregular diffuse pigmentation", "irregular blotches", "multiple blotches"),
+            "localized irregular": ("irregular localized pigmentation", "eccentric blotch", "irregular blotch"),
+        },
+    ),
+    Criterion(
+        name="regression_structures",
+        title="regression structures",
+        values=(ABSENT, "blue areas", "white areas", "combinations"),
+        points=1,
+        suspicious=frozenset({"blue areas", "white areas", "combinations"}),
+        definition="White scar-like areas and blue-grey peppering where pigment has regressed.",
+        synonyms=("regression", "regression areas"),
+        terms={
+            "blue areas": ("peppering", "granularity", "grey dots of regression", "blue-grey regression"),
+            "white areas": ("scar-like depigmentation", "white regression", "scar-like areas", "white scar-like area"),
+            "combinations": ("white and blue regression", "combined regression", "scar-like areas with peppering"),
+        },
+    ),
+    Criterion(
+        name="dots_and_globules",
+        title="dots and globules",
+        values=(ABSENT, "regular", "irregular"),
+        points=1,
+        suspicious=frozenset({"irregular"}),
+        definition="Round brown to black structures; irregular if they differ in size, colour or spacing.",
+        synonyms=("dots", "globules", "clods", "dots/globules", "globular pattern"),
+        terms={
+            "regular": ("cobblestone pattern", "regular clods", "regular dots", "regular globules"),
+            "irregular": ("irregular clods", "irregular dots", "irregular globules", "eccentric dots"),
+        },
+    ),
+    Criterion(
+        name="blue_whitish_veil",
+        title="blue-whitish veil",
+        values=(ABSENT, "present"),
+        points=2,
+        suspicious=frozenset({"present"}),
+        definition="Confluent blue pigmentation under a white ground-glass haze, over a part of the lesion.",
+        synonyms=(
+            "blue-white veil",
+            "blue whitish veil",
+            "blue white veil",
+            "blue-whitish structures",
+            "bwv",
+            "blue veil",
+        ),
+        terms={"present": ("blue-white structureless area", "ground-glass haze")},
+    ),
+    Criterion(
+        name="vascular_structures",
+        title="vascular structures",
+        values=(ABSENT, "arborizing", "comma", "hairpin", "within regression", "wreath", "dotted", "linear irregular"),
+        points=2,
+        suspicious=frozenset({"dotted", "linear irregular"}),
+        definition="Visible vessels; dotted and linear irregular ones count as an atypical vascular pattern.",
+        synonyms=("vessels", "vascular pattern", "vascularity", "blood vessels", "vasculature"),
+        terms={
+            ABSENT: ("no vessels", "avascular"),
+            "arborizing": ("branching vessels", "telangiectasia", "arborising vessels"),
+            "comma": ("comma-like vessels", "curved vessels"),
+            "hairpin": ("looped vessels", "hairpin-like vessels"),
+            "within regression": ("vessels in regression", "vessels within regression structures"),
+            "wreath": ("crown vessels", "wreath-like vessels"),
+            "dotted": ("dot vessels", "pinpoint vessels", "dotted vessels"),
+            "linear irregular": ("serpentine vessels", "irregular linear vessels", "polymorphous vessels"),
+        },
+    ),
+)
+CRITERIA: Mapping[str, Criterion] = {criterion.name: criterion for criterion in _ALL}
+"""The seven criteria by column name, in the order of Derm7pt's table."""
+
+
+def check_values(checklist: Mapping[str, str]) -> None:
+    """Raise ValueError, naming the value and the legal ones, for a criterion or a value that is unknown."""
+    for name, value in checklist.items():
+        if name not in CRITERIA:
+            raise ValueError(f"unknown checklist criterion {name!r}; use one of: {', '.join(CRITERIA)}")
+        if value and value not in CRITERIA[name].values:
+            legal = ", ".join(CRITERIA[name].values)
+            raise ValueError(f"unknown value {value!r} for {name}; use one of: {legal}")
+
+
+def render_text(checklist: Mapping[str, str]) -> str:
+    """Write the recorded criteria as the sentences that are encoded ("Pigment network: atypical. ...").
+
+    Criteria come in the checklist's order whatever the mapping's; those without a value are left out.
+    """
+    given = ((CRITERIA[name].title, checklist[name]) for name in CRITERIA if checklist.get(name))
+    return " ".join(f"{title.capitalize()}: {value}." for title, value in given)
+
+
+def seven_point_score(checklist: Mapping[str, str]) -> int:
+    """Seven-point score, 0 to 10: each suspicious major criterion adds 2, each minor one 1.
+
+    Criteria that were not recorded add nothing. Three or more is the usual threshold for excision.
+    Source: Argenziano et al., Arch Dermatol 1998;134:1563-1570.
+    """
+    check_values(checklist)
+    return sum(c.points for c in _ALL if checklist.get(c.name) in c.suspicious)
+
+
+def agreement(first: Mapping[str, str], second: Mapping[str, str]) -> float:
+    """Share of the criteria recorded on both sides that have the same value; 0 if none is recorded on both."""
+    both = [name for name in CRITERIA if first.get(name) and second.get(name)]
+    return sum(first[name] == second[name] for name in both) / len(both) if both else 0.0
+
+
+def _words(text: str) -> str:
+    """Lower-case words with single spaces, so that hyphens, slashes and case never hide a term."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("localised", "localized").replace("gray", "grey")))
+
+
+@cache
+def _phrases() -> tuple[tuple[str, str, str], ...]:
+    """(phrase, criterion, value), longest phrase first, so that the most specific term wins."""
+    found: dict[str, tuple[str, str]] = {}
+    for c in _ALL:
+        for noun in (c.title, *c.synonyms):
+            for value in c.values:
+                absent = (f"no {noun}", f"absent {noun}", f"without {noun}", f"{noun} absent")
+                for phrase in absent if value == ABSENT else (f"{value} {noun}", f"{noun} {value}"):
+                    found.setdefault(_words(phrase), (c.name, value))
+        for value, phrases in c.terms.items():
+            found.update({_words(phrase): (c.name, value) for phrase in phrases})
+    for noun in (CRITERIA["blue_whitish_veil"].title, *CRITERIA["blue_whitish_veil"].synonyms):
+        found.setdefault(_words(noun), ("blue_whitish_veil", "present"))
+    return tuple(sorted(((p, *t) for p, t in found.items()), key=lambda item: (-len(item[0]), item[0])))
+
+
+def find_terms(text: str) -> dict[str, str]:
+    """Checklist values that a free text names, by exact phrase (synonyms and "no ..." included).
+
+    ``"Irregular network, no blue-white veil"`` gives pigment_network atypical and blue_whitish_veil absent. Phrases
+    are tried longest first and each stretch of text counts once; where two phrases disagree on a criterion, the
+    longer one wins.
+    """
+    rest, found = f" {_words(text)} ", dict[str, str]()
+    for phrase, name, value in _phrases():
+        if f" {phrase} " in rest:
+            rest = rest.replace(f" {phrase} ", " | ")
+            found.setdefault(name, value)
+    return {name: found[name] for name in CRITERIA if name in found}

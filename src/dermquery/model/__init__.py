@@ -1,0 +1,1 @@
+"""The composed model: backbone, text encoder, composer, regions, alignment, artifact."""

@@ -1,0 +1,1 @@
+"""One module per system that can rank a gallery for a query."""

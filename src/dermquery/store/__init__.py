@@ -1,0 +1,1 @@
+"""The case base: manifest, stores, ingest and search."""

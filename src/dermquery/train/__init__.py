@@ -1,0 +1,1 @@
+"""Objective, Lightning module and data module."""
