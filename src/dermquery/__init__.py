@@ -1,3 +1,29 @@
 """Case search for skin cancer: composed image-and-text queries over biopsy-confirmed dermoscopy cases."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dermquery.data.case import Case, Query
+    from dermquery.model.artifact import load_model
+    from dermquery.store.casebase import CaseBase
+
 __version__ = "0.1.0"
+__all__ = ["Case", "CaseBase", "Query", "__version__", "load_model"]
+
+_HOMES = {
+    "Case": "dermquery.data.case",
+    "CaseBase": "dermquery.store.casebase",
+    "Query": "dermquery.data.case",
+    "load_model": "dermquery.model.artifact",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use, so that `import dermquery` and `--help` stay fast."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dermquery' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
@@ -14,20 +13,16 @@ from dermquery.data.checklist import CRITERIA, check_values, render_text
 __all__ = ["Case", "Checklist", "Query"]
 
 
-def _frozen(values: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(values))
-
-
 def _checklist(values: Mapping[str, str]) -> Mapping[str, str]:
     ordered = {name: values[name] for name in CRITERIA if values.get(name)}
     check_values({**values, **ordered})
-    return MappingProxyType(ordered)
+    return ordered
 
 
 _as_dict = PlainSerializer(dict, return_type=dict[str, str])
 Checklist = Annotated[Mapping[str, str], AfterValidator(_checklist), _as_dict]
 """Criterion name to Derm7pt value, for the criteria that were recorded; see :mod:`dermquery.data.checklist`."""
-_Extra = Annotated[Mapping[str, str], AfterValidator(_frozen), _as_dict]
+_Extra = Annotated[Mapping[str, str], _as_dict]
 
 
 class _Frozen(BaseModel):

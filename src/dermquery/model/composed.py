@@ -1,0 +1,167 @@
+"""The composed model as its users meet it: images, texts and queries in, unit vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from dermquery.data.borders import remove_borders
+from dermquery.data.case import Query
+from dermquery.data.image import load_image
+from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.model.config import LEVELS, VisionConfig
+from dermquery.model.network import ComposedNetwork
+
+__all__ = ["ComposedModel", "ImageSource", "normalise", "prepare_pixels"]
+
+ImageSource = Path | str | bytes | Image.Image
+
+
+def prepare_pixels(source: ImageSource, config: VisionConfig, size: int | None = None) -> NDArray[np.uint8]:
+    """Decode, crop borders and resize: the one path from any image to network pixels, (size, size, 3).
+
+    Args:
+        source: path, encoded bytes or decoded image.
+        config: the artifact's preprocessing.
+        size: side in pixels; ``config.image_size`` if absent.
+
+    Raises:
+        ImageError: the image cannot be decoded; the message names it.
+    """
+    image = load_image(source)
+    if config.remove_borders:
+        image = remove_borders(image)
+    side = size or config.image_size
+    # A copy, because PIL's buffer is read-only and torch must be able to own it.
+    return np.array(image.resize((side, side), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def normalise(pixels: Tensor, config: VisionConfig) -> Tensor:
+    """Network input (B, 3, H, W) from uint8 pixels (B, H, W, 3): scaled to [0, 1], then standardised per channel."""
+    scaled = pixels.permute(0, 3, 1, 2).float() / 255.0
+    return standardise(scaled, config)
+
+
+def standardise(scaled: Tensor, config: VisionConfig) -> Tensor:
+    """Subtract the mean and divide by the standard deviation, per channel of (B, 3, H, W) in [0, 1]."""
+    mean = torch.tensor(config.mean, device=scaled.device).view(1, 3, 1, 1)
+    std = torch.tensor(config.std, device=scaled.device).view(1, 3, 1, 1)
+    return (scaled - mean) / std
+
+
+class ComposedModel:
+    """Encoder of cases and queries.
+
+    Attributes:
+        network: the weights.
+        name: the artifact's name.
+        labels: diagnosis labels that it was trained on.
+        artifact_hash: SHA-256 that identifies weights, configuration and preprocessing together.
+        provenance: what it was trained on and how.
+    """
+
+    def __init__(
+        self,
+        network: ComposedNetwork,
+        *,
+        name: str,
+        labels: Sequence[str] = (),
+        artifact_hash: str = "",
+        provenance: dict[str, Any] | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        self.network = network.eval()
+        self.name = name
+        self.labels = tuple(labels)
+        self.artifact_hash = artifact_hash
+        self.provenance = provenance or {}
+        self.batch_size = batch_size
+
+    @property
+    def layout(self) -> BlockLayout:
+        """Order of the blocks in the vectors."""
+        return self.network.layout
+
+    @property
+    def local_weight(self) -> float:
+        """λ where a query names none."""
+        return self.network.config.local_weight
+
+    def encode_case(self, images: Sequence[ImageSource]) -> Vectors:
+        """Vectors of database images; (n, 2·L·d) float32, every block of unit norm.
+
+        Raises:
+            ImageError: an image cannot be decoded; nothing is returned then.
+        """
+        with ThreadPoolExecutor(max_workers=2) as pool:  # PIL releases the interpreter lock while it decodes
+            batches = [self._targets(batch) for batch in _batches(list(images), self.batch_size, self._pixels, pool)]
+        return self._flat(batches)
+
+    def encode_query(self, queries: Sequence[Query]) -> Vectors:
+        """Vectors of queries; (n, 2·L·d) float32, every block of unit norm, not yet weighted by λ.
+
+        Put λ on them with ``layout.weigh``; the inner product with a case's vector is then equation 9.
+
+        Raises:
+            ValueError: a query has neither image nor text.
+            ImageError: an image cannot be decoded.
+        """
+        for query in queries:
+            if query.image is None and query.sentence is None:
+                raise ValueError("the query has neither image nor text; give at least one of them")
+        rows = [queries[i : i + self.batch_size] for i in range(0, len(queries), self.batch_size)]
+        return self._flat([self._composed(batch) for batch in rows])
+
+    @torch.inference_mode()
+    def region_masks(self, image: ImageSource) -> dict[str, NDArray[np.float32]]:
+        """Learned region masks of one database image: level name to (K, h, w), each mask with sum one."""
+        masks = self.network.targets(self.network.features(self._input([self._pixels(image)]))).masks
+        return {level: mask[0].float().cpu().numpy() for level, mask in zip(LEVELS, masks, strict=True)}
+
+    def _pixels(self, image: ImageSource) -> NDArray[np.uint8]:
+        return prepare_pixels(image, self.network.config.vision)
+
+    def _input(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+        device = next(self.network.parameters()).device
+        return normalise(torch.from_numpy(np.stack(pixels)).to(device), self.network.config.vision)
+
+    @torch.inference_mode()
+    def _targets(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+        return self.network.targets(self.network.features(self._input(pixels))).blocks
+
+    @torch.inference_mode()
+    def _composed(self, queries: Sequence[Query]) -> Tensor:
+        config = self.network.config.vision
+        given = [query.image is not None for query in queries]
+        blank = np.zeros((config.image_size, config.image_size, 3), dtype=np.uint8)
+        texts = [query.sentence for query in queries]
+        if not any(given):
+            return self.network.queries((), texts, torch.zeros(len(queries), dtype=torch.bool)).blocks
+        pixels = [blank if query.image is None else self._pixels(query.image) for query in queries]
+        maps = self.network.features(self._input(pixels))
+        return self.network.queries(maps, texts, torch.tensor(given, device=maps[0].device)).blocks
+
+    def _flat(self, batches: Sequence[Tensor]) -> Vectors:
+        if not batches:
+            return np.zeros((0, self.layout.size), dtype=np.float32)
+        return torch.cat([b.flatten(1) for b in batches]).float().cpu().numpy()
+
+
+def _batches(
+    images: list[ImageSource], size: int, decode: Any, pool: ThreadPoolExecutor
+) -> Iterable[list[NDArray[np.uint8]]]:
+    """Decoded batches, one decoded ahead while the network works on the last, so that memory stays bounded."""
+    ahead = [pool.submit(decode, image) for image in images[: 2 * size]]
+    for start in range(0, len(images), size):
+        batch = [future.result() for future in ahead[:size]]
+        follow = images[start + 2 * size : start + 3 * size]
+        ahead = ahead[size:] + [pool.submit(decode, image) for image in follow]
+        yield batch

