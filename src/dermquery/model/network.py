@@ -17,7 +17,7 @@ from dermquery.model.regions import RegionMasks
 from dermquery.model.text import build_text_encoder
 from dermquery.model.vision import LevelProjection, build_backbone
 
-__all__ = ["ComposedNetwork", "Encoded"]
+__all__ = ["ComposedNetwork", "Encoded", "count_parameters"]
 
 
 class Encoded(NamedTuple):
@@ -109,3 +109,15 @@ class ComposedNetwork(nn.Module):
         local = [RegionMasks.descriptors(m, x).mean(dim=1) for m, x in zip(masks, maps, strict=True)]
         pooled = [x.float().mean(dim=(2, 3)) for x in maps]
         return Encoded(F.normalize(torch.stack(local + pooled, dim=1), dim=-1), masks)
+
+
+def count_parameters(network: ComposedNetwork) -> dict[str, int]:
+    """Number of parameters of each part, of all, and of those that are trained."""
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+    parts["null tokens"] = network.null_text.numel() + network.null_image.numel()
+    everything = list(network.parameters())
+    return {
+        **parts,
+        "all": sum(p.numel() for p in everything),
+        "trained": sum(p.numel() for p in everything if p.requires_grad),
+    }

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from dermquery.data.case import Case
 from dermquery.model.composed import ComposedModel
 from dermquery.model.config import ModelConfig
-from dermquery.model.network import ComposedNetwork
+from dermquery.model.network import ComposedNetwork, count_parameters
 from dermquery.train.batches import BalancedBatches, PixelDataset, cache_pixels
 from dermquery.train.config import TrainConfig
 from dermquery.train.module import MONITOR, RetrievalModule
@@ -134,18 +134,6 @@ def fit(
         epochs=trainer.current_epoch,
         parameters=count_parameters(network),
     )
-
-
-def count_parameters(network: ComposedNetwork) -> dict[str, int]:
-    """Number of parameters of each part, of all, and of those that are trained."""
-    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
-    parts["null tokens"] = network.null_text.numel() + network.null_image.numel()
-    everything = list(network.parameters())
-    return {
-        **parts,
-        "all": sum(p.numel() for p in everything),
-        "trained": sum(p.numel() for p in everything if p.requires_grad),
-    }
 
 
 def _world(devices: int | str, accelerator: str) -> int:

@@ -1,0 +1,139 @@
+"""``dermquery search``: the most similar cases for an image, a text, checklist terms or all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dermquery.cli.common import expected_errors
+from dermquery.data.checklist import CRITERIA
+from dermquery.data.files import replacing
+from dermquery.model.alignment import LOCAL_WEIGHT
+from dermquery.store.casebase import CaseBase
+from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+
+__all__ = ["search"]
+
+_VALUES_SHOWN = 12
+
+
+@expected_errors
+def search(
+    base: Annotated[Path, typer.Option("--base", help="Folder of the case base.")],
+    image: Annotated[Path | None, typer.Option(help="Reference dermoscopic image.")] = None,
+    text: Annotated[str | None, typer.Option(help="Free text.")] = None,
+    term: Annotated[
+        list[str] | None, typer.Option(help="Checklist term, for example pigment_network=atypical; may be repeated.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Condition, for example site=back, site=back,chest, age>=40, diagnosis!=nv; repeatable."),
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", help="Hits wanted.")] = 5,
+    local_weight: Annotated[
+        float, typer.Option("--local-weight", help="λ of equation 9: 0 is global only, 1 is local only.")
+    ] = LOCAL_WEIGHT,
+    exclude_case: Annotated[list[str] | None, typer.Option(help="Never find this case; repeatable.")] = None,
+    exclude_lesion: Annotated[list[str] | None, typer.Option(help="Never find this lesion; repeatable.")] = None,
+    exclude_patient: Annotated[list[str] | None, typer.Option(help="Never find this patient; repeatable.")] = None,
+    json_out: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained result sheet.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write the result as one picture.")] = None,
+    notice: Annotated[str | None, typer.Option(help="A line shown on top of sheet and picture.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to encode the query with; the base's own if not given.")
+    ] = None,
+) -> None:
+    """Find the most similar cases of a case base."""
+    case_base = CaseBase.open(base, model)
+    result = case_base.search(
+        image=image,
+        text=text,
+        checklist=_terms(term or []),
+        where=where,
+        top_k=top_k,
+        local_weight=local_weight,
+        exclude_case=exclude_case,
+        exclude_lesion=exclude_lesion,
+        exclude_patient=exclude_patient,
+    )
+    _write(result, json_out, html, png, notice)
+    if json_out != "-":
+        _print(result, case_base)
+
+
+def _terms(written: list[str]) -> dict[str, str]:
+    terms: dict[str, str] = {}
+    for item in written:
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not value:
+            raise ValueError(f"cannot read the term {item!r}; write for example pigment_network=atypical")
+        if terms.get(name, value) != value:
+            raise ValueError(f"two values for {name}: {terms[name]!r} and {value!r}; give one")
+        terms[name] = value
+    return terms
+
+
+def _write(result: SearchResult, json_out: str | None, html: Path | None, png: Path | None, notice: str | None) -> None:
+    if json_out is not None:
+        written = json.dumps(result.to_dict(), indent=2, ensure_ascii=False)
+        if json_out == "-":
+            typer.echo(written)
+        else:
+            with replacing(Path(json_out)) as part:
+                part.write_text(written + "\n", encoding="utf-8")
+    if html is None and png is None:
+        return
+    from dermquery.store.sheet import write_html, write_png  # matplotlib and jinja2, needed for these two only
+
+    if html is not None:
+        write_html(result, html, notice=notice)
+    if png is not None:
+        write_png(result, png, notice=notice)
+
+
+def _print(result: SearchResult, case_base: CaseBase) -> None:
+    out = Console()
+    if not result.hits:
+        out.print(Text(_why_none(result, case_base)))
+    else:
+        out.print(_table(result))
+    found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
+    out.print(Text(f"{found}; local weight {result.local_weight:g}; model {result.base.model_name}"), style="dim")
+    out.print(Text(RESEARCH_USE), style="bold")
+
+
+def _table(result: SearchResult) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("rank", "case", "diagnosis"):
+        table.add_column(title, justify="right" if title == "rank" else "left")
+    for title in ("score", "local", "global"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("shared terms")
+    for hit in result.hits:
+        numbers = [Text(f"{value:.3f}") for value in (hit.score, hit.local, hit.global_)]
+        words = [Text(hit.case.case_id), Text(hit.case.diagnosis or "not recorded")]
+        table.add_row(Text(str(hit.rank)), *words, *numbers, Text(_shared(hit, result)))
+    return table
+
+
+def _shared(hit: Hit, result: SearchResult) -> str:
+    if not result.terms:
+        return ""
+    return ", ".join(f"{CRITERIA[name].title}: {value}" for name, value in hit.shared_criteria.items()) or "none"
+
+
+def _why_none(result: SearchResult, case_base: CaseBase) -> str:
+    lines = ["No case satisfies the conditions."]
+    for field in result.where.fields:
+        counts = case_base.store.value_counts(field)
+        values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
+        more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""
+        lines.append(f"{field} in this base: {', '.join(values)}{more}")
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""Result JSON to the Markdown that is printed and kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dermquery.evaluate.protocols import Protocol
+from dermquery.evaluate.tables import accuracy_table, map_table, usefulness_table
+
+__all__ = ["crossval_tables", "evaluation_tables"]
+
+
+def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tables 1 and 2 of the paper and the usefulness table, for systems of one protocol."""
+    return "\n\n".join(t.markdown() for t in (map_table(results), accuracy_table(results), usefulness_table(results)))
+
+
+def crossval_tables(result: Mapping[str, Any]) -> str:
+    """All protocols of a cross-validation, the paired tests, and where the numbers come from."""
+    facts = result["provenance"]
+    parts = ["# Cross-validation"]
+    for protocol in Protocol:
+        rows = {mean["system"]: mean for mean in result["means"] if mean["protocol"] == protocol}
+        if rows:
+            parts += [f"## {protocol.heading}", evaluation_tables(rows), _tests(result["tests"], protocol)]
+    model, train = facts["config"]["model"], facts["config"]["train"]
+    vision, machine = model["vision"], facts["machine"]
+    origin = (
+        f"{facts['n_cases']} cases",
+        f"folds {facts['folds']} of seed {facts['folds_seed']} (sha256 `{facts['folds_sha256'][:12]}`)",
+        f"training seed {facts['seed']}",
+        f"{vision['backbone']} at {vision['image_size']} px",
+        f"{train['epochs']} epochs at most",
+        f"configuration `{facts['config_sha256'][:12]}`",
+        f"commit `{facts['commit']}`",
+        f"{machine['processor']}, {machine['threads']} threads",
+    )
+    parts.append(", ".join(origin) + ".")
+    return "\n\n".join(parts) + "\n"
+
+
+def _tests(tests: list[Mapping[str, Any]], protocol: Protocol) -> str:
+    chosen = [t for t in tests if t["protocol"] == protocol]
+    if not chosen:
+        return ""
+    lines = [
+        "| composed against | metric | difference | 95 % interval | p | p (Holm) |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for t in chosen:
+        low, high = t["interval"]
+        lines.append(
+            f"| {t['against']} | {t['metric']} | {100 * t['difference']:+.1f} | {100 * low:+.1f} to {100 * high:+.1f} "
+            f"| {t['p_value']:.4f} | {t['p_holm']:.4f} |"
+        )
+    return "\n".join(lines)

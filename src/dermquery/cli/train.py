@@ -1,0 +1,106 @@
+"""`dermquery train` and `dermquery crossval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dermquery.cli.common import expected_errors
+
+__all__ = ["crossval", "train"]
+
+TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
+ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
+SetOption = Annotated[list[str], typer.Option("--set", help="Override a key: train.epochs=20. Can be repeated.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the run; started again, a killed run goes on.")]
+FoldsOption = Annotated[
+    Path | None, typer.Option("--folds", help="Fold file; made with seed 0 and kept in --out if absent.")
+]
+DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
+AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
+
+
+@expected_errors
+def train(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    folds: FoldsOption = None,
+    fold: Annotated[int, typer.Option(help="Which fold's training and validation parts are used.")] = 0,
+    name: Annotated[str, typer.Option(help="Name of the artifact.")] = "model",
+    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
+    reference_text: Annotated[
+        bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
+    ] = False,
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Train on one split; writes the artifact to OUT/model, logs and checkpoints to OUT."""
+    from dermquery.config import load_config
+    from dermquery.experiment import train as run
+
+    settings = load_config(config, tuple(overrides))
+    cases, splits = _cases_and_folds(table, folds, out)
+    facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    model = run(
+        splits.split(cases, fold), settings, out, name=name, facts=facts, half=half, reference_text=reference_text,
+        **_trainer(devices, accelerator),
+    )  # fmt: skip
+    best = model.provenance["best"]
+    console = Console()
+    console.print(f"best epoch {best['epoch']} of {best['epochs']}, validation mAP {best['validation_map']:.3f}")
+    console.print(f"[bold]{out / 'model'}[/] {model.artifact_hash[:12]}")
+
+
+@expected_errors
+def crossval(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    folds: FoldsOption = None,
+    only: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Train and test on every fold; writes the result as JSON and as Markdown tables beside it."""
+    from dermquery.cli.tables import crossval_tables
+    from dermquery.config import load_config
+    from dermquery.experiment import crossval as run
+    from dermquery.experiment import write_json
+
+    settings = load_config(config, tuple(overrides))
+    cases, splits = _cases_and_folds(table, folds, out)
+    console = Console()
+    result = run(cases, settings, splits, out, only=only, say=console.print, **_trainer(devices, accelerator))
+    target = json_path or out / "result.json"
+    write_json(target, result)
+    tables = crossval_tables(result)
+    target.with_suffix(".md").write_text(tables, encoding="utf-8")
+    typer.echo(tables)
+    typer.echo(f"{target}\n{target.with_suffix('.md')}")
+
+
+def _cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
+    from dermquery.data.folds import Folds, make_folds
+    from dermquery.data.table import read_cases
+
+    cases = read_cases(table, need=("diagnosis",)).cases
+    if folds is not None:
+        return cases, Folds.load(folds, cases)
+    kept = out / "folds.json"
+    if not kept.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        make_folds(cases).save(kept)
+    return cases, Folds.load(kept, cases)
+
+
+def _trainer(devices: int, accelerator: str) -> dict[str, Any]:
+    from dermquery.train.progress import EpochProgress
+
+    return {"devices": devices, "accelerator": accelerator, "callbacks": [EpochProgress()]}
