@@ -38,7 +38,7 @@ def test_odd_sizes_keep_the_strides() -> None:
 def test_changed_weight_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     package, attribute, _ = efficientnet_lite._WEIGHTS["efficientnet-lite0"]
     monkeypatch.setitem(efficientnet_lite._WEIGHTS, "efficientnet-lite0", (package, attribute, "0" * 64))
-    with pytest.raises(ValueError, match="expected 0000.*reinstall"):
+    with pytest.raises(ValueError, match=r"expected 0000.*reinstall"):
         load_package_weights(EfficientNetLite("efficientnet-lite0"), "efficientnet-lite0")
 
 

@@ -28,12 +28,14 @@ class TextEncoder(nn.Module):
     ``forward`` takes n texts and returns token embeddings (n, T, ``width``) and a mask (n, T) that is true for tokens.
     """
 
-    def __init__(self, encoder: nn.Module, tokenizer: Tokenizer, config: TextConfig) -> None:
+    def __init__(self, encoder: Any, tokenizer: Tokenizer, config: TextConfig) -> None:
         super().__init__()
+        if hasattr(encoder, "pooler"):
+            encoder.pooler = None  # tokens are used, never the pooled sentence
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.config = config
-        self.width = int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.width = int(encoder.config.hidden_size)
         self._cache: dict[str, Tensor] = {}
         if config.frozen:
             self.encoder.requires_grad_(requires_grad=False)
@@ -41,7 +43,7 @@ class TextEncoder(nn.Module):
     @property
     def description(self) -> dict[str, Any]:
         """The architecture as a dictionary, so that an artifact can be loaded without the hub."""
-        return dict(self.encoder.config.to_dict())  # type: ignore[union-attr, operator]
+        return dict(self.encoder.config.to_dict())
 
     def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         parts = [split_sentences(text) or [text] if self.config.by_sentence else [text] for text in texts]
@@ -112,7 +114,8 @@ def _find_tokenizer(source: str) -> Tokenizer:
         return _tokenizer(local)
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
+    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
+    return tokenizer
 
 
 def _tokenizer(path: Path) -> Tokenizer:

@@ -21,6 +21,10 @@ class _AutoBackbone(nn.Module):
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
+        # Swin normalises every stage by itself as a backbone; the norm of its classifier would never be run.
+        inner: Any = getattr(backbone, backbone.base_model_prefix, None)
+        if isinstance(getattr(inner, "layernorm", None), nn.LayerNorm) and hasattr(backbone, "hidden_states_norms"):
+            inner.layernorm = nn.Identity()
         self.network = backbone
         self.channels: tuple[int, ...] = tuple(backbone.channels)
 
@@ -54,6 +58,7 @@ def build_backbone(config: VisionConfig, description: dict[str, Any] | None = No
 
 def _hub_backbone(config: VisionConfig, description: dict[str, Any] | None) -> Any:
     from transformers import AutoBackbone, AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
 
     if description is None:
         settings = from_hub(config.backbone, AutoConfig.from_pretrained)
@@ -64,10 +69,11 @@ def _hub_backbone(config: VisionConfig, description: dict[str, Any] | None) -> A
         raise ValueError(
             f"{config.backbone!r} has stages {stages}; a hierarchical backbone with three or more is needed"
         )
-    last = stages[-len(LEVELS) :]
+    settings.out_features = stages[-len(LEVELS) :]
     if description is None and config.pretrained:
-        return from_hub(config.backbone, lambda name: AutoBackbone.from_pretrained(name, out_features=last))
-    settings.out_features = last
+        # Not AutoBackbone.from_pretrained: it asks the hub about local folders too.
+        backbone = MODEL_FOR_BACKBONE_MAPPING[type(settings)]
+        return from_hub(config.backbone, lambda name: backbone.from_pretrained(name, config=settings))
     return AutoBackbone.from_config(settings)
 
 

@@ -1,0 +1,119 @@
+"""Whole trainings at a small size: learning, resuming after a kill, and two processes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermquery.evaluate.metrics import mean_average_precision
+from dermquery.evaluate.ranking import rank
+from dermquery.rankers.composed import ComposedRanker
+from dermquery.train.config import ObjectiveConfig, TrainConfig
+from dermquery.train.fit import fit
+from tests.tiny import noise_cases, tiny_config
+
+EVERYTHING = ObjectiveConfig(grading=2, parts=0.5, prototypes=2, checklist=0.5, diversity=0.1)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+def test_training_beats_chance_and_writes_its_logs(tmp_path: Path) -> None:
+    cases = noise_cases(tmp_path / "images", 60)
+    config = TrainConfig(
+        epochs=8, batch_size=16, learning_rate=5e-3, backbone_rate=0.5, average=0.5, objective=EVERYTHING
+    )
+    run = fit(cases[:36], cases[36:48], tiny_config(tmp_path), config, tmp_path / "run", accelerator="cpu")
+    test = cases[48:]
+    composed = mean_average_precision(rank(ComposedRanker(run.model).score(test, test), test, test).same())
+    assert composed > 0.7, "three colours are easy; a random order gives about .45"
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    logged = {key for row in rows for key, value in row.items() if value}
+    assert {"train/loss", "train/whole", "train/local", "train/global", "train/prototypes", "train/checklist"} <= logged
+    assert {"train/mask_overlap", "validation/map", "validation/macro_map", "validation/acc@1"} <= logged
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+    assert run.model.labels == ("bkl", "mel", "nv")
+    assert 0 < run.best_score <= 1
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from dermquery.train.config import TrainConfig
+from dermquery.train.fit import fit
+from tests.tiny import noise_cases, tiny_config
+folder = Path(sys.argv[1])
+cases = noise_cases(folder / "images", 36)
+config = TrainConfig(epochs=int(sys.argv[2]), patience=100, batch_size=8, average=0.9)
+trainer = {"accelerator": "cpu", "devices": int(sys.argv[3])}
+run = fit(cases[:24], cases[24:], tiny_config(folder), config, folder / "run", **trainer)
+print("epochs", run.epochs, "best", run.best_epoch)
+"""
+
+
+def start(folder: Path, epochs: int, devices: int = 1) -> subprocess.Popen[str]:
+    script = folder / "train.py"
+    folder.mkdir(exist_ok=True)
+    script.write_text(SCRIPT, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(folder), str(epochs), str(devices)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    first = start(tmp_path, epochs=400)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    for _ in range(600):
+        if last.is_file() or first.poll() is not None:
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert last.is_file(), "it was killed after an epoch, in the middle of a run"
+    import torch
+
+    done = int(torch.load(last, weights_only=True)["epoch"]) + 1
+    second = start(tmp_path, epochs=done + 2)
+    output, _ = second.communicate(timeout=300)
+    assert second.returncode == 0, output
+    assert f"epochs {done + 2}" in output
+    epochs = [int(row["epoch"]) for row in csv.DictReader((tmp_path / "run" / "metrics.csv").open()) if row["epoch"]]
+    assert max(epochs) == done + 1
+    assert 0 <= min(epochs) <= done
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    process = start(tmp_path, epochs=2, devices=2)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "epochs 2" in output
+
+
+def test_validation_needs_two_cases(tmp_path: Path) -> None:
+    cases = noise_cases(tmp_path / "images", 9)
+    with pytest.raises(ValueError, match="at least two cases"):
+        fit(cases[:8], cases[8:], tiny_config(tmp_path), TrainConfig(), tmp_path / "run")
+
+
+def test_same_seed_trains_the_same_model(tmp_path: Path) -> None:
+    cases = noise_cases(tmp_path / "images", 24)
+    config = TrainConfig(epochs=1, batch_size=8, precision="32", average=0)
+    runs = [
+        fit(cases[:16], cases[16:], tiny_config(tmp_path), config, tmp_path / name, accelerator="cpu") for name in "ab"
+    ]
+    vectors = [run.model.encode_case([case.image for case in cases[:4]]) for run in runs]
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
