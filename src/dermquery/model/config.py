@@ -30,6 +30,8 @@ class VisionConfig(Section):
         remove_borders: crop dark frames and slide edges before resizing.
         mean, std: per-channel normalisation of pixels in [0, 1].
         drop_path: stochastic depth rate of EfficientNet-Lite in training.
+        frozen_stages: EfficientNet-Lite's stem and so many of its first stages keep their weights in training. They
+            hold edges and colours, and half of the training time.
     """
 
     backbone: str = "efficientnet-lite0"
@@ -39,6 +41,7 @@ class VisionConfig(Section):
     mean: tuple[float, float, float] = (0.498, 0.498, 0.498)
     std: tuple[float, float, float] = (0.502, 0.502, 0.502)
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    frozen_stages: Annotated[int, Field(ge=0, le=6)] = 0
 
 
 class TextConfig(Section):

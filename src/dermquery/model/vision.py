@@ -49,7 +49,7 @@ def build_backbone(config: VisionConfig, description: dict[str, Any] | None = No
         ValueError: the backbone has fewer than three stages.
     """
     if config.backbone in _LITE:
-        lite = EfficientNetLite(config.backbone, config.drop_path)
+        lite = EfficientNetLite(config.backbone, config.drop_path, config.frozen_stages)
         if config.pretrained and description is None:
             load_package_weights(lite, config.backbone)
         return lite

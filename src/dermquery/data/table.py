@@ -1,0 +1,316 @@
+"""The case table: one row per case, in CSV or Parquet, checked as a whole when it is read.
+
+Only ``case_id`` and ``image`` are required. An empty cell is the only way to say "not known": words such as "NA" are
+values. Columns that the project does not know are kept with their case (``Case.extra``) and never encoded.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
+from dermquery.data.files import replacing
+
+__all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "read_cases", "write_cases"]
+
+COLUMNS: tuple[str, ...] = (
+    "case_id", "image", "diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "age", "site", "elevation",
+    "text", *CRITERIA,
+)  # fmt: skip
+"""The columns that the project knows, in the order in which they are written."""
+
+_REQUIRED = ("case_id", "image")
+_TEXTS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "text")
+_MAX_LISTED = 50
+_MAX_AGE = 130.0
+
+_Row = Mapping[str, str]
+
+
+class CaseTableError(ValueError):
+    """A case table cannot be used; the message lists every reason with its remedy.
+
+    Attributes:
+        rows: the bad rows, empty if the table as a whole is unusable.
+    """
+
+    def __init__(self, message: str, rows: Sequence[BadRow] = ()):
+        super().__init__(message)
+        self.rows = tuple(rows)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot become a case.
+
+    Attributes:
+        line: 1-based line in a CSV file, its header included; 1-based row in a Parquet file.
+        case_id: as written, possibly empty.
+        problems: what is wrong, each with its remedy.
+    """
+
+    line: int
+    case_id: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """The cases of a table in the table's order, and the rows that were dropped on request."""
+
+    path: Path
+    cases: tuple[Case, ...]
+    skipped: tuple[BadRow, ...] = ()
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+
+def read_cases(
+    path: Path,
+    *,
+    need: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+    check_images: bool = True,
+) -> CaseTable:
+    """Read and check a case table.
+
+    Args:
+        path: a ``.csv`` file in UTF-8 (comma, semicolon or tab between columns) or a ``.parquet`` file. Relative image
+            paths in it are relative to its folder.
+        need: further columns that every row must fill, such as ``("diagnosis",)`` for training and evaluation.
+        columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``.
+        skip_bad: drop the bad rows and keep a record of them in ``skipped``; by default nothing is loaded.
+        check_images: whether each image file must exist.
+
+    Raises:
+        CaseTableError: for an unreadable file, for missing columns, and for bad rows: all of them in one message.
+    """
+    path = Path(path)
+    numbered, place = _read_rows(path)
+    names = _our_names(path, list(numbered.header), columns or {}, [*_REQUIRED, *need])
+    needed = tuple(dict.fromkeys([*_REQUIRED, *need]))
+    cases: list[Case] = []
+    bad: list[BadRow] = []
+    seen: dict[str, int] = {}
+    for line, values in numbered.rows:
+        row = dict(zip(names, values, strict=False))
+        row.pop("", None)
+        problems = _shape_problems(names, values) or _problems(row, needed)
+        case_id = row.get("case_id", "")
+        if case_id and seen.setdefault(case_id, line) != line:
+            problems.append(f"case_id {case_id!r} is also on {place} {seen[case_id]}; give each row its own")
+        image = path.parent.absolute() / row.get("image", "")
+        if check_images and row.get("image") and not image.is_file():
+            problems.append(f"image file {image} does not exist; correct the path (relative to the table's folder)")
+        if problems:
+            bad.append(BadRow(line, case_id, tuple(problems)))
+        else:
+            cases.append(_case(row, image))
+    if bad and (not skip_bad or not cases):
+        raise CaseTableError(_list_bad(path, place, bad, len(bad) + len(cases)), bad)
+    if not cases:
+        raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
+    return CaseTable(path, tuple(cases), tuple(bad))
+
+
+def write_cases(cases: Iterable[Case], path: Path) -> None:
+    """Write cases to a ``.csv`` or ``.parquet`` table that :func:`read_cases` reads back unchanged.
+
+    Every known column is written, then the extra ones in the order in which they first appear. Images inside the
+    table's folder are written relative to it, so that the folder can be moved. The file appears whole or not at all.
+
+    Raises:
+        ValueError: for another suffix, or an extra column named like one of the project's.
+    """
+    path = Path(path)
+    rows = [_row(case, path.parent.absolute()) for case in cases]
+    names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    if path.suffix == ".csv":
+        cells = [[row.get(name, "") for name in names] for row in rows]
+        # A lone carriage return is not quoted by the csv module and would end the row.
+        unsafe = any("\r" in cell for row in [names, *cells] for cell in row)
+        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if unsafe else csv.QUOTE_MINIMAL)
+            writer.writerows([names, *cells])
+    elif path.suffix == ".parquet":
+        data = {name: [row.get(name) or None for row in rows] for name in names}
+        arrays = {name: pa.array(values, pa.string()) for name, values in data.items()}
+        arrays["age"] = pa.array([None if age is None else float(age) for age in data["age"]], pa.float64())
+        with replacing(path) as part:
+            pq.write_table(pa.table(arrays), part)
+    else:
+        raise ValueError(f"cannot write a case table to {path}: name it with the suffix .csv or .parquet")
+
+
+# --- reading files -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    header: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+
+
+def _read_rows(path: Path) -> tuple[_Numbered, str]:
+    """The stripped cells with their line numbers, and what a line is called in that kind of file."""
+    if not path.exists():
+        raise CaseTableError(f"{path}: no such case table; check the path")
+    if path.is_dir():
+        raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
+    suffix = path.suffix.lower()
+    if suffix in {".csv", ".tsv"}:
+        return _read_csv(path), "line"
+    if suffix in {".parquet", ".pq"}:
+        return _read_parquet(path), "row"
+    raise CaseTableError(f"{path}: a case table is a .csv or .parquet file, not {suffix or 'a file without suffix'!r}")
+
+
+def _read_csv(path: Path) -> _Numbered:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CaseTableError(
+            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); "
+            "save the table as 'CSV UTF-8' or convert it, for example with: iconv -f WINDOWS-1252 -t UTF-8"
+        ) from error
+    first = text.splitlines()[0] if text.strip() else ""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    records: list[tuple[int, list[str]]] = []
+    start = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                records.append((start, [cell.strip() for cell in cells]))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
+    if not records:
+        raise CaseTableError(f"{path}: the file is empty; it needs a header with at least: {', '.join(_REQUIRED)}")
+    return _Numbered(tuple(records[0][1]), records[1:])
+
+
+def _read_parquet(path: Path) -> _Numbered:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CaseTableError(f"{path}: not a readable Parquet file ({error}); write it again") from error
+    for field in table.schema:
+        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
+            raise CaseTableError(
+                f"{path}: column {field.name!r} holds {field.type}; a column must hold text or numbers"
+            )
+    data = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
+    rows = [(number, list(cells)) for number, cells in enumerate(zip(*data, strict=True), start=1)]
+    return _Numbered(tuple(name.strip() for name in table.column_names), rows)
+
+
+def _cell(value: object) -> str:
+    """A Parquet value as the text that a CSV would hold; numbers that pandas made floats become whole again."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+# --- checking ------------------------------------------------------------------------------------------------------
+
+
+def _our_names(path: Path, header: list[str], columns: Mapping[str, str], needed: Sequence[str]) -> list[str]:
+    """The header in the project's names, after checking it against the mapping and the needed columns."""
+    there = ", ".join(name for name in header if name)
+    for theirs, ours in columns.items():
+        if theirs not in header:
+            raise CaseTableError(f"{path}: the column mapping names {theirs!r}, but the table has: {there}")
+        if ours not in COLUMNS:
+            raise CaseTableError(f"{path}: {theirs!r} is mapped to {ours!r}; map it to one of: {', '.join(COLUMNS)}")
+    names = [columns.get(name, name) for name in header]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise CaseTableError(
+            f"{path}: more than one column is called {', '.join(twice)} (after the column mapping); "
+            "rename or remove one, or map it to another name"
+        )
+    missing = [name for name in dict.fromkeys(needed) if name not in names]
+    if missing:
+        raise CaseTableError(
+            f"{path}: missing column {', '.join(missing)}; the table has: {there}. Add it, or say which column it is "
+            f"with --column THEIRS={missing[0]} (in Python: columns={{'THEIRS': '{missing[0]}'}})"
+        )
+    return names
+
+
+def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
+    if len(values) == len(names):
+        return []
+    return [f"{len(values)} cells where the header has {len(names)}; quote cells that hold the separator"]
+
+
+def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
+    """What is wrong with the values of one row, each with its remedy."""
+    found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
+    if age := row.get("age"):
+        try:
+            legal = 0 <= float(age) <= _MAX_AGE
+        except ValueError:
+            legal = False
+        if not legal:
+            found.append(f"age {age!r} is not a number from 0 to {_MAX_AGE:.0f}; correct it, or leave it empty")
+    for name, criterion in CRITERIA.items():
+        value = row.get(name, "")
+        if value and value.lower() not in criterion.values:
+            found.append(f"{name} {value!r} is unknown; use one of: {', '.join(criterion.values)} (or leave it empty)")
+    return found
+
+
+def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
+    lines = [f"{path}: {len(bad)} of {total} rows cannot be used, so nothing was loaded:"]
+    for row in bad[:_MAX_LISTED]:
+        who = f" (case {row.case_id!r})" if row.case_id else ""
+        lines.append(f"  {place} {row.line}{who}: {'; '.join(row.problems)}")
+    if len(bad) > _MAX_LISTED:
+        lines.append(f"  ... and {len(bad) - _MAX_LISTED} more bad rows")
+    if len(bad) < total:
+        lines.append("Correct them, or leave them out with --skip-bad (in Python: skip_bad=True).")
+    return "\n".join(lines)
+
+
+# --- rows and cases ------------------------------------------------------------------------------------------------
+
+
+def _case(row: _Row, image: Path) -> Case:
+    return Case(
+        case_id=row["case_id"],
+        image=image,
+        age=float(row["age"]) if row.get("age") else None,
+        checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
+        extra={name: value for name, value in row.items() if name not in COLUMNS and value},
+        **{name: row.get(name) or None for name in _TEXTS},
+    )
+
+
+def _row(case: Case, folder: Path) -> dict[str, str]:
+    if clash := set(case.extra) & set(COLUMNS):
+        raise ValueError(f"case {case.case_id!r}: extra column named like a known one: {', '.join(sorted(clash))}")
+    image = Path(os.path.abspath(case.image))  # noqa: PTH100  # resolve() would follow links out of the folder
+    row = {"case_id": case.case_id, "image": str(image), **{name: getattr(case, name) or "" for name in _TEXTS}}
+    if image.is_relative_to(folder):
+        row["image"] = image.relative_to(folder).as_posix()
+    if case.age is not None:
+        row["age"] = str(int(case.age)) if case.age.is_integer() else repr(case.age)
+    return {**row, **case.checklist, **case.extra}
