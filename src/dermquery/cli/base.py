@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from dermquery.cli.common import expected_errors
-from dermquery.store.hits import RESEARCH_USE
-from dermquery.store.ingest import IngestProgress, IngestReport
+
+if TYPE_CHECKING:
+    from dermquery.store.ingest import IngestProgress, IngestReport
 
 __all__ = ["index"]
 
@@ -71,6 +72,8 @@ def _duration(seconds: float) -> str:
 
 
 def _print(report: IngestReport, *, skipped: int, n_cases: int, base: Path) -> None:
+    from dermquery.store.hits import RESEARCH_USE
+
     out = Console(soft_wrap=True)
     bad = len(report.bad)
     counts = f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {bad} with a bad image"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,10 +15,12 @@ from dermquery.cli.common import expected_errors
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
 from dermquery.model.alignment import LOCAL_WEIGHT
-from dermquery.store.casebase import CaseBase
-from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 
-__all__ = ["search"]
+if TYPE_CHECKING:
+    from dermquery.store.casebase import CaseBase
+    from dermquery.store.hits import Hit, SearchResult
+
+__all__ = ["print_result", "search"]
 
 _VALUES_SHOWN = 12
 
@@ -51,6 +53,8 @@ def search(
     ] = None,
 ) -> None:
     """Find the most similar cases of a case base."""
+    from dermquery.store.casebase import CaseBase
+
     case_base = CaseBase.open(base, model)
     result = case_base.search(
         image=image,
@@ -65,7 +69,7 @@ def search(
     )
     _write(result, json_out, html, png, notice)
     if json_out != "-":
-        _print(result, case_base)
+        print_result(result, case_base)
 
 
 def _terms(written: list[str]) -> dict[str, str]:
@@ -98,7 +102,10 @@ def _write(result: SearchResult, json_out: str | None, html: Path | None, png: P
         write_png(result, png, notice=notice)
 
 
-def _print(result: SearchResult, case_base: CaseBase) -> None:
+def print_result(result: SearchResult, case_base: CaseBase) -> None:
+    """Print the ranked table, or why there is none."""
+    from dermquery.store.hits import RESEARCH_USE
+
     out = Console()
     if not result.hits:
         out.print(Text(_why_none(result, case_base)))

@@ -61,6 +61,8 @@ class _SameConv(nn.Conv2d):
         for size, kernel, stride in zip(reversed(x.shape[-2:]), self.kernel_size, self.stride, strict=True):
             total = max((math.ceil(int(size) / stride) - 1) * stride + kernel - int(size), 0)
             pads += [total // 2, total - total // 2]
+        if pads[0] == pads[1] and pads[2] == pads[3]:  # a separate pad would copy the whole map
+            return F.conv2d(x, self.weight, None, self.stride, (pads[2], pads[0]), 1, self.groups)
         return F.conv2d(F.pad(x, pads), self.weight, None, self.stride, 0, 1, self.groups)
 
 

@@ -1,1 +1,33 @@
-"""The case base: manifest, stores, ingest and search."""
+"""The case base: manifest, store, ingest, filters, search and the result sheet."""
+
+from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
+from dermquery.store.filters import Filter, FilterError, matches, parse_where, to_lance
+from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+from dermquery.store.ingest import BadImage, IngestProgress, IngestReport, index_cases
+from dermquery.store.lance import LanceStore
+from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
+from dermquery.store.protocol import CaseStore, Encoder
+
+__all__ = [
+    "RESEARCH_USE",
+    "BadImage",
+    "CaseBase",
+    "CaseStore",
+    "EmptyBaseError",
+    "Encoder",
+    "Filter",
+    "FilterError",
+    "Hit",
+    "IngestProgress",
+    "IngestReport",
+    "LanceStore",
+    "Manifest",
+    "ManifestError",
+    "ModelMismatchError",
+    "QueryError",
+    "SearchResult",
+    "index_cases",
+    "matches",
+    "parse_where",
+    "to_lance",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -23,6 +22,7 @@ class EpochProgress(Callback):
         self._console = Console(stderr=True)
         self._started = 0.0
         self._first = 0
+        self._losses: list[float] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started, self._first = time.monotonic(), trainer.current_epoch
@@ -30,23 +30,19 @@ class EpochProgress(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self._losses.append(float(outputs["loss"]))
         if self._console.is_terminal and trainer.is_global_zero:
             total = trainer.num_training_batches
-            self._console.print(f"epoch {trainer.current_epoch} step {batch_idx + 1}/{total}", end="\r")
+            self._console.print(f"epoch {trainer.current_epoch + 1} step {batch_idx + 1}/{total}", end="\r")
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or not trainer.is_global_zero:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        losses, self._losses = self._losses, []
+        if not trainer.is_global_zero:
             return
-        epoch, epochs = trainer.current_epoch, trainer.max_epochs or 0
-        done = epoch + 1 - self._first
-        left = (time.monotonic() - self._started) / done * (epochs - epoch - 1)
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        left = (time.monotonic() - self._started) / (epoch - self._first) * (epochs - epoch)
         values = trainer.callback_metrics
-        shown = [f"loss {float(values['train/loss']):.3f}"] if "train/loss" in values else []
-        shown += [
-            f"{key.split('/')[1]} {float(values[key]):.3f}" for key in (MONITOR, "validation/acc@1") if key in values
-        ]
-        if "train/mask_overlap" in values:
-            shown.append(f"mask overlap {float(values['train/mask_overlap']):.2f}")
+        shown = [f"loss {sum(losses) / len(losses):.3f}"] if losses else []
+        shown += [f"{key} {float(values[key]):.3f}" for key in (MONITOR, "validation/acc@1") if key in values]
         eta = timedelta(seconds=round(left))
-        self._console.print(f"epoch {epoch + 1}/{epochs}  {'  '.join(shown)}  at most {eta} left", highlight=False)
-        sys.stderr.flush()
+        self._console.print(f"epoch {epoch}/{epochs}  {'  '.join(shown)}  at most {eta} left", highlight=False)

@@ -1,0 +1,157 @@
+"""Derm7pt (Kawahara et al. 2018): 1,011 cases with the seven-point checklist, in the layout of ``release_v0``.
+
+Label groups: melanoma (every diagnosis that starts with "melanoma"), nevus (every one that contains "nevus") and bkl
+(seborrheic keratosis and melanosis). On the release that gives 888 = 252 + 575 + 61, the paper's number; it is the
+only grouping with a keratosis-like third class that does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA, seven_point_score
+from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+
+__all__ = ["group_diagnosis", "prepare_derm7pt", "read_release"]
+
+_WHERE = (
+    "Derm7pt is given by its authors for academic research: see http://derm.cs.sfu.ca, ask for the data set, and "
+    "unpack it so that release_v0/meta/meta.csv and release_v0/images exist"
+)
+_BKL = {"seborrheic keratosis", "melanosis"}
+_COLUMNS = (
+    "case_num", "diagnosis", "seven_point_score", *CRITERIA, "level_of_diagnostic_difficulty", "elevation", "location",
+    "sex", "derm",
+)  # fmt: skip
+_SPLITS = ("train", "valid", "test")
+
+
+def prepare_derm7pt(
+    release: Path,
+    out: Path,
+    *,
+    size: int = 512,
+    all_diagnoses: bool = False,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Prepare the dermoscopic images of a Derm7pt release as a case table with images.
+
+    Args:
+        release: the folder ``release_v0``, or the one that holds it.
+        out: folder to write to; an interrupted run is continued.
+        size: width and height of the images, in pixels.
+        all_diagnoses: keep all cases, labelled by their full diagnosis, instead of the three groups.
+        skip_bad: write the table without the images that cannot be read.
+        progress: called after each image.
+
+    Raises:
+        PrepareError: if ``release`` is not a release, or disagrees with itself.
+    """
+    cases = read_release(release, all_diagnoses=all_diagnoses)
+    return prepare_cases(cases, out, source="derm7pt", size=size, skip_bad=skip_bad, progress=progress)
+
+
+def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
+    """The release's dermoscopic cases, with :attr:`Case.image` in the release.
+
+    The column ``management`` is left out, because what was done with a lesion tells its diagnosis. The level of
+    difficulty leaks it as well; it is kept, as ``difficulty`` in ``extra``, which is never encoded.
+
+    Raises:
+        PrepareError: if ``release`` is not a release, or its scores disagree with its checklist.
+    """
+    root = _find_root(Path(release))
+    meta = _read_meta(root / "meta" / "meta.csv")
+    splits = _official_splits(root / "meta", len(meta))
+    images = root / "images"
+    # The table and the disk disagree in upper and lower case, which matters on Linux.
+    on_disk = {path.relative_to(images).as_posix().lower(): path for path in images.rglob("*")}
+    cases = []
+    for position, row in enumerate(meta.to_dict("records")):
+        values = {str(name): str(value).strip() for name, value in row.items()}
+        diagnosis = values["diagnosis"] if all_diagnoses else group_diagnosis(values["diagnosis"])
+        checklist = {name: values[name] for name in CRITERIA}
+        _check_score(values, checklist)
+        if diagnosis is None:
+            continue
+        case_id = f"derm7pt-{int(values['case_num']):04d}"
+        cases.append(
+            Case(
+                case_id=case_id,
+                image=on_disk.get(values["derm"].lower(), images / values["derm"]),
+                diagnosis=diagnosis,
+                fine_diagnosis=values["diagnosis"],
+                lesion_id=case_id,
+                sex=values["sex"] or None,
+                site=values["location"] or None,
+                elevation=values["elevation"] or None,
+                checklist=checklist,
+                extra={
+                    "difficulty": values["level_of_diagnostic_difficulty"],
+                    "official_split": splits.get(position, ""),
+                },
+            )
+        )
+    return cases
+
+
+def group_diagnosis(diagnosis: str) -> str | None:
+    """The group of one of the release's twenty diagnoses: "mel", "nv", "bkl", or None for the ones left out."""
+    if diagnosis.startswith("melanoma"):
+        return "mel"
+    if "nevus" in diagnosis:
+        return "nv"
+    return "bkl" if diagnosis in _BKL else None
+
+
+def _find_root(release: Path) -> Path:
+    for root in (release, release / "release_v0"):
+        if (root / "meta" / "meta.csv").is_file() and (root / "images").is_dir():
+            return root
+    if not release.is_dir():
+        raise PrepareError(f"{release}: no such folder. {_WHERE}")
+    raise PrepareError(
+        f"{release} is not a Derm7pt release: looked for meta/meta.csv and images/ in it and in its release_v0/. "
+        f"{_WHERE}"
+    )
+
+
+def _read_meta(path: Path) -> pd.DataFrame:
+    try:
+        meta = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise PrepareError(f"{path}: not a readable table ({error}); unpack the release again") from error
+    if missing := [name for name in _COLUMNS if name not in meta.columns]:
+        raise PrepareError(f"{path}: missing columns {', '.join(missing)}; unpack the release again. {_WHERE}")
+    return meta
+
+
+def _official_splits(folder: Path, n_rows: int) -> dict[int, str]:
+    """Split by 0-based row of the table. The index files hold row positions, not case numbers."""
+    splits: dict[int, str] = {}
+    for split in _SPLITS:
+        path = folder / f"{split}_indexes.csv"
+        if not path.is_file():
+            continue
+        for position in pd.read_csv(path)["indexes"].astype(int):
+            if not 0 <= position < n_rows or position in splits:
+                raise PrepareError(f"{path}: row {position} is out of range or in two splits; unpack the release again")
+            splits[int(position)] = split
+    return splits
+
+
+def _check_score(values: dict[str, str], checklist: dict[str, str]) -> None:
+    """The release's score must follow from its checklist by our function, or one of the two is misunderstood."""
+    try:
+        score = seven_point_score(checklist)
+    except ValueError as error:
+        raise PrepareError(f"meta.csv, case_num {values['case_num']}: {error}") from error
+    if str(score) != values["seven_point_score"]:
+        raise PrepareError(
+            f"meta.csv, case_num {values['case_num']}: seven_point_score is {values['seven_point_score']}, but the "
+            f"checklist gives {score}; the table was changed, unpack the release again"
+        )

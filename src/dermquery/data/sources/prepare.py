@@ -1,0 +1,168 @@
+"""What every real source shares: images without borders, in one size, beside a case table.
+
+The result is ``OUT/cases.csv``, ``OUT/images/<case_id>.jpg`` and ``OUT/prepare.json``, which records how the images
+were made. Images appear whole or not at all, so that a run can be killed and started again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from dermquery.data.borders import remove_borders
+from dermquery.data.case import Case
+from dermquery.data.files import replacing
+from dermquery.data.image import ImageError, load_image
+from dermquery.data.table import write_cases
+
+__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases"]
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all) after each image."""
+
+_PIPELINE = 1
+"""Raised whenever the same source image would come out differently, so that old and new images never mix."""
+_JPEG = {"quality": 95, "subsampling": 0}
+_WORKERS = 2
+
+
+class PrepareError(ValueError):
+    """A source cannot be prepared; the message says what was looked for and what to do."""
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """A source image that could not be used."""
+
+    case_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What a preparation did.
+
+    Attributes:
+        out: the prepared folder.
+        table: the case table, or None if it was not written because of bad images.
+        cases: the prepared cases.
+        made: images made in this run.
+        kept: images that an earlier run had finished.
+        bad: images that could not be used.
+    """
+
+    out: Path
+    table: Path | None
+    cases: tuple[Case, ...]
+    made: int
+    kept: int
+    bad: tuple[BadImage, ...]
+
+    @property
+    def diagnoses(self) -> dict[str, int]:
+        """Number of cases by diagnosis, most frequent first; cases without one are counted under ``""``."""
+        return dict(Counter(case.diagnosis or "" for case in self.cases).most_common())
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    out: Path,
+    *,
+    source: str,
+    size: int = 512,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
+
+    Each image is decoded, its borders are removed, and it is resized to ``size`` × ``size`` pixels without keeping
+    the aspect ratio, as in the paper. Images that an earlier run finished from the same file are kept.
+
+    A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
+
+    Raises:
+        PrepareError: if ``out`` was prepared in another way, or ``size`` is too small.
+    """
+    if size < 32:
+        raise PrepareError(f"size is {size} pixels; use at least 32")
+    _claim(out, {"source": source, "size": size, "pipeline": _PIPELINE})
+    images = out / "images"
+    targets = [images / f"{case.case_id}.jpg" for case in cases]
+    prepared: list[Case] = []
+    bad: list[BadImage] = []
+    made = 0
+    jobs = [(case.image, target, size) for case, target in zip(cases, targets, strict=True)]
+    with _pool() as pool:
+        for done, outcome in enumerate(pool.map(_prepare_image, jobs), start=1):
+            case, target = cases[done - 1], targets[done - 1]
+            if isinstance(outcome, str):
+                bad.append(BadImage(case.case_id, outcome))
+            else:
+                made += outcome
+                prepared.append(case.model_copy(update={"image": target.absolute()}))
+            if progress:
+                progress(done, len(cases))
+    table = out / "cases.csv" if prepared and (skip_bad or not bad) else None
+    if table:
+        write_cases(prepared, table)
+    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads, as Pillow and NumPy work outside the interpreter's lock; Ctrl-C drops what has not begun."""
+    pool = ThreadPoolExecutor(_WORKERS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
+    """Whether the image had to be made, or why it cannot be."""
+    source, target, size = job
+    try:
+        if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
+            return False
+        image = remove_borders(load_image(source)).resize((size, size), Image.Resampling.LANCZOS)
+        with replacing(target) as part:
+            image.save(part, "JPEG", **_JPEG)
+    except FileNotFoundError:
+        return f"{source}: no such image file"
+    except ImageError as error:
+        return str(error)
+    return True
+
+
+def _claim(out: Path, made_by: dict[str, object]) -> None:
+    """Record in ``out`` how its images are made, or refuse if that differs from what is there."""
+    record = out / "prepare.json"
+    if out.exists() and not out.is_dir():
+        raise PrepareError(f"{out} is a file; name a folder to prepare into")
+    if record.exists():
+        try:
+            before = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise PrepareError(f"{record} is damaged ({error}); remove the folder {out} and prepare again") from error
+        if before != made_by:
+            names = sorted({*before, *made_by}) if isinstance(before, dict) else []
+            changes = [
+                f"{n} was {before.get(n)!r} and is now {made_by.get(n)!r}"
+                for n in names
+                if before.get(n) != made_by.get(n)
+            ]
+            raise PrepareError(
+                f"{out} was prepared in another way ({'; '.join(changes)}); prepare into another folder, or remove it"
+            )
+        return
+    if (out / "images").exists():
+        raise PrepareError(f"{out} has images but no prepare.json, so it was not prepared here; use another folder")
+    with replacing(record) as part:
+        part.write_text(json.dumps(made_by, indent=1) + "\n", encoding="utf-8")

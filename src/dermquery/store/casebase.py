@@ -1,0 +1,238 @@
+"""The case base: a manifest, a store and a model behind three verbs, ``create``, ``open`` and ``search``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermquery.data.case import Case, Query
+from dermquery.data.image import ImageSource
+from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
+from dermquery.store.filters import Filter, Not, OneOf, as_filter
+from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria, query_terms
+from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
+from dermquery.store.lance import LanceStore
+from dermquery.store.manifest import MANIFEST_FILE, Manifest, ManifestError
+from dermquery.store.protocol import CaseStore, Encoder
+
+__all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
+
+ModelSource = Encoder | str | Path
+"""A loaded model, or the name or path that ``load_model`` takes."""
+
+
+class QueryError(ValueError):
+    """A query cannot be answered as it was put; the message says what to change."""
+
+
+class EmptyBaseError(QueryError):
+    """A case base holds no case yet."""
+
+
+class CaseBase:
+    """Cases that can be searched, in a folder that knows the model of its vectors.
+
+    Use :meth:`create`, :meth:`open` or :meth:`open_or_create`.
+
+    Attributes:
+        uri: the folder.
+        manifest: which model, which layout.
+        store: the rows.
+    """
+
+    def __init__(self, uri: Path, manifest: Manifest, store: CaseStore, model: Encoder | None = None) -> None:
+        self.uri = uri
+        self.manifest = manifest
+        self.store = store
+        self._model = model
+
+    @classmethod
+    def create(cls, uri: str | Path, model: ModelSource, *, reference: str | None = None) -> CaseBase:
+        """Make an empty case base.
+
+        Args:
+            uri: a folder; made if there is none.
+            model: a loaded model, or the name or path of one.
+            reference: name or path by which a model that is already loaded can be loaded again; without it, later
+                openings must name the model.
+
+        Raises:
+            ManifestError: if there is a case base already, or something else in the way.
+        """
+        folder = _folder(uri)
+        if (folder / MANIFEST_FILE).exists():
+            raise ManifestError(f"{folder} holds a case base already; open it, or choose another folder")
+        if folder.exists() and not folder.is_dir():
+            raise ManifestError(f"{folder} is a file; choose a folder for the case base")
+        loaded, known_as = _resolve(model)
+        manifest = Manifest.of(loaded, reference or known_as)
+        # The manifest last: until it is there the folder is no base, and the next create goes over it again.
+        store = LanceStore(folder, manifest.layout.size)
+        manifest.save(folder)
+        return cls(folder, manifest, store, loaded)
+
+    @classmethod
+    def open(cls, uri: str | Path, model: ModelSource | None = None) -> CaseBase:
+        """Open a case base.
+
+        Args:
+            uri: its folder.
+            model: the model to encode queries with; without it, the manifest's own is loaded at the first query.
+
+        Raises:
+            ManifestError: if there is no case base, or one of another version.
+            ModelMismatchError: if the model is not the one that made the base's vectors.
+        """
+        folder = _folder(uri)
+        manifest = Manifest.load(folder)
+        loaded = None if model is None else _resolve(model)[0]
+        if loaded is not None:
+            manifest.check(loaded)
+        return cls(folder, manifest, LanceStore(folder, manifest.layout.size), loaded)
+
+    @classmethod
+    def open_or_create(cls, uri: str | Path, model: ModelSource) -> CaseBase:
+        """Open the case base in a folder, or make one: what a command that can be interrupted and repeated needs."""
+        return (cls.open if (_folder(uri) / MANIFEST_FILE).exists() else cls.create)(uri, model)
+
+    @property
+    def model(self) -> Encoder:
+        """The model, loaded on first use by the manifest's reference and held against its hash."""
+        if self._model is None:
+            reference = self.manifest.model_reference
+            if reference is None:
+                raise ManifestError(
+                    f"{self.uri} does not say where its model {self.manifest.model_name!r} "
+                    f"({self.manifest.model_hash}) lies; name it by --model, or CaseBase.open(uri, model=...)"
+                )
+            try:
+                model = _resolve(reference)[0]
+            except (OSError, ValueError) as error:
+                raise ManifestError(
+                    f"the model of {self.uri} cannot be loaded from {reference!r} ({error}); "
+                    f"name the artifact with hash {self.manifest.model_hash} by --model"
+                ) from error
+            self.manifest.check(model)
+            self._model = model
+        return self._model
+
+    def add(
+        self,
+        cases: Iterable[Case],
+        *,
+        batch_size: int = 32,
+        progress: Callable[[IngestProgress], None] | None = None,
+    ) -> IngestReport:
+        """Encode cases and put them in, replacing those with the same ids; see :func:`~.ingest.index_cases`."""
+        return index_cases(cases, self.store, self.model, batch_size=batch_size, progress=progress)
+
+    def count(self, where: Filter | Sequence[str] | None = None) -> int:
+        """Number of cases, or of those that satisfy a filter."""
+        return self.store.count(None if where is None else as_filter(where))
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def search(
+        self,
+        image: ImageSource | None = None,
+        text: str | None = None,
+        checklist: Mapping[str, str] | None = None,
+        where: Filter | Sequence[str] | None = None,
+        top_k: int = 5,
+        local_weight: float = LOCAL_WEIGHT,
+        exclude_case: str | Collection[str] | None = None,
+        exclude_lesion: str | Collection[str] | None = None,
+        exclude_patient: str | Collection[str] | None = None,
+    ) -> SearchResult:
+        """Find the most similar cases.
+
+        Args:
+            image: reference image: a path, encoded bytes or a decoded image.
+            text: free text.
+            checklist: checklist criteria as terms.
+            where: which cases may be found: a filter, or clauses such as ``"site=back"``.
+            top_k: hits wanted; fewer come back where fewer cases may be found.
+            local_weight: λ of equation 9, between 0 (global only) and 1 (local only).
+            exclude_case: id or ids of cases that must not be found.
+            exclude_lesion: id or ids of lesions of which no case must be found.
+            exclude_patient: id or ids of patients of whom no case must be found.
+
+        Raises:
+            QueryError: without image and text, or with ``top_k`` below 1.
+            EmptyBaseError: if the base holds no case.
+            FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
+        """
+        weight = check_local_weight(local_weight)
+        query = Query(image=image, text=text, checklist=checklist or {})
+        if query.image is None and query.sentence is None:
+            raise QueryError("the query is empty: give an image, a text or checklist terms")
+        if top_k < 1:
+            raise QueryError(f"top_k must be at least 1, got {top_k}")
+        n_cases = self.count()
+        if n_cases == 0:
+            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
+        condition = _excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
+        terms = query_terms(query)
+        info = BaseInfo(
+            uri=str(self.uri),
+            count=n_cases,
+            diagnoses=_by_name(self.store.value_counts("diagnosis")),
+            model_name=self.manifest.model_name,
+            model_hash=self.manifest.model_hash,
+        )
+        hits = self._hits(query, terms, condition, top_k, weight)
+        return SearchResult(query, terms, hits, weight, condition, self.store.count(condition), info)
+
+    def _hits(
+        self, query: Query, terms: Mapping[str, str], where: Filter, top_k: int, weight: float
+    ) -> tuple[Hit, ...]:
+        layout = self.manifest.layout
+        unit = np.asarray(self.model.encode_query([query]), dtype=np.float32)
+        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k)
+        scored = []
+        for item in found:
+            # One case at a time: a product over several rows may round equal vectors apart.
+            local, global_ = (float(part[0, 0]) for part in layout.parts(unit, item.row.vector[None]))
+            scored.append((weight * local + (1.0 - weight) * global_, local, global_, item.row.case))
+        scored.sort(key=lambda entry: (-entry[0], entry[3].case_id))
+        return tuple(
+            Hit(rank, case, score, local, global_, *compare_criteria(terms, case))
+            for rank, (score, local, global_, case) in enumerate(scored, start=1)
+        )
+
+
+def _folder(uri: str | Path) -> Path:
+    if "://" in str(uri):
+        scheme, _, rest = str(uri).partition("://")
+        if scheme != "file":
+            raise ManifestError(f"{uri}: a case base lies in a folder of this machine; {scheme}:// is not supported")
+        uri = rest
+    return Path(uri).expanduser().absolute()
+
+
+def _resolve(model: ModelSource) -> tuple[Encoder, str | None]:
+    """The loaded model and the reference by which it was loaded; a path is made absolute, a name stays."""
+    if not isinstance(model, str | Path):
+        return model, None
+    # torch takes seconds to import; opening a base should not need it
+    from dermquery.model.artifact import load_model, shipped_models
+
+    shipped = str(model) in shipped_models()
+    return load_model(model), str(model) if shipped else str(Path(model).expanduser().absolute())
+
+
+def _excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
+    fields: tuple[Any, ...] = ("case_id", "lesion_id", "patient_id")
+    for field, values in zip(fields, ids, strict=True):
+        chosen = (values,) if isinstance(values, str) else tuple(values or ())
+        if chosen:
+            where = where.also(Not(condition=OneOf(field=field, values=chosen)))
+    return where
+
+
+def _by_name(counts: Mapping[str | float | None, int]) -> dict[str | None, int]:
+    return {None if name is None else str(name): n for name, n in counts.items()}

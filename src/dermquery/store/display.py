@@ -1,0 +1,101 @@
+"""How results are worded and coloured, alike on the sheet and in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
+from dermquery.store.filters import AllOf, Equals, Missing, Not, OneOf
+
+__all__ = ["NOT_RECORDED", "Tone", "describe_case", "describe_condition", "diagnosis_title", "term_phrase", "tones"]
+
+NOT_RECORDED = "Not recorded"
+
+_TITLES = {
+    "mel": "Melanoma",
+    "nv": "Nevus",
+    "bkl": "Benign keratosis",
+    "bcc": "Basal cell carcinoma",
+    "scc": "Squamous cell carcinoma",
+    "akiec": "Actinic keratosis",
+    "df": "Dermatofibroma",
+    "vasc": "Vascular lesion",
+}
+"""Names of the labels that the field's data sets share (HAM10000, ISIC, Derm7pt as grouped here)."""
+
+
+@dataclass(frozen=True)
+class Tone:
+    """A diagnosis' colour on paper and on a dark screen; it never stands without the diagnosis' name."""
+
+    light: str
+    dark: str
+
+
+_NONE = Tone("#8a949d", "#7d8892")
+_KNOWN = {
+    "mel": Tone("#b8332a", "#f0796b"),
+    "nv": Tone("#2273a5", "#5eb0e0"),
+    "bkl": Tone("#cf9a1b", "#e6bd55"),
+    "bcc": Tone("#7a4aa0", "#bd93e0"),
+    "scc": Tone("#a8407a", "#e58fbd"),
+    "akiec": Tone("#4a8a3f", "#8cc882"),
+    "df": Tone("#5d628f", "#a3a8de"),
+    "vasc": Tone("#1f8a80", "#5fcabf"),
+}
+_SPARE = ("#5d628f", "#1f8a80", "#7a4aa0", "#4a8a3f", "#a8407a", "#87603a")
+
+
+def tones(diagnoses: Iterable[str | None]) -> dict[str | None, Tone]:
+    """A tone for every diagnosis: the field's labels keep theirs, others get one by their alphabetical order."""
+    names = set(diagnoses)
+    others = sorted(name for name in names if name is not None and name not in _KNOWN)
+    spare = {name: Tone(_SPARE[i % len(_SPARE)], _SPARE[i % len(_SPARE)]) for i, name in enumerate(others)}
+    return {name: _NONE if name is None else _KNOWN.get(name) or spare[name] for name in names}
+
+
+def diagnosis_title(diagnosis: str | None) -> str:
+    """Name of a diagnosis for people: ``Melanoma`` for ``mel``, other labels as they were written."""
+    return NOT_RECORDED if diagnosis is None else _TITLES.get(diagnosis, diagnosis)
+
+
+def describe_case(case: Case) -> list[str]:
+    """Site, sex and age, as far as they were recorded."""
+    age = None if case.age is None else f"{case.age:g} y"
+    return [part for part in (case.site, case.sex, age) if part]
+
+
+def term_phrase(name: str, value: str) -> str:
+    """A criterion and its value: ``pigment network: atypical``."""
+    return f"{CRITERIA[name].title}: {value}"
+
+
+def describe_condition(node: Any) -> list[str]:
+    """A condition tree in words, one line for each condition that must hold."""
+    if isinstance(node, AllOf):
+        return [line for child in node.conditions for line in describe_condition(child)]
+    return [_words(node, negated=False)]
+
+
+def _words(node: Any, *, negated: bool) -> str:
+    if isinstance(node, Not):
+        return _words(node.condition, negated=not negated)
+    if isinstance(node, AllOf):
+        return ("not " if negated else "") + "(" + " and ".join(_words(c, negated=False) for c in node.conditions) + ")"
+    name = node.field.replace("_", " ")
+    if isinstance(node, Missing):
+        return f"{name} {'recorded' if negated else 'not recorded'}"
+    if isinstance(node, Equals):
+        return f"{name} {'not ' if negated else ''}{_value(node.value)}"
+    if isinstance(node, OneOf):
+        return f"{name} {'not ' if negated else ''}{' or '.join(map(_value, node.values)) or 'one of none'}"
+    bounds: Mapping[str, float | None] = {"≥": node.ge, ">": node.gt, "≤": node.le, "<": node.lt}
+    limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
+    return f"{'not ' if negated else ''}{name} {limits or 'recorded'}"
+
+
+def _value(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,141 @@
+"""What a search gives back: hits with their evidence, and the question they answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dermquery.data.case import Case, Query
+from dermquery.data.checklist import CRITERIA, find_terms, seven_point_score
+from dermquery.store.filters import Filter
+
+__all__ = ["RESEARCH_USE", "BaseInfo", "Hit", "SearchResult", "compare_criteria", "query_terms"]
+
+RESEARCH_USE = "Research use only. Not a medical device."
+"""Shown wherever results are shown."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One case that a query found.
+
+    Attributes:
+        rank: 1 for the most similar case.
+        score: equation 9, λ·local + (1−λ)·global.
+        local: equation 7, the similarity of the regions, in [−1, 1], not yet weighted.
+        global_: equation 8, the similarity of the whole maps, in [−1, 1], not yet weighted.
+        shared_criteria: the criteria that the query gives and the case has with the same value, with that value.
+        differing_criteria: those that the case has with another value, with the case's value.
+    """
+
+    rank: int
+    case: Case
+    score: float
+    local: float
+    global_: float
+    shared_criteria: Mapping[str, str] = field(default_factory=dict)
+    differing_criteria: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "rank": self.rank,
+            "case_id": self.case.case_id,
+            "score": self.score,
+            "local": self.local,
+            "global": self.global_,
+            "shared_criteria": dict(self.shared_criteria),
+            "differing_criteria": dict(self.differing_criteria),
+            "case": self.case.model_dump(mode="json"),
+        }
+
+
+@dataclass(frozen=True)
+class BaseInfo:
+    """The case base that answered.
+
+    Attributes:
+        uri: where it lies.
+        count: cases in it.
+        diagnoses: how many cases have each diagnosis; None counts those without one.
+        model_name, model_hash: the model that made its vectors.
+    """
+
+    uri: str
+    count: int
+    diagnoses: Mapping[str | None, int]
+    model_name: str
+    model_hash: str
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to one query.
+
+    Attributes:
+        query: as it was encoded.
+        terms: checklist criteria that the query gives, as terms or in its free text.
+        hits: best first, ties by ``case_id``.
+        local_weight: λ of equation 9.
+        where: the filter, with the exclusions.
+        n_candidates: cases that satisfy it, from which the hits were taken.
+        base: the case base.
+    """
+
+    query: Query
+    terms: Mapping[str, str]
+    hits: tuple[Hit, ...]
+    local_weight: float
+    where: Filter
+    n_candidates: int
+    base: BaseInfo
+
+    @property
+    def diagnoses(self) -> dict[str | None, int]:
+        """How many hits have each diagnosis, most frequent first; None counts those without one."""
+        counts = Counter(hit.case.diagnosis for hit in self.hits)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON. The query's image is its path, if it came from a file."""
+        image = self.query.image
+        return {
+            "notice": RESEARCH_USE,
+            "query": {
+                "image": str(image) if isinstance(image, str | Path) else None,
+                "text": self.query.text,
+                "checklist": dict(self.query.checklist),
+                "terms": dict(self.terms),
+                "seven_point_score": seven_point_score(self.terms) if self.terms else None,
+                "where": self.where.model_dump(mode="json", exclude_none=True)["condition"],
+                "local_weight": self.local_weight,
+            },
+            "base": {
+                "uri": self.base.uri,
+                "count": self.base.count,
+                "candidates": self.n_candidates,
+                "diagnoses": [{"diagnosis": name, "count": n} for name, n in self.base.diagnoses.items()],
+                "model": self.base.model_name,
+                "model_hash": self.base.model_hash,
+            },
+            "hits": [hit.to_dict() for hit in self.hits],
+        }
+
+
+def query_terms(query: Query) -> dict[str, str]:
+    """Checklist criteria that a query gives: those found in its free text, overruled by those given as terms."""
+    found = {**find_terms(query.text or ""), **query.checklist}
+    return {name: found[name] for name in CRITERIA if name in found}
+
+
+def compare_criteria(terms: Mapping[str, str], case: Case) -> tuple[dict[str, str], dict[str, str]]:
+    """Criteria on which a case agrees with a query's terms, and those on which it differs, with the case's values.
+
+    A criterion that is not recorded for the case is in neither.
+    """
+    recorded = {name: case.checklist[name] for name in terms if case.checklist.get(name)}
+    shared = {name: value for name, value in recorded.items() if value == terms[name]}
+    return shared, {name: value for name, value in recorded.items() if name not in shared}

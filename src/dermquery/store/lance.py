@@ -1,0 +1,213 @@
+"""The embedded store: one LanceDB table in a folder, searched exhaustively, so that every ranking is exact."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
+from dermquery.model.alignment import Vectors
+from dermquery.store.filters import FIELDS, AllOf, Filter, Not, OneOf, to_lance
+from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+
+__all__ = ["LanceStore"]
+
+_TABLE = "cases"
+_TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "text")
+_IDS_PER_READ = 500
+_SPARE = 16
+_MARGIN = 1e-5
+"""Lance sums in float32. Its error stays well below this for weighed unit blocks, whose products are at most 1."""
+
+
+class LanceStore:
+    """A :class:`~dermquery.store.protocol.CaseStore` in a folder of this machine.
+
+    Readers and writers may be different processes; a reader sees every write that was finished before it asked.
+
+    Args:
+        folder: where the table lies; made with an empty table if there is none.
+        size: length of the vectors.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        import lancedb  # takes a second, which commands that touch no base should not pay
+
+        self.folder = folder
+        self.size = size
+        self._schema = _schema(size)
+        database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
+        self._table: Any = database.create_table(_TABLE, schema=self._schema, exist_ok=True)
+
+    def upsert(self, rows: Sequence[StoredCase]) -> None:
+        """Add rows, replacing those with the same ``case_id``; all of them or none.
+
+        Raises:
+            ValueError: for a ``case_id`` that occurs twice, or a vector of another length or with a NaN.
+        """
+        if not rows:
+            return
+        twice = [case_id for case_id, n in Counter(row.case.case_id for row in rows).items() if n > 1]
+        if twice:
+            raise ValueError(f"case ids occur more than once: {', '.join(twice[:5])}; give each case its own id")
+        for row in rows:
+            if row.vector.shape != (self.size,) or not np.isfinite(row.vector).all():
+                raise ValueError(f"case {row.case.case_id!r}: its vector must be {self.size} finite numbers")
+        merge = self._table.merge_insert("case_id").when_matched_update_all().when_not_matched_insert_all()
+        merge.execute(_to_table(rows, self._schema))
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were."""
+        before = self.count()
+        for part in _parts(case_ids):
+            self._table.delete(to_lance(part))
+        return before - self.count()
+
+    def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
+        """The rows with these ids, by id; ids that are not there are left out."""
+        columns = [name for name in self._schema.names if vectors or name != "vector"]
+        found: dict[str, StoredCase] = {}
+        for part in _parts(case_ids):
+            table = self._table.search().where(to_lance(part)).select(columns).limit(None).to_arrow()
+            found.update((row.case.case_id, row) for row in _rows(table))
+        return found
+
+    def count(self, where: Filter | None = None) -> int:
+        """Number of cases, or of those that satisfy a filter."""
+        return int(self._table.count_rows(to_lance(where) if where else None))
+
+    def search(
+        self, vector: Vectors, where: Filter | None = None, top_k: int = 5, exclude: Collection[str] = ()
+    ) -> list[ScoredCase]:
+        """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
+
+        Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
+        fetched while one that was left out could still reach the last place, so the order never depends on how the
+        rows lie on disk.
+        """
+        if vector.shape != (self.size,):
+            raise ValueError(f"query vector has shape {vector.shape}, expected ({self.size},)")
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        condition = _without(where or Filter(), exclude)
+        fetch = top_k + _SPARE
+        while True:
+            table = self._nearest(vector, condition, fetch)
+            scores = _products(_vectors(table), vector)
+            if table.num_rows < fetch:
+                break
+            worst_proposed = 1.0 - float(table["_distance"][-1].as_py())
+            if worst_proposed < np.partition(scores, -top_k)[-top_k] - _MARGIN:
+                break
+            fetch *= 4
+        ids = table["case_id"].to_pylist()
+        order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[:top_k]
+        rows = list(_rows(table.take(pa.array(order, pa.int64()))))
+        return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
+
+    def ids(self) -> list[str]:
+        """Every ``case_id``, sorted."""
+        return sorted(self._table.search().select(["case_id"]).limit(None).to_arrow()["case_id"].to_pylist())
+
+    def value_counts(self, field: str, where: Filter | None = None) -> dict[str | float | None, int]:
+        """How often each value of a field occurs, most frequent first; None counts the cases without one."""
+        if field not in FIELDS:
+            raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
+        query = self._table.search().select([field]).limit(None)
+        table = (query.where(to_lance(where)) if where else query).to_arrow()
+        counts = Counter(table[field].to_pylist())
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+
+    def compact(self) -> None:
+        """Merge the small files of many writes; versions that another process may still read are kept a week."""
+        self._table.optimize()
+
+    def _nearest(self, vector: Vectors, where: Filter, limit: int) -> pa.Table:
+        query = self._table.search(vector, vector_column_name="vector").distance_type("dot").bypass_vector_index()
+        if not where.is_empty:
+            query = query.where(to_lance(where), prefilter=True)
+        return query.limit(limit).to_arrow()
+
+
+def _schema(size: int) -> pa.Schema:
+    text = [pa.field(name, pa.string()) for name in (*_TEXT_COLUMNS, *CRITERIA)]
+    # The key makes two processes that index at once conflict and retry, where both would else insert the same case.
+    key = pa.field("case_id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
+    return pa.schema(
+        [
+            key,
+            pa.field("image", pa.string(), nullable=False),
+            *text,
+            pa.field("age", pa.float64()),
+            pa.field("extra", pa.string(), nullable=False),
+            pa.field("image_sha256", pa.string(), nullable=False),
+            pa.field("image_size", pa.int64(), nullable=False),
+            pa.field("image_mtime_ns", pa.int64(), nullable=False),
+            pa.field("vector", pa.list_(pa.float32(), size), nullable=False),
+        ]
+    )
+
+
+def _to_table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
+    columns: dict[str, Any] = {
+        name: [getattr(row.case, name) for row in rows] for name in ("case_id", *_TEXT_COLUMNS, "age")
+    }
+    columns |= {name: [row.case.checklist.get(name) for row in rows] for name in CRITERIA}
+    columns["image"] = [str(row.case.image.absolute()) for row in rows]
+    columns["extra"] = [json.dumps(dict(row.case.extra), ensure_ascii=False) for row in rows]
+    columns["image_sha256"] = [row.stamp.sha256 for row in rows]
+    columns["image_size"] = [row.stamp.size for row in rows]
+    columns["image_mtime_ns"] = [row.stamp.mtime_ns for row in rows]
+    flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
+    columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
+    return pa.table(columns, schema=schema)
+
+
+def _rows(table: pa.Table) -> Iterator[StoredCase]:
+    vectors = _vectors(table) if "vector" in table.column_names else np.empty((table.num_rows, 0), np.float32)
+    plain = table.drop_columns([name for name in ("vector", "_distance") if name in table.column_names])
+    for record, vector in zip(plain.to_pylist(), vectors, strict=True):
+        case = Case(
+            case_id=record["case_id"],
+            image=Path(record["image"]),
+            age=record["age"],
+            checklist={name: record[name] for name in CRITERIA if record[name]},
+            extra=json.loads(record["extra"]),
+            **{name: record[name] for name in _TEXT_COLUMNS},
+        )
+        stamp = ImageStamp(record["image_sha256"], record["image_size"], record["image_mtime_ns"])
+        yield StoredCase(case, vector, stamp)
+
+
+def _vectors(table: pa.Table) -> Vectors:
+    """Vectors of a result, (n, size) float32."""
+    column = table["vector"].combine_chunks()
+    size = column.type.list_size
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, size)
+
+
+def _products(vectors: Vectors, query: Vectors) -> Any:
+    """Inner products in float64, each row summed alike, so that equal vectors score equal wherever they stand.
+
+    A matrix product would not do: BLAS sums a row in another order at the end of a block than within it.
+    """
+    return (vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+
+
+def _parts(case_ids: Collection[str]) -> Iterator[Filter]:
+    ids = list(dict.fromkeys(case_ids))
+    for start in range(0, len(ids), _IDS_PER_READ):
+        yield Filter(condition=OneOf(field="case_id", values=tuple(ids[start : start + _IDS_PER_READ])))
+
+
+def _without(where: Filter, case_ids: Collection[str]) -> Filter:
+    excluded = tuple(Not(condition=part.condition) for part in _parts(case_ids))
+    return where if not excluded else where.also(AllOf(conditions=excluded))

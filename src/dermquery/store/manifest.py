@@ -1,0 +1,131 @@
+"""The manifest of a case base: which model made its vectors, and how they are laid out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from dermquery import __version__
+from dermquery.data.files import replacing
+from dermquery.model.alignment import BlockLayout
+from dermquery.store.protocol import Encoder
+
+__all__ = ["MANIFEST_FILE", "Manifest", "ManifestError", "ModelMismatchError"]
+
+MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION: Final = 1
+
+
+class ManifestError(ValueError):
+    """A folder is no case base that this version can use; the message says why and what to do."""
+
+
+class ModelMismatchError(ManifestError):
+    """A case base was opened with another model than the one that made its vectors."""
+
+
+class Manifest(BaseModel):
+    """Identity of a case base, kept as ``manifest.json`` beside the table.
+
+    Attributes:
+        schema_version: of this file and of the table's columns.
+        model_name: what people call the model.
+        model_hash: SHA-256 of the model's artifact; vectors of another artifact cannot be compared with these.
+        model_reference: name or path by which ``load_model`` finds the model again; None if it was never told.
+        preprocessing: what the model does to an image before its first layer, as the artifact describes it.
+        levels, width: the vector layout.
+        created: time of creation, with its zone.
+        dermquery_version: the version that created the base.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model_name: str
+    model_hash: str = Field(min_length=1)
+    model_reference: str | None = None
+    preprocessing: dict[str, JsonValue] = Field(default_factory=dict)
+    levels: tuple[str, ...] = Field(min_length=1)
+    width: int = Field(ge=1)
+    created: AwareDatetime
+    dermquery_version: str
+
+    @classmethod
+    def of(cls, model: Encoder, reference: str | None = None) -> Manifest:
+        """Manifest of a new base for a model.
+
+        Raises:
+            ManifestError: if the model was never saved, and so has no hash.
+        """
+        if not model.artifact_hash:
+            raise ManifestError(
+                f"model {model.name!r} has no artifact hash, so a case base could not tell it from another; "
+                "save it as an artifact and load it from there"
+            )
+        described: Any = getattr(model, "preprocessing", None)
+        if isinstance(described, BaseModel):
+            described = described.model_dump(mode="json")
+        return cls(
+            model_name=model.name,
+            model_hash=model.artifact_hash,
+            model_reference=reference,
+            preprocessing=described if isinstance(described, dict) else {},
+            levels=model.layout.levels,
+            width=model.layout.width,
+            created=datetime.now(UTC),
+            dermquery_version=__version__,
+        )
+
+    @property
+    def layout(self) -> BlockLayout:
+        """Order of the unit blocks in the stored vectors."""
+        return BlockLayout(self.levels, self.width)
+
+    def check(self, model: Encoder) -> None:
+        """Refuse a model whose vectors cannot be compared with the stored ones.
+
+        Raises:
+            ModelMismatchError: naming both artifacts and the two remedies.
+        """
+        if model.artifact_hash == self.model_hash and model.layout == self.layout:
+            return
+        where = f" (it was loaded from {self.model_reference})" if self.model_reference else ""
+        raise ModelMismatchError(
+            f"this case base was indexed with model {self.model_name!r}, artifact {self.model_hash}, "
+            f"but the model given is {model.name!r}, artifact {model.artifact_hash}; their vectors cannot be compared. "
+            f"Open the base with its own model by --model{where}, or index the case table again into a new base."
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write ``manifest.json`` into the base's folder; it appears whole or not at all."""
+        with replacing(folder / MANIFEST_FILE) as part:
+            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read the manifest of a base.
+
+        Raises:
+            ManifestError: if the folder holds none, or one that cannot be read.
+        """
+        path = folder / MANIFEST_FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise ManifestError(
+                f"{folder} is no case base: it has no {MANIFEST_FILE}. Check the path, or make a base with: "
+                f"dermquery index TABLE --base {folder} --model MODEL"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(f"{path} cannot be read ({error}); restore it from a backup") from error
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+            raise ManifestError(
+                f"{path} does not describe a case base of schema version {SCHEMA_VERSION} ({faults}); "
+                "use the version of dermquery that made it, or index the case table again into a new base"
+            ) from error

@@ -1,0 +1,114 @@
+"""What the case base asks of a model and of a store, so that neither is tied to one implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from PIL import Image
+
+from dermquery.data.case import Case, Query
+from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.store.filters import Filter
+
+__all__ = ["CaseStore", "Encoder", "ImageStamp", "ScoredCase", "StoredCase"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A model, as far as a case base needs it; :class:`dermquery.model.composed.ComposedModel` is one."""
+
+    @property
+    def name(self) -> str:
+        """What people call the model."""
+
+    @property
+    def artifact_hash(self) -> str:
+        """SHA-256 of the artifact, in hexadecimal digits; two models with one hash give the same vectors."""
+
+    @property
+    def layout(self) -> BlockLayout:
+        """Order of the unit blocks in a vector."""
+
+    def encode_case(self, images: Sequence[Image.Image], /) -> Vectors:
+        """Vectors of cases, (n, layout.size) float32 with unit blocks."""
+
+    def encode_query(self, queries: Sequence[Query], /) -> Vectors:
+        """Vectors of queries, (n, layout.size) float32 with unit blocks, not yet weighted by λ."""
+
+
+@dataclass(frozen=True)
+class ImageStamp:
+    """What identifies the image bytes that a vector was made of.
+
+    Attributes:
+        sha256: of the file's bytes, in hexadecimal digits.
+        size: in bytes.
+        mtime_ns: time of the last change in nanoseconds; with the size, it spares reading a file that stayed as it was.
+    """
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+    def same_file_state(self, size: int, mtime_ns: int) -> bool:
+        """Whether a file of this size and time has not been touched since."""
+        return (self.size, self.mtime_ns) == (size, mtime_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCase:
+    """A case with its vector, as one row of a store.
+
+    Attributes:
+        vector: (size,) float32; empty where a read did not ask for vectors.
+    """
+
+    case: Case
+    vector: Vectors
+    stamp: ImageStamp
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredCase:
+    """A stored case and its inner product with the query vector."""
+
+    row: StoredCase
+    score: float
+
+
+class CaseStore(Protocol):
+    """Rows of cases and vectors that can be searched by inner product.
+
+    A write is durable when the call returns. A process that is killed in between leaves each batch wholly in or out.
+    """
+
+    def upsert(self, rows: Sequence[StoredCase]) -> None:
+        """Add rows, replacing those with the same ``case_id``; all of them or none."""
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were."""
+
+    def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
+        """The rows with these ids, by id; ids that are not there are left out."""
+
+    def count(self, where: Filter | None = None) -> int:
+        """Number of cases, or of those that satisfy a filter."""
+
+    def search(
+        self, vector: Vectors, where: Filter | None = None, top_k: int = 5, exclude: Collection[str] = ()
+    ) -> list[ScoredCase]:
+        """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
+
+        Fewer come back where fewer satisfy the filter. ``exclude`` names cases that must not be found.
+        """
+
+    def ids(self) -> list[str]:
+        """Every ``case_id``, sorted."""
+
+    def value_counts(self, field: str, where: Filter | None = None) -> Mapping[str | float | None, int]:
+        """How often each value of a field occurs, most frequent first; None counts the cases without one."""
+
+    def compact(self) -> None:
+        """Merge what many small writes left behind; searches give the same answer before and after."""

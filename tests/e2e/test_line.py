@@ -1,0 +1,195 @@
+"""The whole line through the real command line: synthesize, split, train, evaluate, index, search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dermquery.data.folds import Folds
+from dermquery.data.table import read_cases, write_cases
+from dermquery.evaluate.protocols import protocol_sets
+from dermquery.evaluate.ranking import rank
+from dermquery.model.artifact import load_model
+from dermquery.rankers.composed import ComposedRanker
+from tests.e2e.conftest import World, dermquery
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def base(world: World) -> Path:
+    folder = world.folder / "base"
+    dermquery("index", world.table, "--base", folder, "--model", world.model)
+    return folder
+
+
+def found(base: Path, *arguments: object) -> list[dict[str, Any]]:
+    out = dermquery("search", "--base", base, "--json", "-", *arguments).stdout
+    hits: list[dict[str, Any]] = json.loads(out)["hits"]
+    return hits
+
+
+def test_search_ranks_as_evaluate_does(world: World, base: Path) -> None:
+    """One encode path: the case base answers a case's own query with the ranking that the metrics are computed from."""
+    cases = read_cases(world.table).cases
+    model = load_model(world.model)
+    for local_weight in (0.0, 0.6, 1.0):
+        ranker = ComposedRanker(model, local_weight=local_weight)
+        asking = cases[:2]
+        ranking = rank(ranker.score(asking, cases), asking, cases)
+        for i, query in enumerate(asking):
+            expected = [cases[j].case_id for j in ranking.order[i] if j >= 0]
+            terms = [part for k, v in query.checklist.items() for part in ("--term", f"{k}={v}")]
+            own = ["--exclude-lesion", query.lesion_id] if query.lesion_id else []
+            hits = found(
+                base, "--image", query.image, *terms, "--top-k", len(cases), "--local-weight", local_weight,
+                "--exclude-case", query.case_id, *own,
+            )  # fmt: skip
+            assert [hit["case_id"] for hit in hits] == expected
+            np.testing.assert_allclose([hit["score"] for hit in hits], ranking.scores[i][: len(hits)], atol=1e-5)
+            for hit in hits:
+                mixed = local_weight * hit["local"] + (1 - local_weight) * hit["global"]
+                assert hit["score"] == pytest.approx(mixed, abs=1e-6)
+
+
+def test_evaluate_writes_one_block_and_the_protocols_differ(world: World) -> None:
+    blocks = {}
+    for protocol in ("seen", "unseen"):
+        out = world.folder / f"{protocol}.json"
+        dermquery(
+            "evaluate", "--model", world.model, "--protocol", protocol, "--data", world.table.parent,
+            "--folds", world.folds, "--fold", 0, "--json", out,
+        )  # fmt: skip
+        blocks[protocol] = json.loads(out.read_text())
+    cases = read_cases(world.table).cases
+    folds = Folds.load(world.folds, cases)
+    for protocol, block in blocks.items():
+        queries, gallery = protocol_sets(protocol, folds, 0, cases)
+        assert block["protocol"] == protocol
+        assert (block["n"], block["n_gallery"]) == (len(queries), len(gallery))
+        assert {"acc@1", "acc@10", "map", "p@5"} <= set(block["micro"])
+        assert {"coverage@5", "largest_occurrence@5", "checklist_agreement@5", "fine_p@5", "ndcg@10"} <= set(
+            block["usefulness"]
+        )
+        assert block["provenance"]["folds_sha256"] == folds.sha256
+        assert 0 < block["chance"]["map"] < 1
+
+
+def test_two_tables_are_external_and_a_case_never_finds_its_lesion(world: World, tmp_path: Path) -> None:
+    cases = read_cases(world.table).cases
+    write_cases(cases[:20], tmp_path / "queries.csv")
+    out = tmp_path / "block.json"
+    dermquery(
+        "evaluate",
+        "--model",
+        world.model,
+        "--gallery",
+        world.table,
+        "--queries",
+        tmp_path / "queries.csv",
+        "--json",
+        out,
+    )
+    block = json.loads(out.read_text())
+    assert block["protocol"] == "external"
+    assert (block["n"], block["n_gallery"]) == (20, 90)
+    n_lesion = [sum(c.same_lesion(q) for c in cases) for q in cases[:20]]
+    relevant = [sum(c.diagnosis == q.diagnosis and not c.same_lesion(q) for c in cases) for q in cases[:20]]
+    assert [row["n_relevant"] for row in block["per_query"]] == relevant
+    assert min(n_lesion) >= 1
+
+
+def test_crossval_writes_blocks_means_tests_and_a_table_and_can_be_repeated(world: World) -> None:
+    out = world.folder / "crossval"
+    arguments = [
+        "crossval",
+        world.table,
+        "--config",
+        world.config,
+        "--folds",
+        world.folds,
+        "--out",
+        out,
+        "--accelerator",
+        "cpu",
+    ]
+    printed = dermquery(*arguments).stdout
+    result = json.loads((out / "result.json").read_text())
+    systems = {"composed", "image only", "text only", "checklist cosine", "checklist regression", "frozen features"}
+    assert {(b["fold"], b["protocol"], b["system"]) for b in result["blocks"]} == {
+        (fold, protocol, system) for fold in (0, 1) for protocol in ("seen", "unseen") for system in systems
+    }
+    assert {(m["protocol"], m["system"]) for m in result["means"]} == {
+        (p, s) for p in ("seen", "unseen") for s in systems
+    }
+    for mean in result["means"]:
+        both = [
+            b["micro"]["map"]
+            for b in result["blocks"]
+            if (b["protocol"], b["system"]) == (mean["protocol"], mean["system"])
+        ]
+        assert mean["micro"]["map"] == pytest.approx(sum(both) / 2)
+    assert len(result["tests"]) == 2 * (len(systems) - 1) * 2
+    assert all(0 <= t["p_value"] <= t["p_holm"] <= 1 for t in result["tests"])
+    assert "chance" in printed
+    assert (out / "result.md").read_text().strip() in printed
+    stamps = {p: p.stat().st_mtime_ns for p in out.glob("fold-*/**/weights.safetensors")}
+    dermquery(*arguments)
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps, "finished folds are not trained again"
+    refused = dermquery(*arguments, "--set", "train.epochs=3", check=False)
+    assert refused.returncode == 2
+    assert "another config" in refused.stderr
+
+
+def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> None:
+    case = read_cases(world.table).cases[0]
+    done = dermquery(
+        "search", "--base", base, "--image", case.image, "--text", "atypical network, blue-whitish veil",
+        "--where", f"sex={case.sex}", "--html", tmp_path / "r.html", "--png", tmp_path / "r.png",
+    )  # fmt: skip
+    assert "Research use only" in done.stdout
+    assert "<img" in (tmp_path / "r.html").read_text()
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    hits = found(base, "--text", "irregular streaks", "--where", f"sex={case.sex}", "--top-k", 50)
+    assert {hit["case"]["sex"] for hit in hits} == {case.sex}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "--base", "{base}"], "query is empty"),
+        (["search", "--base", "{base}", "--text", "x", "--local-weight", "1.5"], "between 0"),
+        (["search", "--base", "{base}", "--text", "x", "--where", "colour=red"], "colour"),
+        (["search", "--base", "{base}", "--image", "nowhere.jpg"], "nowhere.jpg"),
+        (["search", "--base", "nowhere", "--text", "x"], "nowhere"),
+        (["index", "nowhere.csv", "--base", "{base}", "--model", "{model}"], "nowhere.csv"),
+        (["train", "{table}", "--out", "{out}", "--config", "no-such"], "no configuration"),
+        (["train", "{table}", "--out", "{out}", "--set", "train.epoch=3"], "train.epoch: unknown key"),
+        (["train", "{table}", "--out", "{out}", "--config", "{config}", "--fold", "9"], "no fold 9"),
+        (["evaluate", "--model", "{model}", "--protocol", "unseen"], "needs --data and --folds"),
+        (["evaluate", "--model", "no-such", "--gallery", "{table}"], "no model at 'no-such'"),
+        (["describe", "no-such"], "no model or configuration"),
+    ],
+)
+def test_bad_input_is_one_clear_message(
+    world: World, base: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    places = {"base": base, "table": world.table, "model": world.model, "config": world.config, "out": tmp_path / "out"}
+    done = dermquery(*(a.format(**places) for a in arguments), check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_four_lines_of_python_answer_a_query(world: World, base: Path) -> None:
+    from dermquery import CaseBase
+
+    case = read_cases(world.table).cases[3]
+    with_base = CaseBase.open(base)
+    result = with_base.search(image=case.image, text="atypical network", where=["diagnosis!=bkl"], top_k=3)
+    assert [hit.rank for hit in result.hits] == [1, 2, 3]
+    assert all(hit.case.diagnosis != "bkl" for hit in result.hits)

@@ -1,0 +1,83 @@
+"""Baselines: each beats chance on cases that it can solve, and says so where it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermquery.data.case import Case
+from dermquery.evaluate.metrics import mean_average_precision
+from dermquery.evaluate.ranking import rank
+from dermquery.model.config import VisionConfig
+from dermquery.rankers.base import Ranker
+from dermquery.rankers.checklist import ChecklistCosine, ChecklistRegression, one_hot
+from dermquery.rankers.composed import ComposedRanker, case_query, query_parts
+from dermquery.rankers.frozen import FrozenFeatures
+from tests.tiny import noise_cases, tiny_model
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    return noise_cases(tmp_path_factory.mktemp("images"), 45)
+
+
+def mean_ap(ranker: Ranker, queries: list[Case], gallery: list[Case]) -> float:
+    return mean_average_precision(rank(ranker.score(queries, gallery), queries, gallery).same())
+
+
+def test_baselines_beat_chance(cases: list[Case]) -> None:
+    training, test = cases[:30], cases[30:]
+    for ranker, floor in (
+        (ChecklistCosine(), 0.5),
+        (ChecklistRegression(), 0.9),
+        (FrozenFeatures(VisionConfig(image_size=64)), 0.6),
+    ):
+        ranker.fit(training, [])
+        assert mean_ap(ranker, test, test) > floor, ranker.name
+
+
+def test_checklist_cosine_is_the_cosine_of_indicators(cases: list[Case]) -> None:
+    a, b = one_hot(cases[:2])
+    expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert ChecklistCosine().score(cases[:1], cases[1:2])[0, 0] == pytest.approx(expected)
+    assert one_hot(cases).sum(axis=1).tolist() == [7.0] * len(cases)
+
+
+def test_a_case_without_checklist_scores_zero(cases: list[Case]) -> None:
+    bare = cases[0].model_copy(update={"checklist": {}})
+    assert ChecklistCosine().score([bare], cases[:3]).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_regression_names_a_label_that_it_never_saw(cases: list[Case]) -> None:
+    ranker = ChecklistRegression()
+    ranker.fit([c for c in cases if c.diagnosis != "bkl"], [])
+    with pytest.raises(ValueError, match="no case of bkl"):
+        ranker.score(cases[:1], cases)
+
+
+def test_parts_of_one_model_share_the_gallery_and_differ(cases: list[Case], tmp_path: Path) -> None:
+    composed = ComposedRanker(tiny_model(tmp_path))
+    scores = {
+        part: composed.with_parts(query_parts(part)).score(cases[:3], cases)
+        for part in ("composed", "image only", "text only")
+    }
+    assert all(s.shape == (3, 45) for s in scores.values())
+    assert not np.allclose(scores["composed"], scores["image only"])
+    assert not np.allclose(scores["image only"], scores["text only"])
+    assert len(composed._gallery) == 45
+
+
+def test_parts_of_a_query() -> None:
+    case = Case(case_id="a", image=Path("a.jpg"), text="nodular", checklist={"streaks": "absent"})
+    assert case_query(case, "image only").sentence is None
+    assert case_query(case, "text only").image is None
+    assert case_query(case).sentence == "Streaks: absent. nodular"
+    with pytest.raises(ValueError, match="composed, image only, text only"):
+        query_parts("both")
+
+
+def test_score_before_fit_says_so() -> None:
+    with pytest.raises(RuntimeError, match="fit the ranker"):
+        ComposedRanker(lambda training, validation: tiny_model(Path())).score([], [])

@@ -1,0 +1,33 @@
+"""Index the cases of a table, slowly, saying after each write how many are done; started and killed by a test."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from dermquery.data.table import read_cases
+from dermquery.model.alignment import Vectors
+from dermquery.store.casebase import CaseBase
+from tests.store.encoder import ProjectionEncoder
+
+
+class SlowEncoder(ProjectionEncoder):
+    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+        time.sleep(0.03)
+        return super().encode_case(images)
+
+
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    base = CaseBase.open_or_create(Path(sys.argv[2]), SlowEncoder())
+    say("start")
+    base.add(read_cases(Path(sys.argv[1])), batch_size=5, progress=lambda state: say("done", state.done))
+    say("end")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from dermquery.cli.base import index
+from dermquery.cli.search import search
+from dermquery.data.case import Case
+from dermquery.data.table import write_cases
+from dermquery.store import casebase
+from dermquery.store.casebase import CaseBase
+from tests.store.conftest import make_cases
+from tests.store.encoder import ProjectionEncoder
+
+app = typer.Typer()
+app.command()(index)
+app.command()(search)
+
+
+@pytest.fixture(autouse=True)
+def _models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--model N` gives the projection encoder with seed N."""
+    monkeypatch.setattr(casebase, "_resolve", lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory, cases: Sequence[Case]) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "base"
+    CaseBase.create(folder, ProjectionEncoder(), reference="0").add(cases)
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def plain(text: str) -> str:
+    """Output without colours and frames, its white space evened out, so that wrapping does not matter."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", text).split())
+
+
+def test_index_then_search(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 10)
+    write_cases(cases, tmp_path / "own" / "cases.csv")
+    first = run("index", tmp_path / "own" / "cases.csv", "--base", tmp_path / "base", "--model", 0, "--batch-size", 4)
+    assert first.exit_code == 0, first.output
+    assert "10 added, 0 updated, 0 unchanged, 0 with a bad image" in plain(first.stdout)
+    assert "it now holds 10 cases" in plain(first.stdout)
+    again = run("index", tmp_path / "own" / "cases.csv", "--base", tmp_path / "base", "--model", 0)
+    assert "0 added, 0 updated, 10 unchanged" in plain(again.stdout)
+    other = run("index", tmp_path / "own" / "cases.csv", "--base", tmp_path / "base", "--model", 1)
+    assert other.exit_code != 0
+    assert "cannot be compared" in plain(other.output)
+
+    found = run("search", "--base", tmp_path / "base", "--image", cases[3].image, "--top-k", 3)
+    assert found.exit_code == 0, found.output
+    words = plain(found.stdout)
+    assert words.startswith("rank case diagnosis score local global shared terms 1 case-003")
+    assert "1.000" in words
+    assert "3 of 10 cases that may be found, 10 in the base" in words
+    assert words.endswith("Research use only. Not a medical device.")
+
+
+def test_index_reports_bad_images_and_fails_unless_told(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 4)
+    write_cases(cases, tmp_path / "own" / "cases.csv")
+    data = cases[2].image.read_bytes()
+    cases[2].image.write_bytes(data[: len(data) // 2])
+    table, options = tmp_path / "own" / "cases.csv", ("--base", tmp_path / "base", "--model", 0)
+    strict = run("index", table, *options)
+    assert strict.exit_code != 0
+    assert "002.png" in plain(strict.output).replace(" ", "")
+    lenient = run("index", table, *options, "--skip-bad")
+    assert lenient.exit_code == 0, lenient.output
+    assert CaseBase.open(tmp_path / "base").count() == 3
+
+
+def test_every_option_reaches_the_search(indexed: Path, cases: Sequence[Case]) -> None:
+    found = run(
+        *("search", "--base", indexed, "--image", cases[1].image, "--text", "raised border"),
+        *("--term", "pigment_network=atypical", "--term", "streaks = irregular"),
+        *("--where", "site=back,chest", "--where", "age>=21", "--top-k", 4, "--local-weight", 0.25),
+        *("--exclude-case", "case-001", "--exclude-lesion", "lesion-4", "--exclude-patient", "patient-5"),
+        *("--json", "-", "--model", 0),
+    )
+    assert found.exit_code == 0, found.output
+    written = json.loads(found.stdout)
+    expected = CaseBase.open(indexed, ProjectionEncoder()).search(
+        image=cases[1].image,
+        text="raised border",
+        checklist={"pigment_network": "atypical", "streaks": "irregular"},
+        where=["site=back,chest", "age>=21"],
+        top_k=4,
+        local_weight=0.25,
+        exclude_case="case-001",
+        exclude_lesion="lesion-4",
+        exclude_patient="patient-5",
+    )
+    assert written == json.loads(json.dumps(expected.to_dict()))
+    assert len(written["hits"]) == 4
+
+
+def test_files_are_written(indexed: Path, cases: Sequence[Case], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = run(
+        *("search", "--base", indexed, "--image", cases[1].image, "--notice", "These cases are synthetic."),
+        *("--json", out / "r.json", "--html", out / "r.html", "--png", out / "r.png"),
+    )
+    assert found.exit_code == 0, found.output
+    assert "case-001" in found.stdout
+    assert json.loads((out / "r.json").read_text())["hits"][0]["case_id"] == "case-001"
+    assert "These cases are synthetic." in (out / "r.html").read_text()
+    with Image.open(out / "r.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_shared_terms_are_shown(indexed: Path) -> None:
+    words = plain(run("search", "--base", indexed, "--term", "pigment_network=atypical", "--top-k", 24).stdout)
+    assert words.count("pigment network: atypical") == 6
+    assert words.count("none") == 18
+
+
+def test_no_hit_says_what_there_is(indexed: Path) -> None:
+    words = plain(run("search", "--base", indexed, "--text", "x", "--where", "site=moon").stdout)
+    assert "No case satisfies the conditions." in words
+    assert "site in this base: missing, back, chest, upper limbs" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "give an image, a text or checklist terms"),
+        (("--text", "x", "--where", "colour=red"), "unknown field 'colour'"),
+        (("--term", "pigment_network"), "cannot read the term 'pigment_network'"),
+        (("--term", "streaks=odd"), "unknown value 'odd' for streaks"),
+        (("--term", "streaks=absent", "--term", "streaks=regular"), "two values for streaks"),
+        (("--text", "x", "--local-weight", "1.5"), "local weight must lie between 0"),
+        (("--text", "x", "--top-k", "0"), "top_k must be at least 1"),
+        (("--image", "/no/where.png"), "no such image file"),
+        (("--text", "x", "--model", "1"), "cannot be compared"),
+    ],
+)
+def test_errors_are_one_message_and_no_traceback(indexed: Path, options: tuple[str, ...], said: str) -> None:
+    failed = run("search", "--base", indexed, *options)
+    assert failed.exit_code != 0
+    assert said in plain(failed.output)
+    assert "Traceback" not in failed.output
+    assert failed.exception is None or isinstance(failed.exception, SystemExit)
+
+
+def test_markup_in_data_is_shown_as_it_is(tmp_path: Path) -> None:
+    case = make_cases(tmp_path / "own", 1)[0].model_copy(update={"case_id": "[red]x[/red]", "diagnosis": "[bold]"})
+    CaseBase.create(tmp_path / "base", ProjectionEncoder(), reference="0").add([case])
+    words = plain(run("search", "--base", tmp_path / "base", "--text", "x").stdout)
+    assert "[red]x[/red] [bold]" in words
+
+
+def test_no_base(tmp_path: Path) -> None:
+    failed = run("search", "--base", tmp_path / "none", "--text", "x")
+    assert failed.exit_code != 0
+    assert "is no case base" in plain(failed.output)

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
+from dermquery.store.filters import (
+    FIELDS,
+    AllOf,
+    Equals,
+    Filter,
+    FilterError,
+    Missing,
+    Not,
+    OneOf,
+    Range,
+    as_filter,
+    field_value,
+    matches,
+    parse_where,
+    to_lance,
+)
+from dermquery.store.lance import LanceStore
+from dermquery.store.protocol import ImageStamp, StoredCase
+
+NASTY = [
+    "back",
+    "it's",
+    "''",
+    "x' OR '1'='1",
+    "'; DROP TABLE cases; --",
+    "\\' OR true --",
+    "back\\",
+    'double "quotes"',
+    "`ticks`",
+    "new\nline",
+    "nul\x00byte",
+    "$1 ? :name {x} %s",
+    "皮膚 é e\u0301",
+    "%",
+    "_",
+    "NULL",
+    " back ",
+    "",
+    "/* back */",
+]
+TEXT_FIELDS: list[Any] = [name for name in FIELDS if name != "age" and name not in CRITERIA and name != "case_id"]
+
+
+def nasty_cases() -> list[Case]:
+    cases = []
+    for i, value in enumerate(NASTY):
+        cases.append(
+            Case(
+                case_id=f"{i:02d} {value}",
+                image=Path("/nowhere.png"),
+                diagnosis=value,
+                sex=None if i % 2 else value,
+                site=NASTY[(i + 1) % len(NASTY)] if i % 3 else None,
+                elevation=NASTY[-i] if i % 4 else None,
+                lesion_id=value if i % 5 else None,
+                age=None if i % 4 == 0 else (i - 1) * 7.25,
+                checklist={"streaks": CRITERIA["streaks"].values[i % 3]} if i % 2 else {},
+            )
+        )
+    return cases
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanceStore]:
+    filled = LanceStore(tmp_path_factory.mktemp("filters"), 2)
+    vector = np.ones(2, dtype=np.float32)
+    filled.upsert([StoredCase(case, vector, ImageStamp("0", 0, 0)) for case in nasty_cases()])
+    yield filled
+    assert filled.count() == len(NASTY), "a filter changed the table"
+
+
+def found(store: LanceStore, where: Filter) -> set[str]:
+    hits = store.search(np.ones(2, dtype=np.float32), where, top_k=1000)
+    ids = {hit.row.case.case_id for hit in hits}
+    assert len(ids) == store.count(where)
+    return ids
+
+
+texts = st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8"), max_size=8)
+ages = st.sampled_from([0.0, -0.0, 7.25, 21.75, 36.25, 130.0]) | st.floats(allow_nan=False, allow_infinity=False)
+bounds = st.none() | ages
+leaves: st.SearchStrategy[Any] = st.one_of(
+    st.builds(Equals, field=st.sampled_from(TEXT_FIELDS), value=texts),
+    st.builds(Equals, field=st.just("age"), value=ages),
+    st.builds(OneOf, field=st.sampled_from(TEXT_FIELDS), values=st.lists(texts, max_size=4).map(tuple)),
+    st.builds(OneOf, field=st.just("age"), values=st.lists(ages, max_size=3).map(tuple)),
+    st.builds(Equals, field=st.just("streaks"), value=st.sampled_from(CRITERIA["streaks"].values)),
+    st.builds(Missing, field=st.sampled_from(FIELDS)),
+    st.builds(Range, ge=bounds, gt=bounds, le=bounds, lt=bounds),
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.builds(Not, condition=inner) | st.builds(AllOf, conditions=st.lists(inner, max_size=3).map(tuple)),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(condition=trees)
+@example(condition=Not(condition=Equals(field="site", value="x' OR '1'='1")))
+@example(condition=OneOf(field="diagnosis", values=tuple(NASTY)))
+@example(condition=Equals(field="age", value=-0.0))
+def test_lance_and_the_reference_agree(store: LanceStore, condition: Any) -> None:
+    where = Filter(condition=condition)
+    assert found(store, where) == {case.case_id for case in nasty_cases() if matches(where, case)}
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_a_nasty_value_finds_itself_only(store: LanceStore, value: str) -> None:
+    where = Filter(condition=Equals(field="diagnosis", value=value))
+    assert found(store, where) == {f"{NASTY.index(value):02d} {value}"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(condition=trees)
+def test_json_round_trip(condition: Any) -> None:
+    where = Filter(condition=condition)
+    assert Filter.model_validate_json(where.model_dump_json()) == where
+
+
+def test_every_field_can_be_asked_for() -> None:
+    described = set(Case.model_fields) - {"image", "text", "checklist", "extra"} | set(CRITERIA)
+    assert set(FIELDS) == described
+
+
+def test_parse_where() -> None:
+    where = parse_where(["site=back", " sex = female ", "age>=40", "age < 60.5", "diagnosis!=nv", "site=back, chest"])
+    assert where.condition == AllOf(
+        conditions=(
+            Equals(field="site", value="back"),
+            Equals(field="sex", value="female"),
+            Range(ge=40),
+            Range(lt=60.5),
+            Not(condition=Equals(field="diagnosis", value="nv")),
+            OneOf(field="site", values=("back", "chest")),
+        )
+    )
+    assert where.fields == ("site", "sex", "age", "diagnosis")
+
+
+def test_parse_other_forms() -> None:
+    where = parse_where(["age=40,50", "age>40", "age<=50", "site=missing", "sex!=missing", "diagnosis==a=b"])
+    assert where.condition == AllOf(
+        conditions=(
+            OneOf(field="age", values=(40, 50)),
+            Range(gt=40),
+            Range(le=50),
+            Missing(field="site"),
+            Not(condition=Missing(field="sex")),
+            Equals(field="diagnosis", value="a=b"),
+        )
+    )
+    assert parse_where(["streaks=irregular"]).condition == AllOf(
+        conditions=(Equals(field="streaks", value="irregular"),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("clause", "said"),
+    [
+        ("colour=red", "unknown field 'colour' in 'colour=red'; use one of: case_id, diagnosis"),
+        ("text=x", "unknown field 'text'"),
+        ("streaks=odd", "unknown value 'odd' for streaks; use one of: absent, regular, irregular"),
+        ("age=old", "age is a number of years, not 'old'"),
+        ("age>=nan", "age is a number of years, not 'nan'"),
+        ("age=inf", "age is a number of years, not 'inf'"),
+        ("site>=3", ">= compares numbers, and 'site'"),
+        ("site", "cannot read the condition 'site'; write for example"),
+        ("", "cannot read the condition"),
+        ("site=", "no value in 'site='; write site=missing"),
+        ("site=a,,b", "empty value between the commas"),
+        ("diagnosis; DROP TABLE cases=1", "cannot read the condition"),
+    ],
+)
+def test_parse_errors_say_what_is_legal(clause: str, said: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        parse_where([clause])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"kind": "equals", "field": "site) OR (1=1", "value": "x"},
+        {"kind": "equals", "field": "vector", "value": "x"},
+        {"kind": "equals", "field": "age", "value": "1 OR true"},
+        {"kind": "equals", "field": "age", "value": True},
+        {"kind": "equals", "field": "site", "value": 3},
+        {"kind": "equals", "field": "site", "value": "\ud800"},
+        {"kind": "equals", "field": "streaks", "value": "present"},
+        {"kind": "one_of", "field": "site", "values": ["x"] * 1001},
+        {"kind": "range", "field": "site", "ge": 1},
+        {"kind": "range", "field": "age", "ge": "1"},
+        {"kind": "range", "field": "age", "ge": float("nan")},
+        {"kind": "any_sql", "text": "true"},
+        {"kind": "missing", "field": "site", "more": 1},
+    ],
+)
+def test_an_untyped_condition_is_refused(condition: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Filter(condition=condition)
+
+
+@pytest.mark.parametrize("depth", [17, 500, 20_000])
+def test_deep_nesting_is_refused(depth: int) -> None:
+    written = '{"kind":"not","condition":' * depth + '{"kind":"missing","field":"age"}' + "}" * depth
+    with pytest.raises(ValidationError):
+        Filter.model_validate_json(json.dumps({"condition": 0}).replace("0", written))
+
+
+def test_an_empty_filter_lets_everything_through(store: LanceStore) -> None:
+    where = Filter()
+    assert where.is_empty
+    assert to_lance(where) == "true"
+    assert len(found(store, where)) == len(NASTY)
+    assert not where.also(Missing(field="age")).is_empty
+    assert as_filter(None) == as_filter([]) == where
+    assert as_filter("site=back") == as_filter(["site=back"])
+
+
+def test_negation_is_two_valued() -> None:
+    unknown = Case(case_id="a", image=Path("a.png"))
+    assert matches(parse_where(["site!=back"]), unknown)
+    assert not matches(parse_where(["site=back"]), unknown)
+    assert not matches(parse_where(["age<1000"]), unknown)
+
+
+def test_field_value_reads_the_checklist(cases: Sequence[Case]) -> None:
+    assert field_value(cases[1], "pigment_network") == "atypical"
+    assert field_value(cases[1], "age") == 21.0
+    assert field_value(cases[3], "diagnosis") is None

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermquery.data.case import Case
+from dermquery.data.table import write_cases
+from dermquery.model.alignment import Vectors
+from dermquery.store import ingest
+from dermquery.store.casebase import CaseBase
+from dermquery.store.ingest import IngestProgress
+from tests.store.conftest import draw_lesion, make_cases
+from tests.store.encoder import ProjectionEncoder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def own_cases(tmp_path: Path) -> list[Case]:
+    """Cases whose images a test may change."""
+    return make_cases(tmp_path / "own", 12)
+
+
+@pytest.fixture
+def own_base(tmp_path: Path, encoder: ProjectionEncoder) -> CaseBase:
+    return CaseBase.create(tmp_path / "base", encoder)
+
+
+def test_every_case_gets_the_vector_of_its_image(
+    own_base: CaseBase, own_cases: list[Case], encoder: ProjectionEncoder
+) -> None:
+    report = own_base.add(own_cases, batch_size=5)
+    assert (report.added, report.updated, report.unchanged, report.bad) == (12, 0, 0, ())
+    stored = own_base.store.get([case.case_id for case in own_cases])
+    for case in own_cases:
+        with Image.open(case.image) as image:
+            expected = encoder.encode_case([image])[0]
+        np.testing.assert_allclose(stored[case.case_id].vector, expected, atol=1e-6)
+        assert stored[case.case_id].case == case
+
+
+def test_a_second_run_skips_what_did_not_change(
+    own_base: CaseBase, own_cases: list[Case], encoder: ProjectionEncoder
+) -> None:
+    own_base.add(own_cases)
+    vectors = {name: row.vector for name, row in own_base.store.get(own_base.store.ids()).items()}
+    encoder.encoded = 0
+
+    os.utime(own_cases[0].image)  # touched, same bytes
+    own_cases[1] = own_cases[1].model_copy(update={"site": "scalp"})  # other words, same image
+    draw_lesion(own_cases[2].image, seed=99)  # another image
+    moved = own_cases[3].image.with_name("moved.png")
+    shutil.move(own_cases[3].image, moved)
+    own_cases[3] = own_cases[3].model_copy(update={"image": moved})  # another path, same bytes
+
+    report = own_base.add(own_cases)
+    assert encoder.encoded == 1
+    assert (report.added, report.updated + report.unchanged, report.bad) == (0, 12, ())
+    stored = own_base.store.get(own_base.store.ids())
+    assert stored["case-001"].case.site == "scalp"
+    assert stored["case-003"].case.image == moved
+    changed = {name for name, row in stored.items() if not np.array_equal(row.vector, vectors[name])}
+    assert changed == {"case-002"}
+
+    report = own_base.add(own_cases)
+    assert (report.added, report.updated, report.unchanged) == (0, 0, 12)
+
+
+def test_bad_images_are_reported_and_stop_nothing(own_base: CaseBase, own_cases: list[Case]) -> None:
+    own_cases[2].image.unlink()
+    own_cases[5].image.write_bytes(own_cases[5].image.read_bytes()[:60])
+    own_cases[7].image.write_bytes(b"")
+    own_cases[8].image.unlink()
+    own_cases[8].image.mkdir()
+    own_cases[9] = own_cases[9].model_copy(update={"image": Path("/tmp/\udcff.png")})  # noqa: S108
+    report = own_base.add(own_cases, batch_size=4)
+    assert report.added == 7
+    assert [bad.case_id for bad in report.bad] == [f"case-{i:03d}" for i in (2, 5, 7, 8, 9)]
+    for bad in report.bad[:4]:
+        assert str(bad.image) in bad.reason
+        assert "bytes:" not in bad.reason
+    assert "not valid Unicode" in report.bad[4].reason
+    assert own_base.store.ids() == [f"case-{i:03d}" for i in (0, 1, 3, 4, 6, 10, 11)]
+
+    draw_lesion(own_cases[5].image, seed=5)
+    assert own_base.add(own_cases).added == 1, "a mended image is taken up by the next run"
+
+
+def test_a_case_whose_image_went_bad_keeps_its_row(own_base: CaseBase, own_cases: list[Case]) -> None:
+    own_base.add(own_cases)
+    own_cases[0].image.write_bytes(b"not an image at all")
+    report = own_base.add(own_cases)
+    assert (report.unchanged, len(report.bad), own_base.count()) == (11, 1, 12)
+
+
+def test_an_image_without_a_finite_vector_is_left_out(tmp_path: Path, own_cases: list[Case]) -> None:
+    class Fragile(ProjectionEncoder):
+        def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+            vectors = super().encode_case(images)
+            vectors[[i for i, image in enumerate(images) if image.width == 20]] = np.nan
+            return vectors
+
+    draw_lesion(own_cases[4].image, seed=4, size=20)
+    base = CaseBase.create(tmp_path / "fragile", Fragile())
+    report = base.add(own_cases)
+    assert report.added == 11
+    assert "no finite vector" in report.bad[0].reason
+    assert base.store.get(["case-004"]) == {}
+
+
+def test_vectors_of_another_shape_are_refused(tmp_path: Path, own_cases: list[Case]) -> None:
+    class Wrong(ProjectionEncoder):
+        def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+            return super().encode_case(images)[:, :-1]
+
+    with pytest.raises(ValueError, match=r"gave vectors of shape \(12, 35\), expected \(12, 36\)"):
+        CaseBase.create(tmp_path / "wrong", Wrong()).add(own_cases)
+
+
+def test_bad_arguments(own_base: CaseBase, own_cases: list[Case]) -> None:
+    with pytest.raises(ValueError, match="case ids occur more than once: case-000"):
+        own_base.add([*own_cases, own_cases[0]])
+    with pytest.raises(ValueError, match="batch size must be at least 1, got 0"):
+        own_base.add(own_cases, batch_size=0)
+    assert own_base.count() == 0
+    assert own_base.add([]).added == 0
+
+
+def test_progress_ends_at_the_total_and_knows_its_rate(own_base: CaseBase, own_cases: list[Case]) -> None:
+    own_cases[2].image.unlink()
+    seen: list[IngestProgress] = []
+    own_base.add(own_cases, batch_size=4, progress=seen.append)
+    assert [state.done for state in seen] == sorted(state.done for state in seen)
+    last = seen[-1]
+    assert (last.done, last.total, last.encoded, last.bad) == (12, 12, 11, 1)
+    assert last.rate > 0
+    assert last.eta_seconds == 0
+    written = [state for state in seen if state.encoded]
+    assert all(state.eta_seconds is not None for state in written)
+
+
+def test_large_images_make_small_batches(
+    own_base: CaseBase, own_cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_PIXELS_PER_BATCH", 2 * 48 * 48)
+    seen: list[int] = []
+    own_base.add(own_cases, batch_size=100, progress=lambda state: seen.append(state.encoded))
+    assert seen[:6] == [2, 4, 6, 8, 10, 12]
+
+
+def test_an_interrupted_run_stops_its_threads(tmp_path: Path, own_cases: list[Case]) -> None:
+    class Interrupted(ProjectionEncoder):
+        def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+            raise KeyboardInterrupt
+
+    base = CaseBase.create(tmp_path / "interrupted", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        base.add(own_cases, batch_size=2)
+    time.sleep(0.05)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+@pytest.mark.slow
+def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 120)
+    write_cases(cases, tmp_path / "own" / "cases.csv")
+    target = tmp_path / "base"
+    kept = 0
+    for writes_before_kill in (1, 3, 6):
+        acknowledged = _run_and_kill(tmp_path / "own" / "cases.csv", target, kept, writes_before_kill)
+        base = CaseBase.open(target)
+        ids = base.store.ids()
+        assert len(ids) == len(set(ids)) == base.count()
+        assert base.count() >= acknowledged > kept
+        assert base.count() % 5 == 0, "a batch was written by half"
+        kept = base.count()
+    assert kept < 120, "the run was over before it was killed"
+
+    base = CaseBase.open(target, ProjectionEncoder())
+    report = base.add(cases)
+    assert (report.added, report.unchanged, report.bad) == (120 - kept, kept, ())
+    fresh = CaseBase.create(tmp_path / "fresh", ProjectionEncoder())
+    fresh.add(cases)
+    expected = fresh.store.get(fresh.store.ids())
+    for case_id, row in base.store.get(base.store.ids()).items():
+        np.testing.assert_allclose(row.vector, expected[case_id].vector, atol=1e-6)
+    assert base.store.ids() == fresh.store.ids()
+
+
+def _run_and_kill(table: Path, target: Path, already: int, writes: int) -> int:
+    """Start an ingest, kill it after so many new writes, and return the number of cases it said were done."""
+    command = [sys.executable, "-m", "tests.store.ingest_process", str(table), str(target)]
+    acknowledged, new = 0, 0
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("done"):
+                acknowledged = int(line.split()[1])
+                new += acknowledged > already
+            if new >= writes:
+                time.sleep(0.01 * writes)  # into the next batch, its encoding or its write
+                process.send_signal(signal.SIGKILL)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == -signal.SIGKILL
+    assert "end" not in rest
+    return max([acknowledged, *(int(line.split()[1]) for line in rest.splitlines() if line.startswith("done "))])
