@@ -182,14 +182,14 @@ def test_the_model_is_loaded_once_needed_and_checked(
         loaded.append(source)
         return model, "shipped"
 
-    monkeypatch.setattr(casebase, "_resolve", lambda source: resolve(source, ProjectionEncoder()))
+    monkeypatch.setattr(casebase, "_load", lambda source: resolve(source, ProjectionEncoder()))
     base = CaseBase.open(tmp_path / "base")
     assert loaded == []
     base.search(text="x")
     base.search(text="y")
     assert loaded == ["shipped"]
 
-    monkeypatch.setattr(casebase, "_resolve", lambda source: resolve(source, ProjectionEncoder(seed=1)))
+    monkeypatch.setattr(casebase, "_load", lambda source: resolve(source, ProjectionEncoder(seed=1)))
     with pytest.raises(ModelMismatchError, match="loaded from shipped"):
         CaseBase.open(tmp_path / "base").search(text="x")
 

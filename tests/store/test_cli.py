@@ -27,7 +27,7 @@ app.command()(search)
 @pytest.fixture(autouse=True)
 def _models(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--model N` gives the projection encoder with seed N."""
-    monkeypatch.setattr(casebase, "_resolve", lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
+    monkeypatch.setattr(casebase, "_load", lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
     monkeypatch.setenv("COLUMNS", "160")
 
 

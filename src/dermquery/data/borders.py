@@ -2,116 +2,209 @@
 
 The rule rests on one fact: a dermatoscope's field and the window of a slide mount are convex. Dark pixels are
 therefore a border only outside the convex hull of the lit ones. A dark lesion that touches the edge of the image is a
-dent in the lit area, which the hull fills again, so it is never cut away.
+dent in the lit area, which the hull fills again, so it is not cut away. What is left of a side, such as a blurred rim
+or a thin line, is found as a step in brightness along the whole side.
+
+The numbers below were chosen by looking at the 1,011 dermoscopic images of Derm7pt.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["remove_borders"]
+__all__ = ["remove_borders", "visible_box"]
+
+_Box = tuple[int, int, int, int]
+_Mask = NDArray[np.bool_]
 
 _WORKING_SIDE = 256
-_DARKEST, _LIGHTEST = 20.0, 50.0
+"""The field is found on a copy of about this size."""
+_DARK_SHARE, _DARKEST, _LIGHTEST = 0.25, 20.0, 50.0
+"""A border is darker than this share of the median brightness, between these bounds (0 to 255)."""
+_CLEARLY_LIT = 40.0
+_SPECKS = 0.03
+"""In an image so dark that the threshold falls below ``_CLEARLY_LIT``, an area with more lit specks than this share is
+a dark lesion and no border."""
+_OPENING = 5
+_PATCH = 0.001
+"""Lit areas below this share of the image, or thinner than the opening, are dust, lettering or light at a film's edge.
+Larger ones, such as the fields of a ruler, belong to the field even if a dark line separates them."""
+_LEAST_FIELD = 0.1
 _TOLERANCE = 0.05
-_MIN_PATCH = 0.001
-_MAX_LIT = 0.03
-_MIN_KEPT = 0.55
-_Box = tuple[int, int, int, int]
+"""A side moves inwards until this share of its line lies outside the field at most: corners keep a little."""
+_LEAST_KEPT = 0.55
+"""If less than this share of the field would be left, nothing is cut. (A circle's inscribed square keeps 0.64.)"""
+_RIM = 0.03
+"""Depth, as a share of the side, within which a rim is looked for."""
+_STEP = 0.35
+"""A rim differs from the lines behind it by this share of the brighter of the two."""
+_LEAST_SIDE = 32
+_SAMPLES = 256
 
 
 def remove_borders(image: Image.Image) -> Image.Image:
-    box = (0, 0, *image.size)
-    while (inner := _inner_box(image, box)) != box:
-        box = inner
+    """Crop an RGB image to the part that shows skin.
+
+    Cropping is repeated until it finds nothing more, so ``remove_borders(remove_borders(x))`` is
+    ``remove_borders(x)``. Rulers and soft vignettes inside the field are no borders. An image without a border, or one
+    in which cropping would lose nearly half of the field, is returned as it is.
+
+    Args:
+        image: mode ``RGB``.
+
+    Returns:
+        A cropped copy, or ``image`` itself if there is nothing to crop.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"remove_borders needs an RGB image, not mode {image.mode}; use load_image")
+    box = visible_box(image)
     return image if box == (0, 0, *image.size) else image.crop(box)
 
 
-def _inner_box(image: Image.Image, box: _Box) -> _Box:
+def visible_box(image: Image.Image) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) that :func:`remove_borders` keeps of an RGB image."""
+    box: _Box = (0, 0, *image.size)
+    while (step := _inside(image, box)) != box:
+        box = step
+    return box
+
+
+def _inside(image: Image.Image, box: _Box) -> _Box:
+    """One step: the box inside the visible field, then inside the rims; ``box`` itself if nothing is to be cut."""
+    if min(box[2] - box[0], box[3] - box[1]) < _LEAST_SIDE:
+        return box
+    return _without_rims(image, _within_field(image, box))
+
+
+# --- the field -----------------------------------------------------------------------------------------------------
+
+
+def _within_field(image: Image.Image, box: _Box) -> _Box:
     left, top, right, bottom = box
     factor = max(1, round(max(right - left, bottom - top) / _WORKING_SIDE))
-    small = np.asarray(image.reduce(factor, box))
-    visible = _field(small.max(axis=2).astype(np.float32))
-    if visible is None:
+    brightness = _brightness(np.asarray(image.reduce(factor, box)))
+    field = _field(brightness)
+    if field is None:
         return box
-    y0, y1, x0, x1 = _peel(visible)
-    if visible[y0:y1, x0:x1].sum() < _MIN_KEPT * visible.sum():
+    y0, y1, x0, x1 = _peel(field)
+    if field[y0:y1, x0:x1].sum() < _LEAST_KEPT * field.sum():
         return box
-    h, w = visible.shape
-    return (
+    height, width = field.shape
+    # One more cell on each side that was cut, because the border's edge lies somewhere inside the cell.
+    inner = (
         left + (x0 + 1) * factor if x0 else left,
         top + (y0 + 1) * factor if y0 else top,
-        left + (x1 - 1) * factor if x1 < w else right,
-        top + (y1 - 1) * factor if y1 < h else bottom,
+        left + (x1 - 1) * factor if x1 < width else right,
+        top + (y1 - 1) * factor if y1 < height else bottom,
     )
+    return inner if inner[2] - inner[0] >= _LEAST_SIDE and inner[3] - inner[1] >= _LEAST_SIDE else box
 
 
-def _field(brightness):
-    threshold = float(np.clip(0.25 * np.median(brightness), _DARKEST, _LIGHTEST))
+def _brightness(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest channel: red skin and lesions are bright in it, a frame in none; faster than ``max(axis=2)``."""
+    brightness: NDArray[np.uint8] = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    return brightness
+
+
+def _field(brightness: NDArray[np.uint8]) -> _Mask | None:
+    """The visible field: the convex hull of what is lit, or None if nothing can be said."""
+    threshold = float(np.clip(_DARK_SHARE * np.median(brightness), _DARKEST, _LIGHTEST))
     for level in (threshold, threshold / 2):
         lit = brightness > level
-        patches, count = ndimage.label(ndimage.binary_opening(lit, np.ones((5, 5), bool)))
-        large = np.bincount(patches.ravel(), minlength=count + 1) >= _MIN_PATCH * lit.size
+        patches, count = ndimage.label(_dilate(_erode(lit)))
+        large = np.bincount(patches.ravel(), minlength=count + 1) >= _PATCH * lit.size
         large[0] = False
-        core = large[patches]
-        if core.mean() < 0.1:
+        core: _Mask = large[patches]
+        if core.mean() < _LEAST_FIELD:
             return None
-        field = _hull(core)
-        dark = ndimage.binary_erosion(~field, np.ones((5, 5), bool), border_value=1)
-        if lit[dark].sum() <= _MAX_LIT * dark.sum():
+        field = _filled_hull(core)
+        outside = ~_dilate(field)
+        if level >= _CLEARLY_LIT or lit[outside].sum() <= _SPECKS * outside.sum():
             return field
     return None
 
 
-def _hull(mask):
-    """Convex hull of a mask, filled."""
+def _erode(mask: _Mask) -> _Mask:
+    return np.asarray(ndimage.minimum_filter(mask, _OPENING, mode="nearest"))
+
+
+def _dilate(mask: _Mask) -> _Mask:
+    return np.asarray(ndimage.maximum_filter(mask, _OPENING, mode="nearest"))
+
+
+def _filled_hull(mask: _Mask) -> _Mask:
+    """The pixels of the convex hull of a mask that is not empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     first = mask[rows].argmax(axis=1)
-    last = mask.shape[1] - 1 - mask[rows][:, ::-1].argmax(axis=1)
-    y = np.arange(mask.shape[0])
-    lo = _chain(rows, first)
-    hi = _chain(rows, -last)
-    left = np.interp(y, *lo)
-    right = -np.interp(y, *hi)
-    x = np.arange(mask.shape[1])
-    inside = (x >= np.ceil(left - 1e-9)[:, None]) & (x <= np.floor(right + 1e-9)[:, None])
+    last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    y, x = np.arange(mask.shape[0]), np.arange(mask.shape[1])
+    left = np.interp(y, *_lower_chain(rows, first))
+    right = -np.interp(y, *_lower_chain(rows, -last))
+    inside: _Mask = (x >= np.ceil(left - 1e-6)[:, None]) & (x <= np.floor(right + 1e-6)[:, None])
     inside &= ((y >= rows[0]) & (y <= rows[-1]))[:, None]
     return inside
 
 
-def _chain(ys, xs):
-    """Lower convex chain of points (y, x), x minimal: monotone chain."""
-    pts = []
-    for p in zip(ys.tolist(), xs.tolist()):
-        while (
-            len(pts) >= 2
-            and (pts[-1][0] - pts[-2][0]) * (p[1] - pts[-2][1]) - (pts[-1][1] - pts[-2][1]) * (p[0] - pts[-2][0]) <= 0
-        ):
-            pts.pop()
-        pts.append(p)
-    a = np.array(pts)
-    return a[:, 0], a[:, 1]
+def _lower_chain(t: NDArray[np.intp], v: NDArray[np.intp]) -> tuple[list[int], list[int]]:
+    """The lower convex hull of the points (t, v), t ascending (Andrew's monotone chain)."""
+    chain: list[tuple[int, int]] = []
+    for point in zip(t.tolist(), v.tolist(), strict=True):
+        while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
+            chain.pop()
+        chain.append(point)
+    return [p[0] for p in chain], [p[1] for p in chain]
 
 
-def _peel(visible):
+def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _peel(field: _Mask) -> tuple[int, int, int, int]:
+    """Move the worst side inwards until every side's line lies in the field but for the tolerance.
+
+    Returns:
+        First and last-plus-one row, first and last-plus-one column.
+    """
     y0, x0 = 0, 0
-    y1, x1 = visible.shape
-    while y1 - y0 > 8 and x1 - x0 > 8:
-        lines = (visible[y0, x0:x1], visible[y1 - 1, x0:x1], visible[y0:y1, x0], visible[y0:y1, x1 - 1])
-        shares = [1 - l.mean() for l in lines]
-        worst = int(np.argmax(shares))
-        if shares[worst] <= _TOLERANCE:
+    y1, x1 = field.shape
+    while y1 - y0 > 1 and x1 - x0 > 1:
+        lines = (field[y0, x0:x1], field[y1 - 1, x0:x1], field[y0:y1, x0], field[y0:y1, x1 - 1])
+        outside = [1 - np.count_nonzero(line) / line.size for line in lines]
+        worst = outside.index(max(outside))
+        if outside[worst] <= _TOLERANCE:
             break
-        if worst == 0:
-            y0 += 1
-        elif worst == 1:
-            y1 -= 1
-        elif worst == 2:
-            x0 += 1
-        else:
-            x1 -= 1
+        y0, y1, x0, x1 = y0 + (worst == 0), y1 - (worst == 1), x0 + (worst == 2), x1 - (worst == 3)
     return y0, y1, x0, x1
+
+
+# --- rims ----------------------------------------------------------------------------------------------------------
+
+
+def _without_rims(image: Image.Image, box: _Box) -> _Box:
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    across, down = max(2, round(_RIM * width)), max(2, round(_RIM * height))
+    cut = (
+        _rim(image.crop((left, top, left + 2 * across, bottom)), across, vertical=True),
+        _rim(image.crop((left, top, right, top + 2 * down)), down, vertical=False),
+        _rim(image.crop((right - 2 * across, top, right, bottom)), across, vertical=True, far=True),
+        _rim(image.crop((left, bottom - 2 * down, right, bottom)), down, vertical=False, far=True),
+    )
+    return left + cut[0], top + cut[1], right - cut[2], bottom - cut[3]
+
+
+def _rim(strip: Image.Image, depth: int, *, vertical: bool, far: bool = False) -> int:
+    """How many of a side's outermost lines are a rim. ``strip`` is the side's outer ``2 * depth`` lines."""
+    lines = np.asarray(strip)
+    lines = lines.swapaxes(0, 1) if vertical else lines
+    lines = lines[::-1] if far else lines
+    profile = np.median(_brightness(lines[:, :: max(1, lines.shape[1] // _SAMPLES)]), axis=1)
+    behind = float(np.median(profile[depth:]))
+    differs = np.abs(profile[:depth] - behind) > _STEP * np.maximum(profile[:depth], behind)
+    if not differs[0]:
+        return 0
+    end = depth if differs.all() else int(np.argmin(differs))
+    return min(end + 1, depth)

@@ -109,7 +109,7 @@ class CaseBase:
                     f"({self.manifest.model_hash}) lies; name it by --model, or CaseBase.open(uri, model=...)"
                 )
             try:
-                model = _resolve(reference)[0]
+                model = _load(reference)[0]
             except (OSError, ValueError) as error:
                 raise ManifestError(
                     f"the model of {self.uri} cannot be loaded from {reference!r} ({error}); "
@@ -215,9 +215,12 @@ def _folder(uri: str | Path) -> Path:
 
 
 def _resolve(model: ModelSource) -> tuple[Encoder, str | None]:
-    """The loaded model and the reference by which it was loaded; a path is made absolute, a name stays."""
-    if not isinstance(model, str | Path):
-        return model, None
+    """The loaded model and the reference by which it was loaded; None for one that came loaded."""
+    return _load(model) if isinstance(model, str | Path) else (model, None)
+
+
+def _load(model: str | Path) -> tuple[Encoder, str]:
+    """A model by name or path, and its lasting reference: a shipped name stays, a path is made absolute."""
     # torch takes seconds to import; opening a base should not need it
     from dermquery.model.artifact import load_model, shipped_models
 

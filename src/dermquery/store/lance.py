@@ -123,8 +123,8 @@ class LanceStore:
             raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
         query = self._table.search().select([field]).limit(None)
         table = (query.where(to_lance(where)) if where else query).to_arrow()
-        counts = Counter(table[field].to_pylist())
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+        counts = [(entry["values"], entry["counts"]) for entry in table[field].value_counts().to_pylist()]
+        return dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
 
     def compact(self) -> None:
         """Merge the small files of many writes; versions that another process may still read are kept a week."""

@@ -1,0 +1,86 @@
+"""HAM10000 (Tschandl et al. 2018) and other releases in the ISIC layout: one folder of images and one table.
+
+The table has ``lesion_id, image_id, dx, dx_type, age, sex, localization``; images are ``<image_id>.jpg`` anywhere below
+the folder. The images are CC BY-NC. Several images can show one lesion, which is why ``lesion_id`` is kept: without it
+an image search of this set finds its own query.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dermquery.data.case import Case
+from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+
+__all__ = ["prepare_ham10000", "read_ham10000"]
+
+_COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
+_SITES = {
+    "head neck": ("scalp", "face", "ear", "neck"),
+    "upper limbs": ("upper extremity",),
+    "lower limbs": ("lower extremity",),
+    "acral": ("acral", "hand", "foot"),
+    "genital areas": ("genital",),
+    "chest": ("chest",),
+    "back": ("back",),
+    "abdomen": ("abdomen",),
+}
+_SITE_OF = {theirs: ours for ours, names in _SITES.items() for theirs in names}
+_ENDINGS = {".jpg", ".jpeg", ".png"}
+
+
+def prepare_ham10000(
+    images: Path,
+    metadata: Path,
+    out: Path,
+    *,
+    size: int = 512,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Prepare a release in the ISIC layout; see :func:`~dermquery.data.sources.prepare.prepare_cases`.
+
+    Raises:
+        PrepareError: if the folder or the table is not what was expected.
+    """
+    cases = read_ham10000(images, metadata)
+    return prepare_cases(cases, out, source="ham10000", size=size, skip_bad=skip_bad, progress=progress)
+
+
+def read_ham10000(images: Path, metadata: Path) -> list[Case]:
+    """Cases of the table, with :attr:`Case.image` in the folder.
+
+    ``dx`` is both diagnosis and fine diagnosis (akiec, bcc, bkl, df, mel, nv, vasc); how it was confirmed is kept as
+    ``confirmed_by`` in ``extra``. Sites are named as in Derm7pt where they are the same ("trunk" stays "trunk").
+    """
+    if not images.is_dir():
+        raise PrepareError(f"{images}: no such folder; give the folder of the images")
+    try:
+        table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise PrepareError(f"{metadata}: no such file; give HAM10000_metadata.csv") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise PrepareError(f"{metadata}: not a readable table ({error}); get it again") from error
+    if missing := [name for name in _COLUMNS if name not in table.columns]:
+        raise PrepareError(f"{metadata}: missing columns {', '.join(missing)}; it has {', '.join(table.columns)}")
+    on_disk = {path.stem: path for path in images.rglob("*") if path.suffix.lower() in _ENDINGS}
+    return [
+        _case({str(k): str(v).strip() for k, v in row.items()}, images, on_disk) for row in table.to_dict("records")
+    ]
+
+
+def _case(row: dict[str, str], images: Path, on_disk: dict[str, Path]) -> Case:
+    site = row["localization"]
+    return Case(
+        case_id=row["image_id"],
+        image=on_disk.get(row["image_id"], images / f"{row['image_id']}.jpg"),
+        diagnosis=row["dx"] or None,
+        fine_diagnosis=row["dx"] or None,
+        lesion_id=row["lesion_id"] or None,
+        sex=row["sex"] if row["sex"] in ("male", "female") else None,
+        age=float(row["age"]) if row["age"] else None,
+        site=None if site in ("", "unknown") else _SITE_OF.get(site, site),
+        extra={"confirmed_by": row["dx_type"]},
+    )
