@@ -95,6 +95,12 @@ class ComposedModel:
         """λ where a query names none."""
         return self.network.config.local_weight
 
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What happens to an image before the network; a case base records it."""
+        vision = self.network.config.vision
+        return vision.model_dump(mode="json", include={"image_size", "remove_borders", "mean", "std"})
+
     def encode_case(self, images: Sequence[ImageSource]) -> Vectors:
         """Vectors of database images; (n, 2·L·d) float32, every block of unit norm.
 
