@@ -13,7 +13,7 @@ import torch
 from dermquery.data.image import ImageError
 from dermquery.model.composed import prepare_pixels
 from dermquery.model.config import VisionConfig
-from dermquery.train.batches import Augment, BalancedBatches, cache_pixels, checklist_codes
+from dermquery.train.batches import Augment, BalancedBatches, cache_pixels
 from dermquery.train.config import AugmentConfig
 from tests.tiny import noise_cases
 
@@ -72,13 +72,6 @@ def test_an_image_that_cannot_be_decoded_leaves_no_cache(tmp_path: Path) -> None
     with pytest.raises(ImageError, match=r"002\.png"):
         cache_pixels(cases, VisionConfig(image_size=56), tmp_path / "cache")
     assert list((tmp_path / "cache").glob("pixels-????????????????????????.npy")) == []
-
-
-def test_checklist_codes_mark_what_was_not_recorded(tmp_path: Path) -> None:
-    case = noise_cases(tmp_path, 1)[0]
-    bare = case.model_copy(update={"checklist": {"streaks": "irregular"}})
-    assert checklist_codes([bare]).tolist() == [[-1, 2, -1, -1, -1, -1, -1]]
-    assert (checklist_codes([case]) >= 0).all()
 
 
 def test_augmentation_changes_training_images_only_and_stays_in_range() -> None:

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
 from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA
 from dermquery.model.composed import prepare_pixels, standardise
 from dermquery.model.config import VisionConfig
 from dermquery.train.config import AugmentConfig
 
-__all__ = ["Augment", "BalancedBatches", "PixelDataset", "cache_pixels", "checklist_codes", "default_cache"]
+__all__ = ["Augment", "BalancedBatches", "PixelDataset", "cache_pixels", "default_cache"]
 
 _MARGIN = 8 / 7  # cached pixels are a little larger than the network input, so that crops and rotations stay sharp
 
@@ -66,15 +65,6 @@ def cache_pixels(
         partial.replace(path)
     cached: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return cached
-
-
-def checklist_codes(cases: Sequence[Case]) -> Tensor:
-    """Criteria as integers, (n, 7): the value's position in Derm7pt's list, −1 where it was not recorded."""
-    rows = [
-        [c.values.index(case.checklist[name]) if name in case.checklist else -1 for name, c in CRITERIA.items()]
-        for case in cases
-    ]
-    return torch.tensor(rows, dtype=torch.long).reshape(len(cases), len(CRITERIA))
 
 
 class PixelDataset(Dataset[tuple[Tensor, int]]):
@@ -154,7 +144,8 @@ class Augment(nn.Module):
         steps: list[Any] = []
         if config.rotate:
             steps += [ka.RandomHorizontalFlip(), ka.RandomVerticalFlip()]
-            steps += [ka.RandomRotation(180.0, p=0.8)]
+            # Reflected edges: black corners would be something that no image has at search time.
+            steps += [ka.RandomAffine(180.0, padding_mode="reflection", p=0.8)]
         steps += [ka.RandomResizedCrop(size, scale=(config.crop, 1.0), ratio=(0.8, 1.25))]
         if config.colour > 0:
             c = config.colour

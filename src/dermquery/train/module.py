@@ -15,10 +15,11 @@ from dermquery.data.case import Case, Query
 from dermquery.data.checklist import CRITERIA
 from dermquery.evaluate.metrics import accuracy_at, average_precision
 from dermquery.evaluate.ranking import rank
+from dermquery.evaluate.usefulness import encode_checklist
 from dermquery.model.network import ComposedNetwork, Encoded
 from dermquery.model.regions import mask_overlap
 from dermquery.train import objective
-from dermquery.train.batches import Augment, checklist_codes
+from dermquery.train.batches import Augment
 from dermquery.train.config import TrainConfig
 
 __all__ = ["MONITOR", "RetrievalModule"]
@@ -54,7 +55,7 @@ class RetrievalModule(pl.LightningModule):
         self._buffer("case_labels", torch.tensor([self.labels.index(str(c.diagnosis)) for c in self.cases]))
         groups = {group: i for i, group in enumerate(dict.fromkeys(c.group for c in self.cases))}
         self._buffer("case_groups", torch.tensor([groups[c.group] for c in self.cases]))
-        self._buffer("case_codes", checklist_codes(self.cases))
+        self._buffer("case_codes", torch.from_numpy(encode_checklist(self.cases)).long())
         for name, weight in (("whole", network.config.local_weight), ("local", 1.0), ("global", 0.0)):
             self._buffer(f"weights_{name}", torch.from_numpy(network.layout.block_weights(weight)))
         shape = (len(self.labels), goal.prototypes, 2 * len(network.layout.levels), network.layout.width)
