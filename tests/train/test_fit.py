@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import lightning as pl
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import Callback
 
 from dermquery.evaluate.metrics import mean_average_precision
 from dermquery.evaluate.ranking import rank
@@ -101,6 +104,29 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "epochs 2" in output
+
+
+class Drawn(Callback):
+    """Remembers which cases each epoch saw."""
+
+    def __init__(self) -> None:
+        self.epochs: list[list[int]] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epochs.append([])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.epochs[-1] += batch[1].tolist()
+
+
+def test_every_epoch_draws_anew(tmp_path: Path) -> None:
+    """A trainer that forgets `set_epoch` shows the same part of a large class in every epoch."""
+    cases, drawn = noise_cases(tmp_path / "images", 36), Drawn()
+    config = TrainConfig(epochs=3, batch_size=8, average=0, precision="32")
+    fit(cases[:30], cases[30:], tiny_config(tmp_path), config, tmp_path / "run", accelerator="cpu", callbacks=[drawn])
+    assert len({tuple(epoch) for epoch in drawn.epochs}) == 3
 
 
 def test_validation_needs_two_cases(tmp_path: Path) -> None:

@@ -112,6 +112,11 @@ class BalancedBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return len(self.labels) // (self.batch_size * self.world)
 
+    @property
+    def sampler(self) -> BalancedBatches:
+        """Itself: Lightning calls ``set_epoch`` on the sampler of a batch sampler, and on nothing else of it."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer, so that every epoch draws anew and a resumed one draws as it would have."""
         self.epoch = epoch

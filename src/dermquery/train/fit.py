@@ -54,7 +54,6 @@ def fit(
     folder: Path,
     *,
     name: str = "model",
-    provenance: dict[str, Any] | None = None,
     callbacks: Sequence[Callback] = (),
     devices: int | str = "auto",
     accelerator: str = "auto",
@@ -71,25 +70,9 @@ def fit(
     if len(validation) < 2:
         raise ValueError(f"validation needs at least two cases to retrieve one another, got {len(validation)}")
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    cases = [*training, *validation]
-    pixels = cache_pixels(cases, model_config.vision)
-    world = _world(devices, accelerator)
-    labels = sorted({str(c.diagnosis) for c in training})
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
-    draws = BalancedBatches(
-        [labels.index(str(c.diagnosis)) for c in training],
-        config.batch_size,
-        config.balance,
-        config.seed,
-        rank=rank,
-        world=world,
-    )
-    loader: DataLoader[Any] = DataLoader(PixelDataset(pixels, range(len(training))), batch_sampler=draws)
-    held_out: DataLoader[Any] = DataLoader(
-        PixelDataset(pixels, range(len(training), len(cases))), batch_size=config.batch_size
-    )
+    draws, loader, held_out = _loaders(training, validation, model_config, config, _world(devices, accelerator))
     network = ComposedNetwork(model_config)
-    module = RetrievalModule(network, cases, config, steps=len(draws) * config.epochs)
+    module = RetrievalModule(network, [*training, *validation], config, steps=len(draws) * config.epochs)
     best = ModelCheckpoint(
         folder / "checkpoints",
         filename="best",
@@ -98,41 +81,67 @@ def fit(
         save_last=True,
         enable_version_counter=False,
     )
-    averaging = [EMAWeightAveraging(decay=config.average)] if config.average else []
-    trainer = pl.Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        precision=precision_of(config.precision, accelerator),
-        max_epochs=config.epochs,
-        callbacks=[best, EarlyStopping(MONITOR, mode="max", patience=config.patience), *averaging, *callbacks],
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="")],
-        log_every_n_steps=len(draws),
-        num_sanity_val_steps=0,
-        gradient_clip_val=1.0,
-        use_distributed_sampler=False,
-        enable_progress_bar=any("Progress" in type(c).__name__ for c in callbacks),
-        enable_model_summary=False,
-    )
+    trainer = _trainer(config, folder, [best, *callbacks], devices, accelerator, log_every=len(draws))
     last = folder / "checkpoints" / "last.ckpt"
     with warnings.catch_warnings():
         # One process decodes from a memory map; more workers would only copy it.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
         trainer.fit(module, loader, held_out, ckpt_path=last if last.is_file() else None, weights_only=True)
+    if not trainer.is_global_zero:
+        # A helper process of a distributed run has done its part; the caller's files are written by the first one.
+        raise SystemExit(0)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])
-    model = ComposedModel(
-        module.network.cpu(),
-        name=name,
-        labels=module.labels,
-        provenance={**(provenance or {}), "train": config.model_dump()},
-    )
     return Run(
-        model=model,
+        model=ComposedModel(module.network.cpu(), name=name, labels=module.labels),
         best_score=float(best.best_model_score or 0.0),
         best_epoch=int(state["epoch"]),
         epochs=trainer.current_epoch,
         parameters=count_parameters(network),
+    )
+
+
+def _loaders(
+    training: Sequence[Case], validation: Sequence[Case], model_config: ModelConfig, config: TrainConfig, world: int
+) -> tuple[BalancedBatches, DataLoader[Any], DataLoader[Any]]:
+    """Draws of the training images, and loaders of both parts over one array of decoded pixels."""
+    pixels = cache_pixels([*training, *validation], model_config.vision)
+    n = len(training)
+    labels = sorted({str(case.diagnosis) for case in training})
+    draws = BalancedBatches(
+        [labels.index(str(case.diagnosis)) for case in training],
+        config.batch_size,
+        config.balance,
+        config.seed,
+        rank=int(os.environ.get("LOCAL_RANK", "0")),
+        world=world,
+    )
+    held_out = PixelDataset(pixels, range(n, n + len(validation)))
+    return (
+        draws,
+        DataLoader(PixelDataset(pixels, range(n)), batch_sampler=draws),
+        DataLoader(held_out, batch_size=config.batch_size),
+    )
+
+
+def _trainer(
+    config: TrainConfig, folder: Path, callbacks: list[Callback], devices: int | str, accelerator: str, log_every: int
+) -> pl.Trainer:
+    averaging = [EMAWeightAveraging(decay=config.average)] if config.average else []
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision_of(config.precision, accelerator),
+        max_epochs=config.epochs,
+        callbacks=[EarlyStopping(MONITOR, mode="max", patience=config.patience), *averaging, *callbacks],
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="")],
+        log_every_n_steps=log_every,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
     )
 
 
