@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback
 
 from dermquery.evaluate.metrics import mean_average_precision
 from dermquery.evaluate.ranking import rank
+from dermquery.model.text import build_text_encoder
 from dermquery.rankers.composed import ComposedRanker
 from dermquery.train.config import ObjectiveConfig, TrainConfig
 from dermquery.train.fit import fit
@@ -119,6 +120,15 @@ class Drawn(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         self.epochs[-1] += batch[1].tolist()
+
+
+def test_frozen_weights_stay_the_published_ones_to_the_bit(tmp_path: Path) -> None:
+    cases, config = noise_cases(tmp_path / "images", 24), TrainConfig(epochs=2, batch_size=8, average=0.9)
+    model_config = tiny_config(tmp_path)
+    run = fit(cases[:16], cases[16:], model_config, config, tmp_path / "run", accelerator="cpu")
+    published = build_text_encoder(model_config.text).encoder.state_dict()
+    for name, value in run.model.network.text.encoder.state_dict().items():
+        assert value.equal(published[name]), name
 
 
 def test_every_epoch_draws_anew(tmp_path: Path) -> None:

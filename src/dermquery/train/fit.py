@@ -82,6 +82,8 @@ def fit(
         enable_version_counter=False,
     )
     trainer = _trainer(config, folder, [best, *callbacks], devices, accelerator, log_every=len(draws))
+    # Averaging rounds weights that never changed; the artifact must hold the published ones to the bit.
+    frozen = {name: p.detach().clone() for name, p in module.named_parameters() if not p.requires_grad}
     last = folder / "checkpoints" / "last.ckpt"
     with warnings.catch_warnings():
         # One process decodes from a memory map; more workers would only copy it.
@@ -92,7 +94,7 @@ def fit(
         # A helper process of a distributed run has done its part; the caller's files are written by the first one.
         raise SystemExit(0)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    module.load_state_dict(state["state_dict"])
+    module.load_state_dict({**state["state_dict"], **frozen})
     return Run(
         model=ComposedModel(module.network.cpu(), name=name, labels=module.labels),
         best_score=float(best.best_model_score or 0.0),
