@@ -98,7 +98,7 @@ def fit(
     return Run(
         model=ComposedModel(module.network.cpu(), name=name, labels=module.labels),
         best_score=float(best.best_model_score or 0.0),
-        best_epoch=int(state["epoch"]),
+        best_epoch=int(state["epoch"]) + 1,
         epochs=trainer.current_epoch,
         parameters=count_parameters(network),
     )
