@@ -22,6 +22,9 @@ def from_hub(name: str, load: Callable[[str], T]) -> T:
     Raises:
         WeightsUnavailableError: the name is no local folder, not in the cache, and the hub did not answer.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a bar over a tenth of a second, in the middle of a command's own output
     try:
         return load(name)
     except (OSError, ValueError) as error:

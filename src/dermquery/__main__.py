@@ -1,0 +1,5 @@
+"""`python -m dermquery` is the `dermquery` program."""
+
+from dermquery.cli import main
+
+main()
