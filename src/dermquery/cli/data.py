@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,7 +127,7 @@ def synthesize(
             step(done, n)
 
         table = run(out, n=n, seed=seed, size=(size, size), workers=workers, progress=one)
-    _counts({c.case_id: c.diagnosis for c in read_cases(table, check_images=False)})
+    _counts([case.diagnosis for case in read_cases(table, check_images=False)])
     typer.echo(f"{table}\nThese cases are synthetic.")
 
 
@@ -165,8 +166,10 @@ def check(
 
     read = read_cases(table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad)
     for row in read.skipped:
-        typer.echo(f"left out: {row}", err=True)
-    _counts({case.case_id: case.diagnosis for case in read})
+        typer.echo(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
+    _counts([case.diagnosis for case in read])
+    lesions = len({case.group for case in read})
+    typer.echo(f"{lesions} patients or lesions, {len(read.skipped)} rows left out")
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -179,23 +182,21 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     return mapping
 
 
-def _counts(diagnoses: dict[str, str | None]) -> None:
-    from collections import Counter
-
+def _counts(diagnoses: Sequence[str | None]) -> None:
     typer.echo(f"{len(diagnoses)} cases")
-    for name, count in Counter(d or "(no diagnosis)" for d in diagnoses.values()).most_common():
+    for name, count in Counter(name or "(no diagnosis)" for name in diagnoses).most_common():
         typer.echo(f"{count:6d} {name}")
 
 
 def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
-    """Say what was made; exit with 1 if images were bad and nobody asked to skip them."""
+    """Say what was made; exit with 1 if something was bad and nobody asked to leave it out, or nothing is left."""
     for bad in report.bad:
-        Console(stderr=True).print(Text.assemble(("bad image ", "bold red"), f"{bad.case_id}: {bad.reason}"))
-    _counts({case.case_id: case.diagnosis for case in report.cases})
-    typer.echo(f"{report.made} images made, {report.kept} kept, {len(report.bad)} bad")
+        typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
+    _counts([case.diagnosis for case in report.cases])
+    typer.echo(f"{report.made} images made, {report.kept} kept from before, {len(report.bad)} bad")
     if report.table is not None:
         typer.echo(report.table)
-    else:
-        typer.echo("no table was written; mend the images above, or leave them out with --skip-bad", err=True)
-    if report.bad and not skip_bad:
-        raise typer.Exit(1)
+        return
+    remedy = "" if skip_bad else ", or leave them out with --skip-bad"
+    typer.echo(f"no table was written: mend what is listed above{remedy}", err=True)
+    raise typer.Exit(1)

@@ -230,16 +230,29 @@ def _phrases() -> tuple[tuple[str, str, str], ...]:
     return tuple(sorted(((p, *t) for p, t in found.items()), key=lambda item: (-len(item[0]), item[0])))
 
 
+_NEGATIONS = frozenset({"no", "not", "without", "absence", "lack", "lacks", "lacking", "never"})
+_CLAUSE_ENDS = re.compile(r"[.;,!?\n]+|\b(?:but|however|although)\b", re.IGNORECASE)
+
+
 def find_terms(text: str) -> dict[str, str]:
     """Checklist values that a free text names, by exact phrase (synonyms and "no ..." included).
 
-    ``"Irregular network, no blue-white veil"`` gives pigment_network atypical and blue_whitish_veil absent. Phrases
-    are tried longest first and each stretch of text counts once; where two phrases disagree on a criterion, the
-    longer one wins.
+    ``"Irregular network, no blue-white veil"`` gives pigment_network atypical and blue_whitish_veil absent. Within a
+    clause, phrases are tried longest first and each stretch of text counts once; the first value found of a criterion
+    stands. A term after a negation ("no evidence of a blue-white veil") means absent where there is one other value,
+    and nothing where it only rules one of several out ("no irregular streaks" may be regular ones).
     """
-    rest, found = f" {_words(text)} ", dict[str, str]()
-    for phrase, name, value in _phrases():
-        if f" {phrase} " in rest:
-            rest = rest.replace(f" {phrase} ", " | ")
-            found.setdefault(name, value)
+    found: dict[str, str] = {}
+    for clause in _CLAUSE_ENDS.split(text):
+        rest = f" {_words(clause)} "
+        for phrase, name, value in _phrases():
+            before, hit, _ = rest.partition(f" {phrase} ")
+            if not hit:
+                continue
+            rest = rest.replace(hit, " | ")
+            if value != ABSENT and _NEGATIONS & set(before.split()):
+                if len(CRITERIA[name].values) == 2:  # absent, and one other
+                    found.setdefault(name, ABSENT)
+            else:
+                found.setdefault(name, value)
     return {name: found[name] for name in CRITERIA if name in found}

@@ -143,7 +143,7 @@ class Folds(BaseModel):
                 f"({_some(only_table)}) and {len(only_folds)} only in the folds ({_some(only_folds)}); "
                 "use the table that they were made from, or make new folds"
             )
-        group = {case.case_id: case.group for case in cases}
+        group = _groups(cases)
         for number, fold in enumerate(self.folds):
             test, train, validation = ({group[i] for i in getattr(fold, part)} for part in _PARTS)
             if shared := (test & train) | (test & validation) | (train & validation):
@@ -169,12 +169,14 @@ class Folds(BaseModel):
 
 def table_sha256(cases: Iterable[Case]) -> str:
     """SHA-256 (hex) over the sorted (case_id, diagnosis, group) of the cases: all that a split depends on."""
-    rows = sorted((case.case_id, case.diagnosis or "", case.group) for case in cases)
+    cases = list(cases)
+    group = _groups(cases)
+    rows = sorted((case.case_id, case.diagnosis or "", group[case.case_id]) for case in cases)
     return hashlib.sha256(json.dumps(rows, separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
 
 
 def make_folds(cases: Iterable[Case], n_splits: int = 5, seed: int = 0, validation_share: float = 0.15) -> Folds:
-    """Split cases into folds, stratified by diagnosis and grouped by :attr:`Case.group`.
+    """Split cases into folds, stratified by diagnosis; the images of a patient, or of a lesion, stay together.
 
     The order of the cases does not matter. The validation part is cut from each fold's training cases by the same
     rule; its share is ``validation_share``, rounded to a fraction that leaves a case of the rarest diagnosis in it.
@@ -213,11 +215,33 @@ def make_folds(cases: Iterable[Case], n_splits: int = 5, seed: int = 0, validati
     return made
 
 
-def _groups_by_diagnosis(cases: Sequence[Case]) -> dict[str, set[str]]:
-    groups: dict[str, set[str]] = defaultdict(set)
+def _groups(cases: Sequence[Case]) -> dict[str, str]:
+    """Group of each case id: :attr:`Case.group`, joined where cases of one lesion have different ones.
+
+    That happens when the patient is recorded for some images of a lesion only.
+    """
+    parent: dict[str, str] = {}
+
+    def root(node: str) -> str:
+        while parent.setdefault(node, node) != node:
+            node = parent[node]
+        return node
+
     for case in cases:
-        groups[case.diagnosis or ""].add(case.group)
-    return groups
+        if case.lesion_id:
+            parent[root(f"lesion:{case.lesion_id}")] = root(case.group)
+    name: dict[str, str] = {}
+    for case in cases:
+        joined = root(case.group)
+        name[joined] = min(name.get(joined, case.group), case.group)
+    return {case.case_id: name[root(case.group)] for case in cases}
+
+
+def _groups_by_diagnosis(cases: Sequence[Case]) -> dict[str, set[str]]:
+    group, found = _groups(cases), defaultdict[str, set[str]](set)
+    for case in cases:
+        found[case.diagnosis or ""].add(group[case.case_id])
+    return found
 
 
 def _check_splittable(cases: Sequence[Case], n_splits: int) -> None:
@@ -238,7 +262,8 @@ def _parts(cases: Sequence[Case], n_parts: int, seed: int) -> list[list[int]]:
     """Indices of each of ``n_parts`` stratified, group-respecting parts."""
     splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
     diagnoses = np.array([case.diagnosis for case in cases])
-    groups = np.array([case.group for case in cases])
+    group = _groups(cases)
+    groups = np.array([group[case.case_id] for case in cases])
     return [[int(i) for i in part] for _, part in splitter.split(np.zeros(len(cases)), diagnoses, groups)]
 
 

@@ -7,10 +7,8 @@ values. Columns that the project does not know are kept with their case (``Case.
 from __future__ import annotations
 
 import csv
-import io
-import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +18,9 @@ import pyarrow.parquet as pq
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
+from dermquery.data.rows import BadRow, CaseTableError, read_rows
 
-__all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "read_cases", "write_cases"]
+__all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "FindImage", "read_cases", "write_cases"]
 
 COLUMNS: tuple[str, ...] = (
     "case_id", "image", "diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "age", "site", "elevation",
@@ -35,33 +34,8 @@ _MAX_LISTED = 50
 _MAX_AGE = 130.0
 
 _Row = Mapping[str, str]
-
-
-class CaseTableError(ValueError):
-    """A case table cannot be used; the message lists every reason with its remedy.
-
-    Attributes:
-        rows: the bad rows, empty if the table as a whole is unusable.
-    """
-
-    def __init__(self, message: str, rows: Sequence[BadRow] = ()):
-        super().__init__(message)
-        self.rows = tuple(rows)
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot become a case.
-
-    Attributes:
-        line: 1-based line in a CSV file, its header included; 1-based row in a Parquet file.
-        case_id: as written, possibly empty.
-        problems: what is wrong, each with its remedy.
-    """
-
-    line: int
-    case_id: str
-    problems: tuple[str, ...]
+FindImage = Callable[[str], Path]
+"""From what a table's image column says to the absolute path of the file; ValueError if there is none."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +60,7 @@ def read_cases(
     columns: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     check_images: bool = True,
+    find_image: FindImage | None = None,
 ) -> CaseTable:
     """Read and check a case table.
 
@@ -96,33 +71,37 @@ def read_cases(
         columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``.
         skip_bad: drop the bad rows and keep a record of them in ``skipped``; by default nothing is loaded.
         check_images: whether each image file must exist.
+        find_image: another way from an image cell to its file; it raises ValueError with the reason and the remedy.
+            With it the image column may be missing, and the case id is looked for.
 
     Raises:
         CaseTableError: for an unreadable file, for missing columns, and for bad rows: all of them in one message.
     """
     path = Path(path)
-    numbered, place = _read_rows(path)
-    names = _our_names(path, list(numbered.header), columns or {}, [*_REQUIRED, *need])
-    needed = tuple(dict.fromkeys([*_REQUIRED, *need]))
+    rows = read_rows(path)
+    needed = tuple(dict.fromkeys([*_REQUIRED[: 1 if find_image else 2], *need]))
+    names = _our_names(path, list(rows.header), columns or {}, needed)
+    find = find_image or _beside(path.parent.absolute(), check=check_images)
     cases: list[Case] = []
     bad: list[BadRow] = []
     seen: dict[str, int] = {}
-    for line, values in numbered.rows:
-        row = dict(zip(names, values, strict=False))
-        row.pop("", None)
-        problems = _shape_problems(names, values) or _problems(row, needed)
+    for number, values in rows.numbered:
+        row = {name: value for name, value in zip(names, values, strict=False) if name}
         case_id = row.get("case_id", "")
-        if case_id and seen.setdefault(case_id, line) != line:
-            problems.append(f"case_id {case_id!r} is also on {place} {seen[case_id]}; give each row its own")
-        image = path.parent.absolute() / row.get("image", "")
-        if check_images and row.get("image") and not image.is_file():
-            problems.append(f"image file {image} does not exist; correct the path (relative to the table's folder)")
+        problems = _shape_problems(names, values) or _problems(row, needed)
+        if case_id and seen.setdefault(case_id, number) != number:
+            problems.append(f"case_id {case_id!r} is also on {rows.unit} {seen[case_id]}; give each row its own")
+        image = Path()
+        try:
+            image = find(row.get("image") or (case_id if find_image else ""))
+        except ValueError as error:
+            problems.append(str(error))
         if problems:
-            bad.append(BadRow(line, case_id, tuple(problems)))
+            bad.append(BadRow(number, case_id, tuple(problems)))
         else:
             cases.append(_case(row, image))
     if bad and (not skip_bad or not cases):
-        raise CaseTableError(_list_bad(path, place, bad, len(bad) + len(cases)), bad)
+        raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
         raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
     return CaseTable(path, tuple(cases), tuple(bad))
@@ -157,77 +136,6 @@ def write_cases(cases: Iterable[Case], path: Path) -> None:
         raise ValueError(f"cannot write a case table to {path}: name it with the suffix .csv or .parquet")
 
 
-# --- reading files -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Numbered:
-    header: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
-
-
-def _read_rows(path: Path) -> tuple[_Numbered, str]:
-    """The stripped cells with their line numbers, and what a line is called in that kind of file."""
-    if not path.exists():
-        raise CaseTableError(f"{path}: no such case table; check the path")
-    if path.is_dir():
-        raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
-    suffix = path.suffix.lower()
-    if suffix in {".csv", ".tsv"}:
-        return _read_csv(path), "line"
-    if suffix in {".parquet", ".pq"}:
-        return _read_parquet(path), "row"
-    raise CaseTableError(f"{path}: a case table is a .csv or .parquet file, not {suffix or 'a file without suffix'!r}")
-
-
-def _read_csv(path: Path) -> _Numbered:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CaseTableError(
-            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); "
-            "save the table as 'CSV UTF-8' or convert it, for example with: iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
-    first = text.splitlines()[0] if text.strip() else ""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
-    records: list[tuple[int, list[str]]] = []
-    start = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                records.append((start, [cell.strip() for cell in cells]))
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
-    if not records:
-        raise CaseTableError(f"{path}: the file is empty; it needs a header with at least: {', '.join(_REQUIRED)}")
-    return _Numbered(tuple(records[0][1]), records[1:])
-
-
-def _read_parquet(path: Path) -> _Numbered:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CaseTableError(f"{path}: not a readable Parquet file ({error}); write it again") from error
-    for field in table.schema:
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-            raise CaseTableError(
-                f"{path}: column {field.name!r} holds {field.type}; a column must hold text or numbers"
-            )
-    data = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
-    rows = [(number, list(cells)) for number, cells in enumerate(zip(*data, strict=True), start=1)]
-    return _Numbered(tuple(name.strip() for name in table.column_names), rows)
-
-
-def _cell(value: object) -> str:
-    """A Parquet value as the text that a CSV would hold; numbers that pandas made floats become whole again."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
 # --- checking ------------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +161,18 @@ def _our_names(path: Path, header: list[str], columns: Mapping[str, str], needed
             f"with --column THEIRS={missing[0]} (in Python: columns={{'THEIRS': '{missing[0]}'}})"
         )
     return names
+
+
+def _beside(folder: Path, *, check: bool) -> FindImage:
+    """Image paths as they are, or relative to the table's folder."""
+
+    def find(cell: str) -> Path:
+        image = folder / cell
+        if check and cell and not image.is_file():
+            raise ValueError(f"image file {image} does not exist; correct the path (relative to the table's folder)")
+        return image
+
+    return find
 
 
 def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:

@@ -27,6 +27,12 @@ _COLUMNS = (
     "sex", "derm",
 )  # fmt: skip
 _SPLITS = ("train", "valid", "test")
+_SAME_LESION = {36: 32}
+"""Case numbers that show the lesion of an earlier case.
+
+Found by matching key points (ORB, similarity transform) between each image and its nearest neighbours under ImageNet
+features, for the dermoscopic and the clinical images, and by looking at every match. No two images are identical.
+"""
 
 
 def prepare_derm7pt(
@@ -78,14 +84,14 @@ def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
         _check_score(values, checklist)
         if diagnosis is None:
             continue
-        case_id = f"derm7pt-{int(values['case_num']):04d}"
+        number = int(values["case_num"])
         cases.append(
             Case(
-                case_id=case_id,
+                case_id=_case_id(number),
                 image=on_disk.get(values["derm"].lower(), images / values["derm"]),
                 diagnosis=diagnosis,
                 fine_diagnosis=values["diagnosis"],
-                lesion_id=case_id,
+                lesion_id=_case_id(_SAME_LESION.get(number, number)),
                 sex=values["sex"] or None,
                 site=values["location"] or None,
                 elevation=values["elevation"] or None,
@@ -97,6 +103,10 @@ def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
             )
         )
     return cases
+
+
+def _case_id(number: int) -> str:
+    return f"derm7pt-{number:04d}"
 
 
 def group_diagnosis(diagnosis: str) -> str | None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 
 from dermquery.data.case import Case
-from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 from dermquery.data.table import read_cases
 
-__all__ = ["find_images", "prepare_folder"]
+__all__ = ["ImageFolder", "prepare_folder"]
 
-_ENDINGS = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2"}
+_ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2"}
 
 
 def prepare_folder(
@@ -31,57 +33,111 @@ def prepare_folder(
 
     Args:
         folder: images, at any depth.
-        out: folder to write to; an interrupted run is continued.
-        table: what is known of the images; its image paths are relative to ``folder`` or to the table.
-        columns: the user's column names to ours.
+        out: folder to write to, outside of ``folder``; an interrupted run is continued.
+        table: what is known of the images, with the paths or names that :meth:`ImageFolder.find` finds. Without an
+            image column, the case id is the name.
+        columns: the user's column names mapped to ours.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
         size: width and height of the images, in pixels.
-        skip_bad: leave out rows and images that cannot be used.
+        skip_bad: leave out rows and images that cannot be used; they are listed in the report.
         progress: called after each image.
 
     Raises:
-        PrepareError: no folder, no image in it, or two images with one case id.
+        PrepareError: no folder, no image in it, two images with one case id, or options that exclude each other.
         CaseTableError: bad rows, all listed, without ``skip_bad``.
     """
-    if not folder.is_dir():
-        raise PrepareError(f"{folder}: no such folder; give the folder of the images")
+    if out.absolute().is_relative_to(folder.absolute()):
+        raise PrepareError(f"{out} lies in {folder}, whose images are read; prepare into a folder outside of it")
+    images = ImageFolder(folder)
+    rows: tuple[BadImage, ...] = ()
     if table is None:
-        cases = find_images(folder, label_from_folder=label_from_folder)
+        if columns:
+            raise PrepareError("a column mapping needs a table; give it with --table")
+        cases = images.cases(label_from_folder=label_from_folder)
     elif label_from_folder:
-        raise PrepareError(
-            "labels come from the table or from the folders; give one of --table and --label-from-folder"
-        )
+        raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
-        read = read_cases(table, columns=columns, skip_bad=skip_bad, check_images=False).cases
-        cases = [case.model_copy(update={"image": _resolved(case.image, table, folder)}) for case in read]
-    return prepare_cases(cases, out, source="folder", size=size, skip_bad=skip_bad, progress=progress)
+        read = read_cases(table, columns=columns, skip_bad=skip_bad, find_image=partial(images.find, beside=table))
+        cases = list(read.cases)
+        rows = tuple(
+            BadImage(row.case_id, f"{table}, line {row.line}: {'; '.join(row.problems)}") for row in read.skipped
+        )
+    report = prepare_cases(cases, out, source="folder", size=size, skip_bad=skip_bad, progress=progress)
+    return dataclasses.replace(report, bad=(*rows, *report.bad))
 
 
-def find_images(folder: Path, *, label_from_folder: bool = False) -> list[Case]:
-    """One case for each image below ``folder``, sorted by path; the id is the relative path without its ending."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
-    if not found:
-        raise PrepareError(f"{folder} holds no image; endings looked for: {', '.join(sorted(_ENDINGS))}")
-    ids = [_safe_id(path.relative_to(folder)) for path in found]
-    if twice := [case_id for case_id, n in Counter(ids).items() if n > 1]:
-        raise PrepareError(f"two images would be the case {twice[0]!r}; rename one, or give a table with case ids")
-    return [
-        Case(case_id=case_id, image=path, diagnosis=_label(path, folder) if label_from_folder else None)
-        for case_id, path in zip(ids, found, strict=True)
-    ]
+class ImageFolder:
+    """The image files at any depth below a folder, known by the ending of their names.
+
+    Raises:
+        PrepareError: if the folder does not exist or holds no image.
+    """
+
+    def __init__(self, folder: Path):
+        if not folder.is_dir():
+            raise PrepareError(f"{folder}: no such folder; give the folder of the images")
+        self.folder = folder.absolute()
+        self.paths = tuple(sorted(path for path in self.folder.rglob("*") if _is_image(path)))
+        if not self.paths:
+            raise PrepareError(f"{folder} holds no image; endings looked for: {', '.join(sorted(_ENDINGS))}")
+
+    def cases(self, *, label_from_folder: bool = False) -> list[Case]:
+        """One case for each image; its id is the path below the folder without the ending, in safe letters.
+
+        Raises:
+            PrepareError: if two images would have one id.
+        """
+        ids = [_safe_id(path.relative_to(self.folder)) for path in self.paths]
+        if twice := [case_id for case_id, count in Counter(ids).items() if count > 1]:
+            paths = " and ".join(
+                str(path) for case_id, path in zip(ids, self.paths, strict=True) if case_id == twice[0]
+            )
+            raise PrepareError(f"{paths} would both be case {twice[0]!r}; rename one, or give a table with case ids")
+        labels = [path.parent.name if label_from_folder and path.parent != self.folder else None for path in self.paths]
+        return [
+            Case(case_id=case_id, image=path, diagnosis=label)
+            for case_id, path, label in zip(ids, self.paths, labels, strict=True)
+        ]
+
+    def find(self, name: str, *, beside: Path | None = None) -> Path:
+        """The image that a table means: a path below this folder, a path beside the table, or a mere file name.
+
+        A file name is looked for at any depth, with or without its ending, in any case.
+
+        Args:
+            name: what the table says.
+            beside: the table.
+
+        Raises:
+            ValueError: if there is none, or more than one.
+        """
+        if not name:
+            raise ValueError("image is empty; fill it in or remove the row")
+        for folder in (self.folder, *([beside.absolute().parent] if beside else [])):
+            if (folder / name).is_file():
+                return folder / name
+        found = self._by_name.get(name.lower(), [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"{len(found)} images are called {name!r} below {self.folder}; write the path below it")
+        raise ValueError(f"no image {name!r} below {self.folder}; correct the name, or add the image")
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[Path]]:
+        """Images by file name and by file name without ending, in lower case."""
+        names: dict[str, list[Path]] = defaultdict(list)
+        for path in self.paths:
+            for name in {path.name.lower(), path.stem.lower()}:
+                names[name].append(path)
+        return names
+
+
+def _is_image(path: Path) -> bool:
+    """Hidden files are left out: macOS keeps a "._name.jpg" beside images on foreign disks."""
+    return path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file()
 
 
 def _safe_id(path: Path) -> str:
     """The path without its ending, in letters that every file system takes."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(path.with_suffix("").parts)).strip("._-") or "image"
-
-
-def _label(path: Path, folder: Path) -> str | None:
-    return path.parent.name if path.parent != folder else None
-
-
-def _resolved(image: Path, table: Path, folder: Path) -> Path:
-    """`read_cases` resolves against the table; an image that is not there is looked for in the folder of images."""
-    if image.exists() or not image.is_relative_to(table.absolute().parent):
-        return image
-    return folder / image.relative_to(table.absolute().parent)

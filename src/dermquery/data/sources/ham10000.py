@@ -21,7 +21,7 @@ _SITES = {
     "head neck": ("scalp", "face", "ear", "neck"),
     "upper limbs": ("upper extremity",),
     "lower limbs": ("lower extremity",),
-    "acral": ("acral", "hand", "foot"),
+    "acral": ("acral",),
     "genital areas": ("genital",),
     "chest": ("chest",),
     "back": ("back",),
@@ -53,7 +53,11 @@ def read_ham10000(images: Path, metadata: Path) -> list[Case]:
     """Cases of the table, with :attr:`Case.image` in the folder.
 
     ``dx`` is both diagnosis and fine diagnosis (akiec, bcc, bkl, df, mel, nv, vasc); how it was confirmed is kept as
-    ``confirmed_by`` in ``extra``. Sites are named as in Derm7pt where they are the same ("trunk" stays "trunk").
+    ``confirmed_by`` in ``extra``. Sites are named as in Derm7pt where they plainly are the same ("trunk", "hand" and
+    "foot" stay as they are).
+
+    Raises:
+        PrepareError: if the folder or the table is not what was expected, or a row has an impossible value.
     """
     if not images.is_dir():
         raise PrepareError(f"{images}: no such folder; give the folder of the images")
@@ -66,21 +70,27 @@ def read_ham10000(images: Path, metadata: Path) -> list[Case]:
     if missing := [name for name in _COLUMNS if name not in table.columns]:
         raise PrepareError(f"{metadata}: missing columns {', '.join(missing)}; it has {', '.join(table.columns)}")
     on_disk = {path.stem: path for path in images.rglob("*") if path.suffix.lower() in _ENDINGS}
-    return [
-        _case({str(k): str(v).strip() for k, v in row.items()}, images, on_disk) for row in table.to_dict("records")
-    ]
+    rows = [{str(name): str(value).strip() for name, value in row.items()} for row in table.to_dict("records")]
+    try:
+        return [_case(row, on_disk.get(row["image_id"], images / f"{row['image_id']}.jpg")) for row in rows]
+    except ValueError as error:
+        raise PrepareError(f"{metadata}: {error}") from error
 
 
-def _case(row: dict[str, str], images: Path, on_disk: dict[str, Path]) -> Case:
+def _case(row: dict[str, str], image: Path) -> Case:
     site = row["localization"]
+    try:
+        age = float(row["age"]) if row["age"] else None
+    except ValueError as error:
+        raise ValueError(f"image_id {row['image_id']!r}: age {row['age']!r} is not a number; leave it empty") from error
     return Case(
         case_id=row["image_id"],
-        image=on_disk.get(row["image_id"], images / f"{row['image_id']}.jpg"),
+        image=image,
         diagnosis=row["dx"] or None,
         fine_diagnosis=row["dx"] or None,
         lesion_id=row["lesion_id"] or None,
         sex=row["sex"] if row["sex"] in ("male", "female") else None,
-        age=float(row["age"]) if row["age"] else None,
+        age=age,
         site=None if site in ("", "unknown") else _SITE_OF.get(site, site),
         extra={"confirmed_by": row["dx_type"]},
     )

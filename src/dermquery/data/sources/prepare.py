@@ -6,13 +6,16 @@ were made. Images appear whole or not at all, so that a run can be killed and st
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -27,9 +30,9 @@ __all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cas
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
 
-_PIPELINE = 1
+_PIPELINE = 2
 """Raised whenever the same source image would come out differently, so that old and new images never mix."""
-_JPEG = {"quality": 95, "subsampling": 0}
+_JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
 
 
@@ -83,7 +86,7 @@ def prepare_cases(
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
     Each image is decoded, its borders are removed, and it is resized to ``size`` × ``size`` pixels without keeping
-    the aspect ratio, as in the paper. Images that an earlier run finished from the same file are kept.
+    the aspect ratio, as in the paper. Images that an earlier run finished from the same source image are kept.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
@@ -93,8 +96,7 @@ def prepare_cases(
     if size < 32:
         raise PrepareError(f"size is {size} pixels; use at least 32")
     _claim(out, {"source": source, "size": size, "pipeline": _PIPELINE})
-    images = out / "images"
-    targets = [images / f"{case.case_id}.jpg" for case in cases]
+    targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
     prepared: list[Case] = []
     bad: list[BadImage] = []
     made = 0
@@ -115,6 +117,23 @@ def prepare_cases(
     return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
 
 
+def _file_names(case_ids: Sequence[str]) -> list[str]:
+    """``<case_id>.jpg``; an id that is no safe file name is spelled with safe letters and a hash of itself.
+
+    Ids that differ in upper and lower case only get a hash too, as some file systems hold them for one.
+    """
+    if twice := [case_id for case_id, count in Counter(case_ids).items() if count > 1]:
+        raise PrepareError(f"case ids occur more than once: {', '.join(twice[:5])}; give each image its own")
+    folded = Counter(case_id.lower() for case_id in case_ids)
+    names = []
+    for case_id in case_ids:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", case_id).lstrip("._-")[:100]
+        if stem != case_id or folded[case_id.lower()] > 1:
+            stem = f"{stem}-{hashlib.sha256(case_id.encode()).hexdigest()[:8]}"
+        names.append(f"{stem}.jpg")
+    return names
+
+
 @contextmanager
 def _pool() -> Iterator[ThreadPoolExecutor]:
     """Threads, as Pillow and NumPy work outside the interpreter's lock; Ctrl-C drops what has not begun."""
@@ -129,16 +148,29 @@ def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
     """Whether the image had to be made, or why it cannot be."""
     source, target, size = job
     try:
-        if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
+        origin = _origin(source) if source.is_file() else b""
+        if target.is_file() and _made_from(target) == origin:
             return False
         image = remove_borders(load_image(source)).resize((size, size), Image.Resampling.LANCZOS)
-        with replacing(target) as part:
-            image.save(part, "JPEG", **_JPEG)
-    except FileNotFoundError:
-        return f"{source}: no such image file"
-    except ImageError as error:
+    except (ImageError, OSError) as error:
         return str(error)
+    with replacing(target) as part:
+        image.save(part, "JPEG", comment=origin, **_JPEG)
     return True
+
+
+def _origin(source: Path) -> bytes:
+    """What the prepared file says of its source, so that a corrected table or a replaced image is noticed."""
+    with source.open("rb") as file:
+        return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
+
+
+def _made_from(target: Path) -> object:
+    try:
+        with Image.open(target, formats=("JPEG",)) as image:
+            return image.info.get("comment")
+    except OSError:  # damaged from outside; it is made again
+        return None
 
 
 def _claim(out: Path, made_by: dict[str, object]) -> None:

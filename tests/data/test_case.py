@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dermquery.data.case import Case, Query
+from dermquery.data.checklist import CRITERIA
+
+
+def case(**values: object) -> Case:
+    return Case(**{"case_id": "a", "image": Path("a.jpg"), **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "group"),
+    [
+        ({}, "case:a"),
+        ({"lesion_id": "L"}, "lesion:L"),
+        ({"lesion_id": "L", "patient_id": "P"}, "patient:P"),
+        ({"patient_id": "P"}, "patient:P"),
+        ({"lesion_id": "", "patient_id": ""}, "case:a"),
+    ],
+)
+def test_group(values: dict[str, str], group: str) -> None:
+    assert case(**values).group == group
+
+
+def test_same_lesion() -> None:
+    assert case().same_lesion(case())
+    assert not case().same_lesion(case(case_id="b")), "two unknown lesions are not one"
+    assert case(lesion_id="L").same_lesion(case(case_id="b", lesion_id="L"))
+    assert not case(lesion_id="L").same_lesion(case(case_id="b", lesion_id="M"))
+    assert not case(lesion_id="L").same_lesion(case(case_id="b"))
+
+
+def test_the_checklist_is_ordered_and_checked() -> None:
+    made = case(checklist={"vascular_structures": "comma", "pigment_network": "typical", "streaks": ""})
+    assert list(made.checklist.items()) == [("pigment_network", "typical"), ("vascular_structures", "comma")]
+    with pytest.raises(ValidationError, match="unknown value 'wavy' for streaks"):
+        case(checklist={"streaks": "wavy"})
+    with pytest.raises(ValidationError, match="unknown checklist criterion 'colour'"):
+        Query(checklist={"colour": "red"})
+
+
+@pytest.mark.parametrize("values", [{"case_id": ""}, {"age": -1}, {"age": 131}, {"age": float("nan")}, {"nonsense": 1}])
+def test_impossible_values(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        case(**values)
+
+
+def test_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        case().case_id = "b"  # type: ignore[misc]
+
+
+def test_survives_json_and_a_process_border() -> None:
+    made = case(age=40, checklist={name: c.values[-1] for name, c in CRITERIA.items()}, extra={"scanner": "x"})
+    assert Case.model_validate_json(made.model_dump_json()) == made
+    assert pickle.loads(pickle.dumps(made)) == made  # noqa: S301  # what a DataLoader worker does; our own object
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        (Query(), None),
+        (Query(text="  "), None),
+        (Query(text=" grew in a year "), "grew in a year"),
+        (Query(checklist={"streaks": "irregular"}), "Streaks: irregular."),
+        (Query(checklist={"streaks": "irregular"}, text="grew"), "Streaks: irregular. grew"),
+    ],
+)
+def test_sentence(query: Query, sentence: str | None) -> None:
+    assert query.sentence == sentence
+
+
+def test_as_query_holds_findings_and_nothing_that_tells_the_answer() -> None:
+    made = case(
+        diagnosis="mel", fine_diagnosis="melanoma (in situ)", site="back", text="grew",
+        checklist={"streaks": "irregular"}, extra={"management": "excision"},
+    )  # fmt: skip
+    query = made.as_query()
+    assert query == Query(image=Path("a.jpg"), text="grew", checklist={"streaks": "irregular"})
+    assert "melanoma" not in (query.sentence or "")
+    assert "excision" not in (query.sentence or "")

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from dermquery.cli.data import app
+from dermquery.data.sources.folder import ImageFolder, prepare_folder
+from dermquery.data.sources.prepare import PrepareError
+from dermquery.data.table import CaseTableError, read_cases
+from tests.data.made_up import write_csv, write_skin
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    for number, name in enumerate(("mel/ä 1.PNG", "mel/2.jpg", "nv/3.tif", "4.jpg")):
+        write_skin(folder / name, seed=number)
+    (folder / "notes.txt").write_text("no image", encoding="utf-8")
+    (folder / "nv" / "._3.tif").write_bytes(b"what macOS leaves beside files")
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_a_folder_without_a_table(images: Path, tmp_path: Path) -> None:
+    report = prepare_folder(images, tmp_path / "out", size=64)
+    assert [case.case_id for case in report.cases] == ["4", "mel-2", "mel-_1", "nv-3"]
+    assert report.diagnoses == {"": 4}
+    assert report.table is not None
+    assert tuple(read_cases(report.table)) == report.cases
+
+
+def test_folder_names_as_diagnoses(images: Path, tmp_path: Path) -> None:
+    report = prepare_folder(images, tmp_path / "out", size=64, label_from_folder=True)
+    assert {case.case_id: case.diagnosis for case in report.cases} == {
+        "4": None,
+        "mel-2": "mel",
+        "mel-_1": "mel",
+        "nv-3": "nv",
+    }
+
+
+def test_two_images_that_would_be_one_case(images: Path, tmp_path: Path) -> None:
+    write_skin(images / "mel" / "2.png")
+    with pytest.raises(PrepareError, match="would both be case 'mel-2'"):
+        prepare_folder(images, tmp_path / "out")
+
+
+def test_a_table_with_paths_below_the_folder_beside_the_table_and_absolute(images: Path, tmp_path: Path) -> None:
+    write_skin(tmp_path / "table" / "own.png")
+    rows: list[dict[str, object]] = [
+        {"ID": "a", "file": "mel/2.jpg", "dx": "mel"},
+        {"ID": "b", "file": "own.png", "dx": "nv"},
+        {"ID": "c", "file": str(images / "4.jpg"), "dx": "nv"},
+        {"ID": "d", "file": "3", "dx": "nv"},
+        {"ID": "e", "file": "Ä 1.png", "dx": "mel"},
+    ]
+    table = write_csv(tmp_path / "table" / "t.csv", rows)
+    columns = {"ID": "case_id", "file": "image", "dx": "diagnosis"}
+    report = prepare_folder(images, tmp_path / "out", table=table, columns=columns, size=64)
+    assert [case.case_id for case in report.cases] == list("abcde")
+    assert report.diagnoses == {"nv": 3, "mel": 2}
+
+
+def test_without_an_image_column_the_case_id_is_the_name(images: Path, tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "t.csv", [{"case_id": "2", "diagnosis": "mel"}, {"case_id": "3", "diagnosis": "nv"}])
+    report = prepare_folder(images, tmp_path / "out", table=table, size=64)
+    assert [case.case_id for case in report.cases] == ["2", "3"]
+
+
+def test_bad_rows_and_bad_images(images: Path, tmp_path: Path) -> None:
+    write_skin(images / "nv" / "2.jpg")
+    (images / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    rows: list[dict[str, object]] = [
+        {"case_id": "a", "image": "4.jpg", "age": "40"},
+        {"case_id": "b", "image": "none", "age": "40"},
+        {"case_id": "c", "image": "2", "age": "40"},
+        {"case_id": "d", "image": "3", "age": "many"},
+        {"case_id": "e", "image": "broken.jpg", "age": ""},
+    ]
+    table = write_csv(tmp_path / "t.csv", rows)
+    with pytest.raises(CaseTableError) as caught:
+        prepare_folder(images, tmp_path / "out", table=table, size=64)
+    for part in (
+        "line 3 (case 'b'): no image 'none' below",
+        "line 4 (case 'c'): 2 images are called '2'",
+        "line 5 (case 'd'): age 'many'",
+    ):
+        assert part in str(caught.value)
+    report = prepare_folder(images, tmp_path / "out", table=table, size=64, skip_bad=True)
+    assert [case.case_id for case in report.cases] == ["a"]
+    assert [bad.case_id for bad in report.bad] == ["b", "c", "d", "e"]
+
+
+def test_ids_cannot_write_outside_nor_onto_each_other(images: Path, tmp_path: Path) -> None:
+    ids = ["../../evil", "a/b", "a_b", "A_B", ".hidden", "x" * 300, "ä", "CON:"]
+    rows: list[dict[str, object]] = [{"case_id": i, "image": "4.jpg"} for i in ids]
+    report = prepare_folder(images, tmp_path / "out", table=write_csv(tmp_path / "t.csv", rows), size=64)
+    assert [case.case_id for case in report.cases] == ids
+    assert {case.image.parent for case in report.cases} == {tmp_path / "out" / "images"}
+    assert len({case.image.name.lower() for case in report.cases}) == len(ids)
+    assert not list(tmp_path.glob("evil*"))
+
+
+def test_a_corrected_table_makes_the_image_again(images: Path, tmp_path: Path) -> None:
+    """An older file under the same case id must not pass for the finished one."""
+    table = write_csv(tmp_path / "t.csv", [{"case_id": "a", "image": "mel/2.jpg"}])
+    first = prepare_folder(images, tmp_path / "out", table=table, size=64).cases[0].image.read_bytes()
+    write_csv(table, [{"case_id": "a", "image": "4.jpg"}])
+    report = prepare_folder(images, tmp_path / "out", table=table, size=64)
+    assert report.made == 1
+    assert report.cases[0].image.read_bytes() != first
+
+
+def test_unusable_sources(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(PrepareError, match="no such folder"):
+        ImageFolder(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PrepareError, match=r"holds no image; endings looked for: \.bmp"):
+        ImageFolder(tmp_path / "empty")
+    with pytest.raises(PrepareError, match="prepare into a folder outside of it"):
+        prepare_folder(images, images / "out")
+    with pytest.raises(PrepareError, match="needs a table"):
+        prepare_folder(images, tmp_path / "out", columns={"dx": "diagnosis"})
+    with pytest.raises(PrepareError, match="--table or --label-from-folder"):
+        prepare_folder(images, tmp_path / "out", table=tmp_path / "t.csv", label_from_folder=True)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(PrepareError, match="is a file"):
+        prepare_folder(images, tmp_path / "file")
+
+
+def test_images_only_upright_and_square(tmp_path: Path) -> None:
+    path = write_skin(tmp_path / "images" / "a.jpg", width=200, height=100)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+    report = prepare_folder(path.parent, tmp_path / "out", size=48)
+    with Image.open(report.cases[0].image) as image:
+        assert image.size == (48, 48)
+        assert not image.getexif()
+
+
+def test_command(images: Path, tmp_path: Path) -> None:
+    table = write_csv(
+        tmp_path / "t.csv", [{"id": "a", "file": "4", "dx": "nv"}, {"id": "b", "file": "none", "dx": "nv"}]
+    )
+    command = ["prepare", "folder", images, "--out", tmp_path / "out", "--size", 64, "--table", table]
+    command += ["--column", "id=case_id", "--column", "file=image", "--column", "dx=diagnosis"]
+    done = run(*command)
+    assert done.exit_code == 2
+    assert "line 3 (case 'b'): no image 'none'" in done.stderr
+    done = run(*command, "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert "1 cases" in done.stdout
+    assert "1 bad" in done.stdout
+    assert "bad: b: " in done.stderr
+    done = run("prepare", "folder", images, "--out", tmp_path / "out2", "--size", 64, "--label-from-folder")
+    assert done.exit_code == 0
+    assert "2 mel" in done.stdout
+
+
+def test_command_with_a_malformed_column(images: Path, tmp_path: Path) -> None:
+    done = run("prepare", "folder", images, "--out", tmp_path / "out", "--table", tmp_path / "t.csv", "--column", "dx")
+    assert done.exit_code == 2
+    assert "write THEIRS=OURS" in done.stderr
+
+
+def test_nothing_left_is_an_error(images: Path, tmp_path: Path) -> None:
+    for path in images.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"broken")
+    done = run("prepare", "folder", images, "--out", tmp_path / "out", "--skip-bad")
+    assert done.exit_code == 1
+    assert "no table was written" in done.stderr
+    shutil.rmtree(images)
