@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import CRITERIA
-from dermquery.evaluate.metrics import accuracy_at, average_precision
+from dermquery.evaluate.metrics import FloatArray, accuracy_at, average_precision, mean_known
 from dermquery.evaluate.ranking import rank
 from dermquery.evaluate.usefulness import encode_checklist
 from dermquery.model.network import ComposedNetwork, Encoded
@@ -158,12 +158,11 @@ class RetrievalModule(pl.LightningModule):
         relevant = rank(scores, cases, cases).same()
         ap = average_precision(relevant)
         truth = np.array([case.diagnosis for case in cases])
+        by_label = [ap[truth == label] for label in sorted(set(truth.tolist()))]
         values = {
-            MONITOR: float(np.nanmean(ap)) if not np.isnan(ap).all() else 0.0,
-            "validation/macro_map": float(
-                np.mean([np.nanmean(ap[truth == t]) for t in set(truth) if _known(ap, truth == t)])
-            ),
-            "validation/acc@1": float(np.nanmean(accuracy_at(relevant, 1))),
+            MONITOR: _mean(ap),
+            "validation/macro_map": _mean(np.array([mean_known(part) for part in by_label])),
+            "validation/acc@1": _mean(accuracy_at(relevant, 1)),
         }
         self.log_dict(values, prog_bar=True)
 
@@ -195,5 +194,6 @@ class RetrievalModule(pl.LightningModule):
         ]
 
 
-def _known(ap: np.ndarray[Any, Any], which: np.ndarray[Any, Any]) -> bool:
-    return bool((~np.isnan(ap[which])).any())
+def _mean(values: FloatArray) -> float:
+    """Mean of the known values; 0 where no query has a relevant case, which a tiny validation part can bring about."""
+    return float(np.nan_to_num(mean_known(values)))
