@@ -17,6 +17,7 @@ import torch
 import dermquery
 from dermquery.config import Config
 from dermquery.data.case import Case
+from dermquery.data.files import replacing
 from dermquery.data.folds import FoldCases, Folds
 from dermquery.evaluate.combine import combine_folds, compare_systems
 from dermquery.evaluate.intervals import PairedTest, holm
@@ -168,13 +169,16 @@ def _fold_blocks(
     composed = ComposedRanker(model)
     rankers: list[Ranker] = [composed.with_parts(p) for p in PARTS]
     rankers += [ChecklistCosine(), ChecklistRegression(), FrozenFeatures(model.network.config.vision)]
+    column = {case.case_id: i for i, case in enumerate(cases)}
     blocks = []
     for ranker in rankers:
         if not isinstance(ranker, ComposedRanker):
             ranker.fit(parts.train, parts.validation)
+        scores = ranker.score(parts.test, cases)  # both protocols ask with the test part: encode it once
         for protocol in PROTOCOLS:
             queries, gallery = protocol_sets(protocol, folds, number, cases)
-            block = evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)
+            ranking = rank(scores[:, [column[case.case_id] for case in gallery]], queries, gallery)
+            block = evaluate_ranking(ranking, protocol=protocol)
             blocks.append({"system": ranker.name, "fold": number, **block.model_dump(mode="json")})
     return blocks
 
@@ -233,10 +237,8 @@ def _ids_hash(parts: FoldCases) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write whole or not at all, so that a killed run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _commit() -> str | None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
 from dermquery.data.case import Case
+from dermquery.data.files import replacing
 from dermquery.model.composed import prepare_pixels, standardise
 from dermquery.model.config import VisionConfig
 from dermquery.train.config import AugmentConfig
@@ -51,18 +52,15 @@ def cache_pixels(
         stat = case.image.stat()
         digest.update(f"{case.image} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     folder = folder or default_cache()
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"pixels-{digest.hexdigest()[:24]}.npy"
     if not path.is_file():
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        array = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(cases), side, side, 3))
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        with replacing(path) as part, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            array = np.lib.format.open_memmap(part, "w+", np.uint8, (len(cases), side, side, 3))
             for i, pixels in enumerate(pool.map(lambda case: prepare_pixels(case.image, config, side), cases)):
                 array[i] = pixels
                 if progress:
                     progress(1)
-        array.flush()
-        partial.replace(path)
+            array.flush()
     cached: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return cached
 
