@@ -63,7 +63,7 @@ def tiny_config(folder: Path, *, frozen: bool = True, mask: str = "softmax") -> 
         width=16,
         vision=VisionConfig(backbone=str(swin_folder(folder / "swin")), image_size=64),
         text=TextConfig(encoder=str(bert_folder(folder / "bert")), frozen=frozen, by_sentence=frozen, max_tokens=64),
-        composer=ComposerConfig(heads=2, dropout=0.0, max_grid=8),
+        composer=ComposerConfig(heads=2, dropout=0.0, text_shift=True, max_grid=8),
         regions=RegionsConfig(count=3, mask=mask),
     )
 

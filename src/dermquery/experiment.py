@@ -64,6 +64,7 @@ def train(
     *,
     name: str,
     facts: dict[str, Any] | None = None,
+    start: ComposedModel | None = None,
     half: bool = False,
     reference_text: bool = False,
     **trainer: Any,
@@ -76,6 +77,7 @@ def train(
         out: folder of the run; a killed run goes on from its last epoch.
         name: of the artifact.
         facts: written into the provenance (fold, hash of the folds, ...).
+        start: model whose backbone the training starts from.
         half: store float16 weights.
         reference_text: leave out a frozen text encoder that a package provides.
         trainer: ``devices``, ``accelerator`` and ``callbacks``, passed on.
@@ -84,17 +86,20 @@ def train(
         ValueError: ``out`` holds a run of another configuration or of other cases.
     """
     identity = {"config": config.sha256, "cases": _ids_hash(parts)}
+    if start is not None:
+        identity["start"] = start.artifact_hash or start.name
     _same_run(out, identity)
     artifact = out / "model"
     if (artifact / "artifact.json").is_file():
         return load_model(artifact)
     started = time.monotonic()
-    run = fit(parts.train, parts.validation, config.model, config.train, out, name=name, **trainer)
+    run = fit(parts.train, parts.validation, config.model, config.train, out, name=name, start=start, **trainer)
     run.model.provenance = provenance(
         **(facts or {}),
         config=config.model_dump(mode="json"),
         config_sha256=config.sha256,
         cases={"train": len(parts.train), "validation": len(parts.validation), "sha256": identity["cases"]},
+        started_from=_name_of(start),
         best={"epoch": run.best_epoch, "validation_map": run.best_score, "epochs": run.epochs},
         parameters=run.parameters,
         seconds=round(time.monotonic() - started, 1),
@@ -110,6 +115,7 @@ def crossval(
     out: Path,
     *,
     only: Sequence[int] | None = None,
+    start: ComposedModel | None = None,
     say: Say = print,
     **trainer: Any,
 ) -> dict[str, Any]:
@@ -129,7 +135,7 @@ def crossval(
         parts = folds.split(cases, number)
         sizes = f"{len(parts.train)} training, {len(parts.validation)} validation, {len(parts.test)} test cases"
         say(f"fold {number}: {sizes}")
-        model = train(parts, config, folder, name=f"fold-{number}", facts=facts, **trainer)
+        model = train(parts, config, folder, name=f"fold-{number}", facts=facts, start=start, **trainer)
         done = folder / "blocks.json"
         if not done.is_file():
             write_json(done, _fold_blocks(model, cases, folds, number, parts))
@@ -141,6 +147,7 @@ def crossval(
             config=config.model_dump(mode="json"),
             config_sha256=config.sha256,
             seed=config.train.seed,
+            started_from=_name_of(start),
             folds_sha256=folds.sha256,
             folds_seed=folds.seed,
             folds=chosen,
@@ -207,6 +214,10 @@ def _summary(per_fold: list[list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
+def _name_of(model: ComposedModel | None) -> dict[str, str] | None:
+    return None if model is None else {"name": model.name, "artifact": model.artifact_hash}
+
+
 def _fields(result: PairedTest) -> dict[str, Any]:
     return {**vars(result), "interval": list(result.interval)}
 
@@ -221,7 +232,7 @@ def _same_run(out: Path, identity: dict[str, str]) -> None:
     path = out / "run.json"
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key, value in identity.items() if known.get(key) != value]
+        changed = sorted(key for key in {*identity, *known} if known.get(key) != identity.get(key))
         if changed:
             raise ValueError(
                 f"{out} holds a run with another {' and other '.join(changed)}; choose another --out or remove it"

@@ -193,3 +193,16 @@ def test_four_lines_of_python_answer_a_query(world: World, base: Path) -> None:
     result = with_base.search(image=case.image, text="atypical network", where=["diagnosis!=bkl"], top_k=3)
     assert [hit.rank for hit in result.hits] == [1, 2, 3]
     assert all(hit.case.diagnosis != "bkl" for hit in result.hits)
+
+
+def test_a_refit_starts_from_another_model_and_says_so(world: World, tmp_path: Path) -> None:
+    arguments = ["train", world.table, "--config", world.config, "--folds", world.folds, "--out", tmp_path / "run"]
+    more = ["--start-from", world.model, "--set", "train.refit=true", "--accelerator", "cpu"]
+    printed = dermquery(*arguments, *more).stdout
+    model = load_model(tmp_path / "run" / "model")
+    assert model.provenance["started_from"]["artifact"] == load_model(world.model).artifact_hash
+    assert model.provenance["best"]["validation_map"] is None
+    assert model.artifact_hash[:12] in printed
+    refused = dermquery(*arguments, "--set", "train.refit=true", "--accelerator", "cpu", check=False)
+    assert refused.returncode == 2
+    assert "another start" in refused.stderr

@@ -14,6 +14,7 @@ from typing import Any
 import lightning as pl
 import numpy as np
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from dermquery.evaluate.metrics import mean_average_precision
@@ -48,6 +49,7 @@ def test_training_beats_chance_and_writes_its_logs(tmp_path: Path) -> None:
     assert {"train/mask_overlap", "validation/map", "validation/macro_map", "validation/acc@1"} <= logged
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
     assert run.model.labels == ("bkl", "mel", "nv")
+    assert run.best_score is not None
     assert 0 < run.best_score <= 1
 
 
@@ -137,6 +139,37 @@ def test_every_epoch_draws_anew(tmp_path: Path) -> None:
     config = TrainConfig(epochs=3, batch_size=8, average=0, precision="32")
     fit(cases[:30], cases[30:], tiny_config(tmp_path), config, tmp_path / "run", accelerator="cpu", callbacks=[drawn])
     assert len({tuple(epoch) for epoch in drawn.epochs}) == 3
+
+
+def test_refit_draws_the_validation_part_too_and_keeps_the_averaged_last_epoch(tmp_path: Path) -> None:
+    cases, drawn = noise_cases(tmp_path / "images", 30), Drawn()
+    config = TrainConfig(epochs=3, batch_size=10, average=0.5, balance=0, refit=True)
+    where = (tiny_config(tmp_path), config, tmp_path / "run")
+    run = fit(cases[:20], cases[20:], *where, accelerator="cpu", callbacks=[drawn])
+    assert {position for epoch in drawn.epochs for position in epoch} & set(range(20, 30))
+    assert (run.best_score, run.best_epoch, run.epochs) == (None, 3, 3)
+    state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    for name, value in run.model.network.named_parameters():
+        torch.testing.assert_close(value, state[f"network.{name}"], msg=name)
+    again = fit(cases[:20], cases[20:], *where, accelerator="cpu")
+    for (name, value), other in zip(
+        run.model.network.named_parameters(), again.model.network.parameters(), strict=True
+    ):
+        assert value.equal(other), name
+
+
+def test_a_run_starts_from_the_backbone_of_another_model(tmp_path: Path) -> None:
+    cases, config = noise_cases(tmp_path / "images", 24), TrainConfig(epochs=1, batch_size=8, average=0)
+    first = fit(cases[:16], cases[16:], tiny_config(tmp_path), config, tmp_path / "first", accelerator="cpu").model
+    still = config.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
+    second = fit(
+        cases[:16], cases[16:], tiny_config(tmp_path), still, tmp_path / "second", start=first, accelerator="cpu"
+    ).model
+    for name, value in second.network.backbone.named_parameters():
+        torch.testing.assert_close(value, first.network.backbone.get_parameter(name), msg=name)
+    other = tiny_config(tmp_path / "other")
+    with pytest.raises(ValueError, match="whose backbone is"):
+        fit(cases[:16], cases[16:], other, config, tmp_path / "third", start=first, accelerator="cpu")
 
 
 def test_validation_needs_two_cases(tmp_path: Path) -> None:

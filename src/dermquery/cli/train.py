@@ -19,6 +19,14 @@ OutOption = Annotated[Path, typer.Option("--out", help="Folder of the run; start
 FoldsOption = Annotated[
     Path | None, typer.Option("--folds", help="Fold file; made with seed 0 and kept in --out if absent.")
 ]
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--start-from",
+        metavar="MODEL",
+        help="Model whose backbone the training starts from. It must not have seen a test case.",
+    ),
+]
 DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
 AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
 
@@ -31,6 +39,7 @@ def train(
     overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
     folds: FoldsOption = None,
     fold: Annotated[int, typer.Option(help="Which fold's training and validation parts are used.")] = 0,
+    start_from: StartOption = None,
     name: Annotated[str, typer.Option(help="Name of the artifact.")] = "model",
     half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
     reference_text: Annotated[
@@ -48,11 +57,12 @@ def train(
     facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
     model = run(
         splits.split(cases, fold), settings, out, name=name, facts=facts, half=half, reference_text=reference_text,
-        **_trainer(devices, accelerator),
+        start=_start(start_from), **_trainer(devices, accelerator),
     )  # fmt: skip
     best = model.provenance["best"]
     console = Console()
-    console.print(f"best epoch {best['epoch']} of {best['epochs']}, validation mAP {best['validation_map']:.3f}")
+    chosen = "" if best["validation_map"] is None else f", validation mAP {best['validation_map']:.3f}"
+    console.print(f"kept epoch {best['epoch']} of {best['epochs']}{chosen}")
     console.print(f"[bold]{out / 'model'}[/] {model.artifact_hash[:12]}")
 
 
@@ -63,6 +73,7 @@ def crossval(
     config: ConfigOption = "lite",
     overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
     folds: FoldsOption = None,
+    start_from: StartOption = None,
     only: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
     devices: DevicesOption = 1,
@@ -77,7 +88,10 @@ def crossval(
     settings = load_config(config, tuple(overrides))
     cases, splits = _cases_and_folds(table, folds, out)
     console = Console()
-    result = run(cases, settings, splits, out, only=only, say=console.print, **_trainer(devices, accelerator))
+    result = run(
+        cases, settings, splits, out, only=only, start=_start(start_from), say=console.print,
+        **_trainer(devices, accelerator),
+    )  # fmt: skip
     target = json_path or out / "result.json"
     write_json(target, result)
     tables = crossval_tables(result)
@@ -98,6 +112,12 @@ def _cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, A
         out.mkdir(parents=True, exist_ok=True)
         make_folds(cases).save(kept)
     return cases, Folds.load(kept, cases)
+
+
+def _start(name_or_path: str | None) -> Any:
+    from dermquery.model.artifact import load_model
+
+    return None if name_or_path is None else load_model(name_or_path)
 
 
 def _trainer(devices: int, accelerator: str) -> dict[str, Any]:

@@ -35,6 +35,20 @@ class _Layer(nn.Module):
         return out
 
 
+class _TextShift(nn.Module):
+    """One vector (B, width) from token embeddings (B, T, text width): a small network per token, then their mean."""
+
+    def __init__(self, text_width: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(text_width), nn.Linear(text_width, width), nn.GELU(), nn.Linear(width, width)
+        )
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        out: Tensor = self.layers(tokens) * mask[..., None]
+        return out.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp_min(1)
+
+
 class Composer(nn.Module):
     """One stack of layers per level; the composed map C_l has the shape of the reference image's F_l.
 
@@ -50,14 +64,17 @@ class Composer(nn.Module):
         self.layers = nn.ModuleList(
             nn.ModuleList(_Layer(width, config) for _ in range(config.depth)) for _ in range(levels)
         )
+        self.shifts = nn.ModuleList(_TextShift(text_width, width) for _ in range(levels if config.text_shift else 0))
 
     def forward(self, maps: tuple[Tensor, ...], tokens: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         composed = []
-        for x, project, stack in zip(maps, self.project, self.layers, strict=True):
+        for level, (x, project, stack) in enumerate(zip(maps, self.project, self.layers, strict=True)):
             image, text = x.flatten(2).transpose(1, 2), project(tokens)
             seen = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
             hidden = ~torch.cat([seen, mask], dim=1)
             for layer in stack:  # type: ignore[attr-defined]
                 image = layer(image, text, hidden)
+            if self.shifts:
+                image = image + self.shifts[level](tokens, mask)[:, None]
             composed.append(image.transpose(1, 2).reshape(x.shape))
         return tuple(composed)

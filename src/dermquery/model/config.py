@@ -70,6 +70,8 @@ class ComposerConfig(Section):
         heads: attention heads.
         mlp_ratio: width of the feed-forward part relative to ``d``.
         dropout: in attention and feed-forward parts.
+        text_shift: add one vector of the text, the same at every position, to the composed map. It passes the
+            attention by, so what the words say together is never lost among the image tokens.
         max_grid: maps with a longer side are average-pooled to it before composition; null keeps every token.
     """
 
@@ -77,6 +79,7 @@ class ComposerConfig(Section):
     heads: Annotated[int, Field(ge=1)] = 4
     mlp_ratio: Annotated[float, Field(gt=0)] = 2.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    text_shift: bool = False
     max_grid: Annotated[int, Field(ge=1)] | None = 14
 
 

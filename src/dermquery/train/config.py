@@ -58,13 +58,17 @@ class TrainConfig(Section):
 
     Attributes:
         epochs, patience: at most so many epochs; stop after ``patience`` epochs without a better validation score.
+        refit: train on the validation part too, for all ``epochs``, and keep the last one. Nothing is selected then, so
+            everything must have been chosen in a run with a validation part.
         optimizer: ``adam`` as in the paper, or ``adamw``.
         learning_rate: of the new layers; the backbone's is ``learning_rate * backbone_rate``.
         weight_decay: of all weights but biases, norms and null tokens.
         warmup: share of the steps with a rising rate, before a cosine decay to zero.
         batch_size: images per step; every image is a query and a target of the others.
         balance: 0 draws classes as they are, 1 equally often, between in between.
-        text_dropout, image_dropout: share of training queries that lose their text, or their image.
+        forms: ``drop`` makes one query of each image, ``all`` one with both parts, one of the text alone and one of
+            the image alone.
+        text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
         attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
         average: decay of the exponential moving average of the weights that is validated and kept; 0 keeps none.
         precision: ``auto`` is bf16 where the processor or accelerator has it.
@@ -73,6 +77,7 @@ class TrainConfig(Section):
 
     epochs: Annotated[int, Field(ge=1)] = 100
     patience: Annotated[int, Field(ge=1)] = 30
+    refit: bool = False
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Positive = 1e-3
     backbone_rate: NonNegative = 0.3
@@ -80,6 +85,7 @@ class TrainConfig(Section):
     warmup: Share = 0.1
     batch_size: Annotated[int, Field(ge=4)] = 32
     balance: Share = 0.5
+    forms: Literal["drop", "all"] = "drop"
     text_dropout: Share = 0.2
     image_dropout: Share = 0.1
     attribute_dropout: Share = 0.1

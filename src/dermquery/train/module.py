@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dermquery.data.case import Case, Query
+from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.evaluate.metrics import FloatArray, accuracy_at, average_precision, mean_known
 from dermquery.evaluate.ranking import rank
@@ -21,6 +21,7 @@ from dermquery.model.regions import mask_overlap
 from dermquery.train import objective
 from dermquery.train.batches import Augment
 from dermquery.train.config import TrainConfig
+from dermquery.train.forms import draw_forms
 
 __all__ = ["MONITOR", "RetrievalModule"]
 
@@ -71,40 +72,26 @@ class RetrievalModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, positions = batch
         maps = self.network.features(self.augment(pixels))
-        texts, has_image = self._query_parts(positions.tolist())
-        queries = self.network.queries(maps, texts, has_image)
+        forms = draw_forms([self.cases[i] for i in positions.tolist()], self.config)
+        rows = forms.rows.to(self.device)
+        asked = tuple(m[rows] for m in maps)
+        queries = self.network.queries(asked, forms.texts, forms.has_image.to(self.device))
         targets = self.network.targets(maps)
-        terms = self._terms(queries, targets, positions)
+        terms = self._terms(queries, targets, positions, rows)
         loss = torch.stack(list(terms.values())).sum()
         logged = {f"train/{name}": value.detach() for name, value in terms.items()}
         logged["train/mask_overlap"] = torch.stack([mask_overlap(m) for m in targets.masks]).mean().detach()
         self.log_dict({**logged, "train/loss": loss.detach()}, on_step=False, on_epoch=True, batch_size=len(pixels))
         return loss
 
-    def _query_parts(self, positions: list[int]) -> tuple[list[str | None], Tensor]:
-        """Texts with some criteria left out, and which queries keep their image; none loses both."""
-        config = self.config
-        draws = torch.rand(len(positions), 1 + len(CRITERIA)).tolist()
-        texts: list[str | None] = []
-        keeps: list[bool] = []
-        for position, (modality, *attributes) in zip(positions, draws, strict=True):
-            case = self.cases[position]
-            pairs = zip(CRITERIA, attributes, strict=True)
-            kept = {n: case.checklist[n] for n, u in pairs if n in case.checklist and u >= config.attribute_dropout}
-            text = Query(text=case.text, checklist=kept).sentence
-            if modality < config.text_dropout:
-                text = None
-            keeps.append(text is None or modality < 1 - config.image_dropout)
-            texts.append(text)
-        return texts, torch.tensor(keeps, device=self.device)
-
-    def _terms(self, queries: Encoded, targets: Encoded, positions: Tensor) -> dict[str, Tensor]:
+    def _terms(self, queries: Encoded, targets: Encoded, positions: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        """Loss terms of queries (Q) made from the batch rows ``rows`` (Q,), and targets (B) of cases ``positions``."""
         goal = self.config.objective
         labels, codes, groups = self.case_labels[positions], self.case_codes[positions], self.case_groups[positions]
         all_blocks, all_labels, all_codes, all_groups = self._gathered(targets.blocks, labels, codes, groups)
-        agreement = objective.agreement_matrix(codes, all_codes)
-        positives = objective.positive_weights(labels, all_labels, agreement, goal.grading)
-        allowed = groups[:, None] != all_groups[None]
+        agreement = objective.agreement_matrix(codes[rows], all_codes)
+        positives = objective.positive_weights(labels[rows], all_labels, agreement, goal.grading)
+        allowed = groups[rows][:, None] != all_groups[None]
 
         def contrast(weights: Tensor) -> Tensor:
             scores = objective.block_scores(queries.blocks, all_blocks, weights)
@@ -116,8 +103,8 @@ class RetrievalModule(pl.LightningModule):
             terms["global"] = goal.parts * contrast(self.weights_global)
         if self.prototypes is not None:
             both = torch.cat([queries.blocks, targets.blocks])
-            twice = torch.cat([labels, labels])
-            value = objective.prototype_loss(both, self.prototypes, self.weights_whole, twice, goal.temperature)
+            of_both = torch.cat([labels[rows], labels])
+            value = objective.prototype_loss(both, self.prototypes, self.weights_whole, of_both, goal.temperature)
             terms["prototypes"] = goal.prototype_weight * value
         if goal.checklist:
             terms["checklist"] = goal.checklist * self._checklist_loss(targets.blocks, codes)

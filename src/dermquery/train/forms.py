@@ -1,0 +1,60 @@
+"""Forms of a training query: image and text, text alone, image alone, as a user may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dermquery.data.case import Case, Query
+from dermquery.data.checklist import CRITERIA
+from dermquery.train.config import TrainConfig
+
+__all__ = ["Forms", "draw_forms"]
+
+
+class Forms(NamedTuple):
+    """The queries of one step.
+
+    Attributes:
+        rows: (Q,) long, the batch row that each query is made from.
+        texts: one per query; None is a query without text.
+        has_image: (Q,) bool. No query lacks both.
+    """
+
+    rows: Tensor
+    texts: list[str | None]
+    has_image: Tensor
+
+
+def draw_forms(cases: Sequence[Case], config: TrainConfig) -> Forms:
+    """Queries of a batch of cases, each with some criteria left out of its text (``attribute_dropout``).
+
+    ``config.forms == "drop"``: one query a case, which loses its text or its image by chance. ``"all"``: every case
+    asks in all its forms. A training image is soon known by heart, and then the composed query alone gives the text no
+    gradient; in this way the text has a loss of its own at every step.
+    """
+    texts = [_text(case, config.attribute_dropout) for case in cases]
+    if config.forms == "all":
+        forms = [(row, text, True) for row, text in enumerate(texts)]
+        forms += [(row, text, False) for row, text in enumerate(texts) if text is not None]
+        forms += [(row, None, True) for row, text in enumerate(texts) if text is not None]
+    else:
+        draws = torch.rand(len(texts)).tolist()
+        forms = [_dropped(row, text, draw, config) for row, (text, draw) in enumerate(zip(texts, draws, strict=True))]
+    rows, asked, has_image = zip(*forms, strict=True)
+    return Forms(torch.tensor(rows), list(asked), torch.tensor(has_image))
+
+
+def _dropped(row: int, text: str | None, draw: float, config: TrainConfig) -> tuple[int, str | None, bool]:
+    if text is None or draw < config.text_dropout:
+        return row, None, True
+    return row, text, draw < 1 - config.image_dropout
+
+
+def _text(case: Case, dropout: float) -> str | None:
+    draws = torch.rand(len(CRITERIA)).tolist()
+    kept = {n: case.checklist[n] for n, u in zip(CRITERIA, draws, strict=True) if n in case.checklist and u >= dropout}
+    return Query(text=case.text, checklist=kept).sentence
