@@ -116,6 +116,8 @@ def test_crossval_writes_blocks_means_tests_and_a_table_and_can_be_repeated(worl
         out,
         "--accelerator",
         "cpu",
+        "--jobs",
+        2,
     ]
     printed = dermquery(*arguments).stdout
     result = json.loads((out / "result.json").read_text())

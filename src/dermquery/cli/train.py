@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dermquery.cli.common import expected_errors
+from dermquery.cli.jobs import run_folds
 
 __all__ = ["crossval", "train"]
 
@@ -76,6 +77,7 @@ def crossval(
     start_from: StartOption = None,
     only: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds at a time, each in its own process.")] = 1,
     devices: DevicesOption = 1,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
@@ -88,6 +90,15 @@ def crossval(
     settings = load_config(config, tuple(overrides))
     cases, splits = _cases_and_folds(table, folds, out)
     console = Console()
+    if jobs > 1:
+        started = [] if start_from is None else ["--start-from", start_from]
+        overridden = [part for override in overrides for part in ("--set", override)]
+        splits.save(out / "folds.json")
+        run_folds(
+            ["crossval", str(table), "--out", str(out), "--config", config, *overridden, *started, "--folds",
+             str(out / "folds.json"), "--accelerator", accelerator, "--devices", str(devices)],
+            only or range(splits.n_splits), jobs, out,
+        )  # fmt: skip
     result = run(
         cases, settings, splits, out, only=only, start=_start(start_from), say=console.print,
         **_trainer(devices, accelerator),
