@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dermquery.data.image import ImageError
-from dermquery.model.composed import prepare_pixels
+from dermquery.model.composed import normalise, prepare_pixels
 from dermquery.model.config import VisionConfig
 from dermquery.train.batches import Augment, BalancedBatches, cache_pixels
 from dermquery.train.config import AugmentConfig
@@ -57,13 +57,23 @@ def test_cached_pixels_are_the_prepared_ones_and_follow_a_changed_file(tmp_path:
     cases, config = noise_cases(tmp_path / "images", 3), VisionConfig(image_size=56)
     pixels = cache_pixels(cases, config, tmp_path / "cache")
     assert pixels.shape == (3, 64, 64, 3)
-    np.testing.assert_array_equal(pixels[1], prepare_pixels(cases[1].image, config, 64))
+    np.testing.assert_array_equal(pixels[1], prepare_pixels(cases[1].image, config))
     stamp = next((tmp_path / "cache").glob("*.npy")).stat().st_mtime_ns
     cache_pixels(cases, config, tmp_path / "cache")
     assert [p.stat().st_mtime_ns for p in (tmp_path / "cache").glob("*.npy")] == [stamp], "decoded once"
     os.utime(cases[1].image, ns=(1, 1))
     cache_pixels(cases, config, tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+
+
+def test_validation_and_search_give_the_network_the_same_pixels(tmp_path: Path) -> None:
+    """An image resized once instead of twice is sharper than those trained on, and that alone cost .03 of mAP."""
+    cases, config = noise_cases(tmp_path / "images", 2), VisionConfig(image_size=56)
+    cached = torch.from_numpy(np.array(cache_pixels(cases, config, tmp_path / "cache")))
+    decoded = torch.from_numpy(np.stack([prepare_pixels(case.image, config) for case in cases]))
+    validated = Augment(config, AugmentConfig()).eval()(cached)
+    assert validated.shape == (2, 3, 56, 56)
+    assert torch.equal(validated, normalise(decoded, config))
 
 
 def test_an_image_that_cannot_be_decoded_leaves_no_cache(tmp_path: Path) -> None:

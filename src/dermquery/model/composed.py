@@ -25,13 +25,12 @@ __all__ = ["ComposedModel", "ImageSource", "normalise", "prepare_pixels"]
 ImageSource = Path | str | bytes | Image.Image
 
 
-def prepare_pixels(source: ImageSource, config: VisionConfig, size: int | None = None) -> NDArray[np.uint8]:
-    """Decode, crop borders and resize: the one path from any image to network pixels, (size, size, 3).
+def prepare_pixels(source: ImageSource, config: VisionConfig) -> NDArray[np.uint8]:
+    """Decode, crop borders and resize to (S, S, 3), S = ``config.decoded_size``: the one path from any image to pixels.
 
     Args:
         source: path, encoded bytes or decoded image.
         config: the artifact's preprocessing.
-        size: side in pixels; ``config.image_size`` if absent.
 
     Raises:
         ImageError: the image cannot be decoded; the message names it.
@@ -39,15 +38,20 @@ def prepare_pixels(source: ImageSource, config: VisionConfig, size: int | None =
     image = load_image(source)
     if config.remove_borders:
         image = remove_borders(image)
-    side = size or config.image_size
+    side = config.decoded_size
     # A copy, because PIL's buffer is read-only and torch must be able to own it.
     return np.array(image.resize((side, side), Image.Resampling.BICUBIC), dtype=np.uint8)
 
 
 def normalise(pixels: Tensor, config: VisionConfig) -> Tensor:
-    """Network input (B, 3, H, W) from uint8 pixels (B, H, W, 3): scaled to [0, 1], then standardised per channel."""
+    """Network input (B, 3, H, W) from uint8 pixels (B, S, S, 3): resized, in [0, 1], then standardised per channel.
+
+    Training, validation and search all come through here. Decoding straight to the network's size would be a little
+    sharper than anything that was trained on, which cost .03 of mAP (docs/decisions/0006).
+    """
     scaled = pixels.permute(0, 3, 1, 2).float() / 255.0
-    return standardise(scaled, config)
+    size = (config.image_size, config.image_size)
+    return standardise(torch.nn.functional.interpolate(scaled, size, mode="bilinear", antialias=True), config)
 
 
 def standardise(scaled: Tensor, config: VisionConfig) -> Tensor:
@@ -99,7 +103,8 @@ class ComposedModel:
     def preprocessing(self) -> dict[str, Any]:
         """What happens to an image before the network; a case base records it."""
         vision = self.network.config.vision
-        return vision.model_dump(mode="json", include={"image_size", "remove_borders", "mean", "std"})
+        fields = vision.model_dump(mode="json", include={"image_size", "remove_borders", "mean", "std"})
+        return {**fields, "decoded_size": vision.decoded_size}
 
     def encode_case(self, images: Sequence[ImageSource]) -> Vectors:
         """Vectors of database images; (n, 2·L·d) float32, every block of unit norm.
@@ -147,7 +152,7 @@ class ComposedModel:
     def _composed(self, queries: Sequence[Query]) -> Tensor:
         config = self.network.config.vision
         given = [query.image is not None for query in queries]
-        blank = np.zeros((config.image_size, config.image_size, 3), dtype=np.uint8)
+        blank = np.zeros((config.decoded_size, config.decoded_size, 3), dtype=np.uint8)
         texts = [query.sentence for query in queries]
         if not any(given):
             return self.network.queries((), texts, torch.zeros(len(queries), dtype=torch.bool)).blocks

@@ -43,6 +43,11 @@ class VisionConfig(Section):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     frozen_stages: Annotated[int, Field(ge=0, le=6)] = 0
 
+    @property
+    def decoded_size(self) -> int:
+        """Side of the decoded pixels, 8/7 of the network input, so that random crops and rotations stay sharp."""
+        return round(self.image_size * 8 / 7)
+
 
 class TextConfig(Section):
     """Language encoder (equation 4).

@@ -18,13 +18,11 @@ from torch.utils.data import Dataset, Sampler
 
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
-from dermquery.model.composed import prepare_pixels, standardise
+from dermquery.model.composed import normalise, prepare_pixels, standardise
 from dermquery.model.config import VisionConfig
 from dermquery.train.config import AugmentConfig
 
 __all__ = ["Augment", "BalancedBatches", "PixelDataset", "cache_pixels", "default_cache"]
-
-_MARGIN = 8 / 7  # cached pixels are a little larger than the network input, so that crops and rotations stay sharp
 
 
 def default_cache() -> Path:
@@ -38,7 +36,7 @@ def cache_pixels(
     folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode all images once into a memory-mapped array (n, S, S, 3), S = 8/7 of the network input.
+    """Decode all images once into a memory-mapped array (n, S, S, 3), S = ``config.decoded_size``.
 
     The file is named by the preprocessing and by every image's path, size and modification time, so a changed image
     is decoded anew.
@@ -46,7 +44,7 @@ def cache_pixels(
     Raises:
         ImageError: an image cannot be decoded; nothing is cached then.
     """
-    side = round(config.image_size * _MARGIN)
+    side = config.decoded_size
     digest = hashlib.sha256(f"{side} {config.remove_borders}".encode())
     for case in cases:
         stat = case.image.stat()
@@ -56,7 +54,7 @@ def cache_pixels(
     if not path.is_file():
         with replacing(path) as part, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             array = np.lib.format.open_memmap(part, "w+", np.uint8, (len(cases), side, side, 3))
-            for i, pixels in enumerate(pool.map(lambda case: prepare_pixels(case.image, config, side), cases)):
+            for i, pixels in enumerate(pool.map(lambda case: prepare_pixels(case.image, config), cases)):
                 array[i] = pixels
                 if progress:
                     progress(1)
@@ -159,10 +157,9 @@ class Augment(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixels: Tensor) -> Tensor:
+        if not self.training:
+            return normalise(pixels, self.vision)
         scaled = pixels.permute(0, 3, 1, 2).float() / 255.0
-        if self.training:
-            with torch.autocast(scaled.device.type, enabled=False):
-                changed: Tensor = self.random(scaled)
-            return standardise(changed.clamp(0, 1), self.vision)
-        size = (self.vision.image_size, self.vision.image_size)
-        return standardise(nn.functional.interpolate(scaled, size, mode="bilinear", antialias=True), self.vision)
+        with torch.autocast(scaled.device.type, enabled=False):
+            changed: Tensor = self.random(scaled)
+        return standardise(changed.clamp(0, 1), self.vision)
