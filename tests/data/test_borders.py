@@ -66,7 +66,7 @@ def test_straight_frames_are_cut_to_the_pixel_or_a_little_more(widths: tuple[int
         assert width <= cut <= width + 8 if width else cut == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     widths=st.tuples(*[st.integers(0, 48)] * 4),
     level=st.integers(0, 45),
@@ -83,7 +83,7 @@ def test_twice_is_once(
     _assert_stable(image.resize((round(W * scale), round(H * scale))))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), size=st.tuples(st.integers(16, 90), st.integers(16, 90)))
 def test_noise_is_stable_too(seed: int, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)

@@ -97,7 +97,7 @@ def _tables(draw: st.DrawFn) -> list[Case]:
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cases=_tables(), seed=st.integers(0, 99), n_splits=st.integers(2, 5), share=st.sampled_from([0.0, 0.15, 0.3]))
 def test_parts_share_no_case_lesion_or_patient(cases: list[Case], seed: int, n_splits: int, share: float) -> None:
     folds = make_folds(cases, n_splits, seed, share)

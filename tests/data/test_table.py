@@ -260,7 +260,7 @@ def _cases(draw: st.DrawFn) -> list[Case]:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases=_cases())
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, suffix: str, cases: list[Case]) -> None:
     path = tmp_path_factory.mktemp("round") / f"cases{suffix}"

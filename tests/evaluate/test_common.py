@@ -189,7 +189,7 @@ def test_no_metric_is_forgotten() -> None:
 
 
 @every_metric
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(problem=problems())
 def test_fast_equals_slow_loops(name: str, problem: Problem) -> None:
     lists = naive.rank(problem.scores.tolist(), problem.queries, problem.gallery)
@@ -198,14 +198,14 @@ def test_fast_equals_slow_loops(name: str, problem: Problem) -> None:
 
 
 @every_metric
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(problem=problems(), seed=st.integers(0, 1000))
 def test_invariant_to_the_order_of_the_gallery(name: str, problem: Problem, seed: int) -> None:
     np.testing.assert_array_equal(values(name, problem.rank()), values(name, problem.shuffled(seed).rank()))
 
 
 @every_metric
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(problem=problems(), scale=st.floats(0.01, 100), shift=st.floats(-5, 5))
 def test_invariant_to_monotone_transforms_of_the_scores(
     name: str, problem: Problem, scale: float, shift: float
@@ -215,7 +215,7 @@ def test_invariant_to_monotone_transforms_of_the_scores(
 
 
 @every_metric
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(problem=problems())
 def test_range(name: str, problem: Problem) -> None:
     found = values(name, problem.rank())
@@ -226,7 +226,7 @@ def test_range(name: str, problem: Problem) -> None:
 
 
 @every_metric
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(problem=problems(gaps=False))
 def test_perfect_is_best_and_worst_is_lowest(name: str, problem: Problem) -> None:
     spec = REGISTRY[name]

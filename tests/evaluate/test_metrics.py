@@ -80,7 +80,7 @@ def _all(relevance: object) -> list[np.ndarray]:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.booleans(), min_size=1, max_size=20), st.integers(0, 5))
 def test_padding_changes_nothing(relevance: list[bool], padding: int) -> None:
     np.testing.assert_allclose(_all(relevance), _all(relevance + [False] * padding), rtol=1e-14)

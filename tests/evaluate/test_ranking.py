@@ -61,7 +61,7 @@ def test_any_numeric_scores(dtype: type) -> None:
     np.testing.assert_array_equal(scores, given_scores)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(problem=problems(), seed=st.integers(0, 1000))
 def test_equals_the_naive_order_in_any_order_of_the_gallery(problem: Problem, seed: int) -> None:
     expected = naive.rank(problem.scores.tolist(), problem.queries, problem.gallery)
@@ -73,7 +73,7 @@ def test_equals_the_naive_order_in_any_order_of_the_gallery(problem: Problem, se
         assert (np.diff(ranking.valid.astype(int), axis=1) <= 0).all(), "padding stands at the end"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(problem=problems())
 def test_exclusions_equal_the_pairwise_rule(problem: Problem) -> None:
     own = [[query.same_lesion(case) for case in problem.gallery] for query in problem.queries]

@@ -60,13 +60,29 @@ def test_regression_names_a_label_that_it_never_saw(cases: list[Case]) -> None:
 def test_parts_of_one_model_share_the_gallery_and_differ(cases: list[Case], tmp_path: Path) -> None:
     composed = ComposedRanker(tiny_model(tmp_path))
     scores = {
-        part: composed.with_parts(query_parts(part)).score(cases[:3], cases)
+        part: composed.variant(parts=query_parts(part)).score(cases[:3], cases)
         for part in ("composed", "image only", "text only")
     }
     assert all(s.shape == (3, 45) for s in scores.values())
     assert not np.allclose(scores["composed"], scores["image only"])
     assert not np.allclose(scores["image only"], scores["text only"])
-    assert len(composed._gallery) == 45
+    assert len(composed._known) == 45 + 3 * 3
+
+
+def test_a_described_gallery_is_composed_as_queries_are(cases: list[Case], tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    ranker = ComposedRanker(model).variant(described=True)
+    vectors = model.encode_query([case_query(case) for case in cases[:4]])
+    assert ranker.name == "composed, described gallery"
+    np.testing.assert_allclose(ranker.score(cases[:2], cases[:4]), model.layout.score(vectors[:2], vectors), atol=1e-6)
+
+
+def test_the_curve_is_the_score_at_each_local_weight(cases: list[Case], tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    curve = dict(ComposedRanker(model).curve(cases[:3], cases, (0.0, 0.6, 1.0)))
+    for weight, scores in curve.items():
+        assert np.array_equal(scores, ComposedRanker(model, local_weight=weight).score(cases[:3], cases))
+    assert not np.allclose(curve[0.0], curve[1.0])
 
 
 def test_parts_of_a_query() -> None:

@@ -29,7 +29,7 @@ def ids(result: SearchResult) -> list[str]:
     return [hit.case.case_id for hit in result.hits]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     local_weight=st.sampled_from([0.0, 1.0, 0.6]) | st.floats(0, 1),
     seed=st.integers(0, 23),

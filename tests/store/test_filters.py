@@ -110,7 +110,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(condition=trees)
 @example(condition=Not(condition=Equals(field="site", value="x' OR '1'='1")))
 @example(condition=OneOf(field="diagnosis", values=tuple(NASTY)))
@@ -126,7 +126,7 @@ def test_a_nasty_value_finds_itself_only(store: LanceStore, value: str) -> None:
     assert found(store, where) == {f"{NASTY.index(value):02d} {value}"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(condition=trees)
 def test_json_round_trip(condition: Any) -> None:
     where = Filter(condition=condition)

@@ -100,7 +100,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[LanceStore, list[Sto
     return store, rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), top_k=st.integers(1, 400))
 def test_search_is_exact(many: tuple[LanceStore, list[StoredCase]], seed: int, top_k: int) -> None:
     store, rows = many

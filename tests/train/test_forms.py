@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.train.config import TrainConfig
-from dermquery.train.forms import draw_forms
+from dermquery.train.forms import Forms, draw_forms, mix_images
 
 FULL = {name: criterion.values[0] for name, criterion in CRITERIA.items()}
 
@@ -60,3 +60,29 @@ def test_dropout_shares_are_those_of_the_configuration() -> None:
         sum(c.title.lower() in text.lower() for c in CRITERIA.values()) / len(CRITERIA) for text in drawn.texts if text
     ]
     assert sum(kept) / len(kept) == pytest.approx(0.75, abs=0.03)
+
+
+@given(st.floats(0, 1), st.integers(0, 1000))
+def test_mixing_leaves_images_without_text_and_keeps_the_share_within_the_strength(strength: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    maps = (torch.rand(5, 3, 2, 2), torch.rand(5, 4, 1, 1))
+    forms = Forms(torch.tensor([0, 1, 2, 3, 4, 2]), ["a", None, "b", None, "c", None], torch.ones(6, dtype=torch.bool))
+    mixed = mix_images(maps, forms, strength)
+    for level, got in zip(maps, mixed, strict=True):
+        own = level[forms.rows]
+        alone = torch.tensor([text is None for text in forms.texts])
+        assert torch.equal(got[alone], own[alone])
+        # Between the own map and another's by at most `strength`: no value leaves that part of the batch's range.
+        low, high = level.amin(0), level.amax(0)
+        assert bool(
+            ((got >= own + strength * (low - own) - 1e-5) & (got <= own + strength * (high - own) + 1e-5)).all()
+        )
+
+
+def test_mixing_nothing_draws_nothing() -> None:
+    forms = Forms(torch.tensor([1, 0]), ["a", "b"], torch.ones(2, dtype=torch.bool))
+    maps = (torch.rand(2, 3, 2, 2),)
+    before = torch.get_rng_state()
+    assert torch.equal(mix_images(maps, forms, 0.0)[0], maps[0][[1, 0]])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(mix_images(maps, forms, 1.0)[0], maps[0][[1, 0]])

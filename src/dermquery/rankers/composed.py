@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dermquery.data.case import Case, Query
 from dermquery.model.alignment import Vectors
@@ -40,8 +41,11 @@ class ComposedRanker:
     Encodings are kept by case, so the rows of one model, and every λ, share one pass over the images.
 
     Args:
-        train: makes the model from the training and validation part; or a model that is ready.
+        model: a model that is ready; or what makes one from the training and validation part.
         parts: which part of the query is used.
+        local_weight: λ; the model's own if None.
+        described: the gallery is composed with its own recorded findings, as a case base could hold it that knows
+            them. A row of its own: the paper's gallery is images alone.
     """
 
     def __init__(
@@ -49,19 +53,21 @@ class ComposedRanker:
         model: ComposedModel | Callable[[Sequence[Case], Sequence[Case]], ComposedModel],
         parts: QueryParts = "composed",
         local_weight: float | None = None,
+        described: bool = False,
     ) -> None:
-        self.name: str = parts
+        self.name: str = f"{parts}, described gallery" if described else parts
         self.parts: QueryParts = parts
+        self.described = described
         self._source = model
         self._model = model if isinstance(model, ComposedModel) else None
         self._local_weight = local_weight
-        self._gallery: dict[str, Vectors] = {}
+        self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
         """Train the model, unless it came ready."""
         if not isinstance(self._source, ComposedModel):
             self._model = self._source(training, validation)
-            self._gallery.clear()
+            self._known.clear()
 
     @property
     def model(self) -> ComposedModel:
@@ -70,19 +76,32 @@ class ComposedRanker:
             raise RuntimeError("fit the ranker before it scores")
         return self._model
 
-    def with_parts(self, parts: QueryParts) -> ComposedRanker:
-        """The same model asking with another part of the query; gallery encodings are shared."""
-        other = ComposedRanker(self.model, parts, self._local_weight)
-        other._gallery = self._gallery
+    def variant(self, *, parts: QueryParts = "composed", described: bool = False) -> ComposedRanker:
+        """The same model asking with another part of the query or in a described gallery; encodings are shared."""
+        other = ComposedRanker(self.model, parts, self._local_weight, described)
+        other._known = self._known
         return other
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
-        asked = self.model.encode_query([case_query(case, self.parts) for case in queries])
         weight = self.model.local_weight if self._local_weight is None else self._local_weight
-        return self.model.layout.score(asked, self._encoded(gallery), weight)
+        return self.model.layout.score(*self._vectors(queries, gallery), weight)
 
-    def _encoded(self, gallery: Sequence[Case]) -> Vectors:
-        missing = [case for case in gallery if case.case_id not in self._gallery]
-        vectors = self.model.encode_case([case.image for case in missing])
-        self._gallery.update(zip((case.case_id for case in missing), vectors, strict=True))
-        return np.stack([self._gallery[case.case_id] for case in gallery])
+    def curve(
+        self, queries: Sequence[Case], gallery: Sequence[Case], local_weights: Sequence[float]
+    ) -> Iterator[tuple[float, Scores]]:
+        """Each λ with its scores, all from one set of encodings."""
+        asked, held = self._vectors(queries, gallery)
+        for weight in local_weights:
+            yield weight, self.model.layout.score(asked, held, weight)
+
+    def _vectors(self, queries: Sequence[Case], gallery: Sequence[Case]) -> tuple[Vectors, Vectors]:
+        return self._encoded(queries, self.parts), self._encoded(gallery, "composed" if self.described else "target")
+
+    def _encoded(self, cases: Sequence[Case], role: QueryParts | Literal["target"]) -> Vectors:
+        missing = [case for case in cases if (role, case.case_id) not in self._known]
+        if role == "target":
+            vectors = self.model.encode_case([case.image for case in missing])
+        else:
+            vectors = self.model.encode_query([case_query(case, role) for case in missing])
+        self._known.update(zip(((role, case.case_id) for case in missing), vectors, strict=True))
+        return np.stack([self._known[role, case.case_id] for case in cases])

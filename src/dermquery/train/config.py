@@ -69,6 +69,8 @@ class TrainConfig(Section):
         forms: ``drop`` makes one query of each image, ``all`` one with both parts, one of the text alone and one of
             the image alone.
         text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
+        image_mix: a training query with text gets up to this share of another image mixed into its own one's features,
+            so that the composer learns to weigh the text; 0 mixes nothing.
         attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
         average: decay of the exponential moving average of the weights that is validated and kept; 0 keeps none.
         precision: ``auto`` is bf16 where the processor or accelerator has it.
@@ -88,6 +90,7 @@ class TrainConfig(Section):
     forms: Literal["drop", "all"] = "drop"
     text_dropout: Share = 0.2
     image_dropout: Share = 0.1
+    image_mix: Share = 0.0
     attribute_dropout: Share = 0.1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     precision: Literal["auto", "32", "bf16"] = "auto"

@@ -12,7 +12,7 @@ from dermquery.data.case import Case, Query
 from dermquery.data.checklist import CRITERIA
 from dermquery.train.config import TrainConfig
 
-__all__ = ["Forms", "draw_forms"]
+__all__ = ["Forms", "draw_forms", "mix_images"]
 
 
 class Forms(NamedTuple):
@@ -46,6 +46,29 @@ def draw_forms(cases: Sequence[Case], config: TrainConfig) -> Forms:
         forms = [_dropped(row, text, draw, config) for row, (text, draw) in enumerate(zip(texts, draws, strict=True))]
     rows, asked, has_image = zip(*forms, strict=True)
     return Forms(torch.tensor(rows), list(asked), torch.tensor(has_image))
+
+
+def mix_images(maps: tuple[Tensor, ...], forms: Forms, strength: float) -> tuple[Tensor, ...]:
+    """Feature maps of the forms' images, where the text is given too with a random share of another image mixed in.
+
+    The label stays that of the text and the greater part. A training image tells its own label almost surely, an image
+    at search time does not; without this the composer learns to trust the image alone.
+
+    Args:
+        maps: (B, d, h_l, w_l) of the batch.
+        forms: Q queries made from its rows.
+        strength: the share of the other image is drawn from [0, strength]; 0 mixes nothing and draws nothing.
+
+    Returns:
+        Maps (Q, d, h_l, w_l).
+    """
+    rows = forms.rows.to(maps[0].device)
+    if strength == 0:
+        return tuple(m[rows] for m in maps)
+    described = torch.tensor([text is not None for text in forms.texts])
+    share = (torch.rand(len(rows)) * strength * described).to(maps[0].device)[:, None, None, None]
+    others = rows[torch.randperm(len(rows)).to(rows.device)]
+    return tuple(((1 - share) * m[rows] + share * m[others]).to(m.dtype) for m in maps)
 
 
 def _dropped(row: int, text: str | None, draw: float, config: TrainConfig) -> tuple[int, str | None, bool]:

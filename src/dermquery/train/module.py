@@ -21,7 +21,7 @@ from dermquery.model.regions import mask_overlap
 from dermquery.train import objective
 from dermquery.train.batches import Augment
 from dermquery.train.config import TrainConfig
-from dermquery.train.forms import draw_forms
+from dermquery.train.forms import draw_forms, mix_images
 
 __all__ = ["MONITOR", "RetrievalModule"]
 
@@ -74,7 +74,7 @@ class RetrievalModule(pl.LightningModule):
         maps = self.network.features(self.augment(pixels))
         forms = draw_forms([self.cases[i] for i in positions.tolist()], self.config)
         rows = forms.rows.to(self.device)
-        asked = tuple(m[rows] for m in maps)
+        asked = mix_images(maps, forms, self.config.image_mix)
         queries = self.network.queries(asked, forms.texts, forms.has_image.to(self.device))
         targets = self.network.targets(maps)
         terms = self._terms(queries, targets, positions, rows)
