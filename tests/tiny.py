@@ -57,21 +57,28 @@ def swin_folder(folder: Path) -> Path:
     return folder
 
 
-def tiny_config(folder: Path, *, frozen: bool = True, mask: str = "softmax") -> ModelConfig:
+def tiny_config(folder: Path, *, frozen: bool = True, mask: str = "softmax", reading: str = "verbatim") -> ModelConfig:
     """Swin and BERT of the folders above, 64 px, width 16."""
     return ModelConfig(
         width=16,
         vision=VisionConfig(backbone=str(swin_folder(folder / "swin")), image_size=64),
-        text=TextConfig(encoder=str(bert_folder(folder / "bert")), frozen=frozen, by_sentence=frozen, max_tokens=64),
+        text=TextConfig(
+            encoder=str(bert_folder(folder / "bert")),
+            frozen=frozen,
+            by_sentence=frozen,
+            max_tokens=64,
+            reading=reading,
+        ),
         composer=ComposerConfig(heads=2, dropout=0.0, text_shift=True, max_grid=8),
         regions=RegionsConfig(count=3, mask=mask),
     )
 
 
-def tiny_model(folder: Path, name: str = "tiny") -> ComposedModel:
+def tiny_model(folder: Path, name: str = "tiny", reading: str = "verbatim") -> ComposedModel:
     """An untrained model."""
     torch.manual_seed(0)
-    return ComposedModel(ComposedNetwork(tiny_config(folder)), name=name, labels=("mel", "nv"), artifact_hash="0" * 64)
+    network = ComposedNetwork(tiny_config(folder, reading=reading))
+    return ComposedModel(network, name=name, labels=("mel", "nv"), artifact_hash="0" * 64)
 
 
 def noise_cases(folder: Path, n: int, seed: int = 0) -> list[Case]:

@@ -9,7 +9,6 @@ from dermquery.data.checklist import (
     CRITERIA,
     agreement,
     check_values,
-    find_terms,
     render_text,
     seven_point_score,
 )
@@ -80,22 +79,6 @@ def test_rendering() -> None:
     assert render_text({}) == ""
 
 
-@pytest.mark.parametrize(("name", "value"), [(c.name, value) for c in CRITERIA.values() for value in c.values])
-def test_rendered_text_names_its_value(name: str, value: str) -> None:
-    assert find_terms(render_text({name: value})) == {name: value}
-
-
-def test_terms_do_not_reach_over_sentences() -> None:
-    checklist = {"pigment_network": "absent", "vascular_structures": "absent"}
-    assert find_terms(render_text(checklist)) == checklist
-
-
-@pytest.mark.parametrize("text", ["no evidence of a blue-white veil", "no irregular streaks", "without obvious BWV"])
-def test_a_negated_term_is_not_taken_as_present(text: str) -> None:
-    assert "present" not in find_terms(text).values()
-    assert "irregular" not in find_terms(text).values()
-
-
 @given(FULL, FULL)
 def test_agreement(first: dict[str, str], second: dict[str, str]) -> None:
     same = sum(first[name] == second[name] for name in CRITERIA)
@@ -117,39 +100,6 @@ def test_unknown_names_and_values(function: object) -> None:
         function({"streaks": "wavy"})  # type: ignore[operator]
     with pytest.raises(ValueError, match="unknown value 'Regular'"):
         function({"streaks": "Regular"})  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("Irregular network, no blue-white veil", {"pigment_network": "atypical", "blue_whitish_veil": "absent"}),
-        ("BWV", {"blue_whitish_veil": "present"}),
-        ("blue-whitish veil absent", {"blue_whitish_veil": "absent"}),
-        ("starburst pattern; cobblestone pattern", {"streaks": "regular", "dots_and_globules": "regular"}),
-        ("regression: white areas", {"regression_structures": "white areas"}),
-        ("arborising vessels", {"vascular_structures": "arborizing"}),
-        ("linear irregular vessels", {"vascular_structures": "linear irregular"}),
-        ("irregular localised pigmentation", {"pigmentation": "localized irregular"}),
-        ("no  STREAKS\n", {"streaks": "absent"}),
-        ("a dark spot that grew", {}),
-        ("networking", {}),
-        ("", {}),
-    ],
-)
-def test_terms_in_free_text(text: str, found: dict[str, str]) -> None:
-    assert find_terms(text) == found
-
-
-@given(st.text())
-def test_any_text_gives_legal_values(text: str) -> None:
-    check_values(find_terms(text))
-
-
-def test_every_phrase_of_the_vocabulary_is_found() -> None:
-    for criterion in CRITERIA.values():
-        for value, phrases in criterion.terms.items():
-            for phrase in phrases:
-                assert find_terms(f"Seen: {phrase.upper()}!") == {criterion.name: value}, phrase
 
 
 def test_no_phrase_stands_for_two_things() -> None:

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.model.config import TextConfig
 from dermquery.train.config import TrainConfig
 from dermquery.train.forms import Forms, draw_forms, mix_images
 
 FULL = {name: criterion.values[0] for name, criterion in CRITERIA.items()}
+
+TEXT = TextConfig()
 
 
 def cases(with_text: list[bool]) -> list[Case]:
@@ -26,7 +29,9 @@ def cases(with_text: list[bool]) -> list[Case]:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.sampled_from(["drop", "all"]), st.floats(0, 1))
 def test_no_query_lacks_both_and_every_row_asks(with_text: list[bool], forms: str, dropout: float) -> None:
-    drawn = draw_forms(cases(with_text), TrainConfig(forms=forms, text_dropout=dropout / 2, image_dropout=dropout))
+    drawn = draw_forms(
+        cases(with_text), TrainConfig(forms=forms, text_dropout=dropout / 2, image_dropout=dropout), TEXT
+    )
     assert len(drawn.rows) == len(drawn.texts) == len(drawn.has_image)
     assert set(drawn.rows.tolist()) == set(range(len(with_text)))
     for row, text, has_image in zip(drawn.rows.tolist(), drawn.texts, drawn.has_image.tolist(), strict=True):
@@ -35,7 +40,7 @@ def test_no_query_lacks_both_and_every_row_asks(with_text: list[bool], forms: st
 
 
 def test_all_forms_ask_with_both_parts_with_the_text_and_with_the_image() -> None:
-    drawn = draw_forms(cases([True, False]), TrainConfig(forms="all", attribute_dropout=0))
+    drawn = draw_forms(cases([True, False]), TrainConfig(forms="all", attribute_dropout=0), TEXT)
     asked = sorted(
         (row, text is not None, image)
         for row, text, image in zip(drawn.rows.tolist(), drawn.texts, drawn.has_image.tolist(), strict=True)
@@ -46,14 +51,14 @@ def test_all_forms_ask_with_both_parts_with_the_text_and_with_the_image() -> Non
 @pytest.mark.parametrize(("text", "image", "expected"), [(1.0, 0.0, (False, True)), (0.0, 1.0, (True, False))])
 def test_certain_dropout_always_drops(text: float, image: float, expected: tuple[bool, bool]) -> None:
     config = TrainConfig(text_dropout=text, image_dropout=image, attribute_dropout=0)
-    drawn = draw_forms(cases([True] * 50), config)
+    drawn = draw_forms(cases([True] * 50), config, TEXT)
     assert {(t is not None, i) for t, i in zip(drawn.texts, drawn.has_image.tolist(), strict=True)} == {expected}
 
 
 def test_dropout_shares_are_those_of_the_configuration() -> None:
     torch.manual_seed(0)
     config = TrainConfig(text_dropout=0.2, image_dropout=0.3, attribute_dropout=0.25)
-    drawn = draw_forms(cases([True] * 4000), config)
+    drawn = draw_forms(cases([True] * 4000), config, TEXT)
     assert sum(text is None for text in drawn.texts) / 4000 == pytest.approx(0.2, abs=0.03)
     assert (~drawn.has_image).float().mean() == pytest.approx(0.3, abs=0.03)
     kept = [

@@ -6,10 +6,8 @@ Sources: Argenziano et al. 1998 (the checklist), Kawahara et al. 2018 (Derm7pt's
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 __all__ = [
     "ABSENT",
@@ -17,7 +15,6 @@ __all__ = [
     "Criterion",
     "agreement",
     "check_values",
-    "find_terms",
     "render_text",
     "seven_point_score",
 ]
@@ -60,7 +57,6 @@ _ALL = (
         definition="Grid of brown lines over a lighter background; atypical if uneven in colour, width or mesh.",
         synonyms=("network", "reticulation", "reticular pattern", "reticular network", "pigmented network"),
         terms={
-            ABSENT: ("no reticulation",),
             "typical": ("regular network", "regular pigment network", "regular reticulation", "delicate network"),
             "atypical": (
                 "irregular network",
@@ -98,7 +94,6 @@ _ALL = (
         definition="Structureless brown to black areas (blotches); irregular if eccentric, uneven or several.",
         synonyms=("blotches", "blotch", "structureless areas", "structureless pigmentation"),
         terms={
-            ABSENT: ("no blotches", "no structureless areas"),
             "diffuse regular": ("regular diffuse pigmentation", "central blotch", "regular blotch"),
             "localized regular": ("regular localized pigmentation",),
             "diffuse irregular": ("irregular diffuse pigmentation", "irregular blotches", "multiple blotches"),
@@ -116,7 +111,7 @@ _ALL = (
         terms={
             "blue areas": ("peppering", "granularity", "grey dots of regression", "blue-grey regression"),
             "white areas": ("scar-like depigmentation", "white regression", "scar-like areas", "white scar-like area"),
-            "combinations": ("white and blue regression", "combined regression", "scar-like areas with peppering"),
+            "combinations": ("white and blue regression", "combined regression", "scar-like areas and peppering"),
         },
     ),
     Criterion(
@@ -146,6 +141,7 @@ _ALL = (
             "blue-whitish structures",
             "bwv",
             "blue veil",
+            "veil",
         ),
         terms={"present": ("blue-white structureless area", "ground-glass haze")},
     ),
@@ -158,7 +154,7 @@ _ALL = (
         definition="Visible vessels; dotted and linear irregular ones count as an atypical vascular pattern.",
         synonyms=("vessels", "vascular pattern", "vascularity", "blood vessels", "vasculature"),
         terms={
-            ABSENT: ("no vessels", "avascular"),
+            ABSENT: ("avascular",),
             "arborizing": ("branching vessels", "telangiectasia", "arborising vessels"),
             "comma": ("comma-like vessels", "curved vessels"),
             "hairpin": ("looped vessels", "hairpin-like vessels"),
@@ -206,53 +202,3 @@ def agreement(first: Mapping[str, str], second: Mapping[str, str]) -> float:
     """Share of the criteria recorded on both sides that have the same value; 0 if none is recorded on both."""
     both = [name for name in CRITERIA if first.get(name) and second.get(name)]
     return sum(first[name] == second[name] for name in both) / len(both) if both else 0.0
-
-
-def _words(text: str) -> str:
-    """Lower-case words with single spaces, so that hyphens, slashes and case never hide a term."""
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("localised", "localized").replace("gray", "grey")))
-
-
-@cache
-def _phrases() -> tuple[tuple[str, str, str], ...]:
-    """(phrase, criterion, value), longest phrase first, so that the most specific term wins."""
-    found: dict[str, tuple[str, str]] = {}
-    for c in _ALL:
-        for noun in (c.title, *c.synonyms):
-            for value in c.values:
-                absent = (f"no {noun}", f"absent {noun}", f"without {noun}", f"{noun} absent")
-                for phrase in absent if value == ABSENT else (f"{value} {noun}", f"{noun} {value}"):
-                    found.setdefault(_words(phrase), (c.name, value))
-        for value, phrases in c.terms.items():
-            found.update({_words(phrase): (c.name, value) for phrase in phrases})
-    for noun in (CRITERIA["blue_whitish_veil"].title, *CRITERIA["blue_whitish_veil"].synonyms):
-        found.setdefault(_words(noun), ("blue_whitish_veil", "present"))
-    return tuple(sorted(((p, *t) for p, t in found.items()), key=lambda item: (-len(item[0]), item[0])))
-
-
-_NEGATIONS = frozenset({"no", "not", "without", "absence", "lack", "lacks", "lacking", "never"})
-_CLAUSE_ENDS = re.compile(r"[.;,!?\n]+|\b(?:but|however|although)\b", re.IGNORECASE)
-
-
-def find_terms(text: str) -> dict[str, str]:
-    """Checklist values that a free text names, by exact phrase (synonyms and "no ..." included).
-
-    ``"Irregular network, no blue-white veil"`` gives pigment_network atypical and blue_whitish_veil absent. Within a
-    clause, phrases are tried longest first and each stretch of text counts once; the first value found of a criterion
-    stands. A term after a negation ("no evidence of a blue-white veil") means absent where there is one other value,
-    and nothing where it only rules one of several out ("no irregular streaks" may be regular ones).
-    """
-    found: dict[str, str] = {}
-    for clause in _CLAUSE_ENDS.split(text):
-        rest = f" {_words(clause)} "
-        for phrase, name, value in _phrases():
-            before, hit, _ = rest.partition(f" {phrase} ")
-            if not hit:
-                continue
-            rest = rest.replace(hit, " | ")
-            if value != ABSENT and _NEGATIONS & set(before.split()):
-                if len(CRITERIA[name].values) == 2:  # absent, and one other
-                    found.setdefault(name, ABSENT)
-            else:
-                found.setdefault(name, value)
-    return {name: found[name] for name in CRITERIA if name in found}

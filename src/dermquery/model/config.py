@@ -58,6 +58,9 @@ class TextConfig(Section):
         frozen: keep the encoder's weights fixed; its outputs are then cached per sentence.
         by_sentence: encode each sentence by itself and join the tokens, so that the order of findings has no effect.
         max_tokens: tokens kept of one text.
+        reading: ``verbatim`` encodes a text as it is written. ``findings`` reads the checklist values that it names
+            (synonyms, abbreviations, negation, typing errors) and encodes their plain rendering; the rest is not
+            encoded. It suits a model that was trained on checklists, not one that was trained on notes.
     """
 
     encoder: str = "minilm"
@@ -65,6 +68,7 @@ class TextConfig(Section):
     frozen: bool = True
     by_sentence: bool = True
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 96
+    reading: Literal["verbatim", "findings"] = "verbatim"
 
 
 class ComposerConfig(Section):

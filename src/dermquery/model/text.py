@@ -11,10 +11,20 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from dermquery.data.case import Query
+from dermquery.data.checklist import render_text
+from dermquery.data.findings import query_terms
 from dermquery.model.config import TextConfig
 from dermquery.model.hub import from_hub, minilm_folder
 
-__all__ = ["TextEncoder", "build_text_encoder", "split_sentences"]
+__all__ = ["TextEncoder", "build_text_encoder", "encoded_text", "split_sentences"]
+
+
+def encoded_text(query: Query, config: TextConfig) -> str | None:
+    """The text of a query that is encoded, in training and in search; None if there is none."""
+    if config.reading == "verbatim":
+        return query.sentence
+    return render_text(query_terms(query)) or None
 
 
 def split_sentences(text: str) -> list[str]:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import CRITERIA
+from dermquery.model.config import TextConfig
+from dermquery.model.text import encoded_text
 from dermquery.train.config import TrainConfig
 
 __all__ = ["Forms", "draw_forms", "mix_images"]
@@ -29,14 +31,14 @@ class Forms(NamedTuple):
     has_image: Tensor
 
 
-def draw_forms(cases: Sequence[Case], config: TrainConfig) -> Forms:
+def draw_forms(cases: Sequence[Case], config: TrainConfig, text: TextConfig) -> Forms:
     """Queries of a batch of cases, each with some criteria left out of its text (``attribute_dropout``).
 
     ``config.forms == "drop"``: one query a case, which loses its text or its image by chance. ``"all"``: every case
     asks in all its forms. A training image is soon known by heart, and then the composed query alone gives the text no
     gradient; in this way the text has a loss of its own at every step.
     """
-    texts = [_text(case, config.attribute_dropout) for case in cases]
+    texts = [_text(case, config.attribute_dropout, text) for case in cases]
     if config.forms == "all":
         forms = [(row, text, True) for row, text in enumerate(texts)]
         forms += [(row, text, False) for row, text in enumerate(texts) if text is not None]
@@ -77,7 +79,7 @@ def _dropped(row: int, text: str | None, draw: float, config: TrainConfig) -> tu
     return row, text, draw < 1 - config.image_dropout
 
 
-def _text(case: Case, dropout: float) -> str | None:
+def _text(case: Case, dropout: float, config: TextConfig) -> str | None:
     draws = torch.rand(len(CRITERIA)).tolist()
     kept = {n: case.checklist[n] for n, u in zip(CRITERIA, draws, strict=True) if n in case.checklist and u >= dropout}
-    return Query(text=case.text, checklist=kept).sentence
+    return encoded_text(Query(text=case.text, checklist=kept), config)

@@ -18,6 +18,7 @@ from dermquery.evaluate.ranking import rank
 from dermquery.evaluate.usefulness import encode_checklist
 from dermquery.model.network import ComposedNetwork, Encoded
 from dermquery.model.regions import mask_overlap
+from dermquery.model.text import encoded_text
 from dermquery.train import objective
 from dermquery.train.batches import Augment
 from dermquery.train.config import TrainConfig
@@ -72,7 +73,7 @@ class RetrievalModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, positions = batch
         maps = self.network.features(self.augment(pixels))
-        forms = draw_forms([self.cases[i] for i in positions.tolist()], self.config)
+        forms = draw_forms([self.cases[i] for i in positions.tolist()], self.config, self.network.config.text)
         rows = forms.rows.to(self.device)
         asked = mix_images(maps, forms, self.config.image_mix)
         queries = self.network.queries(asked, forms.texts, forms.has_image.to(self.device))
@@ -131,7 +132,7 @@ class RetrievalModule(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         pixels, positions = batch
         maps = self.network.features(self.augment(pixels))
-        texts = [self.cases[i].as_query().sentence for i in positions.tolist()]
+        texts = [encoded_text(self.cases[i].as_query(), self.network.config.text) for i in positions.tolist()]
         queries, targets = self.network.queries(maps, texts), self.network.targets(maps)
         self._validation.append((positions.cpu(), queries.blocks.float().cpu(), targets.blocks.float().cpu()))
 

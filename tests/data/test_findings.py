@@ -1,0 +1,63 @@
+"""Reading findings in free text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermquery.data.checklist import CRITERIA, check_values, render_text
+from dermquery.data.findings import read_findings
+
+
+def find(text: str) -> dict[str, str]:
+    return read_findings(text).checklist
+
+
+@pytest.mark.parametrize(("name", "value"), [(c.name, value) for c in CRITERIA.values() for value in c.values])
+def test_rendered_text_names_its_value(name: str, value: str) -> None:
+    assert find(render_text({name: value})) == {name: value}
+
+
+def test_terms_do_not_reach_over_sentences() -> None:
+    checklist = {"pigment_network": "absent", "vascular_structures": "absent"}
+    assert find(render_text(checklist)) == checklist
+
+
+@pytest.mark.parametrize("text", ["no evidence of a blue-white veil", "no irregular streaks", "without obvious BWV"])
+def test_a_negated_term_is_not_taken_as_present(text: str) -> None:
+    assert "present" not in find(text).values()
+    assert "irregular" not in find(text).values()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Irregular network, no blue-white veil", {"pigment_network": "atypical", "blue_whitish_veil": "absent"}),
+        ("BWV", {"blue_whitish_veil": "present"}),
+        ("blue-whitish veil absent", {"blue_whitish_veil": "absent"}),
+        ("starburst pattern; cobblestone pattern", {"streaks": "regular", "dots_and_globules": "regular"}),
+        ("regression: white areas", {"regression_structures": "white areas"}),
+        ("arborising vessels", {"vascular_structures": "arborizing"}),
+        ("linear irregular vessels", {"vascular_structures": "linear irregular"}),
+        ("irregular localised pigmentation", {"pigmentation": "localized irregular"}),
+        ("no  STREAKS\n", {"streaks": "absent"}),
+        ("a dark spot that grew", {}),
+        ("networking", {}),
+        ("", {}),
+    ],
+)
+def test_terms_in_free_text(text: str, found: dict[str, str]) -> None:
+    assert find(text) == found
+
+
+@given(st.text())
+def test_any_text_gives_legal_values(text: str) -> None:
+    check_values(find(text))
+
+
+def test_every_phrase_of_the_vocabulary_is_found() -> None:
+    for criterion in CRITERIA.values():
+        for value, phrases in criterion.terms.items():
+            for phrase in phrases:
+                assert find(f"Seen: {phrase.upper()}!") == {criterion.name: value}, phrase
