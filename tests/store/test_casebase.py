@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dermquery.data.case import Case, Query
+from dermquery.data.findings import query_terms
 from dermquery.data.image import ImageError
 from dermquery.store import casebase
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
 from dermquery.store.filters import FilterError, matches, parse_where
-from dermquery.store.hits import SearchResult, compare_criteria, query_terms
+from dermquery.store.hits import SearchResult, compare_criteria
 from dermquery.store.manifest import ManifestError, ModelMismatchError
 from dermquery.store.protocol import Encoder
 from tests.store.encoder import ProjectionEncoder

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dermquery.cli.common import expected_errors
-from dermquery.data.checklist import CRITERIA
+from dermquery.data.checklist import CRITERIA, render_text
 from dermquery.data.files import replacing
 from dermquery.model.alignment import LOCAL_WEIGHT
 
@@ -47,6 +47,9 @@ def search(
     json_out: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained result sheet.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write the result as one picture.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show in page and picture where the local similarity comes from.")
+    ] = False,
     notice: Annotated[str | None, typer.Option(help="A line shown on top of sheet and picture.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Model to encode the query with; the base's own if not given.")
@@ -67,6 +70,10 @@ def search(
         exclude_lesion=exclude_lesion,
         exclude_patient=exclude_patient,
     )
+    if explain:
+        if html is None and png is None:
+            raise ValueError("--explain is drawn on the page or the picture; add --html FILE or --png FILE")
+        result = case_base.explain(result)
     _write(result, json_out, html, png, notice)
     if json_out != "-":
         print_result(result, case_base)
@@ -111,6 +118,10 @@ def print_result(result: SearchResult, case_base: CaseBase) -> None:
         out.print(Text(_why_none(result, case_base)))
     else:
         out.print(_table(result))
+    if result.query.text:
+        out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
+    if result.unread:
+        out.print(Text(f"no finding recognised in: {'; '.join(result.unread)}"), style="yellow")
     found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
     out.print(Text(f"{found}; local weight {result.local_weight:g}; model {result.base.model_name}"), style="dim")
     out.print(Text(RESEARCH_USE), style="bold")

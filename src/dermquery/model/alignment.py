@@ -11,17 +11,30 @@ and λ can change at query time without touching one stored vector.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LOCAL_WEIGHT", "BlockLayout", "Vectors", "check_local_weight"]
+__all__ = ["LOCAL_WEIGHT", "BlockLayout", "Evidence", "Vectors", "check_local_weight"]
 
 LOCAL_WEIGHT = 0.6
 """The paper's λ of equation 9."""
 
 Vectors = NDArray[np.float32]
+
+
+class Evidence(NamedTuple):
+    """One map per level (h_l, w_l) for the query and for the case; either set sums to the local similarity.
+
+    ``query`` is empty for a query without image. ``box`` is the part (left, top, right, bottom) of the case's image
+    that the maps cover, ``query_box`` that of the query's: borders were cut off before.
+    """
+
+    query: tuple[NDArray[np.float32], ...]
+    case: tuple[NDArray[np.float32], ...]
+    query_box: tuple[int, int, int, int] | None
+    box: tuple[int, int, int, int]
 
 
 def check_local_weight(local_weight: float) -> float:

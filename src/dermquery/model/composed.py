@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dermquery.data.borders import remove_borders
+from dermquery.data.borders import remove_borders, visible_box
 from dermquery.data.case import Query
 from dermquery.data.image import load_image
-from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.model.config import LEVELS, VisionConfig
+from dermquery.model.evidence import region_evidence
 from dermquery.model.network import ComposedNetwork
+from dermquery.model.text import encoded_text
 
 __all__ = ["ComposedModel", "ImageSource", "normalise", "prepare_pixels"]
 
@@ -122,20 +124,55 @@ class ComposedModel:
         Put λ on them with ``layout.weigh``; the inner product with a case's vector is then equation 9.
 
         Raises:
-            ValueError: a query has neither image nor text.
+            ValueError: a query has no image, and no text or none that the model can read.
             ImageError: an image cannot be decoded.
         """
         for query in queries:
-            if query.image is None and query.sentence is None:
-                raise ValueError("the query has neither image nor text; give at least one of them")
+            if query.image is None and self._text(query) is None:
+                raise ValueError(_nothing_to_encode(query))
         rows = [queries[i : i + self.batch_size] for i in range(0, len(queries), self.batch_size)]
         return self._flat([self._composed(batch) for batch in rows])
 
     @torch.inference_mode()
-    def region_masks(self, image: ImageSource) -> dict[str, NDArray[np.float32]]:
-        """Learned region masks of one database image: level name to (K, h, w), each mask with sum one."""
-        masks = self.network.targets(self.network.features(self._input([self._pixels(image)]))).masks
+    def region_masks(self, image: ImageSource, query: Query | None = None) -> dict[str, NDArray[np.float32]]:
+        """Learned region masks: level name to (K, h, w), each mask with sum one.
+
+        Of ``image`` as a database image, or, with a query whose text it is asked with, of their composed maps.
+        """
+        maps = self.network.features(self._input([self._pixels(image)]))
+        if query is None:
+            masks = self.network.targets(maps).masks
+        else:
+            masks = self.network.queries(maps, [self._text(query)]).masks
         return {level: mask[0].float().cpu().numpy() for level, mask in zip(LEVELS, masks, strict=True)}
+
+    @torch.inference_mode()
+    def evidence(self, query: Query, image: ImageSource) -> Evidence:
+        """Where the local similarity between a query and a database image comes from (:mod:`.evidence`).
+
+        Raises:
+            ValueError: the query has nothing to encode.
+            ImageError: an image cannot be decoded.
+        """
+        text = self._text(query)
+        if query.image is None and text is None:
+            raise ValueError(_nothing_to_encode(query))
+        held = self.network.features(self._input([self._pixels(image)]))
+        maps = None if query.image is None else self.network.features(self._input([self._pixels(query.image)]))
+        on_query, on_case = region_evidence(self.network, self.network.composed_maps(maps, text), held)
+        return Evidence(
+            query=() if maps is None else tuple(m[0].float().cpu().numpy() for m in on_query),
+            case=tuple(m[0].float().cpu().numpy() for m in on_case),
+            query_box=None if query.image is None else self._box(query.image),
+            box=self._box(image),
+        )
+
+    def _box(self, source: ImageSource) -> tuple[int, int, int, int]:
+        image = load_image(source)
+        return visible_box(image) if self.network.config.vision.remove_borders else (0, 0, *image.size)
+
+    def _text(self, query: Query) -> str | None:
+        return encoded_text(query, self.network.config.text)
 
     def _pixels(self, image: ImageSource) -> NDArray[np.uint8]:
         return prepare_pixels(image, self.network.config.vision)
@@ -153,7 +190,7 @@ class ComposedModel:
         config = self.network.config.vision
         given = [query.image is not None for query in queries]
         blank = np.zeros((config.decoded_size, config.decoded_size, 3), dtype=np.uint8)
-        texts = [query.sentence for query in queries]
+        texts = [self._text(query) for query in queries]
         if not any(given):
             return self.network.queries((), texts, torch.zeros(len(queries), dtype=torch.bool)).blocks
         pixels = [blank if query.image is None else self._pixels(query.image) for query in queries]
@@ -164,6 +201,15 @@ class ComposedModel:
         if not batches:
             return np.zeros((0, self.layout.size), dtype=np.float32)
         return torch.cat([b.flatten(1) for b in batches]).float().cpu().numpy()
+
+
+def _nothing_to_encode(query: Query) -> str:
+    if not query.text:
+        return "the query has neither image nor text; give at least one of them"
+    return (
+        f"the text {query.text!r} names no finding of the seven-point checklist, which is all that this model knows of "
+        "words; name one (for instance: atypical network, blue-whitish veil, no streaks) or give an image"
+    )
 
 
 def _batches(

@@ -100,6 +100,12 @@ class ComposedNetwork(nn.Module):
         blocks = blocks.masked_scatter(has_image[:, None, None], seen.blocks)
         return Encoded(blocks.masked_scatter(without[:, None, None], null.blocks), seen.masks)
 
+    def composed_maps(self, maps: tuple[Tensor, ...] | None, text: str | None) -> tuple[Tensor, ...]:
+        """Composed maps C_l of one query; ``maps`` of its image, (1, d, h_l, w_l), or None for the null image."""
+        tokens, mask = self.tokens([text])
+        composed: tuple[Tensor, ...] = self.composer(self._null_maps(1) if maps is None else maps, tokens, mask)
+        return composed
+
     def _null_maps(self, n: int) -> tuple[Tensor, ...]:
         return tuple(level[None, :, None, None].expand(n, -1, 1, 1) for level in self.null_image)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dermquery.data.case import Case, Query
+from dermquery.data.findings import query_terms, read_findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
 from dermquery.store.filters import Filter, Not, OneOf, as_filter
-from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria, query_terms
+from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.lance import LanceStore
 from dermquery.store.manifest import MANIFEST_FILE, Manifest, ManifestError
-from dermquery.store.protocol import CaseStore, Encoder
+from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 
 __all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
 
@@ -185,7 +187,20 @@ class CaseBase:
             model_hash=self.manifest.model_hash,
         )
         hits = self._hits(query, terms, condition, top_k, weight)
-        return SearchResult(query, terms, hits, weight, condition, self.store.count(condition), info)
+        unread = read_findings(text or "").unread
+        return SearchResult(query, terms, unread, hits, weight, condition, self.store.count(condition), info)
+
+    def explain(self, result: SearchResult) -> SearchResult:
+        """The same result with the evidence of every hit, for the sheet and the picture to draw.
+
+        Raises:
+            QueryError: the model cannot say where a similarity comes from.
+            ImageError: the image of a hit cannot be read any more.
+        """
+        if not isinstance(self.model, ExplainingEncoder):
+            raise QueryError(f"the model {self.model.name!r} cannot explain a similarity; leave --explain out")
+        evidence = [self.model.evidence(result.query, hit.case.image) for hit in result.hits]
+        return replace(result, evidence=tuple(evidence))
 
     def _hits(
         self, query: Query, terms: Mapping[str, str], where: Filter, top_k: int, weight: float

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dermquery.data.case import Case, Query
-from dermquery.data.checklist import CRITERIA, find_terms, seven_point_score
+from dermquery.data.checklist import seven_point_score
+from dermquery.model.alignment import Evidence
 from dermquery.store.filters import Filter
 
-__all__ = ["RESEARCH_USE", "BaseInfo", "Hit", "SearchResult", "compare_criteria", "query_terms"]
+__all__ = ["RESEARCH_USE", "BaseInfo", "Hit", "SearchResult", "compare_criteria"]
 
 RESEARCH_USE = "Research use only. Not a medical device."
 """Shown wherever results are shown."""
@@ -78,20 +79,24 @@ class SearchResult:
     Attributes:
         query: as it was encoded.
         terms: checklist criteria that the query gives, as terms or in its free text.
+        unread: clauses of the free text in which no finding was recognised.
         hits: best first, ties by ``case_id``.
         local_weight: λ of equation 9.
         where: the filter, with the exclusions.
         n_candidates: cases that satisfy it, from which the hits were taken.
         base: the case base.
+        evidence: where each hit's local similarity comes from, if it was asked for (``CaseBase.explain``).
     """
 
     query: Query
     terms: Mapping[str, str]
+    unread: tuple[str, ...]
     hits: tuple[Hit, ...]
     local_weight: float
     where: Filter
     n_candidates: int
     base: BaseInfo
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def diagnoses(self) -> dict[str | None, int]:
@@ -109,6 +114,7 @@ class SearchResult:
                 "text": self.query.text,
                 "checklist": dict(self.query.checklist),
                 "terms": dict(self.terms),
+                "unread": list(self.unread),
                 "seven_point_score": seven_point_score(self.terms) if self.terms else None,
                 "where": self.where.model_dump(mode="json", exclude_none=True)["condition"],
                 "local_weight": self.local_weight,
@@ -123,12 +129,6 @@ class SearchResult:
             },
             "hits": [hit.to_dict() for hit in self.hits],
         }
-
-
-def query_terms(query: Query) -> dict[str, str]:
-    """Checklist criteria that a query gives: those found in its free text, overruled by those given as terms."""
-    found = {**find_terms(query.text or ""), **query.checklist}
-    return {name: found[name] for name in CRITERIA if name in found}
 
 
 def compare_criteria(terms: Mapping[str, str], case: Case) -> tuple[dict[str, str], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, ImageSource, load_image
 from dermquery.store.display import describe_case, describe_condition, diagnosis_title, term_phrase, tones
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+from dermquery.store.overlay import of_hit, of_query
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,15 +97,26 @@ class _Canvas:
         self._drawings.append(draw)
         self.lowest = max(self.lowest, y + height)
 
-    def image(self, x: float, y: float, side: float, source: ImageSource) -> None:
-        """Show an image whole in a square, or say that it is not available."""
+    def image(
+        self,
+        x: float,
+        y: float,
+        side: float,
+        source: ImageSource,
+        veil: Callable[[tuple[int, int], int], Image.Image | None],
+    ) -> None:
+        """Show an image whole in a square, under its evidence if there is one, or say that it is not available."""
         self.box(x, y, side, side, _WELL)
         try:
             picture = load_image(source)
         except ImageError:
             self.text(x + side / 2, y + side / 2 - 5, "image not available", 9, _SOFT, ha="center")
             return
+        overlay = veil(picture.size, 160)
         picture.thumbnail((640, 640), Image.Resampling.LANCZOS)
+        if overlay is not None:
+            smooth = overlay.resize(picture.size, Image.Resampling.BICUBIC)
+            picture = Image.alpha_composite(picture.convert("RGBA"), smooth).convert("RGB")
         scale = side / max(picture.size)
         width, height = picture.width * scale, picture.height * scale
         left, top = x + (side - width) / 2, y + (side - height) / 2
@@ -132,7 +145,8 @@ def _head(canvas: _Canvas, result: SearchResult, notice: str | None) -> None:
     if shown:
         canvas.text(_RIGHT, 30, f"{shown} most similar of {result.n_candidates} cases", 15, weight="bold")
     weight = result.local_weight
-    canvas.text(_RIGHT, 64, f"score = {weight:g} × local + {1 - weight:g} × global similarity", 9.5, _SOFT)
+    lit = "; bright: where the local similarity comes from" if result.evidence else ""
+    canvas.text(_RIGHT, 64, f"score = {weight:g} × local + {1 - weight:g} × global similarity{lit}", 9.5, _SOFT)
     if notice:
         place = {"facecolor": "#fff4d6", "edgecolor": "#e9c46a", "boxstyle": "round,pad=0.5"}
         short = textwrap.shorten(notice, 70, placeholder=" …")
@@ -142,7 +156,7 @@ def _head(canvas: _Canvas, result: SearchResult, notice: str | None) -> None:
 def _query(canvas: _Canvas, result: SearchResult) -> None:
     y: float = _TOP
     if result.query.image is not None:
-        canvas.image(_LEFT, _TOP, _SIDE, result.query.image)
+        canvas.image(_LEFT, _TOP, _SIDE, result.query.image, partial(of_query, result))
         y += _SIDE + 16
     words = textwrap.shorten((result.query.text or "").strip(), 150, placeholder=" …")
     if words:
@@ -167,7 +181,8 @@ def _query(canvas: _Canvas, result: SearchResult) -> None:
 def _hit(canvas: _Canvas, x: float, hit: Hit, result: SearchResult, tone: str) -> None:
     case = hit.case
     canvas.box(x, _TOP, _COLUMN, _COLUMN, tone)
-    canvas.image(x + _FRAME, _TOP + _FRAME, _COLUMN - 2 * _FRAME, case.image)
+    veil = partial(of_hit, result, hit.rank)
+    canvas.image(x + _FRAME, _TOP + _FRAME, _COLUMN - 2 * _FRAME, case.image, veil)
     y = _TOP + _COLUMN + 18
     canvas.box(x, y, 11, 11, tone)
     title = textwrap.shorten(diagnosis_title(case.diagnosis), 24, placeholder=" …")

@@ -9,10 +9,11 @@ from typing import Protocol, runtime_checkable
 from PIL import Image
 
 from dermquery.data.case import Case, Query
-from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.data.image import ImageSource
+from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.store.filters import Filter
 
-__all__ = ["CaseStore", "Encoder", "ImageStamp", "ScoredCase", "StoredCase"]
+__all__ = ["CaseStore", "Encoder", "ExplainingEncoder", "ImageStamp", "ScoredCase", "StoredCase"]
 
 
 @runtime_checkable
@@ -36,6 +37,14 @@ class Encoder(Protocol):
 
     def encode_query(self, queries: Sequence[Query], /) -> Vectors:
         """Vectors of queries, (n, layout.size) float32 with unit blocks, not yet weighted by λ."""
+
+
+@runtime_checkable
+class ExplainingEncoder(Encoder, Protocol):
+    """A model that can say where a similarity comes from."""
+
+    def evidence(self, query: Query, image: ImageSource, /) -> Evidence:
+        """Evidence maps of one query and one case."""
 
 
 @dataclass(frozen=True)

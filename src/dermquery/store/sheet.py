@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ from dermquery.store.display import (
     tones,
 )
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+from dermquery.store.overlay import of_hit, of_query
 from dermquery.store.picture import write_png
 
 __all__ = ["Picture", "write_html", "write_png"]
 
 _QUERY_SIDE, _HIT_SIDE, _QUALITY = 640, 420, 86
+_VEIL_SIDE = 160
+"""Evidence is far coarser than an image."""
 _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 
@@ -42,7 +46,7 @@ class Picture:
     Attributes:
         uri: JPEG as a data URI; None if the image cannot be read.
         problem: why not.
-        overlay: region masks as a transparent PNG of the same aspect, laid over the image; none are drawn yet.
+        overlay: evidence as a transparent PNG of the same aspect, laid over the image.
     """
 
     uri: str | None = None
@@ -113,8 +117,9 @@ def _query(result: SearchResult) -> dict[str, Any]:
     query, terms = result.query, result.terms
     score = seven_point_score(terms) if terms else None
     return {
-        "picture": None if query.image is None else _picture(query.image, _QUERY_SIDE),
+        "picture": None if query.image is None else _picture(query.image, _QUERY_SIDE, partial(of_query, result)),
         "text": (query.text or "").strip() or None,
+        "unread": list(result.unread),
         "terms": [
             {
                 "title": CRITERIA[name].title,
@@ -136,7 +141,7 @@ def _hit(hit: Hit, result: SearchResult, classes: Mapping[str | None, str]) -> d
     return {
         "rank": hit.rank,
         "case_id": case.case_id,
-        "picture": _picture(case.image, _HIT_SIDE),
+        "picture": _picture(case.image, _HIT_SIDE, partial(of_hit, result, hit.rank)),
         "title": title,
         "label": case.diagnosis if case.diagnosis != title else None,
         "fine": case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,
@@ -172,12 +177,20 @@ def _distribution(result: SearchResult, classes: Mapping[str | None, str]) -> li
     ]
 
 
-def _picture(source: ImageSource, side: int) -> Picture:
+def _picture(source: ImageSource, side: int, veil: Callable[[tuple[int, int], int], Image.Image | None]) -> Picture:
     try:
         image = load_image(source)
     except ImageError as error:
         return Picture(problem=str(error))
+    overlay = veil(image.size, _VEIL_SIDE)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return Picture(
+        uri=_data_uri(image, "JPEG", quality=_QUALITY, optimize=True),
+        overlay=None if overlay is None else _data_uri(overlay, "PNG", optimize=True),
+    )
+
+
+def _data_uri(image: Image.Image, format: str, **options: Any) -> str:  # noqa: A002 - PIL's own name for it
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return Picture(uri="data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
+    image.save(buffer, format, **options)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,54 @@
+"""Where a local similarity comes from: equation 7 split exactly into places of the query and of the case.
+
+``s_local = 1/L Σ_l ⟨q_l, x_l⟩`` with ``x_l = Σ_k u_kl / ‖Σ_k u_kl‖``, the unit mean of the unit region descriptors. So
+region k contributes ``⟨q_l, u_kl⟩ / (L ‖Σ_k u_kl‖)``, and its mask, which sums to one over space, says where. The same
+holds with the roles of query and case exchanged.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dermquery.model.network import ComposedNetwork
+from dermquery.model.regions import RegionMasks
+
+__all__ = ["region_evidence"]
+
+
+@torch.inference_mode()
+def region_evidence(
+    network: ComposedNetwork, asked: tuple[Tensor, ...], held: tuple[Tensor, ...]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Maps of evidence per level, (1, h_l, w_l), on the query's side and on the case's.
+
+    Args:
+        network: the model's network.
+        asked: composed maps C_l of one query, (1, d, h_l, w_l).
+        held: maps F_l of one case.
+    """
+    query_maps, case_maps = [], []
+    levels = len(network.regions)
+    for region, composed, target in zip(network.regions, asked, held, strict=True):
+        masks, regions = _regions(region, composed)
+        case_masks, case_regions = _regions(region, target)
+        query_maps.append(_spread(masks, regions, _unit_mean(case_regions)) / levels)
+        case_maps.append(_spread(case_masks, case_regions, _unit_mean(regions)) / levels)
+    return query_maps, case_maps
+
+
+def _regions(region: torch.nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    masks: Tensor = region(x)
+    return masks, RegionMasks.descriptors(masks, x)
+
+
+def _unit_mean(descriptors: Tensor) -> Tensor:
+    return F.normalize(descriptors.mean(dim=1), dim=-1)
+
+
+def _spread(masks: Tensor, descriptors: Tensor, other: Tensor) -> Tensor:
+    """Each region's share of ⟨other, unit mean of the regions⟩, laid out by its mask."""
+    total = descriptors.sum(dim=1).norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    shares = torch.einsum("bkd,bd->bk", descriptors, other) / total
+    return torch.einsum("bk,bkhw->bhw", shares, masks)
