@@ -122,6 +122,7 @@ def test_crossval_writes_blocks_means_tests_and_a_table_and_can_be_repeated(worl
     printed = dermquery(*arguments).stdout
     result = json.loads((out / "result.json").read_text())
     systems = {"composed", "image only", "text only", "checklist cosine", "checklist regression", "frozen features"}
+    systems.add("composed, described gallery")
     assert {(b["fold"], b["protocol"], b["system"]) for b in result["blocks"]} == {
         (fold, protocol, system) for fold in (0, 1) for protocol in ("seen", "unseen") for system in systems
     }
@@ -137,6 +138,10 @@ def test_crossval_writes_blocks_means_tests_and_a_table_and_can_be_repeated(worl
         assert mean["micro"]["map"] == pytest.approx(sum(both) / 2)
     assert len(result["tests"]) == 2 * (len(systems) - 1) * 2
     assert all(0 <= t["p_value"] <= t["p_holm"] <= 1 for t in result["tests"])
+    curve = [point for point in result["curve"] if point["protocol"] == "seen"]
+    assert [point["local_weight"] for point in curve] == [step / 10 for step in range(11)]
+    main = next(m for m in result["means"] if (m["protocol"], m["system"]) == ("seen", "composed"))
+    assert curve[6]["micro"] == main["micro"], "the configuration's λ is .6"
     assert "chance" in printed
     assert (out / "result.md").read_text().strip() in printed
     stamps = {p: p.stat().st_mtime_ns for p in out.glob("fold-*/**/weights.safetensors")}
@@ -156,6 +161,10 @@ def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> 
     assert "Research use only" in done.stdout
     assert "<img" in (tmp_path / "r.html").read_text()
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert 'class="overlay"' not in (tmp_path / "r.html").read_text()
+    explained = tmp_path / "explained.html"
+    dermquery("search", "--base", base, "--image", case.image, "--top-k", 3, "--explain", "--html", explained)
+    assert explained.read_text().count('class="overlay"') == 4, "the query and three hits"
     hits = found(base, "--text", "irregular streaks", "--where", f"sex={case.sex}", "--top-k", 50)
     assert {hit["case"]["sex"] for hit in hits} == {case.sex}
 
@@ -167,6 +176,7 @@ def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> 
         (["search", "--base", "{base}", "--text", "x", "--local-weight", "1.5"], "between 0"),
         (["search", "--base", "{base}", "--text", "x", "--where", "colour=red"], "colour"),
         (["search", "--base", "{base}", "--image", "nowhere.jpg"], "nowhere.jpg"),
+        (["search", "--base", "{base}", "--text", "x", "--explain"], "add --html FILE or --png FILE"),
         (["search", "--base", "nowhere", "--text", "x"], "nowhere"),
         (["index", "nowhere.csv", "--base", "{base}", "--model", "{model}"], "nowhere.csv"),
         (["train", "{table}", "--out", "{out}", "--config", "no-such"], "no configuration"),

@@ -1,60 +1,165 @@
-"""`dermquery evaluate`: one model, two case tables, one protocol."""
+"""`dermquery evaluate`, `evaluate-text` and `evaluate-regions`: one model, judged."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from dermquery.cli.common import expected_errors
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_regions", "evaluate_text"]
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Artifact folder or name of a shipped model.")]
+GalleryOption = Annotated[Path | None, typer.Option(help="Case table that is searched.")]
+QueriesOption = Annotated[Path | None, typer.Option(help="Case table whose cases ask; the gallery's if absent.")]
+DataOption = Annotated[Path | None, typer.Option(help="Case table, or a prepared folder, that --folds splits.")]
+FoldsOption = Annotated[Path | None, typer.Option(help="Fold file, for the seen and unseen protocols.")]
+FoldOption = Annotated[int, typer.Option(help="Which fold's test part asks.")]
+ProtocolOption = Annotated[str, typer.Option(help="seen, unseen or external.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
 
 
 @expected_errors
 def evaluate(
-    model: Annotated[str, typer.Option("--model", "-m", help="Artifact folder or name of a shipped model.")],
-    gallery: Annotated[Path | None, typer.Option(help="Case table that is searched.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="Case table whose cases ask; the gallery's if absent.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Case table, or a prepared folder, that --folds splits.")] = None,
-    folds: Annotated[Path | None, typer.Option(help="Fold file, for the seen and unseen protocols.")] = None,
-    fold: Annotated[int, typer.Option(help="Which fold's test part asks.")] = 0,
-    protocol: Annotated[str, typer.Option(help="seen, unseen or external.")] = "external",
+    model: ModelOption,
+    gallery: GalleryOption = None,
+    queries: QueriesOption = None,
+    data: DataOption = None,
+    folds: FoldsOption = None,
+    fold: FoldOption = 0,
+    protocol: ProtocolOption = "external",
     query: Annotated[
         str, typer.Option(help="Part of the query used: composed, 'image only' or 'text only'.")
     ] = "composed",
     local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write the block here.")] = None,
+    json_path: JsonOption = None,
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
     from dermquery.cli.tables import evaluation_tables
-    from dermquery.data.folds import Folds
-    from dermquery.data.table import read_cases
-    from dermquery.evaluate.protocols import Protocol, protocol_sets
     from dermquery.experiment import evaluate_model, provenance, write_json
     from dermquery.model.artifact import load_model
     from dermquery.rankers.composed import query_parts
 
-    chosen, parts = Protocol(protocol), query_parts(query)
-    facts: dict[str, object] = {"model": model}
-    if chosen is Protocol.EXTERNAL:
-        if gallery is None:
-            raise ValueError("the external protocol needs --gallery (and --queries, if others ask)")
-        searched = list(read_cases(gallery, need=("diagnosis",)))
-        asking = searched if queries is None else list(read_cases(queries, need=("diagnosis",)))
-    else:
-        if data is None or folds is None:
-            raise ValueError(f"the {chosen} protocol needs --data and --folds (made by `dermquery data folds`)")
-        cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
-        splits = Folds.load(folds, cases)
-        asking, searched = protocol_sets(chosen, splits, fold, cases)
-        facts |= {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    parts = query_parts(query)
+    asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
-    block = evaluate_model(encoder, asking, searched, chosen, parts=parts, local_weight=local_weight)
+    block = evaluate_model(encoder, asking, searched, protocol, parts=parts, local_weight=local_weight)
     weight = encoder.local_weight if local_weight is None else local_weight
-    facts |= {"artifact": encoder.artifact_hash, "query": query, "local_weight": weight}
+    facts |= {"model": model, "artifact": encoder.artifact_hash, "query": query, "local_weight": weight}
     result = {**block.model_dump(mode="json"), "provenance": provenance(**facts)}
     if json_path is not None:
         write_json(json_path, result)
     typer.echo(evaluation_tables({query: result}))
+
+
+@expected_errors
+def evaluate_text(
+    model: ModelOption,
+    gallery: GalleryOption = None,
+    queries: QueriesOption = None,
+    data: DataOption = None,
+    folds: FoldsOption = None,
+    fold: FoldOption = 0,
+    protocol: ProtocolOption = "external",
+    texts: Annotated[
+        Path | None, typer.Option(help="Table of texts with the findings that they mean; the packaged one if absent.")
+    ] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Judge texts as people write them: what is read in them, and what the ranking loses against the plain findings."""
+    from dermquery.data.written import read_written
+    from dermquery.experiment import evaluate_texts, provenance, write_json
+    from dermquery.model.artifact import load_model
+
+    written = read_written(texts)
+    asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
+    encoder = load_model(model)
+    facts |= {
+        "model": model,
+        "artifact": encoder.artifact_hash,
+        "texts": str(texts or "packaged"),
+        "protocol": protocol,
+    }
+    result = {**evaluate_texts(encoder, written, asking, searched), "provenance": provenance(**facts)}
+    if json_path is not None:
+        write_json(json_path, result)
+    _print(result)
+
+
+@expected_errors
+def evaluate_regions(
+    folder: Annotated[Path, typer.Argument(help="Synthetic cases with their masks, from `dermquery data synthesize`.")],
+    model: ModelOption = "demo",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases of the table.")] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Do the region masks look at the structure that the text names? Pointing game and share of energy."""
+    from dermquery.data.table import read_cases
+    from dermquery.experiment import evaluate_regions as run
+    from dermquery.experiment import provenance, write_json
+    from dermquery.model.artifact import load_model
+
+    encoder = load_model(model)
+    cases = read_cases(folder / "cases.csv").cases[:limit]
+    result = {**run(encoder, cases, folder / "masks"), "provenance": provenance(model=model, n_cases=len(cases))}
+    result["provenance"]["artifact"] = encoder.artifact_hash
+    if json_path is not None:
+        write_json(json_path, result)
+    table = Table("region masks", "pointing hits", "energy inside", title=f"{result['n']} named structures", box=None)
+    for row, values in result["rows"].items():
+        low, high = values["hits_interval"]
+        below, above = values["energy_interval"]
+        table.add_row(
+            row, f"{values['hits']:.3f} [{low:.3f}, {high:.3f}]", f"{values['energy']:.3f} [{below:.3f}, {above:.3f}]"
+        )
+    Console().print(table)
+
+
+def _sets(
+    protocol: str, gallery: Path | None, queries: Path | None, data: Path | None, folds: Path | None, fold: int
+) -> tuple[list[Any], list[Any], dict[str, Any]]:
+    """Who asks, who can be found, and what of it belongs in the provenance."""
+    from dermquery.data.folds import Folds
+    from dermquery.data.table import read_cases
+    from dermquery.evaluate.protocols import Protocol, protocol_sets
+
+    chosen = Protocol(protocol)
+    if chosen is Protocol.EXTERNAL:
+        if gallery is None:
+            raise ValueError("the external protocol needs --gallery (and --queries, if others ask)")
+        searched = list(read_cases(gallery, need=("diagnosis",)))
+        return searched if queries is None else list(read_cases(queries, need=("diagnosis",))), searched, {}
+    if data is None or folds is None:
+        raise ValueError(f"the {chosen} protocol needs --data and --folds (made by `dermquery data folds`)")
+    cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
+    splits = Folds.load(folds, cases)
+    asking, searched = protocol_sets(chosen, splits, fold, cases)
+    return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+
+
+def _print(result: dict[str, Any]) -> None:
+    console = Console()
+    reading = result["reading"]
+    table = Table("texts", "n", "read exactly", "precision", "recall", title="Reading", box=None)
+    for kind, row in {"all": reading, **reading["by_kind"]}.items():
+        shares = (row["exact"], row["precision"], row["recall"])
+        table.add_row(kind, str(row["n"]), *("–" if value is None else f"{100 * value:.1f}" for value in shares))
+    console.print(table)
+    for row in result["written"]:
+        if row["n_texts"]:
+            low, high = row["drop_interval"]
+            console.print(
+                f"{row['query']}: mAP {row['map_plain']:.3f} plain, {row['map_written']:.3f} as written, "
+                f"drop {row['drop']:.3f} [{low:.3f}, {high:.3f}] over {row['n_texts']} texts"
+            )
+    console.print("findings given: " + ", ".join(f"{row['findings']} {row['map']:.3f}" for row in result["partial"]))
+    against = result["contradiction"]
+    if against["n"]:
+        console.print(
+            f"text against image: mAP {against['map_of_image']:.3f} for the image's diagnosis, "
+            f"{against['map_of_text']:.3f} for the text's"
+        )

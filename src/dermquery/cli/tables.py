@@ -24,6 +24,7 @@ def crossval_tables(result: Mapping[str, Any]) -> str:
         rows = {mean["system"]: mean for mean in result["means"] if mean["protocol"] == protocol}
         if rows:
             parts += [f"## {protocol.heading}", evaluation_tables(rows), _tests(result["tests"], protocol)]
+            parts += [_curve(result["curve"], protocol)]
     model, train = facts["config"]["model"], facts["config"]["train"]
     vision, machine = model["vision"], facts["machine"]
     origin = (
@@ -38,6 +39,21 @@ def crossval_tables(result: Mapping[str, Any]) -> str:
     )
     parts.append(", ".join(origin) + ".")
     return "\n\n".join(parts) + "\n"
+
+
+def _curve(curve: list[Mapping[str, Any]], protocol: Protocol) -> str:
+    lines = [
+        "Composed query over λ, from the same encodings, mean of the folds in per cent.",
+        "",
+        "| λ | Acc@1 | mAP | macro mAP | coverage@5 | checklist agreement@5 | fine P@5 |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for point in (p for p in curve if p["protocol"] == protocol):
+        useful = [point["usefulness"][m] for m in ("coverage@5", "checklist_agreement@5", "fine_p@5")]
+        values = [point["micro"]["acc@1"], point["micro"]["map"], point["macro"]["map"], *useful]
+        shown = " | ".join("–" if value is None else f"{100 * value:.1f}" for value in values)
+        lines.append(f"| {point['local_weight']:g} | {shown} |")
+    return "\n".join(lines)
 
 
 def _tests(tests: list[Mapping[str, Any]], protocol: Protocol) -> str:
