@@ -34,15 +34,18 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_training_beats_chance_and_writes_its_logs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [{}, {"forms": "all", "image_mix": 0.5, "described_gallery": True}])
+def test_training_beats_chance_and_writes_its_logs(tmp_path: Path, how: dict[str, Any]) -> None:
     cases = noise_cases(tmp_path / "images", 60)
     config = TrainConfig(
-        epochs=8, batch_size=16, learning_rate=5e-3, backbone_rate=0.5, average=0.5, objective=EVERYTHING
+        epochs=8, batch_size=16, learning_rate=5e-3, backbone_rate=0.5, average=0.5, objective=EVERYTHING, **how
     )
     run = fit(cases[:36], cases[36:48], tiny_config(tmp_path), config, tmp_path / "run", accelerator="cpu")
     test = cases[48:]
     composed = mean_average_precision(rank(ComposedRanker(run.model).score(test, test), test, test).same())
     assert composed > 0.7, "three colours are easy; a random order gives about .45"
+    described = ComposedRanker(run.model, described=True)
+    assert not how or mean_average_precision(rank(described.score(test, test), test, test).same()) > 0.7
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     logged = {key for row in rows for key, value in row.items() if value}
     assert {"train/loss", "train/whole", "train/local", "train/global", "train/prototypes", "train/checklist"} <= logged
@@ -61,7 +64,8 @@ from dermquery.train.fit import fit
 from tests.tiny import noise_cases, tiny_config
 folder = Path(sys.argv[1])
 cases = noise_cases(folder / "images", 36)
-config = TrainConfig(epochs=int(sys.argv[2]), patience=100, batch_size=8, average=0.9)
+how = {"forms": "all", "image_mix": 0.5, "described_gallery": True}
+config = TrainConfig(epochs=int(sys.argv[2]), patience=100, batch_size=8, average=0.9, **how)
 trainer = {"accelerator": "cpu", "devices": int(sys.argv[3])}
 run = fit(cases[:24], cases[24:], tiny_config(folder), config, folder / "run", **trainer)
 print("epochs", run.epochs, "best", run.best_epoch)

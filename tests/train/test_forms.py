@@ -33,6 +33,7 @@ def test_no_query_lacks_both_and_every_row_asks(with_text: list[bool], forms: st
         cases(with_text), TrainConfig(forms=forms, text_dropout=dropout / 2, image_dropout=dropout), TEXT
     )
     assert len(drawn.rows) == len(drawn.texts) == len(drawn.has_image)
+    assert drawn.rows[: len(with_text)].tolist() == list(range(len(with_text)))
     assert set(drawn.rows.tolist()) == set(range(len(with_text)))
     for row, text, has_image in zip(drawn.rows.tolist(), drawn.texts, drawn.has_image.tolist(), strict=True):
         assert text is not None or has_image

@@ -71,6 +71,8 @@ class TrainConfig(Section):
         text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
         image_mix: a training query with text gets up to this share of another image mixed into its own one's features,
             so that the composer learns to weigh the text; 0 mixes nothing.
+        described_gallery: queries are also contrasted with the other cases' composed encodings, as in a case base whose
+            cases are composed with their own recorded findings.
         attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
         average: decay of the exponential moving average of the weights that is validated and kept; 0 keeps none.
         precision: ``auto`` is bf16 where the processor or accelerator has it.
@@ -91,6 +93,7 @@ class TrainConfig(Section):
     text_dropout: Share = 0.2
     image_dropout: Share = 0.1
     image_mix: Share = 0.0
+    described_gallery: bool = False
     attribute_dropout: Share = 0.1
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     precision: Literal["auto", "32", "bf16"] = "auto"

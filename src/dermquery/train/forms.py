@@ -21,7 +21,8 @@ class Forms(NamedTuple):
     """The queries of one step.
 
     Attributes:
-        rows: (Q,) long, the batch row that each query is made from.
+        rows: (Q,) long, the batch row that each query is made from; the first are all rows in their order, each in its
+            fullest form.
         texts: one per query; None is a query without text.
         has_image: (Q,) bool. No query lacks both.
     """

@@ -89,7 +89,12 @@ class RetrievalModule(pl.LightningModule):
         """Loss terms of queries (Q) made from the batch rows ``rows`` (Q,), and targets (B) of cases ``positions``."""
         goal = self.config.objective
         labels, codes, groups = self.case_labels[positions], self.case_codes[positions], self.case_groups[positions]
-        all_blocks, all_labels, all_codes, all_groups = self._gathered(targets.blocks, labels, codes, groups)
+        held: tuple[Tensor, ...] = (targets.blocks, labels, codes, groups)
+        if self.config.described_gallery:
+            # The first queries are the cases' fullest forms, in the batch's order (draw_forms).
+            described = queries.blocks[: len(positions)]
+            held = (torch.cat([held[0], described]), *(torch.cat([value, value]) for value in held[1:]))
+        all_blocks, all_labels, all_codes, all_groups = self._gathered(*held)
         agreement = objective.agreement_matrix(codes[rows], all_codes)
         positives = objective.positive_weights(labels[rows], all_labels, agreement, goal.grading)
         allowed = groups[rows][:, None] != all_groups[None]
