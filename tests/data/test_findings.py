@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dermquery.data.checklist import CRITERIA, check_values, render_text
 from dermquery.data.findings import read_findings
+from dermquery.data.written import read_written
 
 
 def find(text: str) -> dict[str, str]:
@@ -61,3 +62,9 @@ def test_every_phrase_of_the_vocabulary_is_found() -> None:
         for value, phrases in criterion.terms.items():
             for phrase in phrases:
                 assert find(f"Seen: {phrase.upper()}!") == {criterion.name: value}, phrase
+
+
+def test_nearly_every_hand_written_text_is_read_exactly() -> None:
+    written = read_written()
+    missed = [query.text for query in written if find(query.text) != query.meaning]
+    assert len(missed) <= 0.02 * len(written), missed

@@ -74,7 +74,7 @@ _ALL = (
         points=1,
         suspicious=frozenset({"irregular"}),
         definition="Linear or bulbous projections at the border; irregular if unevenly spread round the lesion.",
-        synonyms=("pseudopods", "radial streaming", "radial streaks", "branched streaks", "starburst"),
+        synonyms=("pseudopods", "radial streaming", "streaming", "radial streaks", "branched streaks", "starburst"),
         terms={
             "regular": ("starburst pattern", "symmetric streaks", "circumferential streaks", "regular pseudopods"),
             "irregular": (
@@ -92,7 +92,7 @@ _ALL = (
         points=1,
         suspicious=frozenset({"diffuse irregular", "localized irregular"}),
         definition="Structureless brown to black areas (blotches); irregular if eccentric, uneven or several.",
-        synonyms=("blotches", "blotch", "structureless areas", "structureless pigmentation"),
+        synonyms=("blotches", "blotch", "structureless areas", "structureless area", "structureless pigmentation"),
         terms={
             "diffuse regular": ("regular diffuse pigmentation", "central blotch", "regular blotch"),
             "localized regular": ("regular localized pigmentation",),
@@ -110,7 +110,14 @@ _ALL = (
         synonyms=("regression", "regression areas"),
         terms={
             "blue areas": ("peppering", "granularity", "grey dots of regression", "blue-grey regression"),
-            "white areas": ("scar-like depigmentation", "white regression", "scar-like areas", "white scar-like area"),
+            "white areas": (
+                "scar-like depigmentation",
+                "white regression",
+                "scar-like areas",
+                "scar-like white areas",
+                "white scar-like area",
+                "white scar-like areas",
+            ),
             "combinations": ("white and blue regression", "combined regression", "scar-like areas and peppering"),
         },
     ),

@@ -9,22 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
-
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
 from dermquery.data.case import Query
 from dermquery.data.checklist import ABSENT, CRITERIA
-from dermquery.data.lexicon import SHORTHAND, Token, lexicon, vocabulary, words
+from dermquery.data.lexicon import SHORTHAND
+from dermquery.data.tokens import Placed, tokens_of
 
 __all__ = ["Findings", "query_terms", "read_findings"]
 
 _CLAUSE = re.compile(r"[.;!?\n]+(?!\w)|[;!?\n]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
 _SEGMENT = re.compile(r"(,|\bwith\b)", re.IGNORECASE)
-_FILLERS = frozenset(("a", "an", "the", "is", "are", "was", "were", "of", "in", "on", "both", "also", "very", "some"))
-_NEVER_TYPING_ERRORS = frozenset(("brown", "crown", "common", "vein", "plate", "patient", "pattern", "symptoms"))
 
 
 @dataclass(frozen=True)
@@ -38,14 +33,6 @@ class Findings:
 
     checklist: dict[str, str]
     unread: tuple[str, ...]
-
-
-class _Placed(NamedTuple):
-    """A token and where its words stand in the segment, fillers not counted."""
-
-    token: Token
-    start: int
-    end: int
 
 
 def read_findings(text: str) -> Findings:
@@ -78,36 +65,82 @@ def query_terms(query: Query) -> dict[str, str]:
 
 def _clause_findings(clause: str) -> Iterator[tuple[str, str]]:
     """Criterion and value of each finding of a clause; the value is empty where the criterion is only mentioned."""
-    pieces = _SEGMENT.split(clause)
-    segments = [_tokens(piece) for piece in pieces[::2]]
+    segments = _segments(clause)
     denied = False
     for at, segment in enumerate(segments):
-        if not _has_item(segment):
-            continue
-        carried = denied and pieces[2 * at - 1] == ","
-        follows = segments[at + 1] if at + 1 < len(segments) and not _has_item(segments[at + 1]) else []
-        named = list(_segment_findings(segment, follows, carried))
+        carried = denied and segment.after_comma and not _has(segment.tokens, "quality")
+        # "streaks, globules and veil are all absent"
+        later = next((s for s in segments[at + 1 :] if not (_is_bare(s.tokens) and s.after_comma)), None)
+        ends_absent = later is not None and later.after_comma and _is_bare(segment.tokens) and _all_absent(later.tokens)
+        named = list(_segment_findings(segment, carried, ends_absent=ends_absent))
         denied = named[-1][2]
         yield from ((name, value) for name, value, _ in named)
 
 
-def _segment_findings(segment: list[_Placed], follows: list[_Placed], carried: bool) -> Iterator[tuple[str, str, bool]]:
+class _Segment(NamedTuple):
+    """What stands between two commas, and what follows it without naming another structure."""
+
+    tokens: list[Placed]
+    follows: list[Placed]
+    after_comma: bool
+
+
+def _segments(clause: str) -> list[_Segment]:
+    """Segments that name a structure; "network, which is atypical" and "irregular: the dots" are one each."""
+    found: list[_Segment] = []
+    before: list[Placed] = []
+    pieces = ["", *_SEGMENT.split(clause)]
+    for joint, piece in zip(pieces[::2], pieces[1::2], strict=True):
+        tokens = tokens_of(piece)
+        if _has(tokens, "item"):
+            found.append(_Segment([*before, *tokens], [], joint == ","))
+            before = []
+        elif found:
+            found[-1].follows.extend(tokens)
+        else:
+            before += tokens
+    return found
+
+
+def _is_bare(segment: list[Placed]) -> bool:
+    """Whether a segment only names structures: nothing about how they look, or that they are not there."""
+    return all(p.token.kind in ("and", "or") or (p.token.kind == "item" and not _value(p)) for p in segment)
+
+
+def _all_absent(segment: list[Placed]) -> bool:
+    """Whether a segment names structures and then says that they are absent."""
+    kinds = [placed.token.kind for placed in segment]
+    return "absent" in kinds and _is_bare(segment[: kinds.index("absent")]) and kinds[0] == "item"
+
+
+def _value(placed: Placed) -> str:
+    return next(iter(placed.token.meanings.values()), "")
+
+
+def _has(segment: Sequence[Placed], kind: str) -> bool:
+    return any(placed.token.kind == kind for placed in segment)
+
+
+def _segment_findings(segment: _Segment, carried: bool, *, ends_absent: bool) -> Iterator[tuple[str, str, bool]]:
     """Criterion, value, and whether a bare criterion after it would be denied too."""
-    flags = _denials(segment, carried)
-    goes_on = carried or any(placed.token.kind == "no" for placed in segment)  # "no streaks, globules or veil"
-    for at, placed in enumerate(segment):
+    tokens, follows, _ = segment
+    flags = _denials(tokens, carried)
+    first = next(at for at, placed in enumerate(tokens) if placed.token.kind == "item")
+    goes_on = carried or _has(tokens, "no") or _has(tokens[:first], "absent")  # "no streaks, globules or veil"
+    afterwards = ends_absent or (_has(follows, "absent") and not _has(follows, "quality") and _is_bare(tokens[-1:]))
+    for at, placed in enumerate(tokens):
         if placed.token.kind != "item":
             continue
         ((name, value),) = placed.token.meanings.items()
-        described = value or _described(name, at, segment) or _described(name, -1, [placed, *follows])
-        if flags[at]:
-            # Only one word before it, or a value of its own, says that one value of several is ruled out.
-            bare = not value and not (at and segment[at - 1].token.kind == "quality")
+        # Only one word before it, or a value of its own, says that one value of several is ruled out.
+        bare = not value and not (at and tokens[at - 1].token.kind == "quality")
+        if flags[at] or (afterwards and bare):
             whole = bare or len(CRITERIA[name].values) == 2
             yield name, ABSENT if whole and value != ABSENT else "", bare and goes_on
-        elif _ruled_out(at, segment):
+        elif _ruled_out(at, tokens):
             yield name, "", False
         else:
+            described = value or _described(name, at, tokens) or _described(name, -1, [placed, *follows])
             yield name, described or _only_value(name), False
 
 
@@ -115,46 +148,47 @@ def _only_value(name: str) -> str:
     return CRITERIA[name].values[1] if len(CRITERIA[name].values) == 2 else ""
 
 
-def _denials(segment: list[_Placed], carried: bool) -> list[bool]:
+def _denials(segment: list[Placed], carried: bool) -> list[bool]:
     """For each token whether it is an item that the text says is not there."""
     flags = [False] * len(segment)
     denying, first, joined = carried, False, ""
     for at, (token, _, _) in enumerate(segment):
-        if token.kind == "absent" and (before := _bare_run(segment, flags, at)):
+        ends = not _has(segment[at + 1 :], "item") and not _has(segment[at + 1 :], "quality")
+        if (token.kind == "absent" or (token.kind == "no" and ends)) and (before := _absent_run(segment, flags, at)):
             for item in before:
                 flags[item] = True
         elif token.kind in ("no", "absent"):
-            denying = first = _has_item(segment[at + 1 :])
+            denying = first = _has(segment[at + 1 :], "item")
         elif token.kind in ("and", "or"):
             joined = token.kind
         elif token.kind == "item":
-            bare = not any(token.meanings.values()) and not (at and segment[at - 1].token.kind == "quality")
+            bare = not _value(segment[at]) and not (at and segment[at - 1].token.kind == "quality")
             denying = denying and (first or bare or joined == "or")
             flags[at], first = denying, False
     return flags
 
 
-def _bare_run(segment: list[_Placed], flags: list[bool], end: int) -> list[int]:
-    """The items without a value right before ``end``, joined by nothing but "and" and "or"."""
-    run = []
+def _absent_run(segment: list[Placed], flags: list[bool], end: int) -> list[int]:
+    """The items right before ``end``, joined by nothing but "and" and "or", of which the last may have a value."""
+    run: list[int] = []
     for at in range(end - 1, -1, -1):
-        token = segment[at].token
-        if token.kind == "item" and not any(token.meanings.values()) and not flags[at]:
+        placed = segment[at]
+        if placed.token.kind == "item" and not flags[at] and (not run or not _value(placed)):
             run.append(at)
-        elif token.kind not in ("and", "or"):
-            if token.kind == "quality" and run:
+        elif placed.token.kind not in ("and", "or"):
+            if placed.token.kind == "quality" and run and run[-1] == at + 1:
                 run.pop()  # "irregular streaks absent" rules one value out
             break
     return run
 
 
-def _ruled_out(at: int, segment: list[_Placed]) -> bool:
+def _ruled_out(at: int, segment: list[Placed]) -> bool:
     """Whether "not" stands between the item and the quality that follows it ("network not atypical")."""
     kinds = [placed.token.kind for placed in segment[at + 1 : at + 3]]
     return kinds == ["no", "quality"]
 
 
-def _described(name: str, at: int, segment: list[_Placed]) -> str:
+def _described(name: str, at: int, segment: list[Placed]) -> str:
     """Value that the qualities of a segment give the item at ``at`` (−1: they all belong to the segment's first)."""
     if name == "pigmentation":
         extent = _nearest(name, at, segment, lambda meaning: meaning.endswith("…"))
@@ -163,7 +197,7 @@ def _described(name: str, at: int, segment: list[_Placed]) -> str:
     return _nearest(name, at, segment, lambda meaning: True)
 
 
-def _nearest(name: str, at: int, segment: list[_Placed], fits: object) -> str:
+def _nearest(name: str, at: int, segment: list[Placed], fits: object) -> str:
     best: tuple[bool, int] | None = None
     value = ""
     for place, (token, _, _) in enumerate(segment):
@@ -181,22 +215,29 @@ def _nearest(name: str, at: int, segment: list[_Placed], fits: object) -> str:
     return value
 
 
-def _owner(place: int, segment: list[_Placed]) -> int | None:
-    """Index of the item that a quality stands beside, with nothing but qualities between."""
-    sides = []
-    for step in (-1, 1):
-        at = place + step
-        while 0 <= at < len(segment) and segment[at].token.kind in ("quality", "no"):
-            at += step
-        sides.append(at if 0 <= at < len(segment) and segment[at].token.kind == "item" else None)
-    before, after = sides
+def _owner(place: int, segment: list[Placed]) -> int | None:
+    """Index of the item that a quality stands beside; between them may only be qualities, or joined ones if need be."""
+    before, after = _beside(place, segment, ("quality", "no"))
+    if before is None and after is None:
+        before, after = _beside(place, segment, ("quality", "and"))
     if before is None or after is None:
         return after if before is None else before
     first = next(p.token.kind for p in segment if p.token.kind in ("item", "quality"))
     return before if first == "item" else after
 
 
-def _may_borrow(item: int, place: int, owner: int | None, segment: list[_Placed]) -> bool:
+def _beside(place: int, segment: list[Placed], between: tuple[str, ...]) -> list[int | None]:
+    """The nearest item before and after, each None if anything but ``between`` stands in the way."""
+    sides: list[int | None] = []
+    for step in (-1, 1):
+        at = place + step
+        while 0 <= at < len(segment) and segment[at].token.kind in between:
+            at += step
+        sides.append(at if 0 <= at < len(segment) and segment[at].token.kind == "item" else None)
+    return sides
+
+
+def _may_borrow(item: int, place: int, owner: int | None, segment: list[Placed]) -> bool:
     """Whether a quality reaches past its owner to a joined item ("irregular streaks and globules")."""
     if owner is not None and (owner > place) != (item > place):
         return False
@@ -208,51 +249,3 @@ def _may_borrow(item: int, place: int, owner: int | None, segment: list[_Placed]
     crossed = segment[min(item, last) + 1 : max(item, last)]
     touching = all(b.start == a.end for a, b in zip(segment[low:high], segment[low + 1 : high + 1], strict=True))
     return joined and touching and not any(p.token.kind == "quality" for p in crossed)
-
-
-def _has_item(segment: Sequence[_Placed]) -> bool:
-    return any(placed.token.kind == "item" for placed in segment)
-
-
-def _tokens(text: str) -> list[_Placed]:
-    """Longest phrases of the lexicon, from left to right."""
-    spelt = [_spelling(word) for word in words(text)]
-    phrases, longest = lexicon(), _longest()
-    found, at, skipped = [], 0, 0
-    while at < len(spelt):
-        for length in range(min(longest, len(spelt) - at), 0, -1):
-            token = phrases.get(tuple(spelt[at : at + length]))
-            if token:
-                found.append(_Placed(token, at - skipped, at - skipped + length))
-                at += length
-                break
-        else:
-            skipped += spelt[at] in _FILLERS
-            at += 1
-    return found
-
-
-@lru_cache(maxsize=1)
-def _longest() -> int:
-    return max(map(len, lexicon()))
-
-
-@lru_cache(maxsize=4096)
-def _spelling(word: str) -> str:
-    """The word of the lexicon that a mistyped one stands for; the word itself if none is near.
-
-    A slip changes, drops, doubles or swaps one letter (two in a long word) and rarely hits the first one.
-    """
-    known = vocabulary()
-    if len(word) < 4 or word in known or word in _NEVER_TYPING_ERRORS:
-        return word
-    limit = 1 if len(word) < 8 else 2
-    near = process.extract(word, known, scorer=OSA.distance, score_cutoff=limit, limit=None)
-    likely = sorted((distance, guess) for guess, distance, _ in near if _is_likely(word, guess, int(distance)))
-    return likely[0][1] if likely else word
-
-
-def _is_likely(word: str, guess: str, distance: int) -> bool:
-    if word[0] != guess[0]:
-        return len(word) >= 8 and distance == 1
-    return len(word) > 4 or set(word) == set(guess)

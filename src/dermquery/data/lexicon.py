@@ -36,11 +36,12 @@ class Token:
 
 
 _ABBREVIATIONS = {
-    "abs": "absent", "apn": "atypical network", "atyp": "atypical", "bwv": "veil", "comb": "combination",
+    "abs": "absent", "apn": "atypical network", "arb": "arborizing", "atyp": "atypical", "bwv": "veil",
+    "comb": "combination",
     "diff": "diffuse", "glob": "globules", "globs": "globules", "irr": "irregular", "irreg": "irregular",
     "loc": "localized", "localised": "localized", "focal": "localized", "focally": "localized",
     "neg": "absent", "nil": "absent", "pig": "pigment", "pigm": "pigmentation", "pn": "network", "pos": "present",
-    "pres": "present", "reg": "regular", "regr": "regression", "telang":
+    "pres": "present", "reg": "regular", "regr": "regression", "strks": "streaks", "telang":
     "telangiectasia", "tpn": "typical network", "typ": "typical", "vasc": "vessels", "vess": "vessels", "gray": "grey",
     "greyish": "grey", "grayish": "grey", "bluish": "blue", "whitish": "white", "netw": "network",
 }  # fmt: skip
@@ -86,8 +87,7 @@ _QUALITIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "regression_structures": {
         "blue areas": ("blue", "blue areas", "blue grey", "grey blue", "blue area", "blue grey areas"),
-        "white areas": ("white", "white areas", "white area", "scar like", "scarlike", "white scar like",
-                        "white scar like areas", "white scar like area"),
+        "white areas": ("white", "white areas", "white area", "scar like", "scarlike", "white scar like"),
         "combinations": ("combinations", "combination", "combined", "mixed", "white and blue", "blue and white", "both",
                          "blue and white areas", "white and blue areas", "both white and blue", "both blue and white",
                          "both blue areas and white areas", "both white areas and blue areas", "both types",
@@ -111,13 +111,13 @@ _QUALITIES: dict[str, dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 _NO = (
-    "no", "without", "not", "never", "neither", "lack of", "lacks", "lacking", "absence of", "free of", "devoid of",
+    "no", "without", "not", "never", "neither", "lack of", "lacks", "absence of", "free of", "devoid of",
     "negative for", "no evidence of", "no sign of", "no signs of", "cannot see", "can not see", "do not see",
     "did not see", "does not show", "fails to show", "rather than", "excluding",
 )  # fmt: skip
 _ABSENT = (
-    ABSENT, "negative", "missing", "none", "not seen", "not present", "not visible", "not identified", "not observed",
-    "not found", "not detected", "not appreciated", "not evident", "is lacking", "are lacking", "not there",
+    ABSENT, "lacking", "negative", "missing", "none", "not seen", "not present", "not visible", "not identified",
+    "not observed", "not found", "not detected", "not appreciated", "not evident", "not there",
     "cannot be seen", "can not be seen", "could not be seen", "not recognisable", "not recognizable",
     "not discernible", "not apparent", "not noted", "lost", "not detectable",
 )  # fmt: skip
@@ -146,8 +146,10 @@ def lexicon() -> Mapping[tuple[str, ...], Token]:
             found[tuple(words(noun))] = Token("item", {name: ""})
         for value, phrases in criterion.terms.items():
             found.update({tuple(words(phrase)): Token("item", {name: value}) for phrase in phrases})
-    for kind, phrases in (("no", _NO), ("absent", _ABSENT), ("and", ("and",)), ("or", ("or", "nor"))):
-        found.update({tuple(words(phrase)): Token(kind, {}) for phrase in phrases})  # type: ignore[arg-type]
+    joints: tuple[tuple[Kind, tuple[str, ...]], ...]
+    joints = (("no", _NO), ("absent", _ABSENT), ("and", ("and", "as well as", "plus")), ("or", ("or", "nor")))
+    for kind, phrases in joints:
+        found.update({tuple(words(phrase)): Token(kind, {}) for phrase in phrases})
     return found
 
 
