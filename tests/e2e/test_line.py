@@ -33,12 +33,16 @@ def found(base: Path, *arguments: object) -> list[dict[str, Any]]:
     return hits
 
 
-def test_search_ranks_as_evaluate_does(world: World, base: Path) -> None:
+@pytest.mark.parametrize("described", [False, True])
+def test_search_ranks_as_evaluate_does(world: World, base: Path, tmp_path: Path, described: bool) -> None:
     """One encode path: the case base answers a case's own query with the ranking that the metrics are computed from."""
     cases = read_cases(world.table).cases
+    if described:
+        base = tmp_path / "described"
+        dermquery("index", world.table, "--base", base, "--model", world.model, "--described")
     model = load_model(world.model)
     for local_weight in (0.0, 0.6, 1.0):
-        ranker = ComposedRanker(model, local_weight=local_weight)
+        ranker = ComposedRanker(model, local_weight=local_weight, described=described)
         asking = cases[:2]
         ranking = rank(ranker.score(asking, cases), asking, cases)
         for i, query in enumerate(asking):

@@ -22,7 +22,10 @@ def test_each_side_sums_to_the_local_similarity(tmp_path: Path, parts: str) -> N
         "text only": Query(checklist=checklist),
     }[parts]
     local, _ = model.layout.parts(model.encode_query([query]), model.encode_case([case.image]))
-    evidence = model.evidence(query, case.image)
+    evidence = model.evidence(query, case)
+    composed, _ = model.layout.parts(model.encode_query([query]), model.encode_query([case.as_query()]))
+    described = model.evidence(query, case, described=True)
+    assert sum(m.sum() for m in described.case) == pytest.approx(float(composed[0, 0]), abs=1e-5)
     assert sum(m.sum() for m in evidence.case) == pytest.approx(float(local[0, 0]), abs=1e-5)
     if query.image is None:
         assert evidence.query == ()
@@ -36,9 +39,11 @@ def test_maps_cover_what_is_left_without_borders(tmp_path: Path) -> None:
     (case,) = noise_cases(tmp_path / "images", 1)
     framed = Image.new("RGB", (240, 200))
     framed.paste(Image.open(case.image).resize((160, 120)), (40, 40))
-    left, top, right, bottom = model.evidence(Query(image=case.image), framed).box
+    framed.save(tmp_path / "framed.png")
+    in_frame = case.model_copy(update={"image": tmp_path / "framed.png"})
+    left, top, right, bottom = model.evidence(Query(image=case.image), in_frame).box
     assert abs(left - 40) <= 3
     assert abs(top - 40) <= 3
     assert abs(right - 200) <= 3
     assert abs(bottom - 160) <= 3
-    assert model.evidence(Query(image=case.image), case.image).query_box == (0, 0, 100, 80)
+    assert model.evidence(Query(image=case.image), case).query_box == (0, 0, 100, 80)

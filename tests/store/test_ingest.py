@@ -20,6 +20,7 @@ from dermquery.model.alignment import Vectors
 from dermquery.store import ingest
 from dermquery.store.casebase import CaseBase
 from dermquery.store.ingest import IngestProgress
+from dermquery.store.manifest import ManifestError
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 
@@ -216,3 +217,34 @@ def _run_and_kill(table: Path, target: Path, already: int, writes: int) -> int:
     assert process.returncode == -signal.SIGKILL
     assert "end" not in rest
     return max([acknowledged, *(int(line.split()[1]) for line in rest.splitlines() if line.startswith("done "))])
+
+
+def test_a_described_base_holds_the_findings_and_follows_them(
+    tmp_path: Path, own_cases: list[Case], encoder: ProjectionEncoder
+) -> None:
+    base = CaseBase.create(tmp_path / "described", encoder, described=True)
+    base.add(own_cases)
+    np.testing.assert_allclose(
+        base.store.get([own_cases[3].case_id])[own_cases[3].case_id].vector,
+        encoder.encode_query([own_cases[3].as_query()])[0],
+        atol=1e-6,
+    )
+    again = list(own_cases)
+    again[3] = again[3].model_copy(update={"text": "blue veil after all"})
+    again[4] = again[4].model_copy(update={"site": "elsewhere"})
+    report = base.add(again)
+    assert (report.updated, report.unchanged) == (2, 10)
+    for case in again[3:5]:
+        expected = encoder.encode_query([case.as_query()])[0]
+        np.testing.assert_allclose(base.store.get([case.case_id])[case.case_id].vector, expected, atol=1e-6)
+    assert CaseBase.open(tmp_path / "described").manifest.described
+
+
+def test_described_and_plain_cases_do_not_mix(tmp_path: Path, encoder: ProjectionEncoder) -> None:
+    CaseBase.create(tmp_path / "plain", encoder)
+    CaseBase.create(tmp_path / "described", encoder, described=True)
+    with pytest.raises(ManifestError, match=r"without their findings.* leave out --described"):
+        CaseBase.open_or_create(tmp_path / "plain", encoder, described=True)
+    with pytest.raises(ManifestError, match=r"with their findings.* add --described"):
+        CaseBase.open_or_create(tmp_path / "described", encoder)
+    assert CaseBase.open_or_create(tmp_path / "described", encoder, described=True).manifest.described

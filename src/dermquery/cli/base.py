@@ -25,6 +25,10 @@ def index(
     table: Annotated[Path, typer.Argument(help="Case table, .csv or .parquet; only case_id and image are required.")],
     base: Annotated[Path, typer.Option("--base", help="Folder of the case base; made if there is none.")],
     model: Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")],
+    described: Annotated[
+        bool,
+        typer.Option("--described", help="Encode every case with its own recorded findings, not its image alone."),
+    ] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out bad rows and images, and count that as success.")
     ] = False,
@@ -38,7 +42,7 @@ def index(
     from dermquery.store.casebase import CaseBase
 
     cases = read_cases(table, skip_bad=skip_bad)
-    case_base = CaseBase.open_or_create(base, model)
+    case_base = CaseBase.open_or_create(base, model, described=described)
     console = Console(stderr=True)
     with _progress(console) as bar:
         task = bar.add_task("indexing", total=len(cases), speed="", left="")

@@ -35,6 +35,9 @@ def evaluate(
     query: Annotated[
         str, typer.Option(help="Part of the query used: composed, 'image only' or 'text only'.")
     ] = "composed",
+    described: Annotated[
+        bool, typer.Option("--described", help="Compose every gallery case with its own recorded findings.")
+    ] = False,
     local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
     json_path: JsonOption = None,
 ) -> None:
@@ -47,9 +50,17 @@ def evaluate(
     parts = query_parts(query)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
-    block = evaluate_model(encoder, asking, searched, protocol, parts=parts, local_weight=local_weight)
+    block = evaluate_model(
+        encoder, asking, searched, protocol, parts=parts, local_weight=local_weight, described=described
+    )
     weight = encoder.local_weight if local_weight is None else local_weight
-    facts |= {"model": model, "artifact": encoder.artifact_hash, "query": query, "local_weight": weight}
+    facts |= {
+        "model": model,
+        "artifact": encoder.artifact_hash,
+        "query": query,
+        "described_gallery": described,
+        "local_weight": weight,
+    }
     result = {**block.model_dump(mode="json"), "provenance": provenance(**facts)}
     if json_path is not None:
         write_json(json_path, result)

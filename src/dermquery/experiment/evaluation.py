@@ -22,7 +22,8 @@ def evaluate_model(
     *,
     parts: QueryParts = "composed",
     local_weight: float | None = None,
+    described: bool = False,
 ) -> EvaluationBlock:
     """One protocol of one model; a query never retrieves its own case or lesion."""
-    ranker = ComposedRanker(model, parts, local_weight)
+    ranker = ComposedRanker(model, parts, local_weight, described)
     return evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)

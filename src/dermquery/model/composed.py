@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from dermquery.data.borders import remove_borders, visible_box
-from dermquery.data.case import Query
+from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
 from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.model.config import LEVELS, VisionConfig
@@ -147,8 +147,13 @@ class ComposedModel:
         return {level: mask[0].float().cpu().numpy() for level, mask in zip(LEVELS, masks, strict=True)}
 
     @torch.inference_mode()
-    def evidence(self, query: Query, image: ImageSource) -> Evidence:
-        """Where the local similarity between a query and a database image comes from (:mod:`.evidence`).
+    def evidence(self, query: Query, case: Case, *, described: bool = False) -> Evidence:
+        """Where the local similarity between a query and a case comes from (:mod:`.evidence`).
+
+        Args:
+            query: what was asked.
+            case: what was found.
+            described: the case was encoded with its own findings.
 
         Raises:
             ValueError: the query has nothing to encode.
@@ -157,14 +162,16 @@ class ComposedModel:
         text = self._text(query)
         if query.image is None and text is None:
             raise ValueError(_nothing_to_encode(query))
-        held = self.network.features(self._input([self._pixels(image)]))
+        held = self.network.features(self._input([self._pixels(case.image)]))
+        if described:
+            held = self.network.composed_maps(held, self._text(case.as_query()))
         maps = None if query.image is None else self.network.features(self._input([self._pixels(query.image)]))
         on_query, on_case = region_evidence(self.network, self.network.composed_maps(maps, text), held)
         return Evidence(
             query=() if maps is None else tuple(m[0].float().cpu().numpy() for m in on_query),
             case=tuple(m[0].float().cpu().numpy() for m in on_case),
             query_box=None if query.image is None else self._box(query.image),
-            box=self._box(image),
+            box=self._box(case.image),
         )
 
     def _box(self, source: ImageSource) -> tuple[int, int, int, int]:

@@ -52,7 +52,9 @@ class CaseBase:
         self._model = model
 
     @classmethod
-    def create(cls, uri: str | Path, model: ModelSource, *, reference: str | None = None) -> CaseBase:
+    def create(
+        cls, uri: str | Path, model: ModelSource, *, reference: str | None = None, described: bool = False
+    ) -> CaseBase:
         """Make an empty case base.
 
         Args:
@@ -60,6 +62,7 @@ class CaseBase:
             model: a loaded model, or the name or path of one.
             reference: name or path by which a model that is already loaded can be loaded again; without it, later
                 openings must name the model.
+            described: compose the cases' images with their own recorded findings; for the life of the base.
 
         Raises:
             ManifestError: if there is a case base already, or something else in the way.
@@ -70,7 +73,7 @@ class CaseBase:
         if folder.exists() and not folder.is_dir():
             raise ManifestError(f"{folder} is a file; choose a folder for the case base")
         loaded, known_as = _resolve(model)
-        manifest = Manifest.of(loaded, reference or known_as)
+        manifest = Manifest.of(loaded, reference or known_as, described=described)
         # The manifest last: until it is there the folder is no base, and the next create goes over it again.
         store = LanceStore(folder, manifest.layout.size)
         manifest.save(folder)
@@ -96,9 +99,22 @@ class CaseBase:
         return cls(folder, manifest, LanceStore(folder, manifest.layout.size), loaded)
 
     @classmethod
-    def open_or_create(cls, uri: str | Path, model: ModelSource) -> CaseBase:
-        """Open the case base in a folder, or make one: what a command that can be interrupted and repeated needs."""
-        return (cls.open if (_folder(uri) / MANIFEST_FILE).exists() else cls.create)(uri, model)
+    def open_or_create(cls, uri: str | Path, model: ModelSource, *, described: bool = False) -> CaseBase:
+        """Open the case base in a folder, or make one: what a command that can be interrupted and repeated needs.
+
+        Raises:
+            ManifestError: as :meth:`open` and :meth:`create`, or the base that is there is described otherwise.
+        """
+        if not (_folder(uri) / MANIFEST_FILE).exists():
+            return cls.create(uri, model, described=described)
+        base = cls.open(uri, model)
+        if base.manifest.described != described:
+            is_, asked = ("with", "without") if base.manifest.described else ("without", "with")
+            raise ManifestError(
+                f"{base.uri} holds cases encoded {is_} their findings, and cases {asked} them cannot stand beside; "
+                f"{'add' if base.manifest.described else 'leave out'} --described, or choose another folder"
+            )
+        return base
 
     @property
     def model(self) -> Encoder:
@@ -129,7 +145,8 @@ class CaseBase:
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
         """Encode cases and put them in, replacing those with the same ids; see :func:`~.ingest.index_cases`."""
-        return index_cases(cases, self.store, self.model, batch_size=batch_size, progress=progress)
+        described = self.manifest.described
+        return index_cases(cases, self.store, self.model, described=described, batch_size=batch_size, progress=progress)
 
     def count(self, where: Filter | Sequence[str] | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
@@ -199,7 +216,8 @@ class CaseBase:
         """
         if not isinstance(self.model, ExplainingEncoder):
             raise QueryError(f"the model {self.model.name!r} cannot explain a similarity; leave --explain out")
-        evidence = [self.model.evidence(result.query, hit.case.image) for hit in result.hits]
+        described = self.manifest.described
+        evidence = [self.model.evidence(result.query, hit.case, described=described) for hit in result.hits]
         return replace(result, evidence=tuple(evidence))
 
     def _hits(

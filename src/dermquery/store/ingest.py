@@ -96,6 +96,7 @@ def index_cases(
     store: CaseStore,
     model: Encoder,
     *,
+    described: bool = False,
     batch_size: int = 32,
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
@@ -108,6 +109,7 @@ def index_cases(
         cases: each with its own ``case_id``.
         store: where the rows go; its vectors must have the length of the model's layout.
         model: encodes the images.
+        described: compose every image with its case's own findings, as a query is composed.
         batch_size: images that go through the model and into the store at once.
         progress: called after every write and every chunk of skipped cases.
 
@@ -120,9 +122,9 @@ def index_cases(
         raise ValueError(f"case ids occur more than once: {', '.join(twice[:5])}; give each case its own id")
     if batch_size < 1:
         raise ValueError(f"batch size must be at least 1, got {batch_size}")
-    run = _Run(store, model, len(cases), progress)
+    run = _Run(store, model, len(cases), progress, described=described)
     batch: list[_Examined] = []
-    for item in _examined(cases, store):
+    for item in _examined(cases, store, described=described):
         if item.reason is not None or item.unchanged:
             run.count(item)
             continue
@@ -135,7 +137,7 @@ def index_cases(
     return run.finish()
 
 
-def _examined(cases: Sequence[Case], store: CaseStore) -> Iterator[_Examined]:
+def _examined(cases: Sequence[Case], store: CaseStore, *, described: bool) -> Iterator[_Examined]:
     """Examine cases in a few threads, a bounded number ahead of the consumer, in the order given."""
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="decode")
     ahead: deque[Future[_Examined]] = deque()
@@ -144,7 +146,7 @@ def _examined(cases: Sequence[Case], store: CaseStore) -> Iterator[_Examined]:
             chunk = cases[start : start + _CHUNK]
             known = store.get([case.case_id for case in chunk], vectors=False)
             for case in chunk:
-                ahead.append(pool.submit(_examine, case, known.get(case.case_id)))
+                ahead.append(pool.submit(_examine, case, known.get(case.case_id), described=described))
                 if len(ahead) > _LOOKAHEAD:
                     yield ahead.popleft().result()
         while ahead:
@@ -153,7 +155,7 @@ def _examined(cases: Sequence[Case], store: CaseStore) -> Iterator[_Examined]:
         pool.shutdown(cancel_futures=True)
 
 
-def _examine(case: Case, old: StoredCase | None) -> _Examined:
+def _examine(case: Case, old: StoredCase | None, *, described: bool) -> _Examined:
     try:
         str(case.image).encode()
         state = case.image.stat()
@@ -161,7 +163,8 @@ def _examine(case: Case, old: StoredCase | None) -> _Examined:
             return _Examined(case, known=True, unchanged=True)
         data = case.image.read_bytes()
         stamp = ImageStamp(hashlib.sha256(data).hexdigest(), state.st_size, state.st_mtime_ns)
-        if old and old.stamp.sha256 == stamp.sha256:
+        same_words = old is not None and (old.case.text, old.case.checklist) == (case.text, case.checklist)
+        if old and old.stamp.sha256 == stamp.sha256 and (same_words or not described):
             return _Examined(case, known=True, stamp=stamp)
         return _Examined(case, known=old is not None, stamp=stamp, image=load_image(data))
     except ImageError as error:
@@ -181,6 +184,7 @@ class _Run:
     model: Encoder
     total: int
     progress: Callable[[IngestProgress], None] | None
+    described: bool = False
     added: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -229,7 +233,11 @@ class _Run:
             return []
         if self.encoding_since is None:
             self.encoding_since = time.monotonic()
-        vectors = np.asarray(self.model.encode_case([image for _, image, _ in new]), dtype=np.float32)
+        if self.described:
+            asked = [case.as_query().model_copy(update={"image": image}) for case, image, _ in new]
+            vectors = np.asarray(self.model.encode_query(asked), dtype=np.float32)
+        else:
+            vectors = np.asarray(self.model.encode_case([image for _, image, _ in new]), dtype=np.float32)
         expected = (len(new), self.model.layout.size)
         if vectors.shape != expected:
             raise ValueError(f"model {self.model.name!r} gave vectors of shape {vectors.shape}, expected {expected}")

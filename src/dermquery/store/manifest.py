@@ -37,6 +37,7 @@ class Manifest(BaseModel):
         model_reference: name or path by which ``load_model`` finds the model again; None if it was never told.
         preprocessing: what the model does to an image before its first layer, as the artifact describes it.
         levels, width: the vector layout.
+        described: whether the vectors hold the cases' own recorded findings beside their images.
         created: time of creation, with its zone.
         dermquery_version: the version that created the base.
     """
@@ -50,11 +51,12 @@ class Manifest(BaseModel):
     preprocessing: dict[str, JsonValue] = Field(default_factory=dict)
     levels: tuple[str, ...] = Field(min_length=1)
     width: int = Field(ge=1)
+    described: bool = False
     created: AwareDatetime
     dermquery_version: str
 
     @classmethod
-    def of(cls, model: Encoder, reference: str | None = None) -> Manifest:
+    def of(cls, model: Encoder, reference: str | None = None, *, described: bool = False) -> Manifest:
         """Manifest of a new base for a model.
 
         Raises:
@@ -65,16 +67,17 @@ class Manifest(BaseModel):
                 f"model {model.name!r} has no artifact hash, so a case base could not tell it from another; "
                 "save it as an artifact and load it from there"
             )
-        described: Any = getattr(model, "preprocessing", None)
-        if isinstance(described, BaseModel):
-            described = described.model_dump(mode="json")
+        preprocessing: Any = getattr(model, "preprocessing", None)
+        if isinstance(preprocessing, BaseModel):
+            preprocessing = preprocessing.model_dump(mode="json")
         return cls(
             model_name=model.name,
             model_hash=model.artifact_hash,
             model_reference=reference,
-            preprocessing=described if isinstance(described, dict) else {},
+            preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
             levels=model.layout.levels,
             width=model.layout.width,
+            described=described,
             created=datetime.now(UTC),
             dermquery_version=__version__,
         )

@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 from PIL import Image
 
 from dermquery.data.case import Case, Query
-from dermquery.data.image import ImageSource
 from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.store.filters import Filter
 
@@ -43,8 +42,8 @@ class Encoder(Protocol):
 class ExplainingEncoder(Encoder, Protocol):
     """A model that can say where a similarity comes from."""
 
-    def evidence(self, query: Query, image: ImageSource, /) -> Evidence:
-        """Evidence maps of one query and one case."""
+    def evidence(self, query: Query, case: Case, /, *, described: bool) -> Evidence:
+        """Evidence maps of one query and one case, which may be composed with its own findings."""
 
 
 @dataclass(frozen=True)
