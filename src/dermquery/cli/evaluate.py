@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dermquery.cli.common import expected_errors
 
-__all__ = ["evaluate", "evaluate_regions", "evaluate_text"]
+__all__ = ["evaluate", "evaluate_regions", "evaluate_text", "figures"]
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Artifact folder or name of a shipped model.")]
 GalleryOption = Annotated[Path | None, typer.Option(help="Case table that is searched.")]
@@ -128,6 +128,23 @@ def evaluate_regions(
             row, f"{values['hits']:.3f} [{low:.3f}, {high:.3f}]", f"{values['energy']:.3f} [{below:.3f}, {above:.3f}]"
         )
     Console().print(table)
+
+
+@expected_errors
+def figures(
+    result: Annotated[Path, typer.Argument(help="What `crossval` wrote as JSON.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the PNG files.")],
+) -> None:
+    """Draw a cross-validation: accuracy over k, mAP with intervals, and the λ curve, for each protocol."""
+    import json
+
+    from dermquery.evaluate.figures import write_figures
+
+    found = json.loads(result.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or not {"means", "curve"} <= found.keys():
+        raise ValueError(f"{result} is no result of a cross-validation; give the JSON that `dermquery crossval` wrote")
+    for path in write_figures(found, out):
+        typer.echo(path)
 
 
 def _sets(
