@@ -7,7 +7,7 @@ that describes several structures ("irregular streaks and globules") are underst
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -133,7 +133,7 @@ def _segment_findings(segment: _Segment, carried: bool, *, ends_absent: bool) ->
             continue
         ((name, value),) = placed.token.meanings.items()
         # Only one word before it, or a value of its own, says that one value of several is ruled out.
-        bare = not value and not (at and tokens[at - 1].token.kind == "quality")
+        bare = _is_unqualified(at, tokens)
         if flags[at] or (afterwards and bare):
             whole = bare or len(CRITERIA[name].values) == 2
             yield name, ABSENT if whole and value != ABSENT else "", bare and goes_on
@@ -142,6 +142,11 @@ def _segment_findings(segment: _Segment, carried: bool, *, ends_absent: bool) ->
         else:
             described = value or _described(name, at, tokens) or _described(name, -1, [placed, *follows])
             yield name, described or _only_value(name), False
+
+
+def _is_unqualified(at: int, segment: list[Placed]) -> bool:
+    """Whether an item has neither a value of its own nor a quality right before it."""
+    return not _value(segment[at]) and not (at and segment[at - 1].token.kind == "quality")
 
 
 def _only_value(name: str) -> str:
@@ -162,8 +167,7 @@ def _denials(segment: list[Placed], carried: bool) -> list[bool]:
         elif token.kind in ("and", "or"):
             joined = token.kind
         elif token.kind == "item":
-            bare = not _value(segment[at]) and not (at and segment[at - 1].token.kind == "quality")
-            denying = denying and (first or bare or joined == "or")
+            denying = denying and (first or joined == "or" or _is_unqualified(at, segment))
             flags[at], first = denying, False
     return flags
 
@@ -197,12 +201,12 @@ def _described(name: str, at: int, segment: list[Placed]) -> str:
     return _nearest(name, at, segment, lambda meaning: True)
 
 
-def _nearest(name: str, at: int, segment: list[Placed], fits: object) -> str:
+def _nearest(name: str, at: int, segment: list[Placed], fits: Callable[[str], bool]) -> str:
     best: tuple[bool, int] | None = None
     value = ""
     for place, (token, _, _) in enumerate(segment):
         meaning = token.meanings.get(name, "") if token.kind == "quality" else ""
-        if not meaning or not fits(meaning):  # type: ignore[operator]
+        if not meaning or not fits(meaning):
             continue
         item = max(at, 0)
         owner = _owner(place, segment)

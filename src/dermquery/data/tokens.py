@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from rapidfuzz import process
@@ -31,9 +31,13 @@ def tokens_of(text: str) -> list[Placed]:
     found = _matched(spelt, lexicon())
     if any("vascular_structures" in placed.token.meanings for placed in found if placed.token.kind == "item"):
         return found
-    # "In regression" describes vessels where there are some, and is regression itself where there are none.
-    plain = {p: t for p, t in lexicon().items() if t.meanings.get("vascular_structures") != "within regression"}
-    return _matched(spelt, plain)
+    return _matched(spelt, _without_vessels())
+
+
+@cache
+def _without_vessels() -> Mapping[tuple[str, ...], Token]:
+    """The lexicon without "in regression", which describes vessels where there are some, and else is regression."""
+    return {p: t for p, t in lexicon().items() if t.meanings.get("vascular_structures") != "within regression"}
 
 
 def _matched(spelt: Sequence[str], phrases: Mapping[tuple[str, ...], Token]) -> list[Placed]:
@@ -52,7 +56,7 @@ def _matched(spelt: Sequence[str], phrases: Mapping[tuple[str, ...], Token]) -> 
     return found
 
 
-@lru_cache(maxsize=1)
+@cache
 def _longest() -> int:
     return max(map(len, lexicon()))
 

@@ -46,11 +46,15 @@ def evaluate_regions(model: ComposedModel, cases: Sequence[Case], masks: Path, *
     found: dict[str, list[tuple[str, str, float, float]]] = {row: [] for row in _ROWS}
     for case in cases:
         box = visible_box(load_image(case.image)) if model.network.config.vision.remove_borders else None
-        for name, truth in _structures(case, masks, box):
+        structures = list(_structures(case, masks, box))
+        if not structures:
+            continue
+        plain = _attention(model.region_masks(case.image, Query(image=case.image)))
+        for name, truth in structures:
             query = Query(image=case.image, checklist={name: case.checklist[name]})
             attention = {
                 "named": _attention(model.region_masks(case.image, query)),
-                "image only": _attention(model.region_masks(case.image, Query(image=case.image))),
+                "image only": plain,
                 "uniform": np.full((_GRID, _GRID), _GRID**-2.0),
             }
             for row, where in attention.items():
