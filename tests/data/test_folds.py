@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermquery.data.case import Case
-from dermquery.data.folds import Folds, FoldsError, make_folds, table_sha256
+from dermquery.data.folds import _PUBLISHED, Folds, FoldsError, make_folds, published_folds, table_sha256
 
 GOLDEN = Path(__file__).parent / "golden_folds.json"
 
@@ -185,3 +185,21 @@ def test_no_file_and_no_json(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
     with pytest.raises(FoldsError, match="not a valid fold file"):
         Folds.load(tmp_path / "bad.json")
+
+
+def test_published_folds_are_found_by_the_table_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = derm7pt_like()
+    with pytest.raises(FoldsError, match="folds of: derm7pt-888"):
+        published_folds(cases)
+    made = make_folds(cases)
+    made.save(tmp_path / "ours.json")
+    monkeypatch.setattr("dermquery.data.folds._PUBLISHED", tmp_path)
+    assert published_folds(cases) == made
+    with pytest.raises(FoldsError, match="no published folds"):
+        published_folds(cases[:-1])
+
+
+def test_the_published_folds_of_derm7pt_hold_888_cases_in_five_parts() -> None:
+    folds = Folds.load(_PUBLISHED / "derm7pt-888.json")
+    assert (folds.n_splits, folds.seed, len(folds.case_ids)) == (5, 0, 888)
+    assert folds.sha256.startswith("19b0c57a955f")  # quoted in docs/results

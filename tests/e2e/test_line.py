@@ -83,6 +83,43 @@ def test_evaluate_writes_one_block_and_the_protocols_differ(world: World) -> Non
         assert 0 < block["chance"]["map"] < 1
 
 
+def test_an_evaluation_is_broken_down_and_packed_into_the_card(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "block.json"
+    split = ("--protocol", "unseen", "--data", world.table, "--folds", world.folds)
+    printed = dermquery("evaluate", "--model", world.model, *split, "--by", "sex", "--by", "age", "--json", out).stdout
+    block = json.loads(out.read_text())
+    assert sum(row["n"] for row in block["strata"]["sex"]) == block["n"]
+    assert "By age, in per cent" in printed
+    (tmp_path / "notes.md").write_text("Trained on **rendered** lesions.")
+    packed = tmp_path / "packed"
+    arguments = ("pack", world.model, "--out", packed, "--name", "tiny", "--half", "--notes", tmp_path / "notes.md")
+    dermquery(*arguments, "--evaluation", out)
+    card = (packed / "README.md").read_text()
+    assert card.startswith("# tiny")
+    assert "**rendered**" in card
+    row = next(line for line in card.splitlines() if line.startswith("| composed |"))
+    assert f" {100 * block['micro']['map']:.1f} [" in row
+    assert "By sex, in per cent" in card
+    loaded, before = load_model(packed), load_model(world.model)
+    assert loaded.name == "tiny"
+    assert loaded.provenance["packed_from"]["artifact"] == before.artifact_hash
+    again = dermquery(*arguments, check=False)
+    assert again.returncode == 2
+    assert "already holds an artifact" in again.stderr
+    broken = dermquery("pack", world.model, "--out", tmp_path / "b", "--evaluation", world.folds, check=False)
+    assert "is no evaluation" in broken.stderr
+
+
+def test_a_model_is_not_tested_on_cases_that_it_was_trained_on(world: World) -> None:
+    split = ("--protocol", "unseen", "--data", world.table, "--folds", world.folds)
+    refused = dermquery("evaluate", "--model", world.model, *split, "--fold", 1, check=False)
+    assert refused.returncode == 2
+    assert "use --fold 0" in refused.stderr
+    unknown = dermquery("evaluate", "--model", world.model, *split[:4], check=False)
+    assert "derm7pt-888" in unknown.stderr
+    assert "name a fold file with --folds" in " ".join(unknown.stderr.split())
+
+
 def test_two_tables_are_external_and_a_case_never_finds_its_lesion(world: World, tmp_path: Path) -> None:
     cases = read_cases(world.table).cases
     write_cases(cases[:20], tmp_path / "queries.csv")

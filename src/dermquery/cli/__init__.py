@@ -8,7 +8,7 @@ from dermquery import __version__
 from dermquery.cli import data, demo
 from dermquery.cli.base import index
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
-from dermquery.cli.model import describe
+from dermquery.cli.model import describe, pack
 from dermquery.cli.search import search
 from dermquery.cli.train import crossval, train
 
@@ -38,7 +38,7 @@ def _root(
 
 
 app.add_typer(data.app, name="data")
-for command in (train, crossval, evaluate, evaluate_text, evaluate_regions, figures, describe, index, search):
+for command in (train, crossval, evaluate, evaluate_text, evaluate_regions, figures, describe, pack, index, search):
     app.command()(command)
 app.command(name="demo")(demo.demo)
 

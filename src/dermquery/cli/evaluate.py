@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,10 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="Artifact folder
 GalleryOption = Annotated[Path | None, typer.Option(help="Case table that is searched.")]
 QueriesOption = Annotated[Path | None, typer.Option(help="Case table whose cases ask; the gallery's if absent.")]
 DataOption = Annotated[Path | None, typer.Option(help="Case table, or a prepared folder, that --folds splits.")]
-FoldsOption = Annotated[Path | None, typer.Option(help="Fold file, for the seen and unseen protocols.")]
+FoldsOption = Annotated[
+    Path | None,
+    typer.Option(help="Fold file, for the seen and unseen protocols; the published one of the table if absent."),
+]
 FoldOption = Annotated[int, typer.Option(help="Which fold's test part asks.")]
 ProtocolOption = Annotated[str, typer.Option(help="seen, unseen or external.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
@@ -39,10 +43,14 @@ def evaluate(
         bool, typer.Option("--described", help="Compose every gallery case with its own recorded findings.")
     ] = False,
     local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Break down by a column: sex, site, age, ... Can be repeated.")
+    ] = None,
     json_path: JsonOption = None,
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
-    from dermquery.cli.tables import evaluation_tables
+    from dermquery.cli.tables import evaluation_tables, strata_tables
+    from dermquery.evaluate.strata import strata
     from dermquery.experiment import evaluate_model, provenance, write_json
     from dermquery.model.artifact import load_model
     from dermquery.rankers.composed import query_parts
@@ -50,6 +58,7 @@ def evaluate(
     parts = query_parts(query)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
+    _check_unseen(encoder.provenance, facts)
     block = evaluate_model(
         encoder, asking, searched, protocol, parts=parts, local_weight=local_weight, described=described
     )
@@ -61,10 +70,11 @@ def evaluate(
         "described_gallery": described,
         "local_weight": weight,
     }
-    result = {**block.model_dump(mode="json"), "provenance": provenance(**facts)}
+    parted = strata(block, asking, by or ())
+    result = {**block.model_dump(mode="json"), "strata": parted, "provenance": provenance(**facts)}
     if json_path is not None:
         write_json(json_path, result)
-    typer.echo(evaluation_tables({query: result}))
+    typer.echo(evaluation_tables({query: result}) + strata_tables(parted))
 
 
 @expected_errors
@@ -151,7 +161,7 @@ def _sets(
     protocol: str, gallery: Path | None, queries: Path | None, data: Path | None, folds: Path | None, fold: int
 ) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Who asks, who can be found, and what of it belongs in the provenance."""
-    from dermquery.data.folds import Folds
+    from dermquery.data.folds import Folds, published_folds
     from dermquery.data.table import read_cases
     from dermquery.evaluate.protocols import Protocol, protocol_sets
 
@@ -161,12 +171,22 @@ def _sets(
             raise ValueError("the external protocol needs --gallery (and --queries, if others ask)")
         searched = list(read_cases(gallery, need=("diagnosis",)))
         return searched if queries is None else list(read_cases(queries, need=("diagnosis",))), searched, {}
-    if data is None or folds is None:
-        raise ValueError(f"the {chosen} protocol needs --data and --folds (made by `dermquery data folds`)")
+    if data is None:
+        raise ValueError(f"the {chosen} protocol needs --data: a case table, or the folder that `data prepare` wrote")
     cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
-    splits = Folds.load(folds, cases)
+    splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
     asking, searched = protocol_sets(chosen, splits, fold, cases)
     return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+
+
+def _check_unseen(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to test a model on another fold of the folds that it was trained on: it has seen those cases."""
+    same = "fold" in asked and trained.get("folds_sha256") == asked["folds_sha256"]
+    if same and trained.get("fold") != asked["fold"]:
+        raise ValueError(
+            f"--fold {asked['fold']}: this model was trained on the other parts of fold {trained['fold']}, so it has "
+            f"seen these queries; use --fold {trained['fold']}"
+        )
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""`dermquery describe`: what a configuration builds, or what an artifact holds."""
+"""`dermquery describe` and `dermquery pack`: what a model holds, and how it is given to others."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from dermquery.cli.common import expected_errors
 
-__all__ = ["describe"]
+__all__ = ["describe", "pack"]
 
 
 @expected_errors
@@ -43,3 +44,54 @@ def describe(
     for part, count in count_parameters(network).items():
         table.add_row(part, f"{count:,}")
     console.print(table)
+
+
+@expected_errors
+def pack(
+    model: Annotated[str, typer.Argument(help="Artifact folder, such as RUN/model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder of the packed artifact.")],
+    name: Annotated[str | None, typer.Option(help="New name; the model's own if absent.")] = None,
+    notes: Annotated[
+        Path | None, typer.Option(help="Markdown for the model card: data and terms, intended use, limits.")
+    ] = None,
+    evaluations: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluation", help="JSON that `evaluate` wrote; its tables go into the card. Can be repeated."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
+    reference_text: Annotated[
+        bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
+    ] = False,
+) -> None:
+    """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
+    from dermquery.model.artifact import load_model, save_model
+    from dermquery.model.card import model_card
+
+    if (out / "artifact.json").exists():
+        raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
+    loaded = load_model(model)
+    text = [] if notes is None else [notes.read_text(encoding="utf-8").strip()]
+    text += [_evaluation_section(path) for path in evaluations or ()]
+    loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
+    loaded.name = name or loaded.name
+    found = save_model(
+        loaded, out, card=model_card(loaded, "\n\n".join(text)), half=half, reference_text=reference_text
+    )
+    size = sum(path.stat().st_size for path in out.iterdir())
+    Console().print(f"[bold]{out}[/] {found[:12]}, {size / 1e6:.1f} MB")
+
+
+def _evaluation_section(path: Path) -> str:
+    """Tables of one evaluation for the model card."""
+    from dermquery.cli.tables import evaluation_tables, strata_tables
+    from dermquery.evaluate.protocols import Protocol
+
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(result, dict) or not {"protocol", "micro", "provenance"} <= result.keys():
+        raise ValueError(f"{path} is no evaluation; give the JSON that `dermquery evaluate --json` wrote")
+    facts = result["provenance"]
+    fold = f", fold {facts['fold']} of the folds `{facts['folds_sha256'][:12]}`" if "fold" in facts else ""
+    return (
+        f"## {Protocol(result['protocol']).heading}{fold}\n\n"
+        f"{evaluation_tables({facts['query']: result})}{strata_tables(result.get('strata', {}))}"
+    ).strip()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermquery.evaluate.protocols import Protocol
-from dermquery.evaluate.tables import accuracy_table, map_table, usefulness_table
+from dermquery.evaluate.strata import STRATUM_METRICS
+from dermquery.evaluate.tables import Cell, accuracy_table, map_table, usefulness_table
 
-__all__ = ["crossval_tables", "evaluation_tables"]
+__all__ = ["crossval_tables", "evaluation_tables", "strata_tables"]
 
 
 def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -40,6 +41,27 @@ def crossval_tables(result: Mapping[str, Any]) -> str:
     )
     parts.append(", ".join(origin) + ".")
     return "\n\n".join(parts) + "\n"
+
+
+def strata_tables(parted: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """One table for each column that the queries were broken down by; empty without any."""
+    shown = [_stratum(name, rows) for name, rows in parted.items()]
+    return "".join(f"\n\n{table}" for table in shown)
+
+
+def _stratum(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"By {name}, in per cent with 95 % intervals.",
+        "",
+        f"| {name} | n | Acc@1 | mAP | checklist agreement@5 |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cells = [
+            Cell(row[metric], tuple(row["intervals"][metric])).text("interval", 100, 1) for metric in STRATUM_METRICS
+        ]
+        lines.append(" | ".join([f"| {row['value']}", str(row["n"]), *cells]) + " |")
+    return "\n".join(lines)
 
 
 def _curve(curve: list[Mapping[str, Any]], protocol: Protocol) -> str:

@@ -21,11 +21,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
 
-__all__ = ["Fold", "FoldCases", "Folds", "FoldsError", "make_folds", "table_sha256"]
+__all__ = ["Fold", "FoldCases", "Folds", "FoldsError", "make_folds", "published_folds", "table_sha256"]
 
 _Ids = tuple[str, ...]
 _PARTS = ("test", "train", "validation")
 _SHOWN = 5
+_PUBLISHED = Path(__file__).parent / "published"
 
 
 class FoldsError(ValueError):
@@ -165,6 +166,26 @@ class Folds(BaseModel):
             for ids in map(frozenset, (self.folds[fold].train, self.folds[fold].validation, self.folds[fold].test))
         )
         return FoldCases(train, validation, test)
+
+
+def published_folds(cases: Iterable[Case]) -> Folds:
+    """The folds that ship with the package for exactly these cases.
+
+    Raises:
+        FoldsError: there are none for this table; the message names those that there are.
+    """
+    cases = list(cases)
+    wanted = table_sha256(cases)
+    for path in sorted(_PUBLISHED.glob("*.json")):
+        folds = Folds.load(path)
+        if folds.source_sha256 == wanted:
+            folds.check(cases)
+            return folds
+    known = ", ".join(path.stem for path in sorted(_PUBLISHED.glob("*.json")))
+    raise FoldsError(
+        f"no published folds belong to this table of {len(cases)} cases (there are folds of: {known}); name a fold "
+        "file with --folds, or make one with: dermquery data folds TABLE --out FILE"
+    )
 
 
 def table_sha256(cases: Iterable[Case]) -> str:

@@ -20,6 +20,12 @@ def model_card(model: ComposedModel, notes: str = "") -> str:
         f"- Trained on {cases.get('train', '?')} cases; epoch {best.get('epoch', '?')} of {best.get('epochs', '?')} "
         f"chosen on {cases.get('validation', '?')} others{chosen}."
     )
+    if facts.get("config", {}).get("train", {}).get("refit"):
+        everyone = cases.get("train", 0) + cases.get("validation", 0)
+        trained = f"- Trained on {everyone} cases for all {best.get('epochs', '?')} epochs; nothing was selected."
+    started = facts.get("started_from")
+    if started:
+        trained += f"\n- Its backbone started from `{started['name']}` ({(started['artifact'] or '')[:12]})."
     lines = [
         f"# {model.name}",
         "",
