@@ -37,7 +37,7 @@ def evaluate(
     fold: FoldOption = 0,
     protocol: ProtocolOption = "external",
     query: Annotated[
-        str, typer.Option(help="Part of the query used: composed, 'image only' or 'text only'.")
+        str, typer.Option(help="Part used: composed, 'image only', 'text only'; or 'frozen features', untrained.")
     ] = "composed",
     described: Annotated[
         bool, typer.Option("--described", help="Compose every gallery case with its own recorded findings.")
@@ -53,14 +53,12 @@ def evaluate(
     from dermquery.evaluate.strata import strata
     from dermquery.experiment import evaluate_model, provenance, write_json
     from dermquery.model.artifact import load_model
-    from dermquery.rankers.composed import query_parts
 
-    parts = query_parts(query)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
     _check_unseen(encoder.provenance, facts)
     block = evaluate_model(
-        encoder, asking, searched, protocol, parts=parts, local_weight=local_weight, described=described
+        encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described
     )
     weight = encoder.local_weight if local_weight is None else local_weight
     facts |= {

@@ -9,7 +9,9 @@ from dermquery.evaluate.protocols import Protocol
 from dermquery.evaluate.ranking import rank
 from dermquery.evaluate.report import EvaluationBlock, evaluate_ranking
 from dermquery.model.composed import ComposedModel
-from dermquery.rankers.composed import ComposedRanker, QueryParts
+from dermquery.rankers.base import Ranker
+from dermquery.rankers.composed import ComposedRanker, query_parts
+from dermquery.rankers.frozen import FrozenFeatures
 
 __all__ = ["evaluate_model"]
 
@@ -20,10 +22,28 @@ def evaluate_model(
     gallery: Sequence[Case],
     protocol: Protocol | str,
     *,
-    parts: QueryParts = "composed",
+    system: str = "composed",
     local_weight: float | None = None,
     described: bool = False,
 ) -> EvaluationBlock:
-    """One protocol of one model; a query never retrieves its own case or lesion."""
-    ranker = ComposedRanker(model, parts, local_weight, described)
+    """One protocol of one model; a query never retrieves its own case or lesion.
+
+    Args:
+        model: what encodes.
+        queries: the cases that ask.
+        gallery: the cases that are ranked.
+        protocol: what the two are.
+        system: the part of the query that is used, or ``frozen features`` for the model's own backbone as it was
+            before any training on skin: the row that training must beat.
+        local_weight: λ; the model's own if None.
+        described: compose the gallery with its own findings.
+
+    Raises:
+        ValueError: an unknown system.
+    """
+    ranker: Ranker
+    if system == FrozenFeatures.name:
+        ranker = FrozenFeatures(model.network.config.vision)
+    else:
+        ranker = ComposedRanker(model, query_parts(system), local_weight, described)
     return evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)
