@@ -223,7 +223,7 @@ def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> 
         (["train", "{table}", "--out", "{out}", "--config", "no-such"], "no configuration"),
         (["train", "{table}", "--out", "{out}", "--set", "train.epoch=3"], "train.epoch: unknown key"),
         (["train", "{table}", "--out", "{out}", "--config", "{config}", "--fold", "9"], "no fold 9"),
-        (["evaluate", "--model", "{model}", "--protocol", "unseen"], "needs --data and --folds"),
+        (["evaluate", "--model", "{model}", "--protocol", "unseen"], "protocol needs --data"),
         (["evaluate", "--model", "no-such", "--gallery", "{table}"], "no model at 'no-such'"),
         (["describe", "no-such"], "no model or configuration"),
     ],

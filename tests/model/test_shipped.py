@@ -1,0 +1,51 @@
+"""The models in the package: small, whole, loaded without a network, and what their cards say they are."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermquery.data.case import Query
+from dermquery.data.folds import _PUBLISHED, Folds
+from dermquery.data.sources.synthetic import synthesize
+from dermquery.data.table import read_cases
+from dermquery.model.artifact import _SHIPPED, load_model, shipped_models
+
+
+def test_both_models_ship() -> None:
+    assert shipped_models() == ["demo", "derm7pt-lite"]
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_shipped_model_is_small_and_answers_without_a_network(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sum(path.stat().st_size for path in (_SHIPPED / name).iterdir()) < 20e6
+    cases = read_cases(synthesize(tmp_path, n=4, seed=3, size=(160, 160), workers=1)).cases
+
+    def no_network(*_: object, **__: object) -> None:
+        raise AssertionError("a shipped model asked for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    model = load_model(name)
+    assert model.labels == ("bkl", "mel", "nv")
+    gallery = model.encode_case([case.image for case in cases])
+    asked = model.encode_query(
+        [Query(image=cases[0].image), Query(text="irregular streaks, no veil"), cases[0].as_query()]
+    )
+    scores = model.layout.score(asked, gallery, model.local_weight)
+    assert np.isfinite(scores).all()
+    assert np.abs(scores).max() <= 1 + 1e-5
+    np.testing.assert_allclose(model.encode_query([Query(text="no veil, irregular streaks")])[0], asked[1], atol=1e-5)
+
+
+def test_the_model_of_derm7pt_names_the_published_folds_and_its_terms() -> None:
+    model = load_model("derm7pt-lite")
+    folds = Folds.load(_PUBLISHED / "derm7pt-888.json")
+    assert (model.provenance["fold"], model.provenance["folds_sha256"]) == (0, folds.sha256)
+    card = (_SHIPPED / "derm7pt-lite" / "README.md").read_text(encoding="utf-8")
+    for needed in ("Research use only", "CC BY-NC-SA 4.0", "Unseen gallery", "By sex", "By difficulty", "fails"):
+        assert needed in card
