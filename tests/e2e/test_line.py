@@ -93,13 +93,17 @@ def test_an_evaluation_is_broken_down_and_packed_into_the_card(world: World, tmp
     (tmp_path / "notes.md").write_text("Trained on **rendered** lesions.")
     packed = tmp_path / "packed"
     arguments = ("pack", world.model, "--out", packed, "--name", "tiny", "--half", "--notes", tmp_path / "notes.md")
-    dermquery(*arguments, "--evaluation", out)
+    image_only = tmp_path / "image.json"
+    dermquery("evaluate", "--model", world.model, *split, "--query", "image only", "--json", image_only)
+    dermquery(*arguments, "--evaluation", out, "--evaluation", image_only)
     card = (packed / "README.md").read_text()
     assert card.startswith("# tiny")
     assert "**rendered**" in card
     row = next(line for line in card.splitlines() if line.startswith("| composed |"))
     assert f" {100 * block['micro']['map']:.1f} [" in row
     assert "By sex, in per cent" in card
+    assert card.count("## Unseen gallery") == 1, "two systems of one protocol are rows of one table"
+    assert card.count("| image only |") == card.count("| composed |") == 3
     loaded, before = load_model(packed), load_model(world.model)
     assert loaded.name == "tiny"
     assert loaded.provenance["packed_from"]["artifact"] == before.artifact_hash
@@ -115,6 +119,8 @@ def test_a_model_is_not_tested_on_cases_that_it_was_trained_on(world: World) -> 
     refused = dermquery("evaluate", "--model", world.model, *split, "--fold", 1, check=False)
     assert refused.returncode == 2
     assert "use --fold 0" in refused.stderr
+    texts = dermquery("evaluate-text", "--model", world.model, *split, "--fold", 1, check=False)
+    assert "use --fold 0" in texts.stderr
     unknown = dermquery("evaluate", "--model", world.model, *split[:4], check=False)
     assert "derm7pt-888" in unknown.stderr
     assert "name a fold file with --folds" in " ".join(unknown.stderr.split())

@@ -50,11 +50,12 @@ def evaluate(
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
     from dermquery.cli.tables import evaluation_tables, strata_tables
-    from dermquery.evaluate.strata import strata
+    from dermquery.evaluate.strata import check_columns, strata
     from dermquery.experiment import evaluate_model, provenance, write_json
     from dermquery.model.artifact import load_model
 
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
+    check_columns(asking, by or ())
     encoder = load_model(model)
     _check_unseen(encoder.provenance, facts)
     block = evaluate_model(
@@ -97,6 +98,7 @@ def evaluate_text(
     written = read_written(texts)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
+    _check_unseen(encoder.provenance, facts)
     facts |= {
         "model": model,
         "artifact": encoder.artifact_hash,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -71,7 +72,7 @@ def pack(
         raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
     loaded = load_model(model)
     text = [] if notes is None else [notes.read_text(encoding="utf-8").strip()]
-    text += [_evaluation_section(path) for path in evaluations or ()]
+    text += _evaluation_sections(evaluations or ())
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
     loaded.name = name or loaded.name
     found = save_model(
@@ -81,17 +82,21 @@ def pack(
     Console().print(f"[bold]{out}[/] {found[:12]}, {size / 1e6:.1f} MB")
 
 
-def _evaluation_section(path: Path) -> str:
-    """Tables of one evaluation for the model card."""
+def _evaluation_sections(paths: Sequence[Path]) -> list[str]:
+    """Tables of the evaluations for the model card; those of one protocol and fold stand in one table as its rows."""
     from dermquery.cli.tables import evaluation_tables, strata_tables
     from dermquery.evaluate.protocols import Protocol
 
-    result = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(result, dict) or not {"protocol", "micro", "provenance"} <= result.keys():
-        raise ValueError(f"{path} is no evaluation; give the JSON that `dermquery evaluate --json` wrote")
-    facts = result["provenance"]
-    fold = f", fold {facts['fold']} of the folds `{facts['folds_sha256'][:12]}`" if "fold" in facts else ""
-    return (
-        f"## {Protocol(result['protocol']).heading}{fold}\n\n"
-        f"{evaluation_tables({facts['query']: result})}{strata_tables(result.get('strata', {}))}"
-    ).strip()
+    sections: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(result, dict) or not {"protocol", "micro", "provenance"} <= result.keys():
+            raise ValueError(f"{path} is no evaluation; give the JSON that `dermquery evaluate --json` wrote")
+        facts = result["provenance"]
+        fold = f", fold {facts['fold']} of the folds `{facts['folds_sha256'][:12]}`" if "fold" in facts else ""
+        sections.setdefault(f"{Protocol(result['protocol']).heading}{fold}", {})[facts["query"]] = result
+    return [
+        f"## {heading}\n\n"
+        + (evaluation_tables(rows) + "".join(strata_tables(row.get("strata", {})) for row in rows.values())).strip()
+        for heading, rows in sections.items()
+    ]

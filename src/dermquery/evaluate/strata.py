@@ -16,7 +16,7 @@ from dermquery.evaluate.intervals import bootstrap_interval
 from dermquery.evaluate.metrics import mean_known
 from dermquery.evaluate.report import EvaluationBlock, query_name, to_json
 
-__all__ = ["NOT_RECORDED", "STRATUM_METRICS", "strata"]
+__all__ = ["NOT_RECORDED", "STRATUM_METRICS", "check_columns", "strata"]
 
 NOT_RECORDED = "not recorded"
 STRATUM_METRICS = ("acc@1", "map", "checklist_agreement@5")
@@ -46,17 +46,22 @@ def strata(
     """
     if not block.per_query:
         raise ValueError("this evaluation was made without its rows per query; make it again with them")
+    check_columns(queries, by)
     cases = {case.case_id: case for case in queries}
-    for name in by:
-        if name != "age" and name not in _FIELDS and not any(name in case.extra for case in queries):
-            known = ", ".join(dict.fromkeys([*_FIELDS, "age", *(key for case in queries for key in case.extra)]))
-            raise ValueError(f"no querying case has a column {name!r}; choose from: {known}")
     return {
         name: _rows(
             block.per_query, [_value(cases[str(row["case_id"])], name) for row in block.per_query], n_boot, seed
         )
         for name in by
     }
+
+
+def check_columns(queries: Sequence[Case], by: Sequence[str]) -> None:
+    """Raise ValueError for a column that no query has, before hours of encoding are spent on it."""
+    for name in by:
+        if name != "age" and name not in _FIELDS and not any(name in case.extra for case in queries):
+            known = ", ".join(dict.fromkeys([*_FIELDS, "age", *(key for case in queries for key in case.extra)]))
+            raise ValueError(f"no querying case has a column {name!r}; choose from: {known}")
 
 
 def _value(case: Case, name: str) -> str:
@@ -81,6 +86,6 @@ def _rows(
             column = np.array([np.nan if (v := row[query_name(metric)]) is None else v for row in members], np.float64)
             found[metric] = to_json(mean_known(column))
             ends = bootstrap_interval(column, groups=groups, n_boot=n_boot, seed=seed)
-            found["intervals"][metric] = [None if np.isnan(end) else end for end in ends]
+            found["intervals"][metric] = [to_json(end) for end in ends]
         rows.append(found)
     return rows

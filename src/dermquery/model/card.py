@@ -13,16 +13,18 @@ def model_card(model: ComposedModel, notes: str = "") -> str:
     """Markdown card: what the model is, what it was trained on, how it was chosen, and what it must not be used for."""
     facts, config = model.provenance, model.network.config
     best, cases, sizes = facts.get("best", {}), facts.get("cases", {}), facts.get("parameters", {})
-    score = best.get("validation_map")
-    chosen = "" if score is None else f", validation mAP {score:.3f}"
     text = f"`{config.text.encoder}` ({'frozen' if config.text.frozen else 'trained'})"
-    trained = (
-        f"- Trained on {cases.get('train', '?')} cases; epoch {best.get('epoch', '?')} of {best.get('epochs', '?')} "
-        f"chosen on {cases.get('validation', '?')} others{chosen}."
-    )
     if facts.get("config", {}).get("train", {}).get("refit"):
         everyone = cases.get("train", 0) + cases.get("validation", 0)
         trained = f"- Trained on {everyone} cases for all {best.get('epochs', '?')} epochs; nothing was selected."
+    else:
+        score = best.get("validation_map")
+        chosen = "" if score is None else f", validation mAP {score:.3f}"
+        trained = (
+            f"- Trained on {cases.get('train', '?')} cases; "
+            f"epoch {best.get('epoch', '?')} of {best.get('epochs', '?')} "
+            f"chosen on {cases.get('validation', '?')} others{chosen}."
+        )
     started = facts.get("started_from")
     if started:
         trained += f"\n- Its backbone started from `{started['name']}` ({(started['artifact'] or '')[:12]})."
