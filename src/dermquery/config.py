@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dermquery.model.config import ModelConfig, Section
+from dermquery.rankers.config import SystemsConfig
 from dermquery.train.config import TrainConfig
 
 __all__ = ["Config", "ConfigError", "load_config", "shipped_configs"]
@@ -22,15 +23,17 @@ class ConfigError(ValueError):
 
 
 class Config(Section):
-    """A whole configuration: what is built and how it is trained."""
+    """A whole configuration: what is built, how it is trained, and the settings of the systems it is compared with."""
 
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    systems: SystemsConfig = SystemsConfig()
 
     @property
     def sha256(self) -> str:
-        """Hash of all values, whatever order or file they came from."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """Hash of all values of model and training, whatever order or file they came from."""
+        values = self.model_dump(mode="json", include={"model", "train"})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def shipped_configs() -> dict[str, Path]:

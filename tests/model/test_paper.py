@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dermquery.config import load_config
+from dermquery.model.composed import ComposedModel
 from dermquery.model.network import ComposedNetwork, count_parameters
-from dermquery.train.fit import fit
+from dermquery.train.fit import fit_composed
 from tests.tiny import bert_folder, noise_cases
 
 pytestmark = pytest.mark.slow
@@ -49,6 +50,7 @@ def test_one_training_step_at_512_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     assert (config.model.vision.image_size, config.model.local_weight, config.train.optimizer) == (512, 0.6, "adam")
     assert load_config("paper").train.epochs == 100
     assert load_config("paper").train.patience == 30
-    run = fit(cases[:4], cases[4:], config.model, config.train, tmp_path / "run", accelerator="cpu")
+    run = fit_composed(cases[:4], cases[4:], config.model, config.train, tmp_path / "run", accelerator="cpu")
     assert run.epochs == 1
-    assert run.model.encode_case([cases[0].image]).shape == (1, 6 * 768)
+    model = ComposedModel(run.module.network, name="paper", labels=run.module.labels)
+    assert model.encode_case([cases[0].image]).shape == (1, 6 * 768)

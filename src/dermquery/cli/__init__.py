@@ -7,6 +7,7 @@ import typer
 from dermquery import __version__
 from dermquery.cli import data, demo
 from dermquery.cli.base import index
+from dermquery.cli.compare import compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
 from dermquery.cli.model import describe, pack
 from dermquery.cli.search import search
@@ -38,7 +39,19 @@ def _root(
 
 
 app.add_typer(data.app, name="data")
-for command in (train, crossval, evaluate, evaluate_text, evaluate_regions, figures, describe, pack, index, search):
+for command in (
+    train,
+    crossval,
+    compare,
+    evaluate,
+    evaluate_text,
+    evaluate_regions,
+    figures,
+    describe,
+    pack,
+    index,
+    search,
+):
     app.command()(command)
 app.command(name="demo")(demo.demo)
 

@@ -1,40 +1,54 @@
-"""Several folds at a time, each in its own process: the same command once more, with one fold."""
+"""Several commands at a time, each in its own process."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-__all__ = ["run_folds"]
+__all__ = ["run_folds", "run_jobs"]
 
 
 def run_folds(command: Sequence[str], folds: Sequence[int], jobs: int, out: Path) -> None:
     """Run ``dermquery COMMAND --fold i --json out/fold-i/result.json`` for every fold, ``jobs`` at a time.
 
-    Each gets its share of the cores: on a processor a small network trains faster in two processes
-    of one thread than in one process of two. What a process prints goes to ``out/fold-<i>.log``.
+    What a process prints goes to ``out/fold-<i>.log``.
 
     Raises:
         ValueError: a fold failed; the message has the end of its log. The others are finished first and kept.
     """
+    commands = {
+        f"fold-{fold}": [*command, "--fold", str(fold), "--json", str(out / f"fold-{fold}" / "result.json")]
+        for fold in folds
+    }
+    run_jobs(commands, jobs, out)
+
+
+def run_jobs(commands: Mapping[str, Sequence[str]], jobs: int, logs: Path) -> None:
+    """Run ``dermquery COMMAND`` for every named command, ``jobs`` at a time, each with its share of the cores.
+
+    On a processor a small network trains faster in two processes of one thread than in one process of two. What a
+    process prints goes to ``logs/<name>.log``.
+
+    Raises:
+        ValueError: one failed; the message has the end of its log. The others are finished first and kept.
+    """
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
-    out.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
 
-    def run(fold: int) -> int:
-        with (out / f"fold-{fold}.log").open("a", encoding="utf-8") as log:
-            result = out / f"fold-{fold}" / "result.json"
-            arguments = [sys.executable, "-m", "dermquery", *command, "--fold", str(fold), "--json", str(result)]
+    def run(name: str) -> int:
+        with (logs / f"{name}.log").open("a", encoding="utf-8") as log:
+            arguments = [sys.executable, "-m", "dermquery", *commands[name]]
             return subprocess.run(arguments, stdout=log, stderr=log, env=environment, check=False).returncode  # noqa: S603
 
     with ThreadPoolExecutor(jobs) as pool:
-        codes = dict(zip(folds, pool.map(run, folds), strict=True))
-    failed = [fold for fold, code in codes.items() if code]
+        codes = dict(zip(commands, pool.map(run, commands), strict=True))
+    failed = [name for name, code in codes.items() if code]
     if failed:
-        log = out / f"fold-{failed[0]}.log"
+        log = logs / f"{failed[0]}.log"
         end = "\n".join(log.read_text(encoding="utf-8").splitlines()[-5:])
-        raise ValueError(f"folds {failed} failed; the end of {log}:\n{end}")
+        raise ValueError(f"{', '.join(failed)} failed; the end of {log}:\n{end}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from dermquery.cli.common import expected_errors
 from dermquery.cli.jobs import run_folds
 
-__all__ = ["crossval", "train"]
+__all__ = ["cases_and_folds", "crossval", "start_model", "train", "trainer_options"]
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
@@ -54,11 +54,11 @@ def train(
     from dermquery.experiment import train as run
 
     settings = load_config(config, tuple(overrides))
-    cases, splits = _cases_and_folds(table, folds, out)
+    cases, splits = cases_and_folds(table, folds, out)
     facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
     model = run(
         splits.split(cases, fold), settings, out, name=name, facts=facts, half=half, reference_text=reference_text,
-        start=_start(start_from), **_trainer(devices, accelerator),
+        start=start_model(start_from), **trainer_options(devices, accelerator),
     )  # fmt: skip
     best = model.provenance["best"]
     console = Console()
@@ -88,7 +88,7 @@ def crossval(
     from dermquery.experiment import write_json
 
     settings = load_config(config, tuple(overrides))
-    cases, splits = _cases_and_folds(table, folds, out)
+    cases, splits = cases_and_folds(table, folds, out)
     console = Console()
     if jobs > 1:
         started = [] if start_from is None else ["--start-from", start_from]
@@ -100,8 +100,8 @@ def crossval(
             only or range(splits.n_splits), jobs, out,
         )  # fmt: skip
     result = run(
-        cases, settings, splits, out, only=only, start=_start(start_from), say=console.print,
-        **_trainer(devices, accelerator),
+        cases, settings, splits, out, only=only, start=start_model(start_from), say=console.print,
+        **trainer_options(devices, accelerator),
     )  # fmt: skip
     target = json_path or out / "result.json"
     write_json(target, result)
@@ -111,11 +111,12 @@ def crossval(
     typer.echo(f"{target}\n{target.with_suffix('.md')}")
 
 
-def _cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
+def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
+    """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep."""
     from dermquery.data.folds import Folds, make_folds
     from dermquery.data.table import read_cases
 
-    cases = read_cases(table, need=("diagnosis",)).cases
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
     if folds is not None:
         return cases, Folds.load(folds, cases)
     kept = out / "folds.json"
@@ -125,13 +126,15 @@ def _cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, A
     return cases, Folds.load(kept, cases)
 
 
-def _start(name_or_path: str | None) -> Any:
+def start_model(name_or_path: str | None) -> Any:
+    """The model that a training starts from, if one is named."""
     from dermquery.model.artifact import load_model
 
     return None if name_or_path is None else load_model(name_or_path)
 
 
-def _trainer(devices: int, accelerator: str) -> dict[str, Any]:
+def trainer_options(devices: int, accelerator: str) -> dict[str, Any]:
+    """What goes to Lightning's trainer."""
     from dermquery.train.progress import EpochProgress
 
     return {"devices": devices, "accelerator": accelerator, "callbacks": [EpochProgress()]}

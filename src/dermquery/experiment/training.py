@@ -14,7 +14,8 @@ from dermquery.experiment.provenance import name_of, provenance, write_json
 from dermquery.model.artifact import load_model, save_model
 from dermquery.model.card import model_card
 from dermquery.model.composed import ComposedModel
-from dermquery.train.fit import fit
+from dermquery.model.network import count_parameters
+from dermquery.train.fit import fit_composed
 
 __all__ = ["train"]
 
@@ -55,18 +56,19 @@ def train(
     if (artifact / "artifact.json").is_file():
         return load_model(artifact)
     started = time.monotonic()
-    run = fit(parts.train, parts.validation, config.model, config.train, out, name=name, start=start, **trainer)
-    run.model.provenance = provenance(
+    run = fit_composed(parts.train, parts.validation, config.model, config.train, out, start=start, **trainer)
+    model = ComposedModel(run.module.network, name=name, labels=run.module.labels)
+    model.provenance = provenance(
         **(facts or {}),
         config=config.model_dump(mode="json"),
         config_sha256=config.sha256,
         cases={"train": len(parts.train), "validation": len(parts.validation), "sha256": identity["cases"]},
         started_from=name_of(start),
         best={"epoch": run.best_epoch, "validation_map": run.best_score, "epochs": run.epochs},
-        parameters=run.parameters,
+        parameters=count_parameters(model.network),
         seconds=round(time.monotonic() - started, 1),
     )
-    save_model(run.model, artifact, card=model_card(run.model), half=half, reference_text=reference_text)
+    save_model(model, artifact, card=model_card(model), half=half, reference_text=reference_text)
     return load_model(artifact)
 
 

@@ -14,7 +14,7 @@ from dermquery.model.alignment import BlockLayout
 from dermquery.model.composer import Composer
 from dermquery.model.config import LEVELS, ModelConfig
 from dermquery.model.regions import RegionMasks
-from dermquery.model.text import build_text_encoder
+from dermquery.model.text import build_text_encoder, encode_texts
 from dermquery.model.vision import LevelProjection, build_backbone
 
 __all__ = ["ComposedNetwork", "Encoded", "count_parameters"]
@@ -62,17 +62,7 @@ class ComposedNetwork(nn.Module):
 
     def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
         """Equation 4: token embeddings (B, T, text width) and mask (B, T); a missing text is the learned null token."""
-        given = [text for text in texts if text is not None]
-        embeddings, mask = self.text(given) if given else (self.null_text[None, :0], self.null_text.new_zeros(1, 0))
-        rows, masks, at = [], [], 0
-        length = max(embeddings.shape[1], 1)
-        for text in texts:
-            row = self.null_text if text is None else embeddings[at]
-            row_mask = torch.ones(1, dtype=torch.bool, device=row.device) if text is None else mask[at]
-            at += text is not None
-            rows.append(F.pad(row, (0, 0, 0, length - row.shape[0])))
-            masks.append(F.pad(row_mask, (0, length - row_mask.shape[0])))
-        return torch.stack(rows), torch.stack(masks)
+        return encode_texts(self.text, self.null_text, texts)
 
     def targets(self, maps: tuple[Tensor, ...]) -> Encoded:
         """Encode database images from their maps F_l; targets are not composed."""

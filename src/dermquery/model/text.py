@@ -17,7 +17,7 @@ from dermquery.data.findings import query_terms
 from dermquery.model.config import TextConfig
 from dermquery.model.hub import from_hub, minilm_folder
 
-__all__ = ["TextEncoder", "build_text_encoder", "encoded_text", "split_sentences"]
+__all__ = ["TextEncoder", "build_text_encoder", "encode_texts", "encoded_text", "split_sentences"]
 
 
 def encoded_text(query: Query, config: TextConfig) -> str | None:
@@ -36,16 +36,18 @@ class TextEncoder(nn.Module):
     """A BERT-like encoder with its tokenizer.
 
     ``forward`` takes n texts and returns token embeddings (n, T, ``width``) and a mask (n, T) that is true for tokens.
+    With ``layers`` above one, an embedding holds the states of so many last layers, the last one at the end.
     """
 
-    def __init__(self, encoder: Any, tokenizer: Tokenizer, config: TextConfig) -> None:
+    def __init__(self, encoder: Any, tokenizer: Tokenizer, config: TextConfig, layers: int = 1) -> None:
         super().__init__()
         if hasattr(encoder, "pooler"):
             encoder.pooler = None  # tokens are used, never the pooled sentence
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.config = config
-        self.width = int(encoder.config.hidden_size)
+        self.layers = layers
+        self.width = int(encoder.config.hidden_size) * layers
         self._cache: dict[str, Tensor] = {}
         if config.frozen:
             self.encoder.requires_grad_(requires_grad=False)
@@ -93,12 +95,34 @@ class TextEncoder(nn.Module):
         lengths = torch.tensor([len(i) for i in ids], device=device)
         mask = torch.arange(padded.shape[1], device=device)[None] < lengths[:, None]
         with torch.autocast(device.type, enabled=not self.config.frozen and torch.is_autocast_enabled(device.type)):
-            states = self.encoder(input_ids=padded, attention_mask=mask.long()).last_hidden_state
+            out = self.encoder(input_ids=padded, attention_mask=mask.long(), output_hidden_states=self.layers > 1)
+        states = out.last_hidden_state if self.layers == 1 else torch.cat(out.hidden_states[-self.layers :], dim=-1)
         return [state[:n] for state, n in zip(states, lengths.tolist(), strict=True)]
 
 
+def encode_texts(encoder: TextEncoder, null: Tensor, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
+    """Token embeddings (n, T, width) and mask (n, T) of texts, of which some may be missing.
+
+    Args:
+        encoder: the text encoder.
+        null: the embedding (1, width) that stands for a missing text.
+        texts: None is a missing text.
+    """
+    given = [text for text in texts if text is not None]
+    embeddings, mask = encoder(given) if given else (null[None, :0], null.new_zeros(1, 0))
+    rows, masks, at = [], [], 0
+    length = max(embeddings.shape[1], 1)
+    for text in texts:
+        row = null if text is None else embeddings[at]
+        row_mask = torch.ones(1, dtype=torch.bool, device=row.device) if text is None else mask[at]
+        at += text is not None
+        rows.append(nn.functional.pad(row, (0, 0, 0, length - row.shape[0])))
+        masks.append(nn.functional.pad(row_mask, (0, length - row_mask.shape[0])))
+    return torch.stack(rows), torch.stack(masks)
+
+
 def build_text_encoder(
-    config: TextConfig, description: dict[str, Any] | None = None, tokenizer: Path | None = None
+    config: TextConfig, description: dict[str, Any] | None = None, tokenizer: Path | None = None, layers: int = 1
 ) -> TextEncoder:
     """Text encoder by name, or by an artifact's stored description and ``tokenizer.json`` (then with random weights).
 
@@ -109,13 +133,13 @@ def build_text_encoder(
 
     if description is not None and tokenizer is not None:
         settings = AutoConfig.for_model(**description)
-        return TextEncoder(AutoModel.from_config(settings), _tokenizer(tokenizer), config)
+        return TextEncoder(AutoModel.from_config(settings), _tokenizer(tokenizer), config, layers)
     source = minilm_folder() if config.encoder == "minilm" else config.encoder
     if config.pretrained:
         encoder = from_hub(source, AutoModel.from_pretrained)
     else:
         encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained))
-    return TextEncoder(encoder, from_hub(source, _find_tokenizer), config)
+    return TextEncoder(encoder, from_hub(source, _find_tokenizer), config, layers)
 
 
 def _find_tokenizer(source: str) -> Tokenizer:

@@ -20,6 +20,16 @@ class Ranker(Protocol):
 
     name: str
 
+    @property
+    def bytes_per_case(self) -> int:
+        """What the system keeps of one gallery case, in bytes; known once it has scored."""
+        ...
+
+    @property
+    def train_seconds(self) -> float | None:
+        """How long its training took, wherever that was done; None where ``fit`` itself is all there is to time."""
+        ...
+
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
         """Learn from the training part; choose epochs or settings on the validation part only."""
         ...

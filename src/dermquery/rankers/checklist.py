@@ -27,6 +27,9 @@ class ChecklistCosine:
     """Cosine between the checklists that were recorded for query and gallery case; nothing is learned."""
 
     name = "checklist cosine"
+    bytes_per_case = len(CRITERIA)
+    """One byte for each criterion's value."""
+    train_seconds: float | None = None
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
         """Nothing to learn."""
@@ -44,6 +47,9 @@ class ChecklistRegression:
     """
 
     name = "checklist regression"
+    bytes_per_case = 1
+    """Its diagnosis."""
+    train_seconds: float | None = None
 
     def __init__(self) -> None:
         self._model = LogisticRegression(max_iter=1000)

@@ -76,6 +76,17 @@ class ComposedRanker:
             raise RuntimeError("fit the ranker before it scores")
         return self._model
 
+    @property
+    def bytes_per_case(self) -> int:
+        """Size of one stored vector."""
+        return self.model.layout.size * 4
+
+    @property
+    def train_seconds(self) -> float | None:
+        """What the artifact says of its training."""
+        seconds = self.model.provenance.get("seconds")
+        return None if seconds is None else float(seconds)
+
     def variant(self, *, parts: QueryParts = "composed", described: bool = False) -> ComposedRanker:
         """The same model asking with another part of the query or in a described gallery; encodings are shared."""
         other = ComposedRanker(self.model, parts, self._local_weight, described)
@@ -93,6 +104,11 @@ class ComposedRanker:
         asked, held = self._vectors(queries, gallery)
         for weight in local_weights:
             yield weight, self.model.layout.score(asked, held, weight)
+
+    def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, Scores]:
+        """The parts of the score: ``local`` (equation 7) and ``global`` (equation 8)."""
+        local, whole = self.model.layout.parts(*self._vectors(queries, gallery))
+        return {"local": local, "global": whole}
 
     def _vectors(self, queries: Sequence[Case], gallery: Sequence[Case]) -> tuple[Vectors, Vectors]:
         return self._encoded(queries, self.parts), self._encoded(gallery, "composed" if self.described else "target")

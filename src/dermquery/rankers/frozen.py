@@ -20,11 +20,18 @@ class FrozenFeatures:
     """Cosine of the average-pooled last map of a pre-trained backbone, image only; nothing is learned."""
 
     name = "frozen features"
+    train_seconds: float | None = None
 
     def __init__(self, config: VisionConfig, batch_size: int = 16) -> None:
         self._config, self._batch_size = config, batch_size
         self._backbone = build_backbone(config).eval()
         self._seen: dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]] = {}
+
+    @property
+    def bytes_per_case(self) -> int:
+        """Size of one stored vector."""
+        channels: tuple[int, ...] = self._backbone.channels  # type: ignore[assignment]
+        return channels[-1] * 4
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
         """Nothing to learn."""

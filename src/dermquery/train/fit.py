@@ -1,43 +1,47 @@
-"""One training run: data, trainer, checkpoints and logs, from cases to a trained model."""
+"""One training run: data, trainer, checkpoints and logs, from cases to a trained network."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import lightning as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
 from dermquery.data.case import Case
 from dermquery.model.composed import ComposedModel
-from dermquery.model.config import ModelConfig
-from dermquery.model.network import ComposedNetwork, count_parameters
+from dermquery.model.config import ModelConfig, VisionConfig
+from dermquery.model.network import ComposedNetwork
 from dermquery.train.batches import BalancedBatches, PixelDataset, cache_pixels
 from dermquery.train.config import TrainConfig
-from dermquery.train.module import MONITOR, RetrievalModule
+from dermquery.train.module import RetrievalModule
+from dermquery.train.system import MONITOR, SystemModule
 
-__all__ = ["Run", "fit", "precision_of"]
+__all__ = ["Run", "fit", "fit_composed", "precision_of", "take_backbone"]
+
+
+M = TypeVar("M", bound=SystemModule)
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished training: the model of the kept epoch, and what was measured on the way.
+class Run(Generic[M]):
+    """A finished training: the module with the weights of the kept epoch, and what was measured on the way.
 
     Without a validation part (``refit``) the kept epoch is the last, and ``best_score`` is None.
     """
 
-    model: ComposedModel
+    module: M
     best_score: float | None
     best_epoch: int
     epochs: int
-    parameters: dict[str, int]
 
 
 def precision_of(choice: str, accelerator: str = "auto") -> Any:
@@ -50,29 +54,36 @@ def precision_of(choice: str, accelerator: str = "auto") -> Any:
 
 
 def fit(
+    make: Callable[[Sequence[Case], int], M],
     training: Sequence[Case],
     validation: Sequence[Case],
-    model_config: ModelConfig,
+    vision: VisionConfig,
     config: TrainConfig,
     folder: Path,
     *,
-    name: str = "model",
-    start: ComposedModel | None = None,
     callbacks: Sequence[Callback] = (),
     devices: int | str = "auto",
     accelerator: str = "auto",
-) -> Run:
-    """Train on ``training``, stop and choose the epoch on ``validation``, and return the model of that epoch.
+) -> Run[M]:
+    """Train on ``training``, stop and choose the epoch on ``validation``, and return the module of that epoch.
 
-    With ``config.refit`` both parts are trained on and the last epoch is kept. ``start`` gives the backbone its first
-    weights, for instance those of a model of another data set.
+    With ``config.refit`` both parts are trained on and the last epoch is kept. A run that was killed goes on from its
+    last finished epoch if it is started again with the same ``folder``. The folder then holds ``checkpoints/`` (for
+    resuming only), ``metrics.csv`` and TensorBoard events.
 
-    A run that was killed goes on from its last finished epoch if it is started again with the same ``folder``. The
-    folder then holds ``checkpoints/`` (for resuming only), ``metrics.csv`` and TensorBoard events.
+    Args:
+        make: makes the module from all cases of the run (training, then validation) and the number of optimiser steps.
+        training: cases with a diagnosis.
+        validation: cases of other lesions with a diagnosis.
+        vision: preprocessing of the images.
+        config: optimisation.
+        folder: of the run.
+        callbacks: of Lightning's trainer.
+        devices: of Lightning's trainer.
+        accelerator: of Lightning's trainer.
 
     Raises:
-        ValueError: too few training images for one batch, fewer than two validation images, or a ``start`` with another
-            backbone.
+        ValueError: too few training images for one batch, or fewer than two validation images.
         ImageError: an image cannot be decoded.
     """
     if config.refit:
@@ -80,11 +91,8 @@ def fit(
     elif len(validation) < 2:
         raise ValueError(f"validation needs at least two cases to retrieve one another, got {len(validation)}")
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    draws, loader, held_out = _loaders(training, validation, model_config, config, _world(devices, accelerator))
-    network = ComposedNetwork(model_config)
-    if start is not None:
-        _take_backbone(network, start)
-    module = RetrievalModule(network, [*training, *validation], config, steps=len(draws) * config.epochs)
+    draws, loader, held_out = _loaders(training, validation, vision, config, _world(devices, accelerator))
+    module = make([*training, *validation], len(draws) * config.epochs)
     best = ModelCheckpoint(
         folder / "checkpoints",
         filename="best",
@@ -109,26 +117,67 @@ def fit(
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict({**state["state_dict"], **frozen})
     return Run(
-        model=ComposedModel(module.network.cpu(), name=name, labels=module.labels),
+        module=module.cpu().eval(),
         best_score=None if best.best_model_score is None else float(best.best_model_score),
         best_epoch=int(state["epoch"]) + 1,
         epochs=trainer.current_epoch,
-        parameters=count_parameters(network),
     )
 
 
-def _take_backbone(network: ComposedNetwork, start: ComposedModel) -> None:
-    mine, other = network.config.vision.backbone, start.network.config.vision.backbone
-    if mine != other:
-        raise ValueError(f"cannot start a {mine!r} backbone from {start.name!r}, whose backbone is {other!r}")
-    network.backbone.load_state_dict(start.network.backbone.state_dict())
+def fit_composed(
+    training: Sequence[Case],
+    validation: Sequence[Case],
+    model_config: ModelConfig,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    start: ComposedModel | None = None,
+    **trainer: Any,
+) -> Run[RetrievalModule]:
+    """Train the composed network: :func:`fit` with :class:`RetrievalModule`.
+
+    Args:
+        training: as there.
+        validation: as there.
+        model_config: what is built.
+        config: as there.
+        folder: as there.
+        start: gives the backbone its first weights, for instance those of a model of another data set.
+        **trainer: callbacks, devices and accelerator.
+
+    Raises:
+        ValueError: as there, or a ``start`` with another backbone.
+    """
+
+    def make(cases: Sequence[Case], steps: int) -> RetrievalModule:
+        network = ComposedNetwork(model_config)
+        take_backbone(network.backbone, model_config.vision, start)
+        return RetrievalModule(network, cases, config, steps)
+
+    return fit(make, training, validation, model_config.vision, config, folder, **trainer)
+
+
+def take_backbone(backbone: nn.Module, vision: VisionConfig, start: ComposedModel | None) -> None:
+    """Give a new backbone the weights of a trained model's, if there is one.
+
+    Raises:
+        ValueError: ``start`` has another backbone than ``vision`` names.
+    """
+    if start is None:
+        return
+    other = start.network.config.vision.backbone
+    if vision.backbone != other:
+        raise ValueError(
+            f"cannot start a {vision.backbone!r} backbone from {start.name!r}, whose backbone is {other!r}"
+        )
+    backbone.load_state_dict(start.network.backbone.state_dict())
 
 
 def _loaders(
-    training: Sequence[Case], validation: Sequence[Case], model_config: ModelConfig, config: TrainConfig, world: int
+    training: Sequence[Case], validation: Sequence[Case], vision: VisionConfig, config: TrainConfig, world: int
 ) -> tuple[BalancedBatches, DataLoader[Any], DataLoader[Any] | None]:
     """Draws of the training images, and loaders of both parts over one array of decoded pixels."""
-    pixels = cache_pixels([*training, *validation], model_config.vision)
+    pixels = cache_pixels([*training, *validation], vision)
     n = len(training)
     labels = sorted({str(case.diagnosis) for case in training})
     draws = BalancedBatches(

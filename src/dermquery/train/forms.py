@@ -14,7 +14,7 @@ from dermquery.model.config import TextConfig
 from dermquery.model.text import encoded_text
 from dermquery.train.config import TrainConfig
 
-__all__ = ["Forms", "draw_forms", "mix_images"]
+__all__ = ["Forms", "draw_forms", "mix_images", "training_text"]
 
 
 class Forms(NamedTuple):
@@ -39,7 +39,7 @@ def draw_forms(cases: Sequence[Case], config: TrainConfig, text: TextConfig) -> 
     asks in all its forms. A training image is soon known by heart, and then the composed query alone gives the text no
     gradient; in this way the text has a loss of its own at every step.
     """
-    texts = [_text(case, config.attribute_dropout, text) for case in cases]
+    texts = [training_text(case, config.attribute_dropout, text) for case in cases]
     if config.forms == "all":
         forms = [(row, text, True) for row, text in enumerate(texts)]
         forms += [(row, text, False) for row, text in enumerate(texts) if text is not None]
@@ -80,7 +80,8 @@ def _dropped(row: int, text: str | None, draw: float, config: TrainConfig) -> tu
     return row, text, draw < 1 - config.image_dropout
 
 
-def _text(case: Case, dropout: float, config: TextConfig) -> str | None:
+def training_text(case: Case, dropout: float, config: TextConfig) -> str | None:
+    """The text of a case with each recorded criterion left out with probability ``dropout``; None if none is left."""
     draws = torch.rand(len(CRITERIA)).tolist()
     kept = {n: case.checklist[n] for n, u in zip(CRITERIA, draws, strict=True) if n in case.checklist and u >= dropout}
     return encoded_text(Query(text=case.text, checklist=kept), config)

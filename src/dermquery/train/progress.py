@@ -10,7 +10,7 @@ import lightning as pl
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 
-from dermquery.train.module import MONITOR
+from dermquery.train.system import MONITOR
 
 __all__ = ["EpochProgress"]
 
