@@ -10,12 +10,11 @@ from typing import Any
 from dermquery.config import Config
 from dermquery.data.case import Case
 from dermquery.data.folds import FoldCases, Folds
-from dermquery.evaluate.combine import combine_folds, compare_systems
-from dermquery.evaluate.intervals import PairedTest, holm
 from dermquery.evaluate.protocols import Protocol, protocol_sets
 from dermquery.evaluate.ranking import rank
 from dermquery.evaluate.report import EvaluationBlock, evaluate_ranking
 from dermquery.experiment.provenance import name_of, provenance, write_json
+from dermquery.experiment.summary import curve_points, means_over_folds, paired_tests
 from dermquery.experiment.training import train
 from dermquery.model.composed import ComposedModel
 from dermquery.rankers.base import Ranker, Scores
@@ -29,7 +28,6 @@ PROTOCOLS = (Protocol.SEEN, Protocol.UNSEEN)
 PARTS: tuple[QueryParts, ...] = ("composed", "image only", "text only")
 LOCAL_WEIGHTS = tuple(step / 10 for step in range(11))
 """Every λ that the curve of a cross-validation has."""
-_CURVE_KEYS = ("protocol", "n", "n_folds", "micro", "macro", "usefulness", "intervals", "sd")
 Say = Callable[[str], None]
 
 
@@ -115,35 +113,21 @@ def _fold_blocks(
 def _summary(per_fold: list[list[dict[str, Any]]]) -> dict[str, Any]:
     """Blocks without their per-query rows, means over folds, paired tests against the composed query, the λ curve."""
     flat = [block for fold in per_fold for block in fold]
-    found: dict[tuple[str, str, float | None], list[EvaluationBlock]] = {}
+    found: dict[tuple[str, str], list[EvaluationBlock]] = {}
+    curves: dict[str, dict[float, list[EvaluationBlock]]] = {}
     for block in flat:
         plain = {k: v for k, v in block.items() if k not in ("system", "fold", "local_weight")}
-        key = (block["protocol"], block["system"], block.get("local_weight"))
-        found.setdefault(key, []).append(EvaluationBlock.model_validate(plain))
-    means = [{"system": s, **combine_folds(blocks)} for (_, s, weight), blocks in found.items() if weight is None]
-    tests = [
-        {"protocol": protocol, "against": system, "metric": metric}
-        | _fields(compare_systems(found[protocol, "composed", None], blocks, metric))
-        for (protocol, system, weight), blocks in found.items()
-        for metric in ("map", "acc@1")
-        if system != "composed"
-    ]
-    for test, corrected in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
-        test["p_holm"] = corrected
+        made = EvaluationBlock.model_validate(plain)
+        if "local_weight" in block:
+            curves.setdefault(made.protocol, {}).setdefault(block["local_weight"], []).append(made)
+        else:
+            found.setdefault((made.protocol, block["system"]), []).append(made)
     return {
-        "means": means,
-        "tests": tests,
-        "curve": [
-            {"local_weight": weight, **{k: v for k, v in combine_folds(blocks).items() if k in _CURVE_KEYS}}
-            for (_, _, weight), blocks in found.items()
-            if weight is not None
-        ],
+        "means": means_over_folds(found),
+        "tests": paired_tests(found, "composed"),
+        "curve": [point for blocks in curves.values() for point in curve_points(blocks)],
         "blocks": [{k: v for k, v in b.items() if k != "per_query"} for b in flat if "local_weight" not in b],
     }
-
-
-def _fields(result: PairedTest) -> dict[str, Any]:
-    return {**vars(result), "interval": list(result.interval)}
 
 
 def _is_main(block: dict[str, Any]) -> bool:

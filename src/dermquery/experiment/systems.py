@@ -21,7 +21,9 @@ from dermquery.rankers.comquery_former import ComqueryFormer
 from dermquery.rankers.crn import CRN
 from dermquery.rankers.dahnet import DAHNet
 from dermquery.rankers.frozen import FrozenFeatures
+from dermquery.rankers.maskrcnn_fusion import MaskRCNNFusion
 from dermquery.rankers.resnet50_cossim import ResNet50CosSim
+from dermquery.rankers.snf_dca import SNFDCA
 from dermquery.rankers.trained import Setup
 
 __all__ = ["SYSTEMS", "Bench", "System", "system"]
@@ -134,6 +136,14 @@ _LISTED = (
     System(
         "dahnet", "DAHNet", "image", "image", "dahnet",
         lambda b: DAHNet(b.setup, b.folder("dahnet"), b.config.systems.dahnet), "dahnet",
+    ),
+    System(
+        "snf_dca", "SNF-DCA", "image + text", "image + findings", "resnet50_cossim",
+        lambda b: SNFDCA(b.cossim(), b.config.systems.snf_dca), "snf_dca",
+    ),
+    System(
+        "maskrcnn_fusion", "after MaskRCNN-Fusion", "image", "image", None,
+        lambda b: MaskRCNNFusion(b.config.model.vision, b.config.systems.maskrcnn_fusion), "maskrcnn_fusion",
     ),
     System("resnet50_cossim", "ResNet50-CosSim", "image", "image", "resnet50_cossim", lambda b: b.cossim()),
     System(
