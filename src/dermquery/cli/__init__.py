@@ -7,7 +7,7 @@ import typer
 from dermquery import __version__
 from dermquery.cli import data, demo
 from dermquery.cli.base import index
-from dermquery.cli.compare import compare
+from dermquery.cli.compare import ablate, compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
 from dermquery.cli.model import describe, pack
 from dermquery.cli.search import search
@@ -43,6 +43,7 @@ for command in (
     train,
     crossval,
     compare,
+    ablate,
     evaluate,
     evaluate_text,
     evaluate_regions,

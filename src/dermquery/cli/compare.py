@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,7 +21,10 @@ from dermquery.cli.train import (
     trainer_options,
 )
 
-__all__ = ["compare"]
+if TYPE_CHECKING:
+    from dermquery.experiment.compare import Plan, Row
+
+__all__ = ["ablate", "compare"]
 
 DataOption = Annotated[Path, typer.Option("--data", help="Case table with diagnoses, or the folder of `data prepare`.")]
 FoldsOption = Annotated[
@@ -62,47 +65,108 @@ def compare(
     chosen = [system(key) for key in keys]
     settings = load_config(config, tuple(overrides))
     rows = [Row(listed.title, listed, settings) for listed in chosen]
-    command = ["compare", "--data", str(data), "--out", str(out), "--config", config, "--accelerator", accelerator]
-    command += [part for override in overrides for part in ("--set", override)]
-    command += [] if start_from is None else ["--start-from", start_from]
     groups: dict[str, list[str]] = {}
     for listed in chosen:
         groups.setdefault(listed.training or "untrained", []).append(listed.key)
-    children = {name: [*command, "--systems", ",".join(keys)] for name, keys in groups.items()}
-    _run(data, folds, out, rows, children, only, jobs, start_from, report=report, accelerator=accelerator)
+    options = _options(data, out, config, overrides, start_from, accelerator)
+    children = {name: ["compare", *options, "--systems", ",".join(group)] for name, group in groups.items()}
+    plan, numbers = _plan(data, folds, out, start_from, only)
+    _predict(plan, rows, numbers, children, jobs, accelerator)
+    if report:
+        _report(plan, rows, numbers, "Comparison")
 
 
-def _run(
-    data: Path,
-    folds: Path | None,
-    out: Path,
-    rows: Sequence[Any],
-    children: dict[str, list[str]],
-    only: Sequence[int] | None,
-    jobs: int,
-    start_from: str | None,
-    *,
-    report: bool,
-    accelerator: str,
+@expected_errors
+def ablate(
+    data: DataOption,
+    out: OutOption,
+    parts: Annotated[
+        str, typer.Option(help="Ablations by name, separated by commas; all if absent. `--parts help` lists them.")
+    ] = "all",
+    folds: FoldsOption = None,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    start_from: StartOption = None,
+    only: OnlyOption = None,
+    jobs: JobsOption = 1,
+    report: ReportOption = True,
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Predict, in processes of their own if several jobs are allowed, and report."""
-    from dermquery.experiment.compare import Plan, predict
+    """Train our model without each of its parts in turn, and write the same tables against the whole model."""
+    from dermquery.config import load_config
+    from dermquery.experiment.ablation import ABLATIONS, ablation_rows
+
+    if parts == "help":
+        for listed in ABLATIONS.values():
+            typer.echo(f"{listed.key:22} {listed.title:32} {' '.join(listed.overrides)}")
+        return
+    keys = list(ABLATIONS) if parts == "all" else [part.strip() for part in parts.split(",")]
+    rows = ablation_rows(keys, lambda more: load_config(config, (*overrides, *more)))
+    options = _options(data, out, config, overrides, start_from, accelerator)
+    # The first child trains the whole model, which every other one would ask for too.
+    children = {key: ["ablate", *options, "--parts", key] for key in dict.fromkeys(keys)}
+    plan, numbers = _plan(data, folds, out, start_from, only)
+    if jobs > 1:
+        _predict(plan, rows[:1], numbers, {"whole": ["ablate", *options, "--parts", "whole"]}, jobs, accelerator)
+    _predict(plan, rows, numbers, children, jobs, accelerator)
+    if report:
+        _report(plan, rows, numbers, "Ablations")
+
+
+def _options(
+    data: Path, out: Path, config: str, overrides: Sequence[str], start_from: str | None, accelerator: str
+) -> list[str]:
+    """What a child process is given as it is."""
+    options = ["--data", str(data), "--out", str(out), "--config", config, "--accelerator", accelerator]
+    options += [part for override in overrides for part in ("--set", override)]
+    return options + ([] if start_from is None else ["--start-from", start_from])
+
+
+def _plan(
+    data: Path, folds: Path | None, out: Path, start_from: str | None, only: Sequence[int] | None
+) -> tuple[Plan, list[int]]:
+    """Data and folder of a comparison, and the numbers of its folds."""
+    from dermquery.experiment.compare import Plan
 
     cases, splits = cases_and_folds(data, folds, out)
-    chosen = sorted(set(only)) if only else list(range(splits.n_splits))
-    console = Console()
-    plan = Plan(cases, splits, out, start_model(start_from))
+    unknown = sorted(set(only or ()) - set(range(splits.n_splits)))
+    if unknown:
+        raise ValueError(f"--fold {unknown[0]}: there are folds 0 to {splits.n_splits - 1}")
+    return Plan(cases, splits, out, start_model(start_from)), sorted(set(only or range(splits.n_splits)))
+
+
+def _predict(
+    plan: Plan, rows: Sequence[Row], folds: Sequence[int], children: dict[str, list[str]], jobs: int, accelerator: str
+) -> None:
+    """Predict, with several jobs in processes of their own; what they leave is done here."""
+    from dermquery.experiment.compare import predict
+
     if jobs > 1:
-        splits.save(out / "folds.json")
-        more = ["--folds", str(out / "folds.json"), "--no-report"]
-        run_jobs(
-            {
-                f"{name}-fold-{fold}": [*command, *more, "--fold", str(fold)]
-                for fold in chosen
-                for name, command in children.items()
-            },
-            jobs, out / "logs",
-        )  # fmt: skip
-    predict(plan, rows, chosen, say=console.print, **trainer_options(1, accelerator))
-    if report:
-        typer.echo("report")
+        plan.folds.save(plan.out / "folds.json")
+        more = ["--folds", str(plan.out / "folds.json"), "--no-report"]
+        commands = {
+            f"{name}-fold-{fold}": [*command, *more, "--fold", str(fold)]
+            for fold in folds
+            for name, command in children.items()
+        }
+        run_jobs(commands, jobs, plan.out / "logs")
+    predict(plan, rows, folds, say=Console().print, **trainer_options(1, accelerator))
+
+
+def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str) -> None:
+    """Write ``result.json`` and ``.md``, tables as CSV and LaTeX, and the figures; print the tables."""
+    from dermquery.cli.tables import comparison_files, comparison_tables
+    from dermquery.evaluate.figures import write_figures
+    from dermquery.experiment import write_json
+    from dermquery.experiment.report import report
+
+    result = report(plan, rows, folds)
+    write_json(plan.out / "result.json", result)
+    tables = comparison_tables(result, title)
+    (plan.out / "result.md").write_text(tables, encoding="utf-8")
+    (plan.out / "tables").mkdir(exist_ok=True)
+    for name, text in comparison_files(result).items():
+        (plan.out / "tables" / name).write_text(text, encoding="utf-8")
+    write_figures(result, plan.out / "figures")
+    typer.echo(tables)
+    typer.echo(f"{plan.out / 'result.json'}\n{plan.out / 'result.md'}\n{plan.out / 'tables'}\n{plan.out / 'figures'}")

@@ -9,7 +9,7 @@ from dermquery.evaluate.protocols import Protocol
 from dermquery.evaluate.strata import STRATUM_METRICS
 from dermquery.evaluate.tables import Cell, accuracy_table, map_table, usefulness_table
 
-__all__ = ["crossval_tables", "evaluation_tables", "strata_tables"]
+__all__ = ["comparison_files", "comparison_tables", "crossval_tables", "evaluation_tables", "strata_tables"]
 
 
 def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -19,13 +19,74 @@ def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def crossval_tables(result: Mapping[str, Any]) -> str:
     """All protocols of a cross-validation, the paired tests, and where the numbers come from."""
-    facts = result["provenance"]
-    parts = ["# Cross-validation"]
+    parts = ["# Cross-validation", *_protocols(result, "composed"), _origin(result["provenance"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison_tables(result: Mapping[str, Any], title: str) -> str:
+    """All protocols of a comparison, what each system uses and costs, and where the numbers come from."""
+    parts = [f"# {title}", *_protocols(result, result["reference"]), "## Systems", _systems(result)]
+    return "\n\n".join([*parts, _origin(result["provenance"])]) + "\n"
+
+
+def comparison_files(result: Mapping[str, Any]) -> dict[str, str]:
+    """The paper's Tables 1 and 2 and the usefulness table of each protocol as CSV and LaTeX: file name to text."""
+    files = {}
+    for protocol, rows in _by_protocol(result).items():
+        made = {"accuracy": accuracy_table, "map": map_table, "usefulness": usefulness_table}
+        for name, table in ((name, make(rows)) for name, make in made.items()):
+            files[f"{protocol}-{name}.csv"], files[f"{protocol}-{name}.tex"] = table.csv(), table.latex()
+    return files
+
+
+def _by_protocol(result: Mapping[str, Any]) -> dict[Protocol, dict[str, Any]]:
+    found: dict[Protocol, dict[str, Any]] = {}
     for protocol in Protocol:
         rows = {mean["system"]: mean for mean in result["means"] if mean["protocol"] == protocol}
         if rows:
-            parts += [f"## {protocol.heading}", evaluation_tables(rows), _tests(result["tests"], protocol)]
-            parts += [_curve(result["curve"], protocol)]
+            found[protocol] = rows
+    return found
+
+
+def _protocols(result: Mapping[str, Any], reference: str) -> list[str]:
+    parts = []
+    for protocol, rows in _by_protocol(result).items():
+        tests, curve = _tests(result["tests"], protocol, reference), _curve(result["curve"], protocol, reference)
+        shown = [f"## {protocol.heading}", evaluation_tables(rows), _first(rows, reference), tests, curve]
+        parts += [part for part in shown if part]
+    return parts
+
+
+def _first(rows: Mapping[str, Any], reference: str) -> str:
+    """Who is first, said in so many words, also where it is not the reference."""
+    said = []
+    for section, metric, name in (("micro", "map", "mAP"), ("macro", "map", "macro mAP"), ("micro", "acc@1", "Acc@1")):
+        best = max(rows, key=lambda system: rows[system][section][metric])
+        value, own = (100 * rows[system][section][metric] for system in (best, reference))
+        behind = "" if best == reference else f"; {reference} has {own:.1f}"
+        said.append(f"{name}: {best} ({value:.1f}{behind})")
+    return "First on " + ", on ".join(said) + "."
+
+
+def _systems(result: Mapping[str, Any]) -> str:
+    uses = {system["system"]: system for system in result["systems"]}
+    lines = [
+        "| System | asks with | gallery holds | training, s a fold | s a query | bytes a case |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for cost in result["costs"]:
+        own = uses[cost["system"]]
+        lines.append(
+            f"| {cost['system']} | {own['asks']} | {own['gallery']} | {cost['train_seconds']:.0f} "
+            f"| {cost['seconds_per_query']:.4f} | {cost['bytes_per_case']:.0f} |"
+        )
+    machines = "; ".join(sorted({machine for cost in result["costs"] for machine in cost["machines"]}))
+    return (
+        "\n".join(lines) + f"\n\nTimes on {machines}; a query is encoded and ranked alone, against an encoded gallery."
+    )
+
+
+def _origin(facts: Mapping[str, Any]) -> str:
     model, train = facts["config"]["model"], facts["config"]["train"]
     vision, machine = model["vision"], facts["machine"]
     origin = (
@@ -39,8 +100,7 @@ def crossval_tables(result: Mapping[str, Any]) -> str:
         f"commit `{facts['commit']}`",
         f"{machine['processor']}, {machine['threads']} threads",
     )
-    parts.append(", ".join(origin) + ".")
-    return "\n\n".join(parts) + "\n"
+    return ", ".join(origin) + "."
 
 
 def strata_tables(parted: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -64,14 +124,17 @@ def _stratum(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _curve(curve: list[Mapping[str, Any]], protocol: Protocol) -> str:
+def _curve(curve: list[Mapping[str, Any]], protocol: Protocol, reference: str) -> str:
+    points = [point for point in curve if point["protocol"] == protocol]
+    if not points:
+        return ""
     lines = [
-        "Composed query over λ, from the same encodings, mean of the folds in per cent.",
+        f"{reference} over λ, from the same encodings, mean of the folds in per cent.",
         "",
         "| λ | Acc@1 | mAP | macro mAP | coverage@5 | checklist agreement@5 | fine P@5 |",
         "|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for point in (p for p in curve if p["protocol"] == protocol):
+    for point in points:
         useful = [point["usefulness"][m] for m in ("coverage@5", "checklist_agreement@5", "fine_p@5")]
         values = [point["micro"]["acc@1"], point["micro"]["map"], point["macro"]["map"], *useful]
         shown = " | ".join("–" if value is None else f"{100 * value:.1f}" for value in values)
@@ -79,12 +142,12 @@ def _curve(curve: list[Mapping[str, Any]], protocol: Protocol) -> str:
     return "\n".join(lines)
 
 
-def _tests(tests: list[Mapping[str, Any]], protocol: Protocol) -> str:
+def _tests(tests: list[Mapping[str, Any]], protocol: Protocol, reference: str) -> str:
     chosen = [t for t in tests if t["protocol"] == protocol]
     if not chosen:
         return ""
     lines = [
-        "| composed against | metric | difference | 95 % interval | p | p (Holm) |",
+        f"| {reference} against | metric | difference | 95 % interval | p | p (Holm) |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for t in chosen:

@@ -17,7 +17,7 @@ from dermquery.data.borders import remove_borders, visible_box
 from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
 from dermquery.model.alignment import BlockLayout, Evidence, Vectors
-from dermquery.model.config import LEVELS, VisionConfig
+from dermquery.model.config import VisionConfig
 from dermquery.model.evidence import region_evidence
 from dermquery.model.network import ComposedNetwork
 from dermquery.model.text import encoded_text
@@ -144,7 +144,7 @@ class ComposedModel:
             masks = self.network.targets(maps).masks
         else:
             masks = self.network.queries(maps, [self._text(query)]).masks
-        return {level: mask[0].float().cpu().numpy() for level, mask in zip(LEVELS, masks, strict=True)}
+        return {level: mask[0].float().cpu().numpy() for level, mask in zip(self.layout.levels, masks, strict=True)}
 
     @torch.inference_mode()
     def evidence(self, query: Query, case: Case, *, described: bool = False) -> Evidence:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dermquery.model.alignment import LOCAL_WEIGHT
 
 __all__ = ["ComposerConfig", "ModelConfig", "RegionsConfig", "TextConfig", "VisionConfig"]
 
-LEVELS = ("low", "middle", "high")
+LEVELS: tuple[Literal["low", "middle", "high"], ...] = ("low", "middle", "high")
 """Names of the last three stages of a hierarchical backbone (design, section 2)."""
 
 
@@ -109,12 +109,21 @@ class ModelConfig(Section):
 
     Attributes:
         width: d, to which every level is projected.
+        levels: which of the three are used, low to high.
         local_weight: λ of equation 9 where a query names none.
     """
 
     width: Annotated[int, Field(ge=8)] = 256
+    levels: tuple[Literal["low", "middle", "high"], ...] = LEVELS
     local_weight: Annotated[float, Field(ge=0, le=1)] = LOCAL_WEIGHT
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     composer: ComposerConfig = ComposerConfig()
     regions: RegionsConfig = RegionsConfig()
+
+    @field_validator("levels")
+    @classmethod
+    def _in_order(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
+        if not levels or list(levels) != [level for level in LEVELS if level in levels]:
+            raise ValueError(f"name some of {', '.join(LEVELS)}, each once and in this order")
+        return levels

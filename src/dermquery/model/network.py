@@ -45,19 +45,23 @@ class ComposedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.layout = BlockLayout(LEVELS, config.width)
+        levels = config.levels
+        self.layout = BlockLayout(levels, config.width)
+        self.chosen = [LEVELS.index(level) for level in levels]
         self.backbone = build_backbone(config.vision, vision_description)
         self.text = build_text_encoder(config.text, text_description, tokenizer)
         channels: tuple[int, ...] = self.backbone.channels  # type: ignore[assignment]
+        channels = tuple(channels[i] for i in self.chosen)
         self.projection = LevelProjection(channels, config.width, config.composer.max_grid)
-        self.composer = Composer(len(LEVELS), config.width, self.text.width, config.composer)
-        self.regions = nn.ModuleList(RegionMasks(config.width, config.regions) for _ in LEVELS)
+        self.composer = Composer(len(levels), config.width, self.text.width, config.composer)
+        self.regions = nn.ModuleList(RegionMasks(config.width, config.regions) for _ in levels)
         self.null_text = nn.Parameter(torch.randn(1, self.text.width) * 0.02)
-        self.null_image = nn.Parameter(torch.randn(len(LEVELS), config.width) * 0.02)
+        self.null_image = nn.Parameter(torch.randn(len(levels), config.width) * 0.02)
 
     def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Equations 2 and 3: maps F_l (B, d, h_l, w_l) of normalised pixels (B, 3, H, W)."""
-        maps: tuple[Tensor, ...] = self.projection(self.backbone(pixels))
+        every = self.backbone(pixels)
+        maps: tuple[Tensor, ...] = self.projection(tuple(every[i] for i in self.chosen))
         return maps
 
     def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
