@@ -154,10 +154,11 @@ def _predict(
 
 
 def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str) -> None:
-    """Write ``result.json`` and ``.md``, tables as CSV and LaTeX, and the figures; print the tables."""
+    """Write ``result.json`` and ``.md``, tables as CSV and LaTeX, figures, and typical answers; print the tables."""
     from dermquery.cli.tables import comparison_files, comparison_tables
     from dermquery.evaluate.figures import write_figures
     from dermquery.experiment import write_json
+    from dermquery.experiment.answers import typical_answers, write_answers
     from dermquery.experiment.report import report
 
     result = report(plan, rows, folds)
@@ -168,5 +169,8 @@ def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str) -
     for name, text in comparison_files(result).items():
         (plan.out / "tables" / name).write_text(text, encoding="utf-8")
     write_figures(result, plan.out / "figures")
+    if rows[0].system.key == "composed":
+        heading = f"{rows[0].title}: fold {folds[0]}, seen gallery"
+        write_answers(typical_answers(plan, rows[0], folds[0]), plan.out, heading)
     typer.echo(tables)
     typer.echo(f"{plan.out / 'result.json'}\n{plan.out / 'result.md'}\n{plan.out / 'tables'}\n{plan.out / 'figures'}")
