@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermquery.evaluate.figures import accuracy_figure, curve_figure, map_figure, write_figures
+from dermquery.evaluate.figures import (
+    accuracy_figure,
+    curve_figure,
+    forest_figure,
+    map_figure,
+    precision_recall_figure,
+    write_figures,
+)
 from dermquery.evaluate.tables import CHANCE
 
 
@@ -43,6 +50,36 @@ def test_the_curve_runs_over_the_local_weights() -> None:
     (axes,) = curve_figure(points).axes
     assert [line.get_label() for line in axes.lines] == ["Acc@1", "mAP", "macro mAP"]
     assert np.asarray(axes.lines[1].get_xdata()).tolist() == pytest.approx([w / 10 for w in range(11)])
+
+
+def paired(against: str, metric: str, difference: float, p_holm: float) -> dict[str, Any]:
+    interval = [difference - 0.02, difference + 0.02]
+    values = {"difference": difference, "interval": interval, "p_holm": p_holm}
+    return {"protocol": "unseen", "against": against, "metric": metric, **values}
+
+
+def test_the_forest_has_a_point_for_each_test_and_fills_the_significant_ones() -> None:
+    tests = [paired("CRN", "map", 0.1, 0.01), paired("CRN", "acc@1", 0.02, 0.6), paired("DAHNet", "map", -0.03, 0.2)]
+    (axes,) = forest_figure("unseen", tests, "ours").axes
+    points = {
+        float(np.asarray(x.get_xdata())[0]): x for x in axes.lines if x.get_marker() == "o" and len(x.get_xdata())
+    }
+    assert sorted(points) == pytest.approx([-0.03, 0.02, 0.1])
+    assert [points[x].get_markerfacecolor() == "white" for x in sorted(points)] == [True, True, False]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["DAHNet", "CRN"]
+    assert "ours" in axes.get_xlabel()
+
+
+def test_precision_over_recall_has_every_system_and_the_prevalence() -> None:
+    (axes,) = precision_recall_figure("seen", (0.0, 0.5, 1.0), {"ours": (0.9, 0.8, 0.5)}, 0.4).axes
+    assert [line.get_label() for line in axes.lines] == [CHANCE, "ours"]
+    assert np.asarray(axes.lines[1].get_ydata()).tolist() == [0.9, 0.8, 0.5]
+
+
+def test_many_systems_have_lines_that_differ() -> None:
+    (axes,) = accuracy_figure([mean(f"system {i}", 0.5 + i / 100) for i in range(13)]).axes
+    looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines[1:]}
+    assert len(looks) == 13
 
 
 def test_files_are_written_for_each_protocol(tmp_path: Path) -> None:

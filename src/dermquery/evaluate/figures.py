@@ -129,7 +129,7 @@ def _figures(result: Mapping[str, Any], protocol: Protocol) -> dict[str, Figure]
     means = [mean for mean in result["means"] if mean["protocol"] == protocol]
     points = [point for point in result["curve"] if point["protocol"] == protocol]
     lines = [line for line in result.get("precision_recall", ()) if line["protocol"] == protocol]
-    tests = [test for test in result["tests"] if test["protocol"] == protocol]
+    tests = [test for test in result.get("tests", ()) if test["protocol"] == protocol]
     made: dict[str, Figure] = {}
     if means:
         made |= {"accuracy": accuracy_figure(means), "map": map_figure(means)}

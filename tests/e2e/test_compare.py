@@ -1,0 +1,166 @@
+"""`dermquery compare` and `ablate` through the real command line, on synthetic cases."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dermquery.data.folds import Folds
+from dermquery.data.table import read_cases
+from dermquery.evaluate.protocols import protocol_sets
+from dermquery.experiment.systems import SYSTEMS
+from tests.e2e.conftest import World, dermquery
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = (
+    "model.vision.backbone=efficientnet-lite0", "train.epochs=4", "train.refit=true", "train.learning_rate=3e-3",
+    "train.forms=all", "model.composer.text_shift=true",
+    "systems.dahnet.bits=12", "systems.comquery_former.heads=2", "systems.comquery_former.depth=1",
+)  # fmt: skip
+
+
+def run(world: World, command: str, out: Path, *more: object) -> str:
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    return dermquery(
+        command, "--data", world.table.parent, "--folds", world.folds, "--out", out, "--config", world.config,
+        *settings, "--accelerator", "cpu", *more,
+    ).stdout  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compared(world: World) -> Path:
+    out = world.folder / "compared"
+    run(world, "compare", out, "--jobs", 2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def result(compared: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((compared / "result.json").read_text())
+    return found
+
+
+def test_every_system_stands_under_both_protocols_with_tests_and_costs(result: dict[str, Any]) -> None:
+    titles = [listed.title for listed in SYSTEMS.values()]
+    for protocol in ("seen", "unseen"):
+        assert [m["system"] for m in result["means"] if m["protocol"] == protocol] == titles
+        against = [t["against"] for t in result["tests"] if t["protocol"] == protocol and t["metric"] == "map"]
+        assert against == titles[1:]
+    assert all(test["p_holm"] >= test["p_value"] for test in result["tests"])
+    assert all(c["bytes_per_case"] > 0 and c["seconds_per_query"] > 0 for c in result["costs"])
+    assert {c["system"] for c in result["costs"] if c["train_seconds"] > 1} >= {"CRN", "DAHNet", "ComqueryFormer"}
+    assert result["provenance"]["config"]["systems"]["dahnet"]["bits"] == 12
+
+
+def test_every_system_is_above_chance(result: dict[str, Any]) -> None:
+    """Synthetic findings follow the diagnosis, so that even a few epochs at 64 px must show in the seen gallery."""
+    for mean in (m for m in result["means"] if m["protocol"] == "seen"):
+        assert mean["micro"]["map"] > mean["chance"]["map"] + 0.01, mean["system"]
+
+
+def test_metrics_come_from_the_predictions(world: World, compared: Path, result: dict[str, Any]) -> None:
+    cases = read_cases(world.table).cases
+    folds = Folds.load(world.folds, cases)
+    label = {case.case_id: case.diagnosis for case in cases}
+    for key in ("composed", "snf_dca", "dahnet"):
+        values = []
+        for fold in range(2):
+            queries, gallery = protocol_sets("unseen", folds, fold, cases)
+            (folder,) = (compared / "predictions").glob(f"{key}-*")
+            rows = pq.read_table(folder / f"fold-{fold}" / "unseen.parquet").to_pylist()
+            assert [row["query_id"] for row in rows] == [query.case_id for query in queries]
+            held = {case.case_id for case in gallery}
+            precisions = []
+            for row in rows:
+                assert row["query_id"] not in row["ranked_ids"]
+                assert set(row["ranked_ids"]) < held
+                assert np.all(np.diff(row["scores"]) <= 1e-6)
+                hits = [label[found] == label[row["query_id"]] for found in row["ranked_ids"]]
+                at = [sum(hits[:n]) / n for n, hit in enumerate(hits, start=1) if hit]
+                precisions += [sum(at) / len(at)] if at else []
+            values.append(float(np.mean(precisions)))
+        (mean,) = (
+            m for m in result["means"] if m["protocol"] == "unseen" and m["system"] == SYSTEMS[key].title
+        )  # fmt: skip
+        assert mean["micro"]["map"] == pytest.approx(np.mean(values), abs=1e-9)
+
+
+def test_the_curve_at_the_models_own_weight_is_its_row(result: dict[str, Any]) -> None:
+    for protocol in ("seen", "unseen"):
+        (point,) = (p for p in result["curve"] if p["protocol"] == protocol and p["local_weight"] == 0.6)
+        own = next(m for m in result["means"] if m["protocol"] == protocol)
+        assert point["micro"]["map"] == pytest.approx(own["micro"]["map"], abs=1e-4)
+
+
+def test_a_second_run_computes_nothing_and_another_setting_only_its_own(world: World, compared: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in compared.rglob("facts.json")}
+    text = run(world, "compare", compared, "--systems", "composed,dahnet,frozen", "--set", "systems.dahnet.cut=1")
+    assert "fold 0: DAHNet done" in text
+    assert "dermquery (ours) done" not in text
+    assert "frozen ImageNet features done" not in text
+    assert all(path.stat().st_mtime_ns == before for path, before in files.items())
+    assert len(list((compared / "predictions").glob("dahnet-*"))) == 2
+
+
+def test_tables_figures_and_answers_are_there(compared: Path) -> None:
+    text = (compared / "result.md").read_text()
+    assert "First on mAP" in text
+    assert "efficientnet-lite0 at 64 px" in text
+    for protocol in ("seen", "unseen"):
+        for name in ("accuracy", "map", "usefulness"):
+            rows = list(csv.reader((compared / "tables" / f"{protocol}-{name}.csv").open()))
+            assert len(rows) >= 3
+            assert r"\toprule" in (compared / "tables" / f"{protocol}-{name}.tex").read_text()
+        for name in ("accuracy", "map", "precision-recall", "forest", "local-weight"):
+            assert (compared / "figures" / f"{protocol}-{name}.png").stat().st_size > 5000
+    assert (compared / "answers.png").stat().st_size > 20000
+    page = (compared / "answers.html").read_text()
+    assert page.count("<section>") == page.count('class="query"') >= 2
+    assert len(re.findall(r'class="(right|wrong)"', page)) == 5 * page.count("<section>")
+    assert not re.search(r'(src|href)="(?!data:)', page), "the page loads nothing"
+
+
+def test_ablations_train_another_model_and_stand_against_the_whole(world: World) -> None:
+    out = world.folder / "ablated"
+    run(world, "ablate", out, "--parts", "level_high,no_text,regions_1", "--fold", 0, "--fold", 1, "--jobs", 2)
+    found = json.loads((out / "result.json").read_text())
+    rows = [m["system"] for m in found["means"] if m["protocol"] == "seen"]
+    assert rows == ["whole model", "high level only", "no text, in training and query", "K = 1 region"]
+    assert found["reference"] == "whole model"
+    sizes = {c["system"]: c["bytes_per_case"] for c in found["costs"]}
+    assert sizes["high level only"] * 3 == sizes["whole model"]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("compare", ("--systems", "composed,resnet"), "unknown system 'resnet'; use some of: composed"),
+        ("compare", ("--systems", "frozen", "--fold", 7), "--fold 7: there are folds 0 to 1"),
+        ("ablate", ("--parts", "regions"), "unknown ablation 'regions'; use some of: whole"),
+    ],
+)
+def test_bad_input_is_named(
+    world: World, tmp_path: Path, command: str, arguments: tuple[object, ...], message: str
+) -> None:
+    done = dermquery(
+        command, "--data", world.table, "--folds", world.folds, "--out", tmp_path, "--config", world.config, *arguments,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_help_lists_systems_and_ablations(world: World, tmp_path: Path) -> None:
+    listed = dermquery("compare", "--data", world.table, "--out", tmp_path, "--systems", "help").stdout
+    assert all(key in listed for key in SYSTEMS)
+    assert (
+        "model.regions.count=1" in dermquery("ablate", "--data", tmp_path, "--out", tmp_path, "--parts", "help").stdout
+    )
