@@ -61,9 +61,8 @@ def paired(against: str, metric: str, difference: float, p_holm: float) -> dict[
 def test_the_forest_has_a_point_for_each_test_and_fills_the_significant_ones() -> None:
     tests = [paired("CRN", "map", 0.1, 0.01), paired("CRN", "acc@1", 0.02, 0.6), paired("DAHNet", "map", -0.03, 0.2)]
     (axes,) = forest_figure("unseen", tests, "ours").axes
-    points = {
-        float(np.asarray(x.get_xdata())[0]): x for x in axes.lines if x.get_marker() == "o" and len(x.get_xdata())
-    }
+    drawn = [(np.asarray(line.get_xdata()), line) for line in axes.lines if line.get_marker() == "o"]
+    points = {float(x[0]): line for x, line in drawn if x.size}
     assert sorted(points) == pytest.approx([-0.03, 0.02, 0.1])
     assert [points[x].get_markerfacecolor() == "white" for x in sorted(points)] == [True, True, False]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["DAHNet", "CRN"]
