@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
+from dermquery.store.protocol import CaseStore
 from tests.store.encoder import ProjectionEncoder
 
 _DIAGNOSES = ("nv", "mel", "bkl", None)
@@ -70,3 +74,49 @@ def base(tmp_path_factory: pytest.TempPathFactory, cases: Sequence[Case]) -> Cas
     filled = CaseBase.create(tmp_path_factory.mktemp("base") / "base", ProjectionEncoder())
     filled.add(cases, batch_size=7)
     return filled
+
+
+MakeStore = Callable[[int], CaseStore]
+"""Makes an empty store of vectors of a length."""
+
+
+@pytest.fixture(scope="session")
+def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``milvus://host:port`` of a server that this session starts; one at a time, because each looks for free ports."""
+    server_package: Any = pytest.importorskip(
+        "milvus", reason="the package of the Milvus server cannot be installed here"
+    )
+    import fcntl
+
+    lock = tmp_path_factory.getbasetemp().parent / "milvus.lock"
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        server = server_package.MilvusServer()
+        server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
+        server.start()
+    yield f"milvus://127.0.0.1:{server.listen_port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["lance", "milvus"])
+def make_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
+    """Every test that asks for it runs on both stores."""
+    if request.param == "lance":
+        from dermquery.store.lance import LanceStore
+
+        return lambda size: LanceStore(tmp_path_factory.mktemp("lance"), size)
+    from pymilvus import MilvusClient
+
+    from dermquery.store.milvus import MilvusStore, collection_schema
+
+    address = request.getfixturevalue("milvus_address").removeprefix("milvus://")
+    client = MilvusClient(uri=f"http://{address}")
+    numbers = itertools.count()
+
+    def make(size: int) -> CaseStore:
+        name = f"store_{os.getpid()}_{request.module.__name__.rpartition('.')[2]}_{next(numbers)}"
+        schema, index = collection_schema(client, size, "")
+        client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
+        return MilvusStore(client, name, size)
+
+    return make

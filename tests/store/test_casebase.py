@@ -168,7 +168,8 @@ def test_create_and_open(tmp_path: Path, cases: Sequence[Case]) -> None:
 
 
 def test_a_create_that_was_cut_off_can_be_repeated(tmp_path: Path, cases: Sequence[Case]) -> None:
-    CaseBase.create(tmp_path, ProjectionEncoder()).uri.joinpath("manifest.json").unlink()
+    CaseBase.create(tmp_path, ProjectionEncoder())
+    (tmp_path / "manifest.json").unlink()
     base = CaseBase.create(tmp_path, ProjectionEncoder())
     assert base.add(cases[:2]).added == 2
 

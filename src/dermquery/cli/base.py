@@ -23,7 +23,9 @@ _SHOWN = 20
 @expected_errors
 def index(
     table: Annotated[Path, typer.Argument(help="Case table, .csv or .parquet; only case_id and image are required.")],
-    base: Annotated[Path, typer.Option("--base", help="Folder of the case base; made if there is none.")],
+    base: Annotated[
+        str, typer.Option("--base", help="Folder of the case base, or milvus://host:port/name; made if there is none.")
+    ],
     model: Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")],
     described: Annotated[
         bool,
@@ -75,7 +77,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _print(report: IngestReport, *, skipped: int, n_cases: int, base: Path) -> None:
+def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> None:
     from dermquery.store.hits import RESEARCH_USE
 
     out = Console(soft_wrap=True)

@@ -27,7 +27,7 @@ _VALUES_SHOWN = 12
 
 @expected_errors
 def search(
-    base: Annotated[Path, typer.Option("--base", help="Folder of the case base.")],
+    base: Annotated[str, typer.Option("--base", help="Folder of the case base, or milvus://host:port/name.")],
     image: Annotated[Path | None, typer.Option(help="Reference dermoscopic image.")] = None,
     text: Annotated[str | None, typer.Option(help="Free text.")] = None,
     term: Annotated[

@@ -1,10 +1,11 @@
 """The case base: manifest, store, ingest, filters, search and the result sheet."""
 
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
-from dermquery.store.filters import Filter, FilterError, matches, parse_where, to_lance
+from dermquery.store.filters import Filter, FilterError, matches, parse_where
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 from dermquery.store.ingest import BadImage, IngestProgress, IngestReport, index_cases
 from dermquery.store.lance import LanceStore
+from dermquery.store.lance_filter import to_lance
 from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
 from dermquery.store.protocol import CaseStore, Encoder
 

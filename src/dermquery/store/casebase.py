@@ -15,9 +15,9 @@ from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
 from dermquery.store.filters import Filter, Not, OneOf, as_filter
 from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
+from dermquery.store.home import home_of
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
-from dermquery.store.lance import LanceStore
-from dermquery.store.manifest import MANIFEST_FILE, Manifest, ManifestError
+from dermquery.store.manifest import Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 
 __all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
@@ -35,17 +35,17 @@ class EmptyBaseError(QueryError):
 
 
 class CaseBase:
-    """Cases that can be searched, in a folder that knows the model of its vectors.
+    """Cases that can be searched, in a place that knows the model of their vectors.
 
     Use :meth:`create`, :meth:`open` or :meth:`open_or_create`.
 
     Attributes:
-        uri: the folder.
+        uri: the folder or address.
         manifest: which model, which layout.
         store: the rows.
     """
 
-    def __init__(self, uri: Path, manifest: Manifest, store: CaseStore, model: Encoder | None = None) -> None:
+    def __init__(self, uri: str | Path, manifest: Manifest, store: CaseStore, model: Encoder | None = None) -> None:
         self.uri = uri
         self.manifest = manifest
         self.store = store
@@ -58,7 +58,7 @@ class CaseBase:
         """Make an empty case base.
 
         Args:
-            uri: a folder; made if there is none.
+            uri: a folder, made if there is none, or ``milvus://host:port/name`` (:mod:`.home`).
             model: a loaded model, or the name or path of one.
             reference: name or path by which a model that is already loaded can be loaded again; without it, later
                 openings must name the model.
@@ -67,36 +67,29 @@ class CaseBase:
         Raises:
             ManifestError: if there is a case base already, or something else in the way.
         """
-        folder = _folder(uri)
-        if (folder / MANIFEST_FILE).exists():
-            raise ManifestError(f"{folder} holds a case base already; open it, or choose another folder")
-        if folder.exists() and not folder.is_dir():
-            raise ManifestError(f"{folder} is a file; choose a folder for the case base")
+        home = home_of(uri)
         loaded, known_as = _resolve(model)
         manifest = Manifest.of(loaded, reference or known_as, described=described)
-        # The manifest last: until it is there the folder is no base, and the next create goes over it again.
-        store = LanceStore(folder, manifest.layout.size)
-        manifest.save(folder)
-        return cls(folder, manifest, store, loaded)
+        return cls(home.uri, manifest, home.create(manifest), loaded)
 
     @classmethod
     def open(cls, uri: str | Path, model: ModelSource | None = None) -> CaseBase:
         """Open a case base.
 
         Args:
-            uri: its folder.
+            uri: its folder, or ``milvus://host:port/name``.
             model: the model to encode queries with; without it, the manifest's own is loaded at the first query.
 
         Raises:
             ManifestError: if there is no case base, or one of another version.
             ModelMismatchError: if the model is not the one that made the base's vectors.
         """
-        folder = _folder(uri)
-        manifest = Manifest.load(folder)
+        home = home_of(uri)
+        manifest = home.manifest()
         loaded = None if model is None else _resolve(model)[0]
         if loaded is not None:
             manifest.check(loaded)
-        return cls(folder, manifest, LanceStore(folder, manifest.layout.size), loaded)
+        return cls(home.uri, manifest, home.store(manifest), loaded)
 
     @classmethod
     def open_or_create(cls, uri: str | Path, model: ModelSource, *, described: bool = False) -> CaseBase:
@@ -105,7 +98,7 @@ class CaseBase:
         Raises:
             ManifestError: as :meth:`open` and :meth:`create`, or the base that is there is described otherwise.
         """
-        if not (_folder(uri) / MANIFEST_FILE).exists():
+        if not home_of(uri).exists():
             return cls.create(uri, model, described=described)
         base = cls.open(uri, model)
         if base.manifest.described != described:
@@ -236,15 +229,6 @@ class CaseBase:
             Hit(rank, case, score, local, global_, *compare_criteria(terms, case))
             for rank, (score, local, global_, case) in enumerate(scored, start=1)
         )
-
-
-def _folder(uri: str | Path) -> Path:
-    if "://" in str(uri):
-        scheme, _, rest = str(uri).partition("://")
-        if scheme != "file":
-            raise ManifestError(f"{uri}: a case base lies in a folder of this machine; {scheme}:// is not supported")
-        uri = rest
-    return Path(uri).expanduser().absolute()
 
 
 def _resolve(model: ModelSource) -> tuple[Encoder, str | None]:

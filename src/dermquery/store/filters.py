@@ -32,7 +32,6 @@ __all__ = [
     "field_value",
     "matches",
     "parse_where",
-    "to_lance",
 ]
 
 FieldName = Literal[
@@ -305,36 +304,3 @@ def _holds(node: Any, case: Case) -> bool:
     age = float(value)
     bounds = ((node.ge, age.__ge__), (node.gt, age.__gt__), (node.le, age.__le__), (node.lt, age.__lt__))
     return all(bound is None or bool(compare(bound)) for bound, compare in bounds)
-
-
-def to_lance(where: Filter) -> str:
-    """Compile for Lance's query language (DataFusion SQL).
-
-    Field names come from a closed list, numbers are printed by ``repr`` of a finite float, and text is a literal in
-    single quotes with every quote doubled, the only escape that this SQL knows. ``IS NOT NULL`` beside each comparison
-    keeps SQL's third truth value out, which would otherwise survive a NOT.
-    """
-    return _sql(where.condition)
-
-
-def _sql(node: Any) -> str:
-    if isinstance(node, Not):
-        return f"(NOT {_sql(node.condition)})"
-    if isinstance(node, AllOf):
-        return "(" + " AND ".join(_sql(child) for child in node.conditions) + ")" if node.conditions else "true"
-    if isinstance(node, Missing):
-        return f"({node.field} IS NULL)"
-    if isinstance(node, Range):
-        bounds = ((node.ge, ">="), (node.gt, ">"), (node.le, "<="), (node.lt, "<"))
-        terms = [f"{node.field} {op} {_literal(bound)}" for bound, op in bounds if bound is not None]
-        return "(" + " AND ".join([f"{node.field} IS NOT NULL", *terms]) + ")"
-    values = (node.value,) if isinstance(node, Equals) else node.values
-    if not values:
-        return "false"
-    return f"({node.field} IS NOT NULL AND {node.field} IN ({', '.join(map(_literal, values))}))"
-
-
-def _literal(value: str | float) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return repr(float(value) + 0.0)  # adding 0.0 makes -0.0 plain 0.0, which Arrow would tell apart

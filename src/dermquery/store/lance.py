@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,17 +14,15 @@ import pyarrow as pa
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
-from dermquery.store.filters import FIELDS, AllOf, Filter, Not, OneOf, to_lance
+from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.lance_filter import to_lance
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+from dermquery.store.ranking import MARGIN, SPARE, check_rows, check_search, id_filters, products, without
 
 __all__ = ["LanceStore"]
 
 _TABLE = "cases"
 _TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "text")
-_IDS_PER_READ = 500
-_SPARE = 16
-_MARGIN = 1e-5
-"""Lance sums in float32. Its error stays well below this for weighed unit blocks, whose products are at most 1."""
 
 
 class LanceStore:
@@ -55,19 +52,14 @@ class LanceStore:
         """
         if not rows:
             return
-        twice = [case_id for case_id, n in Counter(row.case.case_id for row in rows).items() if n > 1]
-        if twice:
-            raise ValueError(f"case ids occur more than once: {', '.join(twice[:5])}; give each case its own id")
-        for row in rows:
-            if row.vector.shape != (self.size,) or not np.isfinite(row.vector).all():
-                raise ValueError(f"case {row.case.case_id!r}: its vector must be {self.size} finite numbers")
+        check_rows(rows, self.size)
         merge = self._table.merge_insert("case_id").when_matched_update_all().when_not_matched_insert_all()
         merge.execute(_to_table(rows, self._schema))
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
         before = self.count()
-        for part in _parts(case_ids):
+        for part in id_filters(case_ids):
             self._table.delete(to_lance(part))
         return before - self.count()
 
@@ -75,7 +67,7 @@ class LanceStore:
         """The rows with these ids, by id; ids that are not there are left out."""
         columns = [name for name in self._schema.names if vectors or name != "vector"]
         found: dict[str, StoredCase] = {}
-        for part in _parts(case_ids):
+        for part in id_filters(case_ids):
             table = self._table.search().where(to_lance(part)).select(columns).limit(None).to_arrow()
             found.update((row.case.case_id, row) for row in _rows(table))
         return found
@@ -93,19 +85,16 @@ class LanceStore:
         fetched while one that was left out could still reach the last place, so the order never depends on how the
         rows lie on disk.
         """
-        if vector.shape != (self.size,):
-            raise ValueError(f"query vector has shape {vector.shape}, expected ({self.size},)")
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
-        condition = _without(where or Filter(), exclude)
-        fetch = top_k + _SPARE
+        check_search(vector, self.size, top_k)
+        condition = without(where or Filter(), exclude)
+        fetch = top_k + SPARE
         while True:
             table = self._nearest(vector, condition, fetch)
-            scores = _products(_vectors(table), vector)
+            scores = products(_vectors(table), vector)
             if table.num_rows < fetch:
                 break
             worst_proposed = 1.0 - float(table["_distance"][-1].as_py())
-            if worst_proposed < np.partition(scores, -top_k)[-top_k] - _MARGIN:
+            if worst_proposed < np.partition(scores, -top_k)[-top_k] - MARGIN:
                 break
             fetch *= 4
         ids = table["case_id"].to_pylist()
@@ -192,22 +181,3 @@ def _vectors(table: pa.Table) -> Vectors:
     column = table["vector"].combine_chunks()
     size = column.type.list_size
     return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, size)
-
-
-def _products(vectors: Vectors, query: Vectors) -> Any:
-    """Inner products in float64, each row summed alike, so that equal vectors score equal wherever they stand.
-
-    A matrix product would not do: BLAS sums a row in another order at the end of a block than within it.
-    """
-    return (vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
-
-
-def _parts(case_ids: Collection[str]) -> Iterator[Filter]:
-    ids = list(dict.fromkeys(case_ids))
-    for start in range(0, len(ids), _IDS_PER_READ):
-        yield Filter(condition=OneOf(field="case_id", values=tuple(ids[start : start + _IDS_PER_READ])))
-
-
-def _without(where: Filter, case_ids: Collection[str]) -> Filter:
-    excluded = tuple(Not(condition=part.condition) for part in _parts(case_ids))
-    return where if not excluded else where.also(AllOf(conditions=excluded))

@@ -124,11 +124,16 @@ class Manifest(BaseModel):
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path} cannot be read ({error}); restore it from a backup") from error
+        return cls.read(text, str(path))
+
+    @classmethod
+    def read(cls, text: str, where: str) -> Manifest:
+        """Parse a manifest; ``where`` it stands goes into the ManifestError."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
             raise ManifestError(
-                f"{path} does not describe a case base of schema version {SCHEMA_VERSION} ({faults}); "
+                f"{where} does not describe a case base of schema version {SCHEMA_VERSION} ({faults}); "
                 "use the version of dermquery that made it, or index the case table again into a new base"
             ) from error

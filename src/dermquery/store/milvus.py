@@ -1,0 +1,193 @@
+"""The distributed store: one collection of a Milvus server, over the network, for many processes and machines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
+from dermquery.model.alignment import Vectors
+from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.milvus_filter import MISSING_AGE, column_text, text_of_column, to_milvus
+from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+from dermquery.store.ranking import MARGIN, SPARE, best, check_rows, check_search, id_filters, without
+
+__all__ = ["MilvusStore", "collection_schema"]
+
+_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
+_MOST = 16_384
+"""Rows that Milvus gives in one answer."""
+_ID_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 2048, 65_535
+_BYTES_PER_WRITE = 8_000_000
+
+
+def collection_schema(client: Any, size: int, description: str) -> tuple[Any, Any]:
+    """Schema and index of a collection: a column for each field of a filter, the case as JSON, its vector."""
+    from pymilvus import DataType
+
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
+    schema.add_field("case_id", DataType.VARCHAR, is_primary=True, max_length=_ID_BYTES)
+    for name in _TEXT_COLUMNS:
+        schema.add_field(name, DataType.VARCHAR, max_length=_TEXT_BYTES)
+    schema.add_field("age", DataType.DOUBLE)
+    schema.add_field("payload", DataType.VARCHAR, max_length=_PAYLOAD_BYTES)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="IP")
+    return schema, index
+
+
+class MilvusStore:
+    """A :class:`~dermquery.store.protocol.CaseStore` in a collection of a Milvus server.
+
+    Reads are strongly consistent: they see every write that was acknowledged to anyone before they asked, which costs
+    the server's time tick (about .2 s). One answer holds at most 16,384 rows, so of more equal scores than that at the
+    last place, which ones are found is the server's choice.
+
+    Args:
+        client: a ``pymilvus.MilvusClient``.
+        collection: name or alias of a collection with :func:`collection_schema`.
+        size: length of the vectors.
+    """
+
+    def __init__(self, client: Any, collection: str, size: int) -> None:
+        self.collection, self.size = collection, size
+        self._client = client
+
+    def upsert(self, rows: Sequence[StoredCase]) -> None:
+        """Add rows, replacing those with the same ``case_id``; all of them or none, in writes of at most 8 MB.
+
+        Raises:
+            ValueError: for a ``case_id`` that occurs twice, a vector of another length or with a NaN, or a case whose
+                description is longer than Milvus can hold.
+        """
+        check_rows(rows, self.size)
+        records = [_record(row) for row in rows]
+        step = max(1, _BYTES_PER_WRITE // (4 * self.size + _TEXT_BYTES))
+        for start in range(0, len(records), step):
+            self._client.upsert(self.collection, records[start : start + step])
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were."""
+        removed = 0
+        for part in id_filters(case_ids):
+            there = [record["case_id"] for record in self._query(to_milvus(part), ["case_id"])]
+            if there:
+                self._client.delete(self.collection, ids=there)
+            removed += len(there)
+        return removed
+
+    def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
+        """The rows with these ids, by id; ids that are not there are left out."""
+        columns = ["payload", "vector"] if vectors else ["payload"]
+        found = (_row(r) for part in id_filters(case_ids) for r in self._query(to_milvus(part), columns))
+        return {row.case.case_id: row for row in found}
+
+    def count(self, where: Filter | None = None) -> int:
+        """Number of cases, or of those that satisfy a filter."""
+        return int(self._query(to_milvus(where), ["count(*)"])[0]["count(*)"])
+
+    def search(
+        self, vector: Vectors, where: Filter | None = None, top_k: int = 5, exclude: Collection[str] = ()
+    ) -> list[ScoredCase]:
+        """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
+
+        As in the embedded store, the server proposes in float32, and products are taken again here in float64.
+        """
+        check_search(vector, self.size, top_k)
+        condition = to_milvus(without(where or Filter(), exclude))
+        fetch = top_k + SPARE
+        while True:
+            limit = min(fetch, _MOST)
+            answer = self._client.search(
+                self.collection, data=[np.asarray(vector, np.float32)], limit=limit, filter=condition,
+                output_fields=["payload", "vector"], consistency_level="Strong",
+            )[0]  # fmt: skip
+            rows = [_row(hit["entity"]) for hit in answer]
+            ranked = best(rows, vector, top_k)
+            if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < ranked[-1].score - MARGIN:
+                return ranked
+            fetch *= 4
+
+    def ids(self) -> list[str]:
+        """Every ``case_id``, sorted."""
+        return sorted(str(text_of_column(record["case_id"])) for record in self._every("", ["case_id"]))
+
+    def value_counts(self, field: str, where: Filter | None = None) -> dict[str | float | None, int]:
+        """How often each value of a field occurs, most frequent first; None counts the cases without one."""
+        if field not in FIELDS:
+            raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
+        stored = Counter(record[field] for record in self._every(to_milvus(where), [field]))
+        if field == "age":
+            counts = {None if age == MISSING_AGE else age: n for age, n in stored.items()}
+        else:
+            counts = {text_of_column(value): n for value, n in stored.items()}
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+
+    def compact(self) -> None:
+        """Seal what was written, so that it lies in files and indexes; searches give the same answer."""
+        self._client.flush(self.collection)
+
+    def _query(self, condition: str, columns: list[str]) -> list[dict[str, Any]]:
+        options: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": _MOST}
+        return list(
+            self._client.query(
+                self.collection, filter=condition, output_fields=columns, consistency_level="Strong", **options
+            )
+        )
+
+    def _every(self, condition: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+        """All rows that satisfy a condition, in ascending order of their ids and a bounded number at a time."""
+        after = ""
+        while True:
+            beyond = f"case_id > {after!r}" if after else ""
+            both = " and ".join(part for part in (condition, beyond) if part)
+            page = self._query_page(both, list(dict.fromkeys(["case_id", *columns])))
+            yield from page
+            if len(page) < _MOST:
+                return
+            after = page[-1]["case_id"]
+
+    def _query_page(self, condition: str, columns: list[str]) -> list[dict[str, Any]]:
+        return sorted(self._query(condition, columns), key=lambda record: str(record["case_id"]))
+
+
+def _record(row: StoredCase) -> dict[str, Any]:
+    case, stamp = row.case, row.stamp
+    payload = json.dumps(
+        {
+            "case": case.model_dump(mode="json") | {"image": str(case.image.absolute())},
+            "stamp": [stamp.sha256, stamp.size, stamp.mtime_ns],
+        },
+        ensure_ascii=False,
+    )
+    texts = {name: column_text(_value(case, name)) for name in _TEXT_COLUMNS}
+    columns = {"case_id": column_text(case.case_id), **texts, "payload": payload}
+    for name, text in columns.items():
+        most = {"case_id": _ID_BYTES, "payload": _PAYLOAD_BYTES}.get(name, _TEXT_BYTES)
+        if len(text.encode()) > most:
+            what = "its whole description" if name == "payload" else name
+            raise ValueError(
+                f"case {case.case_id[:60]!r}: {what} takes {len(text.encode())} bytes, and a Milvus column holds "
+                f"{most}; shorten it, or keep this base in a folder"
+            )
+    age = MISSING_AGE if case.age is None else float(case.age)
+    return {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
+
+
+def _value(case: Case, name: str) -> str | None:
+    value: str | None = case.checklist.get(name) if name in CRITERIA else getattr(case, name)
+    return value
+
+
+def _row(record: dict[str, Any]) -> StoredCase:
+    held = json.loads(record["payload"])
+    case = Case(**{**held["case"], "image": Path(held["case"]["image"])})
+    vector = np.asarray(record.get("vector", ()), np.float32)
+    return StoredCase(case, vector, ImageStamp(*held["stamp"]))

@@ -1,0 +1,60 @@
+"""A filter as an expression of Milvus, and the form in which values stand in its columns.
+
+Milvus 2.3 knows no NULL and no parameters. So a recorded text is stored percent-encoded behind an equals sign, which
+leaves ASCII without quotes or backslashes whatever a user wrote, and "" is a value that was not recorded; a missing age
+is −1.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote, unquote
+
+from dermquery.store.filters import AllOf, Equals, Filter, Missing, Not, Range
+
+__all__ = ["MISSING_AGE", "column_text", "text_of_column", "to_milvus"]
+
+MISSING_AGE = -1.0
+_EVERY, _NONE = f"(age >= {MISSING_AGE})", f"(age < {MISSING_AGE})"
+
+
+def column_text(value: str | None) -> str:
+    """A text as it stands in a column."""
+    return "" if value is None else "=" + quote(value, safe="")
+
+
+def text_of_column(stored: str) -> str | None:
+    """The text that :func:`column_text` was given."""
+    return unquote(stored[1:]) if stored else None
+
+
+def to_milvus(where: Filter | None) -> str:
+    """Compile a filter; empty if every case may be found."""
+    return "" if where is None or where.is_empty else _expression(where.condition)
+
+
+def _expression(node: Any) -> str:
+    if isinstance(node, Not):
+        return f"(not {_expression(node.condition)})"
+    if isinstance(node, AllOf):
+        return "(" + " and ".join(_expression(child) for child in node.conditions) + ")" if node.conditions else _EVERY
+    if isinstance(node, Missing):
+        return f"(age == {MISSING_AGE})" if node.field == "age" else f"({node.field} == '')"
+    if isinstance(node, Range):
+        bounds = ((node.ge, ">="), (node.gt, ">"), (node.le, "<="), (node.lt, "<"))
+        terms = [f"age {op} {_number(bound)}" for bound, op in bounds if bound is not None]
+        return "(" + " and ".join([f"age != {MISSING_AGE}", *terms]) + ")"
+    values = (node.value,) if isinstance(node, Equals) else node.values
+    if not values:
+        return _NONE
+    if node.field == "age":
+        return f"(age != {MISSING_AGE} and age in [{', '.join(_number(float(value)) for value in values)}])"
+    return f"({node.field} in [{', '.join(repr(column_text(str(value))) for value in values)}])"
+
+
+def _number(value: float) -> str:
+    """All digits of a finite number, without an exponent; beyond any age only the side matters."""
+    exact = format(Decimal(math.copysign(min(abs(value), 1e6), value)), "f")
+    return exact if "." in exact else f"{exact}.0"

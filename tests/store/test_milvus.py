@@ -1,0 +1,134 @@
+"""Case bases on a real Milvus server: the same verbs, and what can go wrong between here and there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dermquery.cli.base import index
+from dermquery.cli.search import search
+from dermquery.data.case import Case
+from dermquery.data.table import write_cases
+from dermquery.store import casebase
+from dermquery.store.casebase import CaseBase
+from dermquery.store.home import FolderHome, MilvusHome, home_of
+from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
+from tests.store.encoder import ProjectionEncoder
+from tests.store.rows import row
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def uri(milvus_address: str) -> str:
+    """A name that nobody uses."""
+    return f"{milvus_address}/base_{next(_NUMBERS)}"
+
+
+def test_the_same_verbs_give_the_same_answers(uri: str, base: CaseBase, cases: Sequence[Case]) -> None:
+    remote = CaseBase.create(uri, ProjectionEncoder())
+    assert remote.add(cases, batch_size=7).added == len(cases)
+    again = CaseBase.open(uri, ProjectionEncoder())
+    assert again.manifest.model_hash == base.manifest.model_hash
+    assert len(again) == len(base)
+    for case in cases[:4]:
+        for where in (None, ["site=back"], ["age>=30", "diagnosis!=nv"], ["site=missing"]):
+            asked: dict[str, Any] = {"image": case.image, "text": "atypical network", "where": where, "top_k": 6}
+            here, there = base.search(**asked), again.search(**asked)
+            assert [h.case for h in there.hits] == [h.case for h in here.hits]
+            np.testing.assert_allclose([h.score for h in there.hits], [h.score for h in here.hits], atol=1e-6)
+            assert there.n_candidates == here.n_candidates
+    assert again.search(image=cases[0].image).base.diagnoses == base.search(image=cases[0].image).base.diagnoses
+
+
+def test_a_second_ingest_skips_and_another_client_sees_it(uri: str, cases: Sequence[Case]) -> None:
+    encoder = ProjectionEncoder()
+    first, reader = CaseBase.create(uri, encoder), CaseBase.open(uri)
+    assert reader.count() == 0
+    first.add(cases)
+    assert reader.count() == len(cases)
+    encoder.encoded = 0
+    assert first.add(cases).unchanged == len(cases)
+    assert encoder.encoded == 0
+
+
+def test_a_base_is_made_once_and_keeps_to_its_model(uri: str) -> None:
+    CaseBase.create(uri, ProjectionEncoder())
+    with pytest.raises(ManifestError, match="holds a case base already"):
+        CaseBase.create(uri, ProjectionEncoder())
+    with pytest.raises(ModelMismatchError, match="index the case table again"):
+        CaseBase.open(uri, ProjectionEncoder(seed=1))
+    assert CaseBase.open_or_create(uri, ProjectionEncoder()).count() == 0
+
+
+def test_a_create_that_was_cut_off_can_be_repeated(uri: str) -> None:
+    home = MilvusHome(uri)
+    manifest = Manifest.of(ProjectionEncoder())
+    home.create(manifest)
+    client = home._connected()
+    client.drop_alias(uri.rpartition("/")[2])
+    assert not home.exists()
+    with pytest.raises(ManifestError, match="has no collection"):
+        CaseBase.open(uri)
+    assert CaseBase.create(uri, ProjectionEncoder()).count() == 0
+
+
+def test_what_milvus_cannot_hold_is_named(uri: str) -> None:
+    base = CaseBase.create(uri, ProjectionEncoder())
+    vector = np.ones(base.manifest.layout.size)
+    with pytest.raises(ValueError, match=r"case 'a': site takes 3001 bytes, and a Milvus column holds 2048"):
+        base.store.upsert([row("a", vector, site="x" * 3000)])
+    with pytest.raises(ValueError, match="its whole description takes"):
+        base.store.upsert([row("b", vector, text="x" * 70_000)])
+    assert base.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("milvus://host:19530", "names no collection"),
+        ("milvus:///name", "names no collection"),
+        ("milvus://host/na-me", "letters, digits and underscores"),
+        ("milvus://host/name?token=secret", "names no collection"),
+        ("milvus://user:secret@host/name", "DERMQUERY_MILVUS_TOKEN"),
+        ("s3://bucket/name", "s3:// is not supported"),
+    ],
+)
+def test_bad_addresses(address: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message) as error:
+        home_of(address)
+    assert "secret" not in str(error.value)
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(ManifestError, match=r"no Milvus server answers at 127.0.0.1:1 .*check host, port"):
+        CaseBase.open("milvus://127.0.0.1:1/name")
+
+
+def test_homes_by_uri(tmp_path: Path) -> None:
+    assert isinstance(home_of(tmp_path), FolderHome)
+    assert home_of(f"file://{tmp_path}").uri == tmp_path
+    assert isinstance(home_of("milvus://host/name?tls=true"), MilvusHome)
+
+
+def test_from_the_command_line(
+    uri: str, tmp_path: Path, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(casebase, "_load", lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
+    app = typer.Typer()
+    app.command()(index)
+    app.command()(search)
+    write_cases(cases, tmp_path / "cases.csv")
+    done = CliRunner().invoke(app, ["index", str(tmp_path / "cases.csv"), "--base", uri, "--model", "0"])
+    assert done.exit_code == 0, done.output
+    assert f"it now holds {len(cases)} cases" in done.output
+    found = CliRunner().invoke(app, ["search", "--base", uri, "--image", str(cases[3].image), "--top-k", "2"])
+    assert found.exit_code == 0, found.output
+    assert cases[3].case_id in found.output
