@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -245,12 +246,13 @@ _EXTRA = st.dictionaries(_WORD.filter(lambda name: name not in COLUMNS), _WORD, 
 @st.composite
 def _cases(draw: st.DrawFn) -> list[Case]:
     ids = draw(st.lists(_WORD, min_size=1, max_size=4, unique=True))
-    names = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "text")
+    names = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
     return [
         Case(
             case_id=case_id,
             image=Path(f"/data/images/{number}.jpg"),
             age=draw(st.none() | st.floats(0, 130)),
+            date=draw(st.none() | st.dates()),
             checklist=draw(_CHECKLIST),
             extra=draw(_EXTRA),
             **{name: draw(_MAYBE) for name in names},
@@ -266,3 +268,16 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, suffix: str, cases
     path = tmp_path_factory.mktemp("round") / f"cases{suffix}"
     write_cases(cases, path)
     assert list(read_cases(path, check_images=False)) == cases
+
+
+@pytest.mark.parametrize("written", ["2024-03-31", "2024-03-31 00:00:00", "2024-03-31T14:05"])
+def test_a_date_is_a_day(tmp_path: Path, written: str) -> None:
+    (tmp_path / "cases.csv").write_text(f"case_id,image,date,source\na,a.png,{written},clinic A\n")
+    (case,) = read_cases(tmp_path / "cases.csv", check_images=False)
+    assert (case.date, case.source) == (datetime.date(2024, 3, 31), "clinic A")
+
+
+def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,31.03.2024\n")
+    with pytest.raises(CaseTableError, match=r"date '31\.03\.2024' is not a day written as 2024-03-31"):
+        read_cases(tmp_path / "cases.csv", check_images=False)

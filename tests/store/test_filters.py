@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,13 +24,12 @@ from dermquery.store.filters import (
     Not,
     OneOf,
     Range,
-    as_filter,
     field_value,
     matches,
-    parse_where,
 )
 from dermquery.store.lance_filter import to_lance
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
+from dermquery.store.where import as_filter, parse_where
 from tests.store.conftest import MakeStore
 
 NASTY = [
@@ -53,7 +53,8 @@ NASTY = [
     "",
     "/* back */",
 ]
-TEXT_FIELDS: list[Any] = [name for name in FIELDS if name != "age" and name not in CRITERIA and name != "case_id"]
+TEXT_FIELDS: list[Any] = [name for name in FIELDS if name not in ("age", "date", "case_id", *CRITERIA)]
+DAYS = [datetime.date(1999, 12, 31), datetime.date(2020, 2, 29), datetime.date(2020, 3, 1), datetime.date(2024, 10, 9)]
 
 
 def nasty_cases() -> list[Case]:
@@ -68,6 +69,8 @@ def nasty_cases() -> list[Case]:
                 site=NASTY[(i + 1) % len(NASTY)] if i % 3 else None,
                 elevation=NASTY[-i] if i % 4 else None,
                 lesion_id=value if i % 5 else None,
+                source=value if i % 3 == 1 else None,
+                date=None if i % 4 == 3 else DAYS[i % len(DAYS)],
                 age=None if i % 4 == 0 else (i - 1) * 7.25,
                 checklist={"streaks": CRITERIA["streaks"].values[i % 3]} if i % 2 else {},
             )
@@ -92,6 +95,8 @@ def found(store: CaseStore, where: Filter) -> set[str]:
 texts = st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8"), max_size=8)
 ages = st.sampled_from([0.0, -0.0, 7.25, 21.75, 36.25, 130.0]) | st.floats(allow_nan=False, allow_infinity=False)
 bounds = st.none() | ages
+days = st.sampled_from(DAYS) | st.dates()
+day_bounds = st.none() | days
 leaves: st.SearchStrategy[Any] = st.one_of(
     st.builds(Equals, field=st.sampled_from(TEXT_FIELDS), value=texts),
     st.builds(Equals, field=st.just("age"), value=ages),
@@ -100,6 +105,8 @@ leaves: st.SearchStrategy[Any] = st.one_of(
     st.builds(Equals, field=st.just("streaks"), value=st.sampled_from(CRITERIA["streaks"].values)),
     st.builds(Missing, field=st.sampled_from(FIELDS)),
     st.builds(Range, ge=bounds, gt=bounds, le=bounds, lt=bounds),
+    st.builds(Range, field=st.just("date"), ge=day_bounds, gt=day_bounds, le=day_bounds, lt=day_bounds),
+    st.builds(Equals, field=st.just("date"), value=days.map(datetime.date.isoformat)),
 )
 trees = st.recursive(
     leaves,
@@ -169,6 +176,20 @@ def test_parse_other_forms() -> None:
     )
 
 
+def test_parse_where_reads_dates() -> None:
+    day = datetime.date(2024, 3, 31)
+    assert parse_where(
+        ["date>=2024-03-31", "date<2024-03-31", "date=2024-03-31", "source=clinic A"]
+    ).condition == AllOf(
+        conditions=(
+            Range(field="date", ge=day),
+            Range(field="date", lt=day),
+            Equals(field="date", value="2024-03-31"),
+            Equals(field="source", value="clinic A"),
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("clause", "said"),
     [
@@ -178,7 +199,10 @@ def test_parse_other_forms() -> None:
         ("age=old", "age is a number of years, not 'old'"),
         ("age>=nan", "age is a number of years, not 'nan'"),
         ("age=inf", "age is a number of years, not 'inf'"),
-        ("site>=3", ">= compares numbers, and 'site'"),
+        ("site>=3", ">= compares ages and dates, and 'site'"),
+        ("date>=2024", "'2024' is no day; write it as 2024-03-31"),
+        ("date<20240331", "'20240331' is no day in the one form that is compared; write it as 2024-03-31"),
+        ("date=31.3.2024", "'31.3.2024' is no day"),
         ("site", "cannot read the condition 'site'; write for example"),
         ("", "cannot read the condition"),
         ("site=", "no value in 'site='; write site=missing"),
@@ -206,6 +230,9 @@ def test_parse_errors_say_what_is_legal(clause: str, said: str) -> None:
         {"kind": "range", "field": "site", "ge": 1},
         {"kind": "range", "field": "age", "ge": "1"},
         {"kind": "range", "field": "age", "ge": float("nan")},
+        {"kind": "range", "field": "age", "ge": datetime.date(2020, 1, 1)},
+        {"kind": "range", "field": "date", "ge": 2020.0},
+        {"kind": "equals", "field": "date", "value": "2024-3-1"},
         {"kind": "any_sql", "text": "true"},
         {"kind": "missing", "field": "site", "more": 1},
     ],

@@ -16,9 +16,9 @@ from PIL import Image
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
 from dermquery.store.display import describe_condition, diagnosis_title, tones
-from dermquery.store.filters import parse_where
 from dermquery.store.hits import SearchResult
 from dermquery.store.sheet import write_html, write_png
+from dermquery.store.where import parse_where
 from tests.store.conftest import draw_lesion
 from tests.store.encoder import ProjectionEncoder
 

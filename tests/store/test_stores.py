@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermquery.store.filters import parse_where
 from dermquery.store.protocol import CaseStore, StoredCase
+from dermquery.store.where import parse_where
 from tests.store.conftest import MakeStore
 from tests.store.rows import SIZE, STAMP, brute_force, found, random_rows, row
 

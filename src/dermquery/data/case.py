@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +41,8 @@ class Case(_Frozen):
         lesion_id, patient_id: groups that must never be split over folds, nor retrieve themselves.
         age: years.
         elevation: Derm7pt's "flat", "palpable" or "nodular", or the user's own word.
+        source: the data set or clinic that the case comes from.
+        date: when the image was taken.
         text: free text recorded with the case.
         checklist: the seven-point criteria that were recorded, each with its Derm7pt value.
         extra: every other column of the table, shown with the case and never encoded.
@@ -55,6 +58,8 @@ class Case(_Frozen):
     age: Annotated[float, Field(ge=0, le=130)] | None = None
     site: str | None = None
     elevation: str | None = None
+    source: str | None = None
+    date: datetime.date | None = None
     text: str | None = None
     checklist: Checklist = Field(default_factory=dict)
     extra: _Extra = Field(default_factory=dict)

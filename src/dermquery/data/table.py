@@ -7,6 +7,7 @@ values. Columns that the project does not know are kept with their case (``Case.
 from __future__ import annotations
 
 import csv
+import datetime
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +25,12 @@ __all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "FindImage", "rea
 
 COLUMNS: tuple[str, ...] = (
     "case_id", "image", "diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "age", "site", "elevation",
-    "text", *CRITERIA,
+    "source", "date", "text", *CRITERIA,
 )  # fmt: skip
 """The columns that the project knows, in the order in which they are written."""
 
 _REQUIRED = ("case_id", "image")
-_TEXTS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "text")
+_TEXTS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
 _MAX_LISTED = 50
 _MAX_AGE = 130.0
 
@@ -191,6 +192,8 @@ def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
             legal = False
         if not legal:
             found.append(f"age {age!r} is not a number from 0 to {_MAX_AGE:.0f}; correct it, or leave it empty")
+    if (date := row.get("date")) and _date(date) is None:
+        found.append(f"date {date!r} is not a day written as 2024-03-31; correct it, or rename the column")
     for name, criterion in CRITERIA.items():
         value = row.get(name, "")
         if value and value.lower() not in criterion.values:
@@ -218,10 +221,19 @@ def _case(row: _Row, image: Path) -> Case:
         case_id=row["case_id"],
         image=image,
         age=float(row["age"]) if row.get("age") else None,
+        date=_date(row.get("date", "")),
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
         extra={name: value for name, value in row.items() if name not in COLUMNS and value},
         **{name: row.get(name) or None for name in _TEXTS},
     )
+
+
+def _date(written: str) -> datetime.date | None:
+    """A day in ISO 8601, also with a time of day behind it, as Parquet columns have it; None for anything else."""
+    try:
+        return datetime.datetime.fromisoformat(written).date()
+    except ValueError:
+        return None
 
 
 def _row(case: Case, folder: Path) -> dict[str, str]:
@@ -233,4 +245,6 @@ def _row(case: Case, folder: Path) -> dict[str, str]:
         row["image"] = image.relative_to(folder).as_posix()
     if case.age is not None:
         row["age"] = str(int(case.age)) if case.age.is_integer() else repr(case.age)
+    if case.date is not None:
+        row["date"] = case.date.isoformat()
     return {**row, **case.checklist, **case.extra}

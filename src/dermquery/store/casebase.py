@@ -13,12 +13,13 @@ from dermquery.data.case import Case, Query
 from dermquery.data.findings import query_terms, read_findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
-from dermquery.store.filters import Filter, Not, OneOf, as_filter
+from dermquery.store.filters import Filter, Not, OneOf
 from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
 from dermquery.store.home import home_of
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.manifest import Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
+from dermquery.store.where import as_filter
 
 __all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
 

@@ -6,12 +6,12 @@ True. :func:`matches` defines the meaning, and every compiler must agree with it
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Sequence
+import datetime
+import operator
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
@@ -28,10 +28,9 @@ __all__ = [
     "Not",
     "OneOf",
     "Range",
-    "as_filter",
     "field_value",
+    "iso_day",
     "matches",
-    "parse_where",
 ]
 
 FieldName = Literal[
@@ -44,6 +43,8 @@ FieldName = Literal[
     "age",
     "site",
     "elevation",
+    "source",
+    "date",
     "pigment_network",
     "streaks",
     "pigmentation",
@@ -55,11 +56,13 @@ FieldName = Literal[
 FIELDS: tuple[str, ...] = get_args(FieldName)
 """What can be asked for: the columns of the case table that describe a case, its free text and extras left out."""
 
-MISSING_WORD = "missing"
-"""On the command line, ``site=missing`` asks for the cases without a recorded site."""
 _MAX_DEPTH, _MAX_VALUES = 16, 1000
-_BOUNDS = {">=": "ge", ">": "gt", "<=": "le", "<": "lt"}
-_CLAUSE = re.compile(r"\s*(?P<field>\w+)\s*(?P<op>==|!=|>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
 
 
 class FilterError(ValueError):
@@ -76,6 +79,7 @@ def _encodable(value: str) -> str:
 
 _Text = Annotated[str, Field(strict=True), AfterValidator(_encodable)]
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Bound = _Number | datetime.date
 Value = _Text | _Number
 
 
@@ -89,6 +93,8 @@ def _check(field: str, value: str | float) -> None:
         raise ValueError(  # noqa: TRY004
             f"{field} holds text; write {str(value)!r} in place of the number {value}"
         )
+    if field == "date":
+        iso_day(value)
     if field in CRITERIA and value not in CRITERIA[field].values:
         raise ValueError(f"unknown value {value!r} for {field}; use one of: {', '.join(CRITERIA[field].values)}")
 
@@ -125,14 +131,27 @@ class OneOf(_Node):
 
 
 class Range(_Node):
-    """The age was recorded and lies within the bounds that are given (years)."""
+    """The age (years) or the date was recorded and lies within the bounds that are given."""
 
     kind: Literal["range"] = "range"
-    field: Literal["age"] = "age"
-    ge: _Number | None = None
-    gt: _Number | None = None
-    le: _Number | None = None
-    lt: _Number | None = None
+    field: Literal["age", "date"] = "age"
+    ge: _Bound | None = None
+    gt: _Bound | None = None
+    le: _Bound | None = None
+    lt: _Bound | None = None
+
+    @model_validator(mode="after")
+    def _typed(self) -> Range:
+        for bound in (self.ge, self.gt, self.le, self.lt):
+            if bound is not None and isinstance(bound, datetime.date) != (self.field == "date"):
+                raise ValueError(f"the bounds of {self.field} are {'days' if self.field == 'date' else 'numbers'}")
+        return self
+
+    @property
+    def bounds(self) -> list[tuple[str, float | datetime.date]]:
+        """The given bounds with their operators."""
+        pairs = ((">=", self.ge), (">", self.gt), ("<=", self.le), ("<", self.lt))
+        return [(operator, bound) for operator, bound in pairs if bound is not None]
 
 
 class Missing(_Node):
@@ -216,68 +235,21 @@ def _fields(node: Any) -> list[str]:
     return [node.field]
 
 
-def as_filter(where: Filter | Sequence[str] | None) -> Filter:
-    """A filter from what callers pass: a filter, clauses such as ``"site=back"``, or None for every case."""
-    if isinstance(where, str):
-        return parse_where([where])
-    return where if isinstance(where, Filter) else parse_where(where or ())
-
-
-def parse_where(clauses: Iterable[str]) -> Filter:
-    """Read clauses of the command line, all of which must hold.
-
-    ``site=back``, ``site=back,chest`` (one of), ``diagnosis!=nv`` (also true where it was not recorded), ``age>=40``,
-    ``age<60``, ``site=missing`` and ``site!=missing``. Spaces around field and value do not count.
-
-    Raises:
-        FilterError: for a clause of another form, an unknown field or an illegal value, naming what is legal.
-    """
-    return Filter(condition=AllOf(conditions=tuple(_parse(clause) for clause in clauses)))
-
-
-def _parse(clause: str) -> Equals | OneOf | Range | Missing | Not:
-    match = _CLAUSE.fullmatch(clause)
-    if match is None:
-        raise FilterError(f"cannot read the condition {clause!r}; write for example site=back, age>=40, diagnosis!=nv")
-    field, op, written = match["field"], match["op"], match["value"].strip()
-    if field not in FIELDS:
-        raise FilterError(f"unknown field {field!r} in {clause!r}; use one of: {', '.join(FIELDS)}")
-    if not written:
-        raise FilterError(f"no value in {clause!r}; write {field}={MISSING_WORD} for the cases without one")
-    if op in _BOUNDS:
-        if field != "age":
-            raise FilterError(f"{op} compares numbers, and {field!r} in {clause!r} holds text; use = or !=")
-        return Range.model_validate({_BOUNDS[op]: _number(written)})
-    positive = _one_of(field, written)
-    return Not(condition=positive) if op == "!=" else positive
-
-
-def _one_of(field: Any, written: str) -> Equals | OneOf | Missing:
-    if written == MISSING_WORD:
-        return Missing(field=field)
-    parts = [part.strip() for part in written.split(",")]
-    if not all(parts):
-        raise FilterError(f"empty value between the commas of {field}={written}; remove the extra comma")
-    values = tuple(_number(part) if field == "age" else part for part in parts)
+def iso_day(value: str) -> datetime.date:
+    """A day written as 2024-03-31; ValueError for any other form, also a legal one."""
     try:
-        return Equals(field=field, value=values[0]) if len(values) == 1 else OneOf(field=field, values=values)
-    except ValidationError as error:
-        reasons = dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors())
-        raise FilterError(f"in {field}={written}: {'; '.join(reasons)}") from error
-
-
-def _number(written: str) -> float:
-    try:
-        number = float(written)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise FilterError(f"age is a number of years, not {written!r}; write for example age>=40")
-    return number
+        day = datetime.date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no day; write it as 2024-03-31") from error
+    if day.isoformat() != value:
+        raise ValueError(f"{value!r} is no day in the one form that is compared; write it as {day.isoformat()}")
+    return day
 
 
 def field_value(case: Case, field: str) -> str | float | None:
-    """Value of a field of :data:`FIELDS` in a case, None if it was not recorded."""
+    """Value of a field of :data:`FIELDS` in a case, a date as 2024-03-31; None if it was not recorded."""
+    if field == "date":
+        return None if case.date is None else case.date.isoformat()
     value: str | float | None = case.checklist.get(field) if field in CRITERIA else getattr(case, field)
     return value
 
@@ -301,6 +273,5 @@ def _holds(node: Any, case: Case) -> bool:
         return value == node.value
     if isinstance(node, OneOf):
         return value in node.values
-    age = float(value)
-    bounds = ((node.ge, age.__ge__), (node.gt, age.__gt__), (node.le, age.__le__), (node.lt, age.__lt__))
-    return all(bound is None or bool(compare(bound)) for bound, compare in bounds)
+    own = iso_day(str(value)) if node.field == "date" else float(value)
+    return all(_COMPARE[op](own, bound) for op, bound in node.bounds)

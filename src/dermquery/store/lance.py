@@ -14,7 +14,7 @@ import pyarrow as pa
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
-from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.lance_filter import to_lance
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
 from dermquery.store.ranking import MARGIN, SPARE, check_rows, check_search, id_filters, products, without
@@ -22,7 +22,7 @@ from dermquery.store.ranking import MARGIN, SPARE, check_rows, check_search, id_
 __all__ = ["LanceStore"]
 
 _TABLE = "cases"
-_TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "text")
+_TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
 
 
 class LanceStore:
@@ -136,6 +136,7 @@ def _schema(size: int) -> pa.Schema:
             pa.field("image", pa.string(), nullable=False),
             *text,
             pa.field("age", pa.float64()),
+            pa.field("date", pa.string()),
             pa.field("extra", pa.string(), nullable=False),
             pa.field("image_sha256", pa.string(), nullable=False),
             pa.field("image_size", pa.int64(), nullable=False),
@@ -151,6 +152,7 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
     }
     columns |= {name: [row.case.checklist.get(name) for row in rows] for name in CRITERIA}
     columns["image"] = [str(row.case.image.absolute()) for row in rows]
+    columns["date"] = [field_value(row.case, "date") for row in rows]
     columns["extra"] = [json.dumps(dict(row.case.extra), ensure_ascii=False) for row in rows]
     columns["image_sha256"] = [row.stamp.sha256 for row in rows]
     columns["image_size"] = [row.stamp.size for row in rows]
@@ -168,6 +170,7 @@ def _rows(table: pa.Table) -> Iterator[StoredCase]:
             case_id=record["case_id"],
             image=Path(record["image"]),
             age=record["age"],
+            date=record["date"],
             checklist={name: record[name] for name in CRITERIA if record[name]},
             extra=json.loads(record["extra"]),
             **{name: record[name] for name in _TEXT_COLUMNS},

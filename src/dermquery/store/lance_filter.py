@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from dermquery.store.filters import AllOf, Equals, Filter, Missing, Not, Range
@@ -27,8 +28,7 @@ def _sql(node: Any) -> str:
     if isinstance(node, Missing):
         return f"({node.field} IS NULL)"
     if isinstance(node, Range):
-        bounds = ((node.ge, ">="), (node.gt, ">"), (node.le, "<="), (node.lt, "<"))
-        terms = [f"{node.field} {op} {_literal(bound)}" for bound, op in bounds if bound is not None]
+        terms = [f"{node.field} {op} {_literal(bound)}" for op, bound in node.bounds]
         return "(" + " AND ".join([f"{node.field} IS NOT NULL", *terms]) + ")"
     values = (node.value,) if isinstance(node, Equals) else node.values
     if not values:
@@ -36,7 +36,9 @@ def _sql(node: Any) -> str:
     return f"({node.field} IS NOT NULL AND {node.field} IN ({', '.join(map(_literal, values))}))"
 
 
-def _literal(value: str | float) -> str:
+def _literal(value: str | float | datetime.date) -> str:
+    if isinstance(value, datetime.date):
+        return f"'{value.isoformat()}'"  # the column holds ISO days, whose order as text is that of time
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(float(value) + 0.0)  # adding 0.0 makes -0.0 plain 0.0, which Arrow would tell apart

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
-from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.milvus_filter import MISSING_AGE, column_text, text_of_column, to_milvus
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
 from dermquery.store.ranking import MARGIN, SPARE, best, check_rows, check_search, id_filters, without
@@ -167,7 +166,7 @@ def _record(row: StoredCase) -> dict[str, Any]:
         },
         ensure_ascii=False,
     )
-    texts = {name: column_text(_value(case, name)) for name in _TEXT_COLUMNS}
+    texts = {name: column_text(_text(case, name)) for name in _TEXT_COLUMNS}
     columns = {"case_id": column_text(case.case_id), **texts, "payload": payload}
     for name, text in columns.items():
         most = {"case_id": _ID_BYTES, "payload": _PAYLOAD_BYTES}.get(name, _TEXT_BYTES)
@@ -181,9 +180,9 @@ def _record(row: StoredCase) -> dict[str, Any]:
     return {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
 
 
-def _value(case: Case, name: str) -> str | None:
-    value: str | None = case.checklist.get(name) if name in CRITERIA else getattr(case, name)
-    return value
+def _text(case: Case, name: str) -> str | None:
+    value = field_value(case, name)
+    return None if value is None else str(value)
 
 
 def _row(record: dict[str, Any]) -> StoredCase:

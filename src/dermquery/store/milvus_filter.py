@@ -7,6 +7,7 @@ is −1.
 
 from __future__ import annotations
 
+import datetime
 import math
 from decimal import Decimal
 from typing import Any
@@ -43,15 +44,19 @@ def _expression(node: Any) -> str:
     if isinstance(node, Missing):
         return f"(age == {MISSING_AGE})" if node.field == "age" else f"({node.field} == '')"
     if isinstance(node, Range):
-        bounds = ((node.ge, ">="), (node.gt, ">"), (node.le, "<="), (node.lt, "<"))
-        terms = [f"age {op} {_number(bound)}" for bound, op in bounds if bound is not None]
-        return "(" + " and ".join([f"age != {MISSING_AGE}", *terms]) + ")"
+        known = f"age != {MISSING_AGE}" if node.field == "age" else "date != ''"
+        return "(" + " and ".join([known, *(f"{node.field} {op} {_bound(bound)}" for op, bound in node.bounds)]) + ")"
     values = (node.value,) if isinstance(node, Equals) else node.values
     if not values:
         return _NONE
     if node.field == "age":
         return f"(age != {MISSING_AGE} and age in [{', '.join(_number(float(value)) for value in values)}])"
     return f"({node.field} in [{', '.join(repr(column_text(str(value))) for value in values)}])"
+
+
+def _bound(bound: float | datetime.date) -> str:
+    """A day stands as ISO text, whose order is that of time."""
+    return repr(column_text(bound.isoformat())) if isinstance(bound, datetime.date) else _number(bound)
 
 
 def _number(value: float) -> str:

@@ -95,6 +95,7 @@ def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
                 sex=values["sex"] or None,
                 site=values["location"] or None,
                 elevation=values["elevation"] or None,
+                source="Derm7pt",
                 checklist=checklist,
                 extra={
                     "difficulty": values["level_of_diagnostic_difficulty"],

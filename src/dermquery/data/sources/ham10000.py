@@ -92,5 +92,6 @@ def _case(row: dict[str, str], image: Path) -> Case:
         sex=row["sex"] if row["sex"] in ("male", "female") else None,
         age=age,
         site=None if site in ("", "unknown") else _SITE_OF.get(site, site),
+        source="HAM10000",
         extra={"confirmed_by": row["dx_type"]},
     )

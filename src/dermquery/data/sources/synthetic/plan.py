@@ -85,7 +85,8 @@ class CasePlan:
             site=self.site,
             elevation=self.elevation,
             checklist=self.checklist,
-            extra={"skin_type": skin_type(self.skin_angle), "source": "synthetic"},
+            source="synthetic",
+            extra={"skin_type": skin_type(self.skin_angle)},
         )
 
 
