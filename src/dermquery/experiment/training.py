@@ -34,6 +34,8 @@ def train(
 ) -> ComposedModel:
     """Train on one split and write the artifact to ``out/model``; an artifact that is there already is loaded.
 
+    It encodes by PyTorch, as the baselines do that it is compared with.
+
     Args:
         parts: training and validation cases; the test part is not looked at.
         config: model and training.
@@ -54,7 +56,7 @@ def train(
     _same_run(out, identity)
     artifact = out / "model"
     if (artifact / "artifact.json").is_file():
-        return load_model(artifact)
+        return load_model(artifact, runtime="torch")
     started = time.monotonic()
     run = fit_composed(parts.train, parts.validation, config.model, config.train, out, start=start, **trainer)
     model = ComposedModel(run.module.network, name=name, labels=run.module.labels)
@@ -69,7 +71,7 @@ def train(
         seconds=round(time.monotonic() - started, 1),
     )
     save_model(model, artifact, card=model_card(model), half=half, reference_text=reference_text)
-    return load_model(artifact)
+    return load_model(artifact, runtime="torch")
 
 
 def _same_run(out: Path, identity: dict[str, str]) -> None:

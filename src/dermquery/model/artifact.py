@@ -103,8 +103,13 @@ def shipped_models() -> list[str]:
     return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{_MANIFEST}"))
 
 
-def load_model(name_or_path: str | Path, device: str = "cpu") -> ComposedModel:
+def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "auto") -> ComposedModel:
     """Load a model that ships with the package by name, or an artifact by its folder. Nothing is looked up on a hub.
+
+    Args:
+        name_or_path: of the model.
+        device: where PyTorch puts the weights.
+        runtime: what encodes: ``torch``, ``openvino``, or ``auto`` for the faster one (:mod:`.runtime`).
 
     Raises:
         FileNotFoundError: neither a shipped name nor a folder with an artifact; the message lists the names.
@@ -141,6 +146,7 @@ def load_model(name_or_path: str | Path, device: str = "cpu") -> ComposedModel:
         labels=manifest.labels,
         artifact_hash=_sha256(folder / _MANIFEST),
         provenance=manifest.provenance,
+        runtime=runtime,
     )
 
 

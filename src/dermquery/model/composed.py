@@ -20,6 +20,7 @@ from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.model.config import VisionConfig
 from dermquery.model.evidence import region_evidence
 from dermquery.model.network import ComposedNetwork
+from dermquery.model.runtime import Runtime, choose_runtime
 from dermquery.model.text import encoded_text
 
 __all__ = ["ComposedModel", "ImageSource", "normalise", "prepare_pixels"]
@@ -83,6 +84,7 @@ class ComposedModel:
         artifact_hash: str = "",
         provenance: dict[str, Any] | None = None,
         batch_size: int = 16,
+        runtime: str = "torch",
     ) -> None:
         self.network = network.eval()
         self.name = name
@@ -90,6 +92,15 @@ class ComposedModel:
         self.artifact_hash = artifact_hash
         self.provenance = provenance or {}
         self.batch_size = batch_size
+        self._runtime_name = runtime
+        self._runtime: Runtime | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the network when it encodes; chosen, and exported if need be, at the first use."""
+        if self._runtime is None:
+            self._runtime = choose_runtime(self.network, self.artifact_hash, self._runtime_name)
+        return self._runtime
 
     @property
     def layout(self) -> BlockLayout:
@@ -116,7 +127,7 @@ class ComposedModel:
         """
         with ThreadPoolExecutor(max_workers=2) as pool:  # PIL releases the interpreter lock while it decodes
             batches = [self._targets(batch) for batch in _batches(list(images), self.batch_size, self._pixels, pool)]
-        return self._flat(batches)
+        return self._joined(batches)
 
     def encode_query(self, queries: Sequence[Query]) -> Vectors:
         """Vectors of queries; (n, 2·L·d) float32, every block of unit norm, not yet weighted by λ.
@@ -131,7 +142,7 @@ class ComposedModel:
             if query.image is None and self._text(query) is None:
                 raise ValueError(_nothing_to_encode(query))
         rows = [queries[i : i + self.batch_size] for i in range(0, len(queries), self.batch_size)]
-        return self._flat([self._composed(batch) for batch in rows])
+        return self._joined([self._composed(batch) for batch in rows])
 
     @torch.inference_mode()
     def region_masks(self, image: ImageSource, query: Query | None = None) -> dict[str, NDArray[np.float32]]:
@@ -188,26 +199,32 @@ class ComposedModel:
         device = next(self.network.parameters()).device
         return normalise(torch.from_numpy(np.stack(pixels)).to(device), self.network.config.vision)
 
-    @torch.inference_mode()
-    def _targets(self, pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
-        return self.network.targets(self.network.features(self._input(pixels))).blocks
+    def _targets(self, pixels: Sequence[NDArray[np.uint8]]) -> Vectors:
+        return self._flat(self.runtime.cases(self._input(pixels)))
 
     @torch.inference_mode()
-    def _composed(self, queries: Sequence[Query]) -> Tensor:
-        config = self.network.config.vision
-        given = [query.image is not None for query in queries]
-        blank = np.zeros((config.decoded_size, config.decoded_size, 3), dtype=np.uint8)
+    def _composed(self, queries: Sequence[Query]) -> Vectors:
+        """Queries with an image go through the runtime; the others are a few tokens, which PyTorch composes."""
+        vectors = np.empty((len(queries), self.layout.size), np.float32)
         texts = [self._text(query) for query in queries]
-        if not any(given):
-            return self.network.queries((), texts, torch.zeros(len(queries), dtype=torch.bool)).blocks
-        pixels = [blank if query.image is None else self._pixels(query.image) for query in queries]
-        maps = self.network.features(self._input(pixels))
-        return self.network.queries(maps, texts, torch.tensor(given, device=maps[0].device)).blocks
+        seen = [i for i, query in enumerate(queries) if query.image is not None]
+        blind = [i for i, query in enumerate(queries) if query.image is None]
+        if seen:
+            tokens, mask = self.network.tokens([texts[i] for i in seen])
+            inputs = self._input([self._pixels(queries[i].image) for i in seen])
+            vectors[seen] = self._flat(self.runtime.queries(inputs, tokens, mask))
+        if blind:
+            none = torch.zeros(len(blind), dtype=torch.bool)
+            blocks = self.network.queries((), [texts[i] for i in blind], none).blocks
+            vectors[blind] = self._flat(blocks.float().cpu().numpy())
+        return vectors
 
-    def _flat(self, batches: Sequence[Tensor]) -> Vectors:
-        if not batches:
-            return np.zeros((0, self.layout.size), dtype=np.float32)
-        return torch.cat([b.flatten(1) for b in batches]).float().cpu().numpy()
+    def _joined(self, batches: Sequence[Vectors]) -> Vectors:
+        return np.concatenate(batches) if batches else np.zeros((0, self.layout.size), np.float32)
+
+    @staticmethod
+    def _flat(blocks: NDArray[np.float32]) -> Vectors:
+        return blocks.reshape(len(blocks), -1)
 
 
 def _nothing_to_encode(query: Query) -> str:

@@ -84,15 +84,19 @@ class ComposedNetwork(nn.Module):
         """
         tokens, mask = self.tokens(texts)
         if has_image is None or bool(has_image.all()):
-            return self._pooled(self.composer(maps, tokens, mask))
+            return self.compose(maps, tokens, mask)
         without = ~has_image
         null = self._pooled(self.composer(self._null_maps(int(without.sum())), tokens[without], mask[without]))
         if not bool(has_image.any()):
             return null
-        seen = self._pooled(self.composer(tuple(m[has_image] for m in maps), tokens[has_image], mask[has_image]))
+        seen = self.compose(tuple(m[has_image] for m in maps), tokens[has_image], mask[has_image])
         blocks = seen.blocks.new_zeros((len(has_image), *seen.blocks.shape[1:]))
         blocks = blocks.masked_scatter(has_image[:, None, None], seen.blocks)
         return Encoded(blocks.masked_scatter(without[:, None, None], null.blocks), seen.masks)
+
+    def compose(self, maps: tuple[Tensor, ...], tokens: Tensor, mask: Tensor) -> Encoded:
+        """Queries that have an image, from maps F_l (B, d, h_l, w_l) and what :meth:`tokens` gives for their texts."""
+        return self._pooled(self.composer(maps, tokens, mask))
 
     def composed_maps(self, maps: tuple[Tensor, ...] | None, text: str | None) -> tuple[Tensor, ...]:
         """Composed maps C_l of one query; ``maps`` of its image, (1, d, h_l, w_l), or None for the null image."""

@@ -1,0 +1,113 @@
+"""OpenVINO against PyTorch: the same vectors, one export for each artifact, and what happens without it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dermquery.data.case import Query
+from dermquery.model import runtime
+from dermquery.model.artifact import load_model
+from dermquery.model.composed import ComposedModel
+from dermquery.model.runtime import OpenVinoRuntime, ParityError, TorchRuntime, choose_runtime
+from tests.tiny import noise_cases, tiny_model
+
+TEXT = "atypical network, blue-whitish veil"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def fast(cache: Path, monkeypatch: pytest.MonkeyPatch) -> ComposedModel:
+    monkeypatch.setenv("DERMQUERY_CACHE", str(cache))
+    return load_model("demo", runtime="openvino")
+
+
+def cosines(one: np.ndarray, other: np.ndarray, width: int) -> np.ndarray:
+    return np.asarray((one * other).reshape(len(one), -1, width).sum(axis=-1))
+
+
+@pytest.mark.slow
+def test_both_runtimes_give_the_same_vectors(fast: ComposedModel, tmp_path: Path) -> None:
+    plain = load_model("demo", runtime="torch")
+    images = [case.image for case in noise_cases(tmp_path, 5)]
+    queries = [
+        Query(image=images[0], text=TEXT),
+        Query(text=TEXT),
+        Query(image=images[1]),
+        Query(checklist={"streaks": "absent"}),
+    ]
+    assert fast.runtime.name.startswith("openvino")
+    assert cosines(fast.encode_case(images), plain.encode_case(images), 64).min() > 0.999
+    assert cosines(fast.encode_query(queries), plain.encode_query(queries), 64).min() > 0.999
+
+
+@pytest.mark.slow
+def test_a_vector_does_not_depend_on_its_batch(fast: ComposedModel, tmp_path: Path) -> None:
+    images = [case.image for case in noise_cases(tmp_path, 18)]
+    together = fast.encode_case(images)
+    alone = np.concatenate([fast.encode_case([image]) for image in images])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_f32_follows_pytorch_closely(fast: ComposedModel, cache: Path) -> None:
+    assert fast.runtime.name
+    (folder,) = (path for path in (cache / "openvino").iterdir() if path.is_dir())
+    network = fast.network
+    exact = OpenVinoRuntime(network, folder, "f32")
+    inputs = torch.randn(3, 3, 160, 160, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        tokens, mask = network.tokens([TEXT, "Streaks: absent.", None])
+    expected = TorchRuntime(network)
+    np.testing.assert_allclose(exact.cases(inputs), expected.cases(inputs), atol=1e-4)
+    np.testing.assert_allclose(exact.queries(inputs, tokens, mask), expected.queries(inputs, tokens, mask), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_an_artifact_is_exported_once(fast: ComposedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fast.runtime.name
+    monkeypatch.setattr(runtime, "_export", lambda *_: pytest.fail("exported again"))
+    assert load_model("demo", runtime="openvino").runtime.name == fast.runtime.name
+
+
+@pytest.mark.slow
+def test_a_graph_that_computes_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model("demo")
+    whole = model.network.targets
+
+    def other(maps: tuple[torch.Tensor, ...]) -> object:
+        # What the tracer sees is turned round; what PyTorch runs afterwards is not.
+        found = whole(maps)
+        return found._replace(blocks=found.blocks.flip(1)) if torch._C._is_tracing() else found
+
+    monkeypatch.setattr(model.network, "targets", other)
+    with pytest.raises(ParityError, match="follow the network with a cosine of"):
+        OpenVinoRuntime(model.network, tmp_path / "graphs")
+    assert not (tmp_path / "graphs").exists()
+    monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path))
+    monkeypatch.setenv("DERMQUERY_RUNTIME", "auto")
+    with pytest.warns(RuntimeWarning, match="PyTorch does"):
+        assert choose_runtime(model.network, "abc").name == "torch"
+
+
+def test_without_openvino_pytorch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path))
+    monkeypatch.setenv("DERMQUERY_RUNTIME", "auto")
+    network = tiny_model(tmp_path).network
+    assert choose_runtime(network, "abc").name == "torch"
+    with pytest.raises(ModuleNotFoundError):
+        choose_runtime(network, "abc", "openvino")
+
+
+def test_an_unknown_runtime_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown runtime 'onnx'; use one of: auto, torch, openvino"):
+        choose_runtime(tiny_model(tmp_path).network, "abc", "onnx")
