@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from dermquery import __version__
-from dermquery.cli import data, demo
+from dermquery.cli import base, data, demo
 from dermquery.cli.base import index
 from dermquery.cli.compare import ablate, compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
@@ -39,6 +39,7 @@ def _root(
 
 
 app.add_typer(data.app, name="data")
+app.add_typer(base.app, name="base")
 for command in (
     train,
     crossval,

@@ -1,4 +1,4 @@
-"""``dermquery index``: a case table into a case base."""
+"""``dermquery index``: a case table into a case base; ``dermquery base``: case bases as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from dermquery.cli.common import expected_errors
 if TYPE_CHECKING:
     from dermquery.store.ingest import IngestProgress, IngestReport
 
-__all__ = ["index"]
+__all__ = ["app", "index"]
+
+app = typer.Typer(help="Case bases as a whole: describe, copy, snapshot, restore.", no_args_is_help=True)
+BaseArgument = Annotated[str, typer.Argument(metavar="BASE", help="Folder, or milvus://host:port/name.")]
 
 _SHOWN = 20
 
@@ -90,3 +93,67 @@ def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> No
     if bad > _SHOWN:
         out.print(Text(f"  and {bad - _SHOWN} more"))
     out.print(Text(RESEARCH_USE), style="dim")
+
+
+@app.command()
+@expected_errors
+def info(base: BaseArgument) -> None:
+    """Which model made the vectors, how they are laid out, and what is in the base."""
+    from dermquery.store.casebase import CaseBase
+
+    case_base = CaseBase.open(base)
+    manifest = case_base.manifest
+    counts = case_base.store.value_counts("diagnosis")
+    shown = ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counts.items())
+    width = f"{manifest.width}{', composed with the recorded findings' if manifest.described else ''}"
+    made = f"{manifest.created:%Y-%m-%d %H:%M %Z} by dermquery {manifest.dermquery_version}"
+    lines = [
+        f"{case_base.uri}: {len(case_base)} cases{f' ({shown})' if shown else ''}",
+        f"model {manifest.model_name}, artifact {manifest.model_hash}",
+        f"loaded from {manifest.model_reference or 'nowhere that it knows; name it by --model'}",
+        f"vectors of {manifest.layout.size} numbers: levels {', '.join(manifest.levels)}, local and global, width {width}",
+        f"made {made}, schema {manifest.schema_version}",
+    ]
+    Console(soft_wrap=True).print(Text("\n".join(lines)))
+
+
+@app.command()
+@expected_errors
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Folder, or milvus://host:port/name.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Likewise; empty, or an earlier copy of the same base.")],
+) -> None:
+    """Copy a case base to another place, folder or server, and verify every row; nothing is encoded again."""
+    from dermquery.store.transfer import copy_base
+
+    with _progress(Console(stderr=True)) as bar:
+        task = bar.add_task("copying", total=None, speed="", left="")
+        done = copy_base(source, target, tell=lambda n, total: bar.update(task, completed=n, total=total))
+    Console(soft_wrap=True).print(Text(f"{target}: {done.rows} cases verified, {done.written} of them written now."))
+
+
+@app.command()
+@expected_errors
+def snapshot(base: BaseArgument, file: Annotated[Path, typer.Argument(help="Parquet file to write.")]) -> None:
+    """Write a case base to one file; images are not in it, a case names its image by path and SHA-256."""
+    from dermquery.store.transfer import write_snapshot
+
+    with _progress(Console(stderr=True)) as bar:
+        task = bar.add_task("writing", total=None, speed="", left="")
+        rows = write_snapshot(base, file, tell=lambda n, total: bar.update(task, completed=n, total=total))
+    Console(soft_wrap=True).print(Text(f"{file}: {rows} cases, {file.stat().st_size / 1e6:.1f} MB."))
+
+
+@app.command()
+@expected_errors
+def restore(
+    file: Annotated[Path, typer.Argument(help="A snapshot.")],
+    base: Annotated[str, typer.Argument(metavar="BASE", help="Folder, or milvus://host:port/name.")],
+) -> None:
+    """Make a case base of a snapshot and verify every row; a restoration that was cut off goes on."""
+    from dermquery.store.transfer import restore_snapshot
+
+    with _progress(Console(stderr=True)) as bar:
+        task = bar.add_task("restoring", total=None, speed="", left="")
+        done = restore_snapshot(file, base, tell=lambda n, total: bar.update(task, completed=n, total=total))
+    Console(soft_wrap=True).print(Text(f"{base}: {done.rows} cases verified, {done.written} of them written now."))

@@ -1,0 +1,134 @@
+"""Bases as a whole: between a folder and a real server, into one file and back, whatever happens on the way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from dermquery.cli import app
+from dermquery.data.case import Case
+from dermquery.store import transfer
+from dermquery.store.casebase import CaseBase
+from dermquery.store.manifest import ManifestError
+from dermquery.store.protocol import CaseStore, StoredCase
+from dermquery.store.transfer import SnapshotError, copy_base, restore_snapshot, write_snapshot
+from tests.store.encoder import ProjectionEncoder
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(params=["folder", "milvus"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place where nothing is yet."""
+    if request.param == "folder":
+        return str(tmp_path / "target")
+    return f"{request.getfixturevalue('milvus_address')}/copy_{next(_NUMBERS)}"
+
+
+def same(one: CaseStore, other: CaseStore) -> bool:
+    left, right = one.get(one.ids()), other.get(other.ids())
+    return left.keys() == right.keys() and all(
+        left[i].case == right[i].case
+        and left[i].stamp == right[i].stamp
+        and np.array_equal(left[i].vector, right[i].vector)
+        for i in left
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "_BATCH", 7)
+
+
+def test_a_copy_is_the_base(base: CaseBase, target: str) -> None:
+    told: list[tuple[int, int]] = []
+    done = copy_base(base.uri, target, tell=lambda n, total: told.append((n, total)))
+    assert (done.rows, done.written) == (24, 24)
+    assert told[-1] == (24, 24)
+    copied = CaseBase.open(target, ProjectionEncoder())
+    assert same(copied.store, base.store)
+    assert copied.manifest == base.manifest
+    assert copy_base(base.uri, target).written == 0, "a second copy finds everything there"
+
+
+def test_a_copy_that_was_cut_off_goes_on(base: CaseBase, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = transfer._write
+    left = iter([True, True])
+
+    def dying(store: CaseStore, rows: Sequence[StoredCase]) -> int:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return written(store, rows)
+
+    monkeypatch.setattr(transfer, "_write", dying)
+    with pytest.raises(KeyboardInterrupt):
+        copy_base(base.uri, target)
+    monkeypatch.setattr(transfer, "_write", written)
+    assert copy_base(base.uri, target).written == 24 - 14
+    assert same(CaseBase.open(target).store, base.store)
+
+
+def test_a_snapshot_comes_back_whole(base: CaseBase, target: str, tmp_path: Path) -> None:
+    assert write_snapshot(base.uri, tmp_path / "base.parquet") == 24
+    done = restore_snapshot(tmp_path / "base.parquet", target)
+    assert (done.rows, done.written) == (24, 24)
+    assert same(CaseBase.open(target, ProjectionEncoder()).store, base.store)
+    assert restore_snapshot(tmp_path / "base.parquet", target).written == 0
+
+
+def test_an_empty_base_has_a_snapshot(tmp_path: Path) -> None:
+    CaseBase.create(tmp_path / "empty", ProjectionEncoder())
+    assert write_snapshot(tmp_path / "empty", tmp_path / "empty.parquet") == 0
+    assert restore_snapshot(tmp_path / "empty.parquet", tmp_path / "back").rows == 0
+    assert CaseBase.open(tmp_path / "back").count() == 0
+
+
+def test_another_base_is_not_overwritten(base: CaseBase, tmp_path: Path, cases: Sequence[Case]) -> None:
+    other = CaseBase.create(tmp_path / "other", ProjectionEncoder(seed=1))
+    with pytest.raises(ManifestError, match="holds a case base of model 'projection-1'"):
+        copy_base(base.uri, tmp_path / "other")
+    assert other.count() == 0
+    more = CaseBase.create(tmp_path / "more", ProjectionEncoder())
+    more.add([cases[0].model_copy(update={"case_id": "not in the source"})])
+    with pytest.raises(SnapshotError, match=r"holds 25 cases and the source 24 \(for instance 'not in the source'\)"):
+        copy_base(base.uri, tmp_path / "more")
+
+
+@pytest.mark.parametrize("damage", ["cut", "another", "absent", "flipped"])
+def test_a_damaged_snapshot_is_refused(base: CaseBase, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "base.parquet"
+    write_snapshot(base.uri, path)
+    whole = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "another":
+        import pandas as pd
+
+        pd.DataFrame({"a": [1]}).to_parquet(path)
+    elif damage == "absent":
+        path.unlink()
+    else:
+        middle = len(whole) // 3
+        path.write_bytes(whole[:middle] + bytes(b ^ 0xFF for b in whole[middle : middle + 64]) + whole[middle + 64 :])
+    with pytest.raises(SnapshotError, match=r"no such snapshot|no whole snapshot|is damaged"):
+        restore_snapshot(path, tmp_path / "back")
+
+
+def test_from_the_command_line(base: CaseBase, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    told = run(app, ["base", "info", str(base.uri)]).output
+    assert "24 cases" in told
+    assert base.manifest.model_hash in told
+    assert (
+        "24 cases verified, 24 of them written" in run(app, ["base", "copy", str(base.uri), str(tmp_path / "b")]).output
+    )
+    assert "24 cases" in run(app, ["base", "snapshot", str(base.uri), str(tmp_path / "s.parquet")]).output
+    assert "24 cases verified" in run(app, ["base", "restore", str(tmp_path / "s.parquet"), str(tmp_path / "c")]).output
+    bad = run(app, ["base", "restore", str(tmp_path / "nothing"), str(tmp_path / "d")])
+    assert bad.exit_code == 2
+    assert not (tmp_path / "d").exists()
