@@ -106,12 +106,13 @@ def info(base: BaseArgument) -> None:
     counts = case_base.store.value_counts("diagnosis")
     shown = ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counts.items())
     width = f"{manifest.width}{', composed with the recorded findings' if manifest.described else ''}"
+    levels = f"levels {', '.join(manifest.levels)}"
     made = f"{manifest.created:%Y-%m-%d %H:%M %Z} by dermquery {manifest.dermquery_version}"
     lines = [
         f"{case_base.uri}: {len(case_base)} cases{f' ({shown})' if shown else ''}",
         f"model {manifest.model_name}, artifact {manifest.model_hash}",
         f"loaded from {manifest.model_reference or 'nowhere that it knows; name it by --model'}",
-        f"vectors of {manifest.layout.size} numbers: levels {', '.join(manifest.levels)}, local and global, width {width}",
+        f"vectors of {manifest.layout.size} numbers: local and global, {levels}, width {width}",
         f"made {made}, schema {manifest.schema_version}",
     ]
     Console(soft_wrap=True).print(Text("\n".join(lines)))
