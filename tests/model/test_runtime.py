@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -76,6 +78,23 @@ def test_an_artifact_is_exported_once(fast: ComposedModel, monkeypatch: pytest.M
     assert fast.runtime.name
     monkeypatch.setattr(runtime, "_export", lambda *_: pytest.fail("exported again"))
     assert load_model("demo", runtime="openvino").runtime.name == fast.runtime.name
+
+
+@pytest.mark.slow
+def test_an_export_reports_to_nobody(tmp_path: Path) -> None:
+    """OpenVINO's converter sends usage reports from a forked process, and keeps an identity in the home folder."""
+    script = (
+        "import sys; from dermquery.model.artifact import load_model; "
+        "assert load_model('demo', runtime='openvino').runtime.name.startswith('openvino'); "
+        "assert sys.modules['openvino_telemetry'] is None"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = os.environ | {"HOME": str(home), "DERMQUERY_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not (home / "intel").exists()
+    assert "fork" not in done.stderr
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -27,7 +29,12 @@ def say(*words: object) -> None:
 
 
 if __name__ == "__main__":
-    base = CaseBase.open_or_create(Path(sys.argv[2]), SlowEncoder())
-    say("start")
-    base.add(read_cases(Path(sys.argv[1])), batch_size=5, progress=lambda state: say("done", state.done))
+    table, target, *options = sys.argv[1:]
+    cases = read_cases(Path(table))
+    say("begin")
+    if options:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(options[1]), int(options[1])))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails, as on a full disk
+    base = CaseBase.open_or_create(Path(target), SlowEncoder())
+    base.add(cases, batch_size=5, progress=lambda state: say("done", state.done))
     say("end")

@@ -10,7 +10,7 @@ from dermquery.data.case import Case
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 
 SIZE = 12
-STAMP = ImageStamp("ab" * 32, 123, 1_700_000_000_123_456_789)
+STAMP = ImageStamp("ab" * 32, 123, 1_700_000_000_123_456_789, "0f" * 32)
 
 
 def row(case_id: str, vector: np.ndarray | None = None, **fields: object) -> StoredCase:

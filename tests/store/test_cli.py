@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from dermquery.cli.base import index
+from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
 from dermquery.data.table import write_cases

@@ -82,7 +82,7 @@ def nasty_cases() -> list[Case]:
 def store(make_store: MakeStore) -> Iterator[CaseStore]:
     filled = make_store(2)
     vector = np.ones(2, dtype=np.float32)
-    filled.upsert([StoredCase(case, vector, ImageStamp("0", 0, 0)) for case in nasty_cases()])
+    filled.upsert([StoredCase(case, vector, ImageStamp("0", 0, 0, "")) for case in nasty_cases()])
     yield filled
     assert filled.count() == len(NASTY), "a filter changed the table"
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,13 @@ from PIL import Image
 from dermquery.data.case import Case
 from dermquery.data.table import write_cases
 from dermquery.model.alignment import Vectors
-from dermquery.store import ingest
+from dermquery.store import encoding, examine
 from dermquery.store.casebase import CaseBase
-from dermquery.store.ingest import IngestProgress
+from dermquery.store.encoding import LocalExecutor
+from dermquery.store.home import BaseBusyError
+from dermquery.store.ingest import IngestProgress, StoreWriteError, index_cases
 from dermquery.store.manifest import ManifestError
+from dermquery.store.protocol import StoredCase
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 
@@ -154,7 +157,7 @@ def test_progress_ends_at_the_total_and_knows_its_rate(own_base: CaseBase, own_c
 def test_large_images_make_small_batches(
     own_base: CaseBase, own_cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_PIXELS_PER_BATCH", 2 * 48 * 48)
+    monkeypatch.setattr(encoding, "_PIXELS_PER_BATCH", 2 * 48 * 48)
     seen: list[int] = []
     own_base.add(own_cases, batch_size=100, progress=lambda state: seen.append(state.encoded))
     assert seen[:6] == [2, 4, 6, 8, 10, 12]
@@ -172,25 +175,136 @@ def test_an_interrupted_run_stops_its_threads(tmp_path: Path, own_cases: list[Ca
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
+def test_a_dry_run_says_what_an_ingest_would_do_and_does_nothing(
+    own_base: CaseBase, own_cases: list[Case], encoder: ProjectionEncoder
+) -> None:
+    own_base.add(own_cases[:6])
+    draw_lesion(own_cases[1].image, seed=50)
+    own_cases[8].image.write_bytes(b"nothing")
+    before, encoder.encoded = own_base.store.get(own_base.store.ids()), 0
+    report = index_cases(own_cases, own_base.store, LocalExecutor(None), dry_run=True)
+    assert (report.added, report.updated, report.unchanged, len(report.bad)) == (5, 1, 5, 1)
+    assert report.dry_run
+    assert encoder.encoded == 0
+    after = own_base.store.get(own_base.store.ids())
+    assert {i: row.stamp for i, row in after.items()} == {i: row.stamp for i, row in before.items()}
+    assert index_cases(own_cases, None, LocalExecutor(None)).added == 11, "of a base that is not there"
+
+
+def test_a_file_that_changes_while_it_is_read_waits_for_another_run(
+    own_base: CaseBase, own_cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examine, "_PAUSE", 0.01)
+    growing, steady = own_cases[3].image, Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        data = steady(path)
+        if path == growing:
+            with path.open("ab") as file:
+                file.write(b"more")
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    report = own_base.add(own_cases)
+    assert [bad.case_id for bad in report.bad] == ["case-003"]
+    assert "it changes while it is read; run again when it is written" in report.bad[0].reason
+    monkeypatch.setattr(Path, "read_bytes", steady)
+    draw_lesion(growing, seed=3)
+    assert own_base.add(own_cases).added == 1
+
+
+def test_a_store_that_cannot_be_written_to_says_what_is_safe(
+    own_base: CaseBase, own_cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upsert, left = own_base.store.upsert, iter([True])
+
+    def full(rows: Sequence[StoredCase]) -> None:
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        upsert(rows)
+
+    monkeypatch.setattr(own_base.store, "upsert", full)
+    with pytest.raises(StoreWriteError, match=r"No space left.*the 5 cases before are safe.*run the command again"):
+        own_base.add(own_cases, batch_size=5)
+    monkeypatch.setattr(own_base.store, "upsert", upsert)
+    assert own_base.count() == 5
+    report = own_base.add(own_cases)
+    assert (report.added, report.unchanged) == (7, 5)
+
+
+def _process(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.store.ingest_process", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.slow
-def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path) -> None:
-    cases = make_cases(tmp_path / "own", 120)
+def test_a_disk_that_is_full_stops_with_a_clear_error(tmp_path: Path) -> None:
+    """A limit on the size of a file is what an unprivileged test can set; it fails as a full disk does."""
+    cases = make_cases(tmp_path / "own", 30)
     write_cases(cases, tmp_path / "own" / "cases.csv")
-    target = tmp_path / "base"
-    kept = 0
-    for writes_before_kill in (1, 3, 6):
-        acknowledged = _run_and_kill(tmp_path / "own" / "cases.csv", target, kept, writes_before_kill)
-        base = CaseBase.open(target)
+    with _process(tmp_path / "own" / "cases.csv", tmp_path / "base", "--file-limit", 4096) as process:
+        out, err = process.communicate()
+    assert process.returncode == 1, out
+    assert "StoreWriteError" in err or "ArchiveError" in err
+    base = CaseBase.open(tmp_path / "base", ProjectionEncoder())
+    kept = base.count()
+    report = base.add(cases)
+    assert (report.added, report.unchanged) == (30 - kept, kept)
+
+
+@pytest.mark.slow
+def test_one_process_writes_and_others_read(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 60)
+    write_cases(cases, tmp_path / "own" / "cases.csv")
+    with _process(tmp_path / "own" / "cases.csv", tmp_path / "base") as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        acknowledged = _acknowledged(lines, 10)
+        base = CaseBase.open(tmp_path / "base", ProjectionEncoder())
+        with pytest.raises(BaseBusyError, match=rf"is being written to by process {process.pid} on .*wait until"):
+            base.add(cases)
+        seen = []
+        while process.poll() is None:
+            n, hits = base.count(), base.search(image=cases[0].image, top_k=3).hits
+            assert hits[0].case == cases[0]
+            seen.append(n)
+        rest = process.stdout.read()
+    assert seen[0] >= acknowledged
+    assert seen == sorted(seen)
+    assert "end" in rest
+    assert base.add(cases).unchanged == 60
+
+
+def _acknowledged(lines: Iterator[str], at_least: int) -> int:
+    return next(int(line.split()[1]) for line in lines if line.startswith("done") and int(line.split()[1]) >= at_least)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kill_9_at_any_point_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path) -> None:
+    """Twenty-one kills of one ingest, from before its first write to its last batches."""
+    cases = make_cases(tmp_path / "own", 600)
+    write_cases(cases, tmp_path / "own" / "cases.csv")
+    random = np.random.default_rng(0)
+    kept = trials = 0
+    while trials < 21:
+        acknowledged = _run_and_kill(tmp_path / "own" / "cases.csv", tmp_path / "base", random.uniform(0, 2))
+        trials += 1
+        if not (tmp_path / "base" / "manifest.json").exists():
+            continue
+        base = CaseBase.open(tmp_path / "base")
         ids = base.store.ids()
         assert len(ids) == len(set(ids)) == base.count()
-        assert base.count() >= acknowledged > kept
+        assert base.count() >= max(acknowledged, kept)
         assert base.count() % 5 == 0, "a batch was written by half"
+        assert base.archive is not None
+        assert all(row.stamp.sha256 in base.archive for row in base.store.get(ids, vectors=False).values())
         kept = base.count()
-    assert kept < 120, "the run was over before it was killed"
+    assert 0 < kept < 600, "the trials were over before the first write, or the run before the trials"
 
-    base = CaseBase.open(target, ProjectionEncoder())
+    base = CaseBase.open(tmp_path / "base", ProjectionEncoder())
     report = base.add(cases)
-    assert (report.added, report.unchanged, report.bad) == (120 - kept, kept, ())
+    assert (report.added, report.unchanged, report.bad) == (600 - kept, kept, ())
     fresh = CaseBase.create(tmp_path / "fresh", ProjectionEncoder())
     fresh.add(cases)
     expected = fresh.store.get(fresh.store.ids())
@@ -199,24 +313,17 @@ def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path) -
     assert base.store.ids() == fresh.store.ids()
 
 
-def _run_and_kill(table: Path, target: Path, already: int, writes: int) -> int:
-    """Start an ingest, kill it after so many new writes, and return the number of cases it said were done."""
-    command = [sys.executable, "-m", "tests.store.ingest_process", str(table), str(target)]
-    acknowledged, new = 0, 0
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+def _run_and_kill(table: Path, target: Path, seconds: float) -> int:
+    """Start an ingest, kill it so long after its start, and return the number of cases it said were done."""
+    with _process(table, target) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("done"):
-                acknowledged = int(line.split()[1])
-                new += acknowledged > already
-            if new >= writes:
-                time.sleep(0.01 * writes)  # into the next batch, its encoding or its write
-                process.send_signal(signal.SIGKILL)
-                break
+        assert process.stdout.readline() == "begin\n"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
         rest = process.stdout.read()
     assert process.returncode == -signal.SIGKILL
     assert "end" not in rest
-    return max([acknowledged, *(int(line.split()[1]) for line in rest.splitlines() if line.startswith("done "))])
+    return max([0, *(int(line.split()[1]) for line in rest.splitlines() if line.startswith("done "))])
 
 
 def test_a_described_base_holds_the_findings_and_follows_them(

@@ -31,7 +31,7 @@ def test_another_model_is_refused_with_both_hashes_and_the_remedies(encoder: Pro
     with pytest.raises(ModelMismatchError) as caught:
         manifest.check(other)
     message = str(caught.value)
-    for part in (encoder.artifact_hash, other.artifact_hash, "--model", "/models/projection", "into a new base"):
+    for part in (encoder.artifact_hash, other.artifact_hash, "--model", "/models/projection", "dermquery base migrate"):
         assert part in message
 
 
@@ -54,7 +54,7 @@ def test_an_unusable_manifest_says_why(tmp_path: Path, encoder: ProjectionEncode
     Manifest.of(encoder).save(tmp_path)
     path = tmp_path / MANIFEST_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ManifestError, match=rf"schema version 2 \({next(iter(change))}: .*index the case table again"):
+    with pytest.raises(ManifestError, match=rf"schema version 3 \({next(iter(change))}: .*index the case table again"):
         Manifest.load(tmp_path)
 
 

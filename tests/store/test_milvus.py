@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dermquery.cli.base import index
+from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
 from dermquery.data.table import write_cases
@@ -63,7 +63,7 @@ def test_a_base_is_made_once_and_keeps_to_its_model(uri: str) -> None:
     CaseBase.create(uri, ProjectionEncoder())
     with pytest.raises(ManifestError, match="holds a case base already"):
         CaseBase.create(uri, ProjectionEncoder())
-    with pytest.raises(ModelMismatchError, match="index the case table again"):
+    with pytest.raises(ModelMismatchError, match="dermquery base migrate"):
         CaseBase.open(uri, ProjectionEncoder(seed=1))
     assert CaseBase.open_or_create(uri, ProjectionEncoder()).count() == 0
 

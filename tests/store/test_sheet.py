@@ -154,9 +154,21 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     write_png(result, tmp_path / "a.png", notice=EVIL)
 
 
-def test_a_lost_image_leaves_a_remark(tmp_path: Path) -> None:
+def test_a_base_that_keeps_its_images_needs_no_files(tmp_path: Path) -> None:
     cases = [Case(case_id=str(i), image=draw_lesion(tmp_path / f"{i}.png", i)) for i in range(2)]
     base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    base.add(cases)
+    question = cases[0].image.read_bytes()
+    for case in cases:
+        case.image.unlink()
+    page = sheet(base.search(image=question), tmp_path)
+    assert len(page.all("img")) == 3
+    assert "not available" not in page.text
+
+
+def test_a_lost_image_leaves_a_remark(tmp_path: Path) -> None:
+    cases = [Case(case_id=str(i), image=draw_lesion(tmp_path / f"{i}.png", i)) for i in range(2)]
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder(), images=False)
     base.add(cases)
     result = base.search(image=cases[0].image)
     cases[0].image.unlink()

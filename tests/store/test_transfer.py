@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case
-from dermquery.store import transfer
+from dermquery.store import lance, transfer
 from dermquery.store.casebase import CaseBase
 from dermquery.store.manifest import ManifestError
 from dermquery.store.protocol import CaseStore, StoredCase
@@ -42,17 +42,19 @@ def same(one: CaseStore, other: CaseStore) -> bool:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "_BATCH", 7)
+    monkeypatch.setattr(lance, "_ROWS_PER_BATCH", 7)
 
 
-def test_a_copy_is_the_base(base: CaseBase, target: str) -> None:
+def test_a_copy_is_the_base(base: CaseBase, target: str, cases: Sequence[Case]) -> None:
     told: list[tuple[int, int]] = []
     done = copy_base(base.uri, target, tell=lambda n, total: told.append((n, total)))
     assert (done.rows, done.written) == (24, 24)
     assert told[-1] == (24, 24)
     copied = CaseBase.open(target, ProjectionEncoder())
     assert same(copied.store, base.store)
-    assert copied.manifest == base.manifest
+    assert copied.manifest.same_vectors(base.manifest)
+    first = copied.search(image=cases[0].image).hits[0]
+    assert copied.search(image=cases[0].image).picture(first) != first.case.image, "its images come from an archive"
     assert copy_base(base.uri, target).written == 0, "a second copy finds everything there"
 
 

@@ -6,9 +6,9 @@ import typer
 
 from dermquery import __version__
 from dermquery.cli import base, data, demo
-from dermquery.cli.base import index
 from dermquery.cli.compare import ablate, compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
+from dermquery.cli.index import index
 from dermquery.cli.model import describe, pack
 from dermquery.cli.search import search
 from dermquery.cli.train import crossval, train

@@ -1,109 +1,41 @@
-"""``dermquery index``: a case table into a case base; ``dermquery base``: case bases as a whole."""
+"""``dermquery base``: case bases as a whole."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from dermquery.cli.common import expected_errors
+from dermquery.cli.index import progress_bar, show_progress
 
-if TYPE_CHECKING:
-    from dermquery.store.ingest import IngestProgress, IngestReport
+__all__ = ["app"]
 
-__all__ = ["app", "index"]
-
-app = typer.Typer(help="Case bases as a whole: describe, copy, snapshot, restore.", no_args_is_help=True)
+app = typer.Typer(help="Case bases as a whole.", no_args_is_help=True)
 BaseArgument = Annotated[str, typer.Argument(metavar="BASE", help="Folder, or milvus://host:port/name.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _SHOWN = 20
 
 
-@expected_errors
-def index(
-    table: Annotated[Path, typer.Argument(help="Case table, .csv or .parquet; only case_id and image are required.")],
-    base: Annotated[
-        str, typer.Option("--base", help="Folder of the case base, or milvus://host:port/name; made if there is none.")
-    ],
-    model: Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")],
-    described: Annotated[
-        bool,
-        typer.Option("--described", help="Encode every case with its own recorded findings, not its image alone."),
-    ] = False,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out bad rows and images, and count that as success.")
-    ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images encoded and written at once.")] = 32,
-) -> None:
-    """Encode the cases of a table and put them into a case base.
-
-    Can be interrupted and run again: cases that are there already with the same image and description are skipped.
-    """
-    from dermquery.data.table import read_cases
-    from dermquery.store.casebase import CaseBase
-
-    cases = read_cases(table, skip_bad=skip_bad)
-    case_base = CaseBase.open_or_create(base, model, described=described)
-    console = Console(stderr=True)
-    with _progress(console) as bar:
-        task = bar.add_task("indexing", total=len(cases), speed="", left="")
-        report = case_base.add(cases, batch_size=batch_size, progress=lambda state: _show(bar, task, state))
-    _print(report, skipped=len(cases.skipped), n_cases=len(case_base), base=base)
-    if report.bad and not skip_bad:
-        raise typer.Exit(1)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-    )
-
-
-def _show(bar: Progress, task: TaskID, state: IngestProgress) -> None:
-    left = "" if state.eta_seconds is None else f"{_duration(state.eta_seconds)} left"
-    speed = f"{state.rate:.1f} images/s" if state.rate else ""
-    bar.update(task, completed=state.done, speed=speed, left=left)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> None:
-    from dermquery.store.hits import RESEARCH_USE
-
-    out = Console(soft_wrap=True)
-    bad = len(report.bad)
-    counts = f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {bad} with a bad image"
-    rows = f", {skipped} bad rows of the table left out" if skipped else ""
-    out.print(Text(f"{base}: {counts}{rows}, in {_duration(report.seconds)}; it now holds {n_cases} cases."))
-    for item in report.bad[:_SHOWN]:
-        out.print(Text(f"  left out {item.case_id}: {item.reason}"))
-    if bad > _SHOWN:
-        out.print(Text(f"  and {bad - _SHOWN} more"))
-    out.print(Text(RESEARCH_USE), style="dim")
-
-
 @app.command()
 @expected_errors
-def info(base: BaseArgument) -> None:
+def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
     """Which model made the vectors, how they are laid out, and what is in the base."""
     from dermquery.store.casebase import CaseBase
 
     case_base = CaseBase.open(base)
     manifest = case_base.manifest
     counts = case_base.store.value_counts("diagnosis")
+    if as_json:
+        found = {"uri": str(case_base.uri), "count": len(case_base), "manifest": manifest.model_dump(mode="json")}
+        diagnoses = [{"diagnosis": name, "count": n} for name, n in counts.items()]
+        typer.echo(json.dumps(found | {"diagnoses": diagnoses}, indent=2, ensure_ascii=False))
+        return
     shown = ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counts.items())
     width = f"{manifest.width}{', composed with the recorded findings' if manifest.described else ''}"
     levels = f"levels {', '.join(manifest.levels)}"
@@ -113,7 +45,10 @@ def info(base: BaseArgument) -> None:
         f"model {manifest.model_name}, artifact {manifest.model_hash}",
         f"loaded from {manifest.model_reference or 'nowhere that it knows; name it by --model'}",
         f"vectors of {manifest.layout.size} numbers: local and global, {levels}, width {width}",
-        f"made {made}, schema {manifest.schema_version}",
+        f"images kept in {case_base.archive.url}"
+        if case_base.archive
+        else "images stay in the files that the cases name",
+        f"version {manifest.version}, made {made}, schema {manifest.schema_version}",
     ]
     Console(soft_wrap=True).print(Text("\n".join(lines)))
 
@@ -123,23 +58,27 @@ def info(base: BaseArgument) -> None:
 def copy(
     source: Annotated[str, typer.Argument(metavar="SRC", help="Folder, or milvus://host:port/name.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="Likewise; empty, or an earlier copy of the same base.")],
+    images: Annotated[
+        str | None, typer.Option("--images", help="Where the copy keeps its images; none leaves them where they are.")
+    ] = None,
 ) -> None:
     """Copy a case base to another place, folder or server, and verify every row; nothing is encoded again."""
     from dermquery.store.transfer import copy_base
 
-    with _progress(Console(stderr=True)) as bar:
+    with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("copying", total=None, speed="", left="")
-        done = copy_base(source, target, tell=lambda n, total: bar.update(task, completed=n, total=total))
+        place = True if images is None else False if images == "none" else images
+        done = copy_base(source, target, images=place, tell=lambda n, total: bar.update(task, completed=n, total=total))
     Console(soft_wrap=True).print(Text(f"{target}: {done.rows} cases verified, {done.written} of them written now."))
 
 
 @app.command()
 @expected_errors
 def snapshot(base: BaseArgument, file: Annotated[Path, typer.Argument(help="Parquet file to write.")]) -> None:
-    """Write a case base to one file; images are not in it, a case names its image by path and SHA-256."""
+    """Write a case base to one file; images are not in it, it says where they are kept."""
     from dermquery.store.transfer import write_snapshot
 
-    with _progress(Console(stderr=True)) as bar:
+    with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("writing", total=None, speed="", left="")
         rows = write_snapshot(base, file, tell=lambda n, total: bar.update(task, completed=n, total=total))
     Console(soft_wrap=True).print(Text(f"{file}: {rows} cases, {file.stat().st_size / 1e6:.1f} MB."))
@@ -154,7 +93,99 @@ def restore(
     """Make a case base of a snapshot and verify every row; a restoration that was cut off goes on."""
     from dermquery.store.transfer import restore_snapshot
 
-    with _progress(Console(stderr=True)) as bar:
+    with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("restoring", total=None, speed="", left="")
         done = restore_snapshot(file, base, tell=lambda n, total: bar.update(task, completed=n, total=total))
     Console(soft_wrap=True).print(Text(f"{base}: {done.rows} cases verified, {done.written} of them written now."))
+
+
+@app.command()
+@expected_errors
+def migrate(
+    base: BaseArgument,
+    model: Annotated[str, typer.Option("--model", help="The new model: a shipped name, or the folder of an artifact.")],
+    described: Annotated[
+        bool | None,
+        typer.Option(
+            "--described/--plain", help="Encode cases with their findings, or without; as before if not given."
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out cases whose images cannot be read any more.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images encoded and written at once.")] = 32,
+) -> None:
+    """Encode a base again with another model; it takes the base's place when it is whole, in one step.
+
+    Can be interrupted and run again. Open readers keep the old version until they open the base again.
+    """
+    from dermquery.store.migrate import migrate as migrate_base
+
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("encoding", total=None, speed="", left="")
+        done, report = migrate_base(
+            base,
+            model,
+            described=described,
+            skip_bad=skip_bad,
+            batch_size=batch_size,
+            progress=lambda state: show_progress(bar, task, state),
+        )
+    now = f"{done.uri}: {len(done)} cases, encoded with {done.manifest.model_name} (version {done.manifest.version})"
+    left_out = f", {len(report.bad)} left out" if report.bad else ""
+    old = f"The old version is still there; remove it with: dermquery base tidy {base}"
+    Console(soft_wrap=True).print(Text(f"{now}{left_out}. {old}"))
+
+
+@app.command()
+@expected_errors
+def tidy(base: BaseArgument) -> None:
+    """Remove old versions, and the images that no case names."""
+    from dermquery.store.migrate import tidy as tidy_base
+
+    versions, images = tidy_base(base)
+    Console(soft_wrap=True).print(Text(f"{base}: {versions} old versions and {images} images removed."))
+
+
+@app.command()
+@expected_errors
+def duplicates(
+    base: BaseArgument,
+    near: Annotated[
+        int | None, typer.Option("--near", help="Bits of 256 that may differ, 40 by default; 0 for equal pictures.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the cases that show the same image: the same file, or nearly the same picture."""
+    from dermquery.store.duplicates import NEAR, find_duplicates
+    from dermquery.store.home import home_of
+
+    home = home_of(base)
+    rows = home.store(home.manifest()).scan(vectors=False)
+    groups = find_duplicates((row for page in rows for row in page), near=NEAR if near is None else near)
+    if as_json:
+        typer.echo(json.dumps([group.to_dict() for group in groups], indent=2, ensure_ascii=False))
+        return
+    out = Console(soft_wrap=True)
+    out.print(Text(f"{base}: {len(groups)} groups of cases with the same or nearly the same image."))
+    for group in groups:
+        names = ", ".join(case.case_id for case in group.cases)
+        differs = f"; different {' and '.join(group.conflicts)}".replace("_id", "") if group.conflicts else ""
+        out.print(Text(f"  {group.kind:5} {names}{differs}"), style="yellow" if group.conflicts else "")
+
+
+@app.command()
+@expected_errors
+def delete(
+    base: BaseArgument,
+    case: Annotated[list[str], typer.Option("--case", help="Case to remove; repeatable.")],
+) -> None:
+    """Remove cases; their images stay until `dermquery base tidy`."""
+    from dermquery.store.casebase import CaseBase
+
+    case_base = CaseBase.open(base)
+    missing = sorted(set(case) - set(case_base.store.get(case, vectors=False)))
+    if missing:
+        raise ValueError(f"{base} has no case {', '.join(missing)}; nothing was removed")
+    case_base.delete(case)
+    Console(soft_wrap=True).print(Text(f"{base}: {len(set(case))} cases removed, {len(case_base)} left."))

@@ -158,13 +158,16 @@ class ComposedModel:
         return {level: mask[0].float().cpu().numpy() for level, mask in zip(self.layout.levels, masks, strict=True)}
 
     @torch.inference_mode()
-    def evidence(self, query: Query, case: Case, *, described: bool = False) -> Evidence:
+    def evidence(
+        self, query: Query, case: Case, *, described: bool = False, image: ImageSource | None = None
+    ) -> Evidence:
         """Where the local similarity between a query and a case comes from (:mod:`.evidence`).
 
         Args:
             query: what was asked.
             case: what was found.
             described: the case was encoded with its own findings.
+            image: the case's image, if not the file that it names.
 
         Raises:
             ValueError: the query has nothing to encode.
@@ -173,7 +176,8 @@ class ComposedModel:
         text = self._text(query)
         if query.image is None and text is None:
             raise ValueError(_nothing_to_encode(query))
-        held = self.network.features(self._input([self._pixels(case.image)]))
+        shown = case.image if image is None else image
+        held = self.network.features(self._input([self._pixels(shown)]))
         if described:
             held = self.network.composed_maps(held, self._text(case.as_query()))
         maps = None if query.image is None else self.network.features(self._input([self._pixels(query.image)]))
@@ -182,7 +186,7 @@ class ComposedModel:
             query=() if maps is None else tuple(m[0].float().cpu().numpy() for m in on_query),
             case=tuple(m[0].float().cpu().numpy() for m in on_case),
             query_box=None if query.image is None else self._box(query.image),
-            box=self._box(case.image),
+            box=self._box(shown),
         )
 
     def _box(self, source: ImageSource) -> tuple[int, int, int, int]:

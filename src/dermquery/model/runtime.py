@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -91,8 +92,7 @@ class OpenVinoRuntime:
     """
 
     def __init__(self, network: ComposedNetwork, folder: Path, precision: str | None = None) -> None:
-        import openvino as ov
-
+        ov = _openvino()
         if not (folder / "parity.json").is_file():
             _export(network, folder)
         self._core: Any = ov.Core()
@@ -163,10 +163,21 @@ class _QueryGraph(_CaseGraph):
 _GRAPHS: dict[str, Callable[[ComposedNetwork], nn.Module]] = {"case": _CaseGraph, "query": _QueryGraph}
 
 
+def _openvino() -> Any:
+    """OpenVINO without its usage reports.
+
+    Its converter would send one to Google Analytics each time, from a forked process; where the reporting package
+    cannot be imported it falls back to a stub of its own.
+    """
+    cast("dict[str, Any]", sys.modules).setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
+
+
 def _export(network: ComposedNetwork, folder: Path) -> None:
     """Write both graphs and how closely they follow PyTorch; the folder appears whole or not at all."""
-    import openvino as ov
-
+    ov = _openvino()
     part = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
     part.mkdir(parents=True)
     core = ov.Core()

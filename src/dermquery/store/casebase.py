@@ -13,15 +13,16 @@ from dermquery.data.case import Case, Query
 from dermquery.data.findings import query_terms, read_findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
+from dermquery.store.encoding import Executor, LocalExecutor
 from dermquery.store.filters import Filter, Not, OneOf
 from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
-from dermquery.store.home import home_of
+from dermquery.store.home import Home, home_of, images_place
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.manifest import Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.where import as_filter
 
-__all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
+__all__ = ["CaseBase", "EmptyBaseError", "ModelSource", "QueryError", "load_source"]
 
 ModelSource = Encoder | str | Path
 """A loaded model, or the name or path that ``load_model`` takes."""
@@ -44,17 +45,26 @@ class CaseBase:
         uri: the folder or address.
         manifest: which model, which layout.
         store: the rows.
+        archive: the images, if the base keeps them.
     """
 
-    def __init__(self, uri: str | Path, manifest: Manifest, store: CaseStore, model: Encoder | None = None) -> None:
-        self.uri = uri
+    def __init__(self, home: Home, manifest: Manifest, store: CaseStore, model: Encoder | None = None) -> None:
+        self.uri = home.uri
         self.manifest = manifest
         self.store = store
+        self.archive = home.archive(manifest)
+        self._home = home
         self._model = model
 
     @classmethod
     def create(
-        cls, uri: str | Path, model: ModelSource, *, reference: str | None = None, described: bool = False
+        cls,
+        uri: str | Path,
+        model: ModelSource,
+        *,
+        reference: str | None = None,
+        described: bool = False,
+        images: str | bool = True,
     ) -> CaseBase:
         """Make an empty case base.
 
@@ -64,14 +74,18 @@ class CaseBase:
             reference: name or path by which a model that is already loaded can be loaded again; without it, later
                 openings must name the model.
             described: compose the cases' images with their own recorded findings; for the life of the base.
+            images: where to keep the images and their thumbnails: a folder or a URL such as ``s3://bucket/prefix``;
+                True for the place's own (a folder inside a folder, none on a server), False to keep none.
 
         Raises:
             ManifestError: if there is a case base already, or something else in the way.
+            ArchiveError: images cannot be kept there.
         """
         home = home_of(uri)
-        loaded, known_as = _resolve(model)
-        manifest = Manifest.of(loaded, reference or known_as, described=described)
-        return cls(home.uri, manifest, home.create(manifest), loaded)
+        loaded, known_as = load_source(model)
+        manifest = Manifest.of(loaded, reference or known_as, described=described, images=images_place(images, home))
+        home.archive(manifest)
+        return cls(home, manifest, home.create(manifest), loaded)
 
     @classmethod
     def open(cls, uri: str | Path, model: ModelSource | None = None) -> CaseBase:
@@ -87,21 +101,30 @@ class CaseBase:
         """
         home = home_of(uri)
         manifest = home.manifest()
-        loaded = None if model is None else _resolve(model)[0]
+        loaded = None if model is None else load_source(model)[0]
         if loaded is not None:
             manifest.check(loaded)
-        return cls(home.uri, manifest, home.store(manifest), loaded)
+        return cls(home, manifest, home.store(manifest), loaded)
 
     @classmethod
-    def open_or_create(cls, uri: str | Path, model: ModelSource, *, described: bool = False) -> CaseBase:
+    def open_or_create(
+        cls, uri: str | Path, model: ModelSource, *, described: bool = False, images: str | bool = True
+    ) -> CaseBase:
         """Open the case base in a folder, or make one: what a command that can be interrupted and repeated needs.
+
+        Args are those of :meth:`create`; ``images=True`` agrees with any base that is there.
 
         Raises:
             ManifestError: as :meth:`open` and :meth:`create`, or the base that is there is described otherwise.
         """
         if not home_of(uri).exists():
-            return cls.create(uri, model, described=described)
+            return cls.create(uri, model, described=described, images=images)
         base = cls.open(uri, model)
+        if images is not True and (kept := base.manifest.images) != (asked_for := images_place(images, home_of(uri))):
+            raise ManifestError(
+                f"{base.uri} keeps its images {f'in {kept}' if kept else 'nowhere'}, and not "
+                f"{f'in {asked_for}' if asked_for else 'nowhere'}; leave out --images, or choose another base"
+            )
         if base.manifest.described != described:
             is_, asked = ("with", "without") if base.manifest.described else ("without", "with")
             raise ManifestError(
@@ -136,11 +159,34 @@ class CaseBase:
         cases: Iterable[Case],
         *,
         batch_size: int = 32,
+        executor: Executor | None = None,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
-        """Encode cases and put them in, replacing those with the same ids; see :func:`~.ingest.index_cases`."""
-        described = self.manifest.described
-        return index_cases(cases, self.store, self.model, described=described, batch_size=batch_size, progress=progress)
+        """Encode cases and put them in, replacing those with the same ids; see :func:`~.ingest.index_cases`.
+
+        Args:
+            cases: each with its own ``case_id``.
+            batch_size: images that go through the model and into the store at once.
+            executor: where images are read and encoded; in this process if not given.
+            progress: called after every write.
+
+        Raises:
+            BaseBusyError: another process is writing.
+        """
+        if executor is None:
+            described = self.manifest.described
+            executor = LocalExecutor(self.model, described=described, archive=self.archive, batch_size=batch_size)
+        with self._home.writing():
+            return index_cases(cases, self.store, executor, progress=progress)
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were. Their images stay until ``dermquery base tidy``.
+
+        Raises:
+            BaseBusyError: another process is writing.
+        """
+        with self._home.writing():
+            return self.store.delete(case_ids)
 
     def count(self, where: Filter | Sequence[str] | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
@@ -199,7 +245,8 @@ class CaseBase:
         )
         hits = self._hits(query, terms, condition, top_k, weight)
         unread = read_findings(text or "").unread
-        return SearchResult(query, terms, unread, hits, weight, condition, self.store.count(condition), info)
+        n_candidates = self.store.count(condition)
+        return SearchResult(query, terms, unread, hits, weight, condition, n_candidates, info, archive=self.archive)
 
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
@@ -211,7 +258,10 @@ class CaseBase:
         if not isinstance(self.model, ExplainingEncoder):
             raise QueryError(f"the model {self.model.name!r} cannot explain a similarity; leave --explain out")
         described = self.manifest.described
-        evidence = [self.model.evidence(result.query, hit.case, described=described) for hit in result.hits]
+        evidence = [
+            self.model.evidence(result.query, hit.case, described=described, image=result.picture(hit))
+            for hit in result.hits
+        ]
         return replace(result, evidence=tuple(evidence))
 
     def _hits(
@@ -224,15 +274,15 @@ class CaseBase:
         for item in found:
             # One case at a time: a product over several rows may round equal vectors apart.
             local, global_ = (float(part[0, 0]) for part in layout.parts(unit, item.row.vector[None]))
-            scored.append((weight * local + (1.0 - weight) * global_, local, global_, item.row.case))
-        scored.sort(key=lambda entry: (-entry[0], entry[3].case_id))
+            scored.append((weight * local + (1.0 - weight) * global_, local, global_, item.row))
+        scored.sort(key=lambda entry: (-entry[0], entry[3].case.case_id))
         return tuple(
-            Hit(rank, case, score, local, global_, *compare_criteria(terms, case))
-            for rank, (score, local, global_, case) in enumerate(scored, start=1)
+            Hit(rank, row.case, score, local, global_, *compare_criteria(terms, row.case), row.stamp.sha256)
+            for rank, (score, local, global_, row) in enumerate(scored, start=1)
         )
 
 
-def _resolve(model: ModelSource) -> tuple[Encoder, str | None]:
+def load_source(model: ModelSource) -> tuple[Encoder, str | None]:
     """The loaded model and the reference by which it was loaded; None for one that came loaded."""
     return _load(model) if isinstance(model, str | Path) else (model, None)
 

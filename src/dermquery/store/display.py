@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +93,10 @@ def _words(node: Any, *, negated: bool) -> str:
         return f"{name} {'not ' if negated else ''}{_value(node.value)}"
     if isinstance(node, OneOf):
         return f"{name} {'not ' if negated else ''}{' or '.join(map(_value, node.values)) or 'one of none'}"
-    bounds: Mapping[str, float | None] = {"≥": node.ge, ">": node.gt, "≤": node.le, "<": node.lt}
-    limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
+    bounds = {"≥": node.ge, ">": node.gt, "≤": node.le, "<": node.lt}
+    limits = " and ".join(f"{sign} {_value(bound)}" for sign, bound in bounds.items() if bound is not None)
     return f"{'not ' if negated else ''}{name} {limits or 'recorded'}"
 
 
-def _value(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+def _value(value: str | float | datetime.date) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

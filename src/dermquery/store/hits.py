@@ -10,7 +10,9 @@ from typing import Any
 
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import seven_point_score
+from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence
+from dermquery.store.archive import ArchiveError, ImageArchive
 from dermquery.store.filters import Filter
 
 __all__ = ["RESEARCH_USE", "BaseInfo", "Hit", "SearchResult", "compare_criteria"]
@@ -30,6 +32,7 @@ class Hit:
         global_: equation 8, the similarity of the whole maps, in [−1, 1], not yet weighted.
         shared_criteria: the criteria that the query gives and the case has with the same value, with that value.
         differing_criteria: those that the case has with another value, with the case's value.
+        sha256: of the image file that the case's vector was made of.
     """
 
     rank: int
@@ -39,6 +42,7 @@ class Hit:
     global_: float
     shared_criteria: Mapping[str, str] = field(default_factory=dict)
     differing_criteria: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -86,6 +90,7 @@ class SearchResult:
         n_candidates: cases that satisfy it, from which the hits were taken.
         base: the case base.
         evidence: where each hit's local similarity comes from, if it was asked for (``CaseBase.explain``).
+        archive: where the images of the base are kept, if it keeps them.
     """
 
     query: Query
@@ -97,6 +102,16 @@ class SearchResult:
     n_candidates: int
     base: BaseInfo
     evidence: tuple[Evidence, ...] = ()
+    archive: ImageArchive | None = field(default=None, compare=False, repr=False)
+
+    def picture(self, hit: Hit) -> ImageSource:
+        """The image that a hit's vector was made of, from the archive; without it, the file that the case names."""
+        try:
+            if self.archive is not None:
+                return self.archive.local_path(hit.sha256) or self.archive.original(hit.sha256)
+        except ArchiveError:
+            pass  # an image that was lost there may still be where the case came from
+        return hit.case.image
 
     @property
     def diagnoses(self) -> dict[str | None, int]:

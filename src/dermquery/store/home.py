@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from dermquery.store.archive import ImageArchive
 from dermquery.store.manifest import MANIFEST_FILE, Manifest, ManifestError
 from dermquery.store.protocol import CaseStore
 
-__all__ = ["FolderHome", "Home", "MilvusHome", "home_of"]
+__all__ = ["BaseBusyError", "FolderHome", "Home", "MilvusHome", "home_of", "images_place"]
 
 TOKEN_VARIABLE, CERTIFICATE_VARIABLE = "DERMQUERY_MILVUS_TOKEN", "DERMQUERY_MILVUS_CA"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
+_NEXT, _LOCK = "next-manifest.json", "writer.lock"
+
+
+class BaseBusyError(ManifestError):
+    """Another process is writing to the base."""
 
 
 class Home(Protocol):
-    """A place for one manifest and its rows.
+    """A place for one manifest and its rows, and for a next version of both that takes their place in one step.
 
     Attributes:
         uri: how people name the place; never with a secret in it.
+        images: where a new base keeps its images if nothing else is said, as :attr:`Manifest.images`.
     """
 
     uri: str | Path
+    images: str | None
 
     def exists(self) -> bool:
         """Whether there is a case base."""
@@ -40,11 +51,28 @@ class Home(Protocol):
         """
 
     def store(self, manifest: Manifest) -> CaseStore:
-        """The rows."""
+        """The rows of the version that a manifest of this base describes."""
+
+    def archive(self, manifest: Manifest) -> ImageArchive | None:
+        """The images, if the base keeps them."""
+
+    def begin(self, manifest: Manifest) -> CaseStore:
+        """Rows of a next version beside the current one: those of a beginning with equal vectors, else none."""
+
+    def switch(self, manifest: Manifest) -> None:
+        """Let the next version take the place of the current one, whose rows stay until :meth:`tidy`."""
+
+    def tidy(self) -> int:
+        """Remove the rows of all other versions; returns how many versions there were."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the right to write while the block runs; BaseBusyError if another process has it."""
 
 
 class FolderHome:
-    """``manifest.json`` beside a LanceDB table."""
+    """``manifest.json`` beside a LanceDB table for each version and a folder of images."""
+
+    images: str | None = "images"
 
     def __init__(self, folder: Path) -> None:
         self.uri: str | Path = folder
@@ -69,19 +97,73 @@ class FolderHome:
     def store(self, manifest: Manifest) -> CaseStore:
         from dermquery.store.lance import LanceStore
 
-        return LanceStore(self._folder, manifest.layout.size)
+        return LanceStore(self._folder, manifest.layout.size, _table(manifest.version))
+
+    def archive(self, manifest: Manifest) -> ImageArchive | None:
+        if manifest.images is None:
+            return None
+        return ImageArchive(manifest.images if "://" in manifest.images else self._folder / manifest.images)
+
+    def begin(self, manifest: Manifest) -> CaseStore:
+        from dermquery.store.lance import drop_table
+
+        begun = Manifest.read((self._folder / _NEXT).read_text(), _NEXT) if (self._folder / _NEXT).exists() else None
+        if begun is None or not begun.same_vectors(manifest) or begun.version != manifest.version:
+            drop_table(self._folder, _table(manifest.version))
+            manifest.save(self._folder, _NEXT)
+        return self.store(manifest)
+
+    def switch(self, manifest: Manifest) -> None:
+        manifest.save(self._folder)
+        (self._folder / _NEXT).unlink(missing_ok=True)
+
+    def tidy(self) -> int:
+        from dermquery.store.lance import drop_table, tables
+
+        current = _table(self.manifest().version)
+        others = [name for name in tables(self._folder) if name != current]
+        for name in others:
+            drop_table(self._folder, name)
+        (self._folder / _NEXT).unlink(missing_ok=True)
+        return len(others)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The operating system drops the lock of a process that dies, so a killed writer is in nobody's way."""
+        from filelock import FileLock, Timeout
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        holder = self._folder / f"{_LOCK}-holder"
+        try:
+            with FileLock(self._folder / _LOCK, timeout=0):
+                holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+                yield
+                holder.unlink(missing_ok=True)
+        except Timeout as error:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+            raise BaseBusyError(
+                f"{self._folder} is being written to by {who}; searching is possible meanwhile, "
+                "for writing wait until that is done"
+            ) from error
+
+
+def _table(version: int) -> str:
+    return "cases" if version == 1 else f"cases_{version}"
 
 
 class MilvusHome:
     """A collection whose description is the manifest, so that the two appear together or not at all.
 
-    The name in the address is an alias; rows lie in a collection of that name with a version behind it.
+    The name in the address is an alias; rows lie in a collection of that name with a version behind it. Several
+    processes may write at once: the server keeps one row for each ``case_id``, the last one written.
 
     Args:
         address: ``milvus://host:port/name``, with ``?tls=true`` for an encrypted connection. A token comes from the
             environment (``DERMQUERY_MILVUS_TOKEN``), as does a private certificate authority (``DERMQUERY_MILVUS_CA``,
             a PEM file).
     """
+
+    images: str | None = None
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
@@ -115,23 +197,58 @@ class MilvusHome:
         return Manifest.read(description, f"the description of collection {self._name!r}")
 
     def create(self, manifest: Manifest) -> CaseStore:
-        from dermquery.store.milvus import collection_schema
-
-        client = self._connected()
         if self.exists():
             raise ManifestError(f"{self.uri} holds a case base already; open it, or choose another name")
-        versioned = f"{self._name}__v1"
-        if client.has_collection(versioned):
-            client.drop_collection(versioned)  # a creation that was cut off before its alias: nothing can be in it
-        schema, index = collection_schema(client, manifest.layout.size, manifest.model_dump_json())
-        client.create_collection(versioned, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
-        client.create_alias(versioned, self._name)
-        return self.store(manifest)
+        versioned = self._versioned(manifest)
+        if self._connected().has_collection(versioned):
+            self._connected().drop_collection(versioned)  # a creation that was cut off before its alias: empty
+        store = self._collection(manifest)
+        self._connected().create_alias(versioned, self._name)
+        return store
 
     def store(self, manifest: Manifest) -> CaseStore:
         from dermquery.store.milvus import MilvusStore
 
-        return MilvusStore(self._connected(), self._name, manifest.layout.size)
+        return MilvusStore(self._connected(), self._versioned(manifest), manifest.layout.size)
+
+    def archive(self, manifest: Manifest) -> ImageArchive | None:
+        return None if manifest.images is None else ImageArchive(manifest.images)
+
+    def begin(self, manifest: Manifest) -> CaseStore:
+        client, versioned = self._connected(), self._versioned(manifest)
+        if client.has_collection(versioned):
+            begun = Manifest.read(client.describe_collection(versioned)["description"], versioned)
+            if begun.same_vectors(manifest):
+                return self.store(manifest)
+            client.drop_collection(versioned)
+        return self._collection(manifest)
+
+    def switch(self, manifest: Manifest) -> None:
+        self._connected().alter_alias(self._versioned(manifest), self._name)
+
+    def tidy(self) -> int:
+        client, current = self._connected(), self._versioned(self.manifest())
+        versions = re.compile(rf"{re.escape(self._name)}__v[0-9]+")
+        others = [name for name in client.list_collections() if versions.fullmatch(name) and name != current]
+        for name in others:
+            client.drop_collection(name)
+        return len(others)
+
+    def writing(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def _versioned(self, manifest: Manifest) -> str:
+        return f"{self._name}__v{manifest.version}"
+
+    def _collection(self, manifest: Manifest) -> CaseStore:
+        from dermquery.store.milvus import collection_schema
+
+        client = self._connected()
+        schema, index = collection_schema(client, manifest.layout.size, manifest.model_dump_json())
+        client.create_collection(
+            self._versioned(manifest), schema=schema, index_params=index, consistency_level="Strong", num_shards=1
+        )
+        return self.store(manifest)
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -171,6 +288,13 @@ def home_of(uri: str | Path) -> Home:
     raise ManifestError(
         f"{uri}: a case base lies in a folder or at milvus://host:port/name; {scheme}:// is not supported"
     )
+
+
+def images_place(images: str | bool, home: Home) -> str | None:
+    """Where a base keeps its images, as its manifest says it: True is the home's own place, False nowhere."""
+    if isinstance(images, bool):
+        return home.images if images else None
+    return images if "://" in images else str(Path(images).expanduser().absolute())
 
 
 def _without_secret(address: str) -> str:

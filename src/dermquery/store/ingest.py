@@ -1,30 +1,28 @@
-"""Loading cases into a store: images are decoded ahead of the encoder, and every batch is durable before the next."""
+"""Loading cases into a store: encoding and writing at once, and every batch durable before it is reported."""
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
+from typing import Any
 
 from dermquery.data.case import Case
-from dermquery.data.image import ImageError, load_image
-from dermquery.store.protocol import CaseStore, Encoder, ImageStamp, StoredCase
+from dermquery.store.encoding import Executor, Outcome
+from dermquery.store.examine import Known
+from dermquery.store.protocol import CaseStore, StoredCase
 
-__all__ = ["BadImage", "IngestProgress", "IngestReport", "index_cases"]
+__all__ = ["BadImage", "IngestProgress", "IngestReport", "StoreWriteError", "index_cases"]
 
-_WORKERS = 2
-_LOOKAHEAD = 16
-_PIXELS_PER_BATCH = 200_000_000
-"""A batch of large photographs is encoded before it is full, so that it takes about 600 MB and not several GB."""
 _CHUNK = 256
 """Cases whose stored rows are looked up at once."""
+
+
+class StoreWriteError(OSError):
+    """Rows cannot be written; the message says how many are safe and what to do."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class IngestProgress:
         done, total: cases.
         encoded: images that went through the model in this run.
         bad: images that could not be used so far.
-        rate: encoded images per second since the first one was taken up; 0 before it is through.
+        rate: encoded images per second since the start of the run; 0 before one is through.
         eta_seconds: expected time for the rest at that rate; None before there is one.
     """
 
@@ -62,204 +60,153 @@ class IngestProgress:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest did.
+    """What an ingest did, or would do.
 
     Attributes:
         added: cases that are new in the base.
         updated: cases whose image or description changed.
         unchanged: cases that were there already with the same image bytes and description.
         bad: cases left out, each with its reason. Of a case that was in the base before, the old row stays.
+        repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run.
         seconds: wall time.
+        dry_run: nothing was encoded or written.
     """
 
     added: int
     updated: int
     unchanged: int
     bad: tuple[BadImage, ...]
+    repeated: int
     seconds: float
+    dry_run: bool = False
 
-
-@dataclass(frozen=True)
-class _Examined:
-    """A case held against its stored row. Without ``image``, its stored vector is still right."""
-
-    case: Case
-    known: bool
-    image: Image.Image | None = None
-    stamp: ImageStamp | None = None
-    unchanged: bool = False
-    reason: str | None = None
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        bad = [asdict(item) | {"image": str(item.image)} for item in self.bad]
+        return asdict(self) | {"bad": bad}
 
 
 def index_cases(
     cases: Iterable[Case],
-    store: CaseStore,
-    model: Encoder,
+    store: CaseStore | None,
+    executor: Executor,
     *,
-    described: bool = False,
-    batch_size: int = 32,
+    dry_run: bool = False,
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
     """Encode cases and write them to a store.
 
     Can be interrupted at any point, also by ``kill -9``, and run again: what was reported as done is there, and cases
-    that did not change since are skipped. An image that cannot be used is reported and stops nothing.
+    that did not change since are skipped. An image that cannot be used is reported and stops nothing. While one batch
+    is written, the next is encoded.
 
     Args:
         cases: each with its own ``case_id``.
-        store: where the rows go; its vectors must have the length of the model's layout.
-        model: encodes the images.
-        described: compose every image with its case's own findings, as a query is composed.
-        batch_size: images that go through the model and into the store at once.
-        progress: called after every write and every chunk of skipped cases.
+        store: where the rows go; its vectors must have the length of the model's layout. None for the dry run of a
+            base that is not there yet.
+        executor: reads and encodes.
+        dry_run: report what would be done; the executor has no model then.
+        progress: called after every write, and after every batch of skipped cases.
 
     Raises:
-        ValueError: for a ``case_id`` that occurs twice or a batch size below 1.
+        ValueError: for a ``case_id`` that occurs twice.
+        StoreWriteError: rows cannot be written, for instance because the disk is full.
+        ArchiveError: an image cannot be kept.
     """
     cases = tuple(case.model_copy(update={"image": case.image.absolute()}) for case in cases)
     twice = [case_id for case_id, n in Counter(case.case_id for case in cases).items() if n > 1]
     if twice:
         raise ValueError(f"case ids occur more than once: {', '.join(twice[:5])}; give each case its own id")
-    if batch_size < 1:
-        raise ValueError(f"batch size must be at least 1, got {batch_size}")
-    run = _Run(store, model, len(cases), progress, described=described)
-    batch: list[_Examined] = []
-    for item in _examined(cases, store, described=described):
-        if item.reason is not None or item.unchanged:
-            run.count(item)
-            continue
-        batch.append(item)
-        pixels = sum(i.image.width * i.image.height for i in batch if i.image is not None)
-        if len(batch) >= batch_size or pixels >= _PIXELS_PER_BATCH:
-            run.write(batch)
-            batch = []
-    run.write(batch)
+    run = _Run(None if dry_run else store, len(cases), progress)
+    pending: Future[None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+        for outcomes in executor.run(_known(cases, store)):
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(run.take, outcomes)
+        if pending is not None:
+            pending.result()
     return run.finish()
 
 
-def _examined(cases: Sequence[Case], store: CaseStore, *, described: bool) -> Iterator[_Examined]:
-    """Examine cases in a few threads, a bounded number ahead of the consumer, in the order given."""
-    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="decode")
-    ahead: deque[Future[_Examined]] = deque()
-    try:
-        for start in range(0, len(cases), _CHUNK):
-            chunk = cases[start : start + _CHUNK]
-            known = store.get([case.case_id for case in chunk], vectors=False)
-            for case in chunk:
-                ahead.append(pool.submit(_examine, case, known.get(case.case_id), described=described))
-                if len(ahead) > _LOOKAHEAD:
-                    yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _examine(case: Case, old: StoredCase | None, *, described: bool) -> _Examined:
-    try:
-        str(case.image).encode()
-        state = case.image.stat()
-        if old and old.case == case and old.stamp.same_file_state(state.st_size, state.st_mtime_ns):
-            return _Examined(case, known=True, unchanged=True)
-        data = case.image.read_bytes()
-        stamp = ImageStamp(hashlib.sha256(data).hexdigest(), state.st_size, state.st_mtime_ns)
-        same_words = old is not None and (old.case.text, old.case.checklist) == (case.text, case.checklist)
-        if old and old.stamp.sha256 == stamp.sha256 and (same_words or not described):
-            return _Examined(case, known=True, stamp=stamp)
-        return _Examined(case, known=old is not None, stamp=stamp, image=load_image(data))
-    except ImageError as error:
-        reason = str(error).replace(f"the image of {len(data)} bytes", str(case.image))
-    except OSError as error:
-        reason = f"{case.image}: cannot be read ({error.strerror or error}); check the path and its permissions"
-    except UnicodeEncodeError:
-        reason = f"{case.image!r}: the file name is not valid Unicode; rename the file"
-    return _Examined(case, known=old is not None, reason=reason)
+def _known(cases: Sequence[Case], store: CaseStore | None) -> Iterator[Known]:
+    """Each case with its row; the rows of a chunk are looked up together, and not at all in a store that was empty."""
+    held = store if store is not None and store.count() else None
+    for start in range(0, len(cases), _CHUNK):
+        chunk = cases[start : start + _CHUNK]
+        rows = {} if held is None else held.get([case.case_id for case in chunk], vectors=False)
+        yield from ((case, rows.get(case.case_id)) for case in chunk)
 
 
 @dataclass
 class _Run:
     """The state of one ingest."""
 
-    store: CaseStore
-    model: Encoder
+    store: CaseStore | None
     total: int
     progress: Callable[[IngestProgress], None] | None
-    described: bool = False
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     encoded: int = 0
     writes: int = 0
+    repeated: int = 0
     bad: list[BadImage] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
-    encoding_since: float | None = None
 
-    def count(self, item: _Examined) -> None:
-        """Book a case that needs no write."""
-        if item.reason is not None:
-            self.bad.append(BadImage(item.case.case_id, item.case.image, item.reason))
-        else:
-            self.unchanged += 1
-        if self.done % _CHUNK == 0:
-            self._tell()
-
-    def write(self, batch: Sequence[_Examined]) -> None:
-        """Encode what has a new image, keep the stored vector of the others, write all in one transaction."""
-        if not batch:
-            return
-        rows = [*self._encoded(batch), *self._refreshed(batch)]
-        self.store.upsert(rows)
-        self.writes += 1
-        known = {item.case.case_id for item in batch if item.known}
-        self.updated += sum(row.case.case_id in known for row in rows)
-        self.added += sum(row.case.case_id not in known for row in rows)
+    def take(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what has to be written, in one transaction, then book all."""
+        changed = [item for item in outcomes if item.stamp is not None]
+        if changed and self.store is not None:
+            self._write(changed, self.store)
+        for item in outcomes:
+            if item.reason is not None:
+                self.bad.append(BadImage(item.case.case_id, item.case.image, item.reason))
+            self.unchanged += item.unchanged
+            self.encoded += item.vector is not None
+        for item in changed:
+            assert item.stamp is not None  # noqa: S101 - changed has those that do
+            self.added += not item.known
+            self.updated += item.known
+            self.repeated += item.stamp.sha256 in self.seen
+            self.seen.add(item.stamp.sha256)
         self._tell()
 
     def finish(self) -> IngestReport:
         """Tidy the store after many writes, and report."""
-        if self.writes:
+        if self.writes and self.store is not None:
             self.store.compact()
         self._tell()
         seconds = time.monotonic() - self.started
-        return IngestReport(self.added, self.updated, self.unchanged, tuple(self.bad), seconds)
+        return IngestReport(
+            self.added, self.updated, self.unchanged, tuple(self.bad), self.repeated, seconds, self.store is None
+        )
 
     @property
     def done(self) -> int:
         return self.added + self.updated + self.unchanged + len(self.bad)
 
-    def _encoded(self, batch: Sequence[_Examined]) -> list[StoredCase]:
-        new = [(item.case, item.image, item.stamp) for item in batch if item.image and item.stamp]
-        if not new:
-            return []
-        if self.encoding_since is None:
-            self.encoding_since = time.monotonic()
-        if self.described:
-            asked = [case.as_query().model_copy(update={"image": image}) for case, image, _ in new]
-            vectors = np.asarray(self.model.encode_query(asked), dtype=np.float32)
-        else:
-            vectors = np.asarray(self.model.encode_case([image for _, image, _ in new]), dtype=np.float32)
-        expected = (len(new), self.model.layout.size)
-        if vectors.shape != expected:
-            raise ValueError(f"model {self.model.name!r} gave vectors of shape {vectors.shape}, expected {expected}")
-        self.encoded += len(new)
+    def _write(self, changed: Sequence[Outcome], store: CaseStore) -> None:
+        same = [item.case.case_id for item in changed if item.vector is None]
+        old = store.get(same) if same else {}
         rows = []
-        for (case, _, stamp), vector in zip(new, vectors, strict=True):
-            if np.isfinite(vector).all():
-                rows.append(StoredCase(case, vector, stamp))
-            else:
-                reason = f"{case.image}: the model gives no finite vector for it; check that it shows something"
-                self.bad.append(BadImage(case.case_id, case.image, reason))
-        return rows
-
-    def _refreshed(self, batch: Sequence[_Examined]) -> list[StoredCase]:
-        same = [(item.case, item.stamp) for item in batch if item.image is None and item.stamp]
-        old = self.store.get([case.case_id for case, _ in same]) if same else {}
-        return [StoredCase(case, old[case.case_id].vector, stamp) for case, stamp in same]
+        for item in changed:
+            assert item.stamp is not None  # noqa: S101 - the caller looked
+            vector = old[item.case.case_id].vector if item.vector is None else item.vector
+            rows.append(StoredCase(item.case, vector, item.stamp))
+        try:
+            store.upsert(rows)
+        except (OSError, RuntimeError) as error:
+            raise StoreWriteError(
+                f"the base cannot be written to ({error}); the {self.done} cases before are safe. "
+                "Mend the cause (is the disk full?) and run the command again: it goes on where it stopped"
+            ) from error
+        self.writes += 1
 
     def _tell(self) -> None:
         if self.progress is None:
             return
-        spent = time.monotonic() - self.encoding_since if self.encoding_since is not None else 0.0
-        rate = self.encoded / spent if spent > 0 else 0.0
+        rate = self.encoded / (time.monotonic() - self.started) if self.encoded else 0.0
         eta = (self.total - self.done) / rate if rate > 0 else None
         self.progress(IngestProgress(self.done, self.total, self.encoded, len(self.bad), rate, eta))

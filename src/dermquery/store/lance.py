@@ -19,10 +19,10 @@ from dermquery.store.lance_filter import to_lance
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
 from dermquery.store.ranking import MARGIN, SPARE, check_rows, check_search, id_filters, products, without
 
-__all__ = ["LanceStore"]
+__all__ = ["LanceStore", "drop_table", "tables"]
 
-_TABLE = "cases"
 _TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
+_ROWS_PER_BATCH = 500
 
 
 class LanceStore:
@@ -33,16 +33,17 @@ class LanceStore:
     Args:
         folder: where the table lies; made with an empty table if there is none.
         size: length of the vectors.
+        table: its name; a base that is encoded again has two for a while.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, table: str = "cases") -> None:
         import lancedb  # takes a second, which commands that touch no base should not pay
 
         self.folder = folder
         self.size = size
         self._schema = _schema(size)
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-        self._table: Any = database.create_table(_TABLE, schema=self._schema, exist_ok=True)
+        self._table: Any = database.create_table(table, schema=self._schema, exist_ok=True)
 
     def upsert(self, rows: Sequence[StoredCase]) -> None:
         """Add rows, replacing those with the same ``case_id``; all of them or none.
@@ -102,6 +103,12 @@ class LanceStore:
         rows = list(_rows(table.take(pa.array(order, pa.int64()))))
         return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
 
+    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, as the table was when the scan began."""
+        columns = [name for name in self._schema.names if vectors or name != "vector"]
+        for batch in self._table.search().select(columns).limit(None).to_batches(batch_size=_ROWS_PER_BATCH):
+            yield list(_rows(pa.Table.from_batches([batch])))
+
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
         return sorted(self._table.search().select(["case_id"]).limit(None).to_arrow()["case_id"].to_pylist())
@@ -126,6 +133,21 @@ class LanceStore:
         return query.limit(limit).to_arrow()
 
 
+def tables(folder: Path) -> list[str]:
+    """Names of the tables in a folder."""
+    import lancedb
+
+    return list(lancedb.connect(str(folder)).list_tables().tables)
+
+
+def drop_table(folder: Path, name: str) -> None:
+    """Remove a table and its files, if it is there."""
+    import lancedb
+
+    database: Any = lancedb.connect(str(folder))
+    database.drop_table(name, ignore_missing=True)
+
+
 def _schema(size: int) -> pa.Schema:
     text = [pa.field(name, pa.string()) for name in (*_TEXT_COLUMNS, *CRITERIA)]
     # The key makes two processes that index at once conflict and retry, where both would else insert the same case.
@@ -141,6 +163,7 @@ def _schema(size: int) -> pa.Schema:
             pa.field("image_sha256", pa.string(), nullable=False),
             pa.field("image_size", pa.int64(), nullable=False),
             pa.field("image_mtime_ns", pa.int64(), nullable=False),
+            pa.field("image_phash", pa.string(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), size), nullable=False),
         ]
     )
@@ -157,6 +180,7 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
     columns["image_sha256"] = [row.stamp.sha256 for row in rows]
     columns["image_size"] = [row.stamp.size for row in rows]
     columns["image_mtime_ns"] = [row.stamp.mtime_ns for row in rows]
+    columns["image_phash"] = [row.stamp.phash for row in rows]
     flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
     return pa.table(columns, schema=schema)
@@ -175,7 +199,9 @@ def _rows(table: pa.Table) -> Iterator[StoredCase]:
             extra=json.loads(record["extra"]),
             **{name: record[name] for name in _TEXT_COLUMNS},
         )
-        stamp = ImageStamp(record["image_sha256"], record["image_size"], record["image_mtime_ns"])
+        stamp = ImageStamp(
+            record["image_sha256"], record["image_size"], record["image_mtime_ns"], record["image_phash"]
+        )
         yield StoredCase(case, vector, stamp)
 
 

@@ -16,7 +16,7 @@ from dermquery.store.protocol import Encoder
 __all__ = ["MANIFEST_FILE", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class ManifestError(ValueError):
@@ -38,13 +38,16 @@ class Manifest(BaseModel):
         preprocessing: what the model does to an image before its first layer, as the artifact describes it.
         levels, width: the vector layout.
         described: whether the vectors hold the cases' own recorded findings beside their images.
+        version: counts how often the base was encoded; each version has rows of its own.
+        images: where the images are kept (:class:`~dermquery.store.archive.ImageArchive`): a URL, or a path within the
+            base's folder; None if cases only name the files that they were made of.
         created: time of creation, with its zone.
         dermquery_version: the version that created the base.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     model_name: str
     model_hash: str = Field(min_length=1)
     model_reference: str | None = None
@@ -52,12 +55,22 @@ class Manifest(BaseModel):
     levels: tuple[str, ...] = Field(min_length=1)
     width: int = Field(ge=1)
     described: bool = False
+    version: int = Field(default=1, ge=1)
+    images: str | None = None
     created: AwareDatetime
     dermquery_version: str
 
     @classmethod
-    def of(cls, model: Encoder, reference: str | None = None, *, described: bool = False) -> Manifest:
-        """Manifest of a new base for a model.
+    def of(
+        cls,
+        model: Encoder,
+        reference: str | None = None,
+        *,
+        described: bool = False,
+        version: int = 1,
+        images: str | None = None,
+    ) -> Manifest:
+        """Manifest of a new base, or a new version of one, for a model.
 
         Raises:
             ManifestError: if the model was never saved, and so has no hash.
@@ -78,6 +91,8 @@ class Manifest(BaseModel):
             levels=model.layout.levels,
             width=model.layout.width,
             described=described,
+            version=version,
+            images=images,
             created=datetime.now(UTC),
             dermquery_version=__version__,
         )
@@ -99,12 +114,16 @@ class Manifest(BaseModel):
         raise ModelMismatchError(
             f"this case base was indexed with model {self.model_name!r}, artifact {self.model_hash}, "
             f"but the model given is {model.name!r}, artifact {model.artifact_hash}; their vectors cannot be compared. "
-            f"Open the base with its own model by --model{where}, or index the case table again into a new base."
+            f"Open the base with its own model by --model{where}, or encode it again with: dermquery base migrate"
         )
 
-    def save(self, folder: Path) -> None:
+    def same_vectors(self, other: Manifest) -> bool:
+        """Whether vectors of the two can stand in one base."""
+        return (self.model_hash, self.layout, self.described) == (other.model_hash, other.layout, other.described)
+
+    def save(self, folder: Path, name: str = MANIFEST_FILE) -> None:
         """Write ``manifest.json`` into the base's folder; it appears whole or not at all."""
-        with replacing(folder / MANIFEST_FILE) as part:
+        with replacing(folder / name) as part:
             part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["MilvusStore", "collection_schema"]
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _MOST = 16_384
 """Rows that Milvus gives in one answer."""
+_ROWS_PER_PAGE = 500
 _ID_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 2048, 65_535
 _BYTES_PER_WRITE = 8_000_000
 
@@ -114,6 +116,12 @@ class MilvusStore:
                 return ranked
             fetch *= 4
 
+    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, in ascending order of their stored ids."""
+        columns = ["payload", "vector"] if vectors else ["payload"]
+        for page in self._pages("", columns, _ROWS_PER_PAGE):
+            yield [_row(record) for record in page]
+
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
         return sorted(str(text_of_column(record["case_id"])) for record in self._every("", ["case_id"]))
@@ -133,8 +141,8 @@ class MilvusStore:
         """Seal what was written, so that it lies in files and indexes; searches give the same answer."""
         self._client.flush(self.collection)
 
-    def _query(self, condition: str, columns: list[str]) -> list[dict[str, Any]]:
-        options: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": _MOST}
+    def _query(self, condition: str, columns: list[str], limit: int = _MOST) -> list[dict[str, Any]]:
+        options: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": limit}
         return list(
             self._client.query(
                 self.collection, filter=condition, output_fields=columns, consistency_level="Strong", **options
@@ -142,19 +150,21 @@ class MilvusStore:
         )
 
     def _every(self, condition: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-        """All rows that satisfy a condition, in ascending order of their ids and a bounded number at a time."""
+        """All rows that satisfy a condition."""
+        return chain.from_iterable(self._pages(condition, columns, _MOST))
+
+    def _pages(self, condition: str, columns: list[str], step: int) -> Iterator[list[dict[str, Any]]]:
+        """The same, at most ``step`` at a time; Milvus cuts an answer in the order of the ids."""
         after = ""
         while True:
             beyond = f"case_id > {after!r}" if after else ""
             both = " and ".join(part for part in (condition, beyond) if part)
-            page = self._query_page(both, list(dict.fromkeys(["case_id", *columns])))
-            yield from page
-            if len(page) < _MOST:
+            found = self._query(both, list(dict.fromkeys(["case_id", *columns])), step)
+            if found:
+                yield sorted(found, key=lambda record: str(record["case_id"]))
+            if len(found) < step:
                 return
-            after = page[-1]["case_id"]
-
-    def _query_page(self, condition: str, columns: list[str]) -> list[dict[str, Any]]:
-        return sorted(self._query(condition, columns), key=lambda record: str(record["case_id"]))
+            after = max(str(record["case_id"]) for record in found)
 
 
 def _record(row: StoredCase) -> dict[str, Any]:
@@ -162,7 +172,7 @@ def _record(row: StoredCase) -> dict[str, Any]:
     payload = json.dumps(
         {
             "case": case.model_dump(mode="json") | {"image": str(case.image.absolute())},
-            "stamp": [stamp.sha256, stamp.size, stamp.mtime_ns],
+            "stamp": [stamp.sha256, stamp.size, stamp.mtime_ns, stamp.phash],
         },
         ensure_ascii=False,
     )

@@ -182,7 +182,7 @@ def _hit(canvas: _Canvas, x: float, hit: Hit, result: SearchResult, tone: str) -
     case = hit.case
     canvas.box(x, _TOP, _COLUMN, _COLUMN, tone)
     veil = partial(of_hit, result, hit.rank)
-    canvas.image(x + _FRAME, _TOP + _FRAME, _COLUMN - 2 * _FRAME, case.image, veil)
+    canvas.image(x + _FRAME, _TOP + _FRAME, _COLUMN - 2 * _FRAME, result.picture(hit), veil)
     y = _TOP + _COLUMN + 18
     canvas.box(x, y, 11, 11, tone)
     title = textwrap.shorten(diagnosis_title(case.diagnosis), 24, placeholder=" …")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
 from dermquery.data.case import Case, Query
+from dermquery.data.image import ImageSource
 from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.store.filters import Filter
 
@@ -42,8 +43,11 @@ class Encoder(Protocol):
 class ExplainingEncoder(Encoder, Protocol):
     """A model that can say where a similarity comes from."""
 
-    def evidence(self, query: Query, case: Case, /, *, described: bool) -> Evidence:
-        """Evidence maps of one query and one case, which may be composed with its own findings."""
+    def evidence(self, query: Query, case: Case, /, *, described: bool, image: ImageSource | None = None) -> Evidence:
+        """Evidence maps of one query and one case, which may be composed with its own findings.
+
+        ``image`` stands for the case's own file, where that is kept elsewhere.
+        """
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class ImageStamp:
         sha256: of the file's bytes, in hexadecimal digits.
         size: in bytes.
         mtime_ns: time of the last change in nanoseconds; with the size, it spares reading a file that stayed as it was.
+        phash: perceptual hash of the picture (:mod:`.duplicates`), in hexadecimal digits.
     """
 
     sha256: str
     size: int
     mtime_ns: int
+    phash: str
 
     def same_file_state(self, size: int, mtime_ns: int) -> bool:
         """Whether a file of this size and time has not been touched since."""
@@ -111,6 +117,9 @@ class CaseStore(Protocol):
 
         Fewer come back where fewer satisfy the filter. ``exclude`` names cases that must not be found.
         """
+
+    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, in no order; rows written meanwhile may be among them or not."""
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""

@@ -141,7 +141,7 @@ def _hit(hit: Hit, result: SearchResult, classes: Mapping[str | None, str]) -> d
     return {
         "rank": hit.rank,
         "case_id": case.case_id,
-        "picture": _picture(case.image, _HIT_SIDE, partial(of_hit, result, hit.rank)),
+        "picture": _picture(result.picture(hit), _HIT_SIDE, partial(of_hit, result, hit.rank)),
         "title": title,
         "label": case.diagnosis if case.diagnosis != title else None,
         "fine": case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
-from dermquery.store.home import home_of
+from dermquery.store.home import Home, home_of, images_place
 from dermquery.store.manifest import Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 
@@ -42,7 +42,9 @@ class Transferred:
     written: int
 
 
-def copy_base(source: str | Path, target: str | Path, *, tell: Tell | None = None) -> Transferred:
+def copy_base(
+    source: str | Path, target: str | Path, *, images: str | bool = True, tell: Tell | None = None
+) -> Transferred:
     """Copy a case base into a new place, another folder or a server, or go on with a copy that was cut off.
 
     Vectors are copied as they are; nothing is encoded, so the model is not needed. What stands in the source when its
@@ -51,31 +53,43 @@ def copy_base(source: str | Path, target: str | Path, *, tell: Tell | None = Non
     Args:
         source: a folder or ``milvus://host:port/name``.
         target: likewise; empty, or an earlier copy of the same base.
+        images: where the copy keeps its images: a folder or URL to which they are copied; True for the target's own
+            place (a folder inside a folder; on a server they stay where they are), False to leave them where they are.
         tell: progress.
 
     Raises:
         ManifestError: no base at the source, or another one at the target.
         SnapshotError: the target does not hold what the source holds.
+        ArchiveError: an image cannot be copied.
+        BaseBusyError: another process writes to the target.
     """
-    start = home_of(source)
+    start, goal = home_of(source), home_of(target)
     manifest = start.manifest()
-    held = start.store(manifest)
-    ids = held.ids()
-    store = _target(target, manifest)
-    written = 0
-    for at in range(0, len(ids), _BATCH):
-        part = held.get(ids[at : at + _BATCH])
-        written += _write(store, list(part.values()))
-        if tell:
-            tell(min(at + _BATCH, len(ids)), len(ids))
-    _verify(store, ids, (list(held.get(ids[at : at + _BATCH]).values()) for at in range(0, len(ids), _BATCH)))
+    held, archive = start.store(manifest), start.archive(manifest)
+    place = images_place(images, goal)
+    if place is None or archive is None:
+        place = None if archive is None else archive.lasting_url
+    total = held.count()
+    with goal.writing():
+        store = _target(goal, manifest.model_copy(update={"images": place, "version": 1}))
+        copied = goal.archive(goal.manifest())
+        ids: list[str] = []
+        written = 0
+        for rows in held.scan():
+            if archive is not None and copied is not None and copied.lasting_url != archive.lasting_url:
+                copied.copy(archive, [row.stamp.sha256 for row in rows])
+            ids += [row.case.case_id for row in rows]
+            written += _write(store, rows)
+            if tell:
+                tell(len(ids), total)
+        _verify(store, ids, held.scan())
     return Transferred(len(ids), written)
 
 
 def write_snapshot(source: str | Path, path: Path, *, tell: Tell | None = None) -> int:
     """Write a case base, manifest, descriptions and vectors, to one Parquet file; returns the number of rows.
 
-    Images are not in it: a case names its image by path and SHA-256. The file appears whole or not at all.
+    Images are not in it, it says where they are kept. The file appears whole or not at all.
 
     Raises:
         ManifestError: there is no base.
@@ -83,17 +97,19 @@ def write_snapshot(source: str | Path, path: Path, *, tell: Tell | None = None) 
     home = home_of(source)
     manifest = home.manifest()
     store = home.store(manifest)
-    ids = store.ids()
-    schema = _schema(manifest)
+    done, total = 0, store.count()
+    archive = home.archive(manifest)
+    lasting = manifest.model_copy(update={"images": None if archive is None else archive.lasting_url, "version": 1})
+    schema = _schema(lasting)
     with (
         replacing(path) as part,
         pq.ParquetWriter(part, schema, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for at in range(0, len(ids), _BATCH):
-            rows = store.get(ids[at : at + _BATCH])
-            writer.write_table(_table([rows[i] for i in ids[at : at + _BATCH] if i in rows], schema))
+        for rows in store.scan():
+            writer.write_table(_table(rows, schema))
+            done += len(rows)
             if tell:
-                tell(min(at + _BATCH, len(ids)), len(ids))
+                tell(done, total)
     return int(pq.read_metadata(path).num_rows)
 
 
@@ -106,26 +122,27 @@ def restore_snapshot(path: Path, target: str | Path, *, tell: Tell | None = None
     """
     file, manifest = _opened(path)
     total = file.metadata.num_rows
-    store = _target(target, manifest)
-    ids: list[str] = []
-    written = 0
-    for rows in _rows(file, path):
-        ids += [row.case.case_id for row in rows]
-        written += _write(store, rows)
-        if tell:
-            tell(len(ids), total)
-    _verify(store, ids, _rows(file, path))
+    goal = home_of(target)
+    with goal.writing():
+        store = _target(goal, manifest)
+        ids: list[str] = []
+        written = 0
+        for rows in _rows(file, path):
+            ids += [row.case.case_id for row in rows]
+            written += _write(store, rows)
+            if tell:
+                tell(len(ids), total)
+        _verify(store, ids, _rows(file, path))
     return Transferred(len(ids), written)
 
 
-def _target(uri: str | Path, manifest: Manifest) -> CaseStore:
-    home = home_of(uri)
+def _target(home: Home, manifest: Manifest) -> CaseStore:
     if not home.exists():
         return home.create(manifest)
     there = home.manifest()
-    if (there.model_hash, there.layout, there.described) != (manifest.model_hash, manifest.layout, manifest.described):
+    if not there.same_vectors(manifest):
         raise ManifestError(
-            f"{uri} holds a case base of model {there.model_name!r} ({there.model_hash[:12]}), and this one is of "
+            f"{home.uri} holds a case base of model {there.model_name!r} ({there.model_hash[:12]}), and this one is of "
             f"{manifest.model_name!r} ({manifest.model_hash[:12]}); choose another place"
         )
     return home.store(there)
@@ -172,6 +189,7 @@ def _schema(manifest: Manifest) -> pa.Schema:
         pa.field("image_sha256", pa.string(), nullable=False),
         pa.field("image_size", pa.int64(), nullable=False),
         pa.field("image_mtime_ns", pa.int64(), nullable=False),
+        pa.field("image_phash", pa.string(), nullable=False),
         pa.field("vector", pa.list_(pa.float32(), manifest.layout.size), nullable=False),
     ]
     return pa.schema(fields, metadata={_MANIFEST: manifest.model_dump_json().encode()})
@@ -185,6 +203,7 @@ def _table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
         "image_sha256": [row.stamp.sha256 for row in rows],
         "image_size": [row.stamp.size for row in rows],
         "image_mtime_ns": [row.stamp.mtime_ns for row in rows],
+        "image_phash": [row.stamp.phash for row in rows],
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat), schema.field("vector").type.list_size),
     }
     return pa.table(columns, schema=schema)
@@ -217,4 +236,5 @@ def _row(record: dict[str, object]) -> StoredCase:
     assert isinstance(size, int)  # noqa: S101 - the file's schema says so
     assert isinstance(changed, int)  # noqa: S101
     vector = np.asarray(record["vector"], np.float32)
-    return StoredCase(case, vector, ImageStamp(str(record["image_sha256"]), size, changed))
+    stamp = ImageStamp(str(record["image_sha256"]), size, changed, str(record["image_phash"]))
+    return StoredCase(case, vector, stamp)

@@ -1,0 +1,164 @@
+"""``dermquery index``: a case table into a case base."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from dermquery.cli.common import expected_errors
+from dermquery.data.files import replacing
+
+if TYPE_CHECKING:
+    from dermquery.data.table import CaseTable
+    from dermquery.store.casebase import CaseBase
+    from dermquery.store.encoding import Executor
+    from dermquery.store.ingest import IngestProgress, IngestReport
+
+__all__ = ["index", "progress_bar", "show_progress"]
+
+_SHOWN = 20
+
+
+@expected_errors
+def index(
+    table: Annotated[Path, typer.Argument(help="Case table, .csv or .parquet; only case_id and image are required.")],
+    base: Annotated[
+        str, typer.Option("--base", help="Folder of the case base, or milvus://host:port/name; made if there is none.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")],
+    described: Annotated[
+        bool,
+        typer.Option("--described", help="Encode every case with its own recorded findings, not its image alone."),
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out bad rows and images, and count that as success.")
+    ] = False,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images",
+            help="Where a new base keeps its images: a folder, s3://bucket/prefix or none; by default its own folder.",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images encoded and written at once.")] = 32,
+    ray: Annotated[
+        str | None, typer.Option("--ray", help="Encode on a Ray cluster: its address, or local for processes here.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write counts and bad images to this JSON file.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read everything, encode and write nothing, and say what would be done.")
+    ] = False,
+) -> None:
+    """Encode the cases of a table and put them into a case base.
+
+    Can be interrupted and run again: cases that are there already with the same image and description are skipped.
+    """
+    from dermquery.data.table import read_cases
+
+    cases = read_cases(table, skip_bad=skip_bad)
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")
+        if dry_run:
+            done, n_cases = _dry_run(
+                cases, base, described=described, progress=lambda state: show_progress(bar, task, state)
+            )
+        else:
+            from dermquery.store.casebase import CaseBase
+
+            place = True if images is None else False if images == "none" else images
+            case_base = CaseBase.open_or_create(base, model, described=described, images=place)
+            executor = None if ray is None else _cluster(ray, case_base, model, batch_size)
+            done = case_base.add(
+                cases, batch_size=batch_size, executor=executor, progress=lambda state: show_progress(bar, task, state)
+            )
+            n_cases = len(case_base)
+    if report is not None:
+        with replacing(report) as part:
+            part.write_text(json.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _print(done, skipped=len(cases.skipped), n_cases=n_cases, base=base)
+    if done.bad and not skip_bad:
+        raise typer.Exit(1)
+
+
+def _dry_run(
+    cases: CaseTable, base: str, *, described: bool, progress: Callable[[IngestProgress], None]
+) -> tuple[IngestReport, int]:
+    """What an ingest would do, and how many cases the base holds now."""
+    from dermquery.store.encoding import LocalExecutor
+    from dermquery.store.home import home_of
+    from dermquery.store.ingest import index_cases
+
+    home = home_of(base)
+    store = home.store(home.manifest()) if home.exists() else None
+    executor = LocalExecutor(None, described=described)
+    report = index_cases(cases, store, executor, dry_run=True, progress=progress)
+    return report, 0 if store is None else store.count()
+
+
+def _cluster(address: str, base: CaseBase, model: str, batch_size: int) -> Executor:
+    from dermquery.model.artifact import load_model
+    from dermquery.store.cluster import RayExecutor
+
+    reference = base.manifest.model_reference or model
+    return RayExecutor(
+        address,
+        partial(load_model, reference),
+        base.manifest.model_hash,
+        described=base.manifest.described,
+        images=None if base.archive is None else base.archive.lasting_url,
+        batch_size=batch_size,
+    )
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with the count, the rate and the time left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+    )
+
+
+def show_progress(bar: Progress, task: TaskID, state: IngestProgress) -> None:
+    """Let a bar show where an ingest stands."""
+    left = "" if state.eta_seconds is None else f"{_duration(state.eta_seconds)} left"
+    speed = f"{state.rate:.1f} images/s" if state.rate else ""
+    bar.update(task, completed=state.done, speed=speed, left=left)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> None:
+    from dermquery.store.hits import RESEARCH_USE
+
+    out = Console(soft_wrap=True)
+    bad = len(report.bad)
+    counts = f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {bad} with a bad image"
+    rows = f", {skipped} bad rows of the table left out" if skipped else ""
+    would = "would be: " if report.dry_run else ""
+    now = "holds" if report.dry_run else "now holds"
+    out.print(Text(f"{base}: {would}{counts}{rows}, in {_duration(report.seconds)}; it {now} {n_cases} cases."))
+    for item in report.bad[:_SHOWN]:
+        out.print(Text(f"  left out {item.case_id}: {item.reason}"))
+    if bad > _SHOWN:
+        out.print(Text(f"  and {bad - _SHOWN} more"))
+    if report.repeated:
+        out.print(Text(f"  {report.repeated} images occur more than once; see: dermquery base duplicates {base}"))
+    out.print(Text(RESEARCH_USE), style="dim")

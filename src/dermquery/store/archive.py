@@ -1,0 +1,165 @@
+"""The images of a case base, named by the SHA-256 of their bytes, with a thumbnail each; in a folder or S3."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from dermquery.data.files import replacing
+
+__all__ = ["THUMBNAIL_SIDE", "ArchiveError", "ImageArchive", "small_copy", "thumbnail_of"]
+
+THUMBNAIL_SIDE = 256
+_QUALITY = 85
+_HEX = frozenset("0123456789abcdef")
+
+
+class ArchiveError(OSError):
+    """An image cannot be kept in, or taken from, the archive; the message says where and why."""
+
+
+class ImageArchive:
+    """Original files, byte for byte, and JPEG thumbnails without metadata, named by the SHA-256 of the original.
+
+    Putting the same image twice changes nothing, and no file is ever overwritten with other content, so writers need
+    no lock and a killed one leaves at worst an image that no case names (:meth:`sweep`).
+
+    Args:
+        url: a folder, or any URL that fsspec opens, such as ``s3://bucket/prefix``. Credentials and the endpoint come
+            from the environment, as the S3 client reads them (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, …).
+
+    Raises:
+        ArchiveError: a scheme that is not known, or whose package is not installed.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        import fsspec  # type: ignore[import-untyped]
+        from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+        self.url = str(url)
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.url)
+        except (ValueError, ImportError) as error:
+            raise ArchiveError(
+                f"{self.url}: images cannot be kept there ({error}); give a folder, or s3://bucket/prefix with: "
+                "pip install 'dermquery[s3]'"
+            ) from error
+        self._local = isinstance(self._files, LocalFileSystem)
+
+    def put(self, sha256: str, data: bytes, thumbnail: bytes) -> None:
+        """Keep an image file and its thumbnail, unless they are there.
+
+        Args:
+            sha256: of ``data``, in hexadecimal digits.
+            data: the file's bytes.
+            thumbnail: the same as a small JPEG (:func:`thumbnail_of`).
+
+        Raises:
+            ArchiveError: they cannot be written.
+        """
+        try:
+            # The original last: where it is, the thumbnail is too.
+            for kind, content in (("thumbnails", thumbnail), ("originals", data)):
+                if not self._files.exists(path := self._path(kind, sha256)):
+                    self._write(path, content)
+        except Exception as error:  # whatever the client of the remote store raises
+            raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be written ({error})") from error
+
+    def original(self, sha256: str) -> bytes:
+        """The bytes of an image file, held against their name.
+
+        Raises:
+            ArchiveError: it is not there, cannot be read, or is damaged.
+        """
+        data = self._read("originals", sha256)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ArchiveError(f"{self.url}: the image {sha256[:12]}… is damaged; restore it from a backup")
+        return data
+
+    def thumbnail(self, sha256: str) -> bytes:
+        """A JPEG of at most :data:`THUMBNAIL_SIDE` pixels a side. ArchiveError as for :meth:`original`."""
+        return self._read("thumbnails", sha256)
+
+    def local_path(self, sha256: str) -> Path | None:
+        """Where the original lies on this machine; None if it is not there or the archive is elsewhere."""
+        path = Path(self._path("originals", sha256))
+        return path if self._local and path.is_file() else None
+
+    @property
+    def lasting_url(self) -> str:
+        """The URL by which it is found from anywhere on this machine."""
+        return f"file://{self._root}" if self._local else self.url
+
+    def copy(self, source: ImageArchive, names: Iterable[str]) -> None:
+        """Take images over from another archive, those that are not here yet; every original is held against its name.
+
+        Raises:
+            ArchiveError: one cannot be read or written.
+        """
+        for name in names:
+            if name not in self:
+                self.put(name, source.original(name), thumbnail=source.thumbnail(name))
+
+    def __contains__(self, sha256: str) -> bool:
+        return bool(self._files.exists(self._path("originals", sha256)))
+
+    def names(self) -> Iterator[str]:
+        """SHA-256 of every original."""
+        if not self._files.isdir(f"{self._root}/originals"):
+            return
+        for path in self._files.find(f"{self._root}/originals"):
+            name = path.rpartition("/")[2]
+            if len(name) == 64 and _HEX.issuperset(name):
+                yield name
+
+    def sweep(self, keep: Collection[str]) -> int:
+        """Remove the images that are not among those to keep; returns how many there were."""
+        kept = set(keep)
+        loose = [name for name in self.names() if name not in kept]
+        for name in loose:
+            for kind in ("originals", "thumbnails"):
+                if self._files.exists(path := self._path(kind, name)):
+                    self._files.rm_file(path)
+        return len(loose)
+
+    def _path(self, kind: str, sha256: str) -> str:
+        """Two levels, because a million files in one folder are slow to list. A name that is no SHA-256 is refused."""
+        if len(sha256) != 64 or not _HEX.issuperset(sha256):
+            raise ArchiveError(f"{sha256[:80]!r} is no SHA-256 in hexadecimal digits")
+        return f"{self._root}/{kind}/{sha256[:2]}/{sha256}"
+
+    def _write(self, path: str, data: bytes) -> None:
+        if self._local:
+            with replacing(Path(path)) as part:
+                part.write_bytes(data)
+        else:
+            self._files.pipe_file(path, data)  # one PUT, which is there whole or not at all
+
+    def _read(self, kind: str, sha256: str) -> bytes:
+        path = self._path(kind, sha256)
+        try:
+            data: Any = self._files.cat_file(path)
+        except FileNotFoundError as error:
+            raise ArchiveError(f"{self.url} does not hold the image {sha256[:12]}…; index its case again") from error
+        except Exception as error:
+            raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be read ({error})") from error
+        return bytes(data)
+
+
+def small_copy(image: Image.Image) -> Image.Image:
+    """An image of at most :data:`THUMBNAIL_SIDE` pixels a side; the given one is left as it is."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return small
+
+
+def thumbnail_of(small: Image.Image) -> bytes:
+    """A small RGB image as JPEG, without metadata."""
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()

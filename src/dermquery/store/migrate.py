@@ -1,0 +1,115 @@
+"""A case base encoded again with another model: a new version beside the old one, which it replaces in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dermquery.data.case import Case
+from dermquery.store.casebase import CaseBase, ModelSource, load_source
+from dermquery.store.encoding import LocalExecutor
+from dermquery.store.home import home_of
+from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
+from dermquery.store.manifest import Manifest, ManifestError
+from dermquery.store.protocol import CaseStore, ImageStamp
+
+__all__ = ["MigrationError", "migrate", "tidy"]
+
+
+class MigrationError(ManifestError):
+    """A migration cannot be finished; the base is as it was, and the message says what to do."""
+
+
+def migrate(
+    uri: str | Path,
+    model: ModelSource,
+    *,
+    described: bool | None = None,
+    skip_bad: bool = False,
+    batch_size: int = 32,
+    progress: Callable[[IngestProgress], None] | None = None,
+) -> tuple[CaseBase, IngestReport]:
+    """Encode all cases of a base with another model, and let the result take the base's place.
+
+    Until the last step, and wherever the process is killed, the base is the old one; run again, the migration goes on
+    where it stopped. Readers that are open keep the old version, whose rows stay until ``tidy``. Images come from the
+    base's archive, without one from the files that the cases name.
+
+    Args:
+        uri: the base.
+        model: the new model, or its name or path.
+        described: encode the cases with their findings; as the base did if not given.
+        skip_bad: leave out the cases whose images cannot be read any more, rather than refuse to switch.
+        batch_size: images that go through the model at once.
+        progress: called after every write.
+
+    Raises:
+        ManifestError: no base there, or one that has these vectors already.
+        MigrationError: images are missing, or the base changed meanwhile.
+        BaseBusyError: another process is writing.
+    """
+    home = home_of(uri)
+    loaded, reference = load_source(model)
+    with home.writing():
+        current = home.manifest()
+        findings = current.described if described is None else described
+        manifest = Manifest.of(
+            loaded, reference, described=findings, version=current.version + 1, images=current.images
+        )
+        if current.same_vectors(manifest):
+            raise ManifestError(f"{home.uri} was encoded with model {loaded.name!r} already; there is nothing to do")
+        old, new, archive = home.store(current), home.begin(manifest), home.archive(current)
+        cases, stamps = _held(old)
+        executor = LocalExecutor(
+            loaded,
+            described=findings,
+            archive=archive,
+            batch_size=batch_size,
+            held=None if archive is None else stamps,
+        )
+        report = index_cases(cases, new, executor, progress=progress)
+        _check(old, new, report, skip_bad=skip_bad)
+        home.switch(manifest)
+    return CaseBase(home, manifest, new, loaded), report
+
+
+def tidy(uri: str | Path) -> tuple[int, int]:
+    """Remove old versions, and the images that no case of the current one names; returns how many of each.
+
+    Images that other bases may name, because the archive lies outside the base, are left.
+
+    Raises:
+        ManifestError: no base there.
+        BaseBusyError: another process is writing.
+    """
+    home = home_of(uri)
+    with home.writing():
+        manifest = home.manifest()
+        versions = home.tidy()
+        archive = home.archive(manifest)
+        if archive is None or manifest.images != home.images:
+            return versions, 0
+        kept = {row.stamp.sha256 for page in home.store(manifest).scan(vectors=False) for row in page}
+        return versions, archive.sweep(kept)
+
+
+def _held(store: CaseStore) -> tuple[list[Case], dict[str, ImageStamp]]:
+    rows = [row for page in store.scan(vectors=False) for row in page]
+    return [row.case for row in rows], {row.case.case_id: row.stamp for row in rows}
+
+
+def _check(old: CaseStore, new: CaseStore, report: IngestReport, *, skip_bad: bool) -> None:
+    """Nothing is switched unless every case is there."""
+    if report.bad and not skip_bad:
+        raise MigrationError(
+            f"{len(report.bad)} cases cannot be encoded again, the first: {report.bad[0].reason}. The base is as it "
+            "was. Bring the images back, or leave these cases out with --skip-bad, and run the command again"
+        )
+    left_out = {item.case_id for item in report.bad}
+    wanted, held = set(old.ids()) - left_out, set(new.ids())
+    new.delete(held - wanted)  # of a beginning before cases were deleted
+    if missing := wanted - held:
+        raise MigrationError(
+            f"{len(missing)} cases are not in the new version (for instance {min(missing)!r}): was the base written to "
+            "meanwhile? It is as it was; run the command again"
+        )

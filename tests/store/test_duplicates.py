@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+from dermquery.cli import app
+from dermquery.data.case import Case
+from dermquery.data.image import load_image
+from dermquery.data.sources.synthetic import synthesize
+from dermquery.data.table import read_cases
+from dermquery.store.casebase import CaseBase
+from dermquery.store.duplicates import NEAR, find_duplicates, perceptual_hash
+from dermquery.store.protocol import ImageStamp, StoredCase
+from tests.store.encoder import ProjectionEncoder
+
+
+def row(name: str, sha: str, phash: str, **fields: str) -> StoredCase:
+    case = Case(case_id=name, image=Path(f"/{name}.png"), **fields)
+    return StoredCase(case, np.zeros(0, np.float32), ImageStamp(sha, 1, 1, phash))
+
+
+def hashed(bits: int) -> str:
+    return f"{(1 << bits) - 1:064x}"
+
+
+def test_groups_and_their_conflicts() -> None:
+    rows = [
+        row("d", "1", hashed(0), diagnosis="mel", lesion_id="l"),
+        row("a", "1", hashed(0), diagnosis="nv", lesion_id="l"),
+        row("b", "2", hashed(100)),
+        row("c", "3", hashed(130)),
+        row("e", "4", hashed(200)),
+    ]
+    exact, near = find_duplicates(rows)
+    assert (exact.kind, [case.case_id for case in exact.cases], exact.conflicts) == (
+        "exact",
+        ["a", "d"],
+        ("diagnosis",),
+    )
+    assert (near.kind, [case.case_id for case in near.cases], near.conflicts) == ("near", ["b", "c"], ())
+    assert len(find_duplicates(rows, near=0)) == 1
+    assert find_duplicates([]) == []
+    with pytest.raises(ValueError, match="near must lie between 0 and 60 bits, got 61"):
+        find_duplicates(rows, near=61)
+
+
+@given(st.lists(st.integers(0, 2**24 - 1), min_size=2, max_size=25), st.integers(0, 60))
+def test_linking_agrees_with_all_pairs(values: list[int], near: int) -> None:
+    spread = [sum(((value >> i) & 1) * (0x3FF << 10 * i) for i in range(24)) for value in values]
+    rows = [row(f"{i:02}", f"{i}", f"{value:064x}") for i, value in enumerate(spread)]
+    groups = [{i} for i in range(len(values))]
+    for one, other in combinations(range(len(values)), 2):
+        if (spread[one] ^ spread[other]).bit_count() <= near:
+            left, right = (next(group for group in groups if i in group) for i in (one, other))
+            if left is not right:
+                groups.remove(right)
+                left |= right
+    found = [{int(case.case_id) for case in group.cases} for group in find_duplicates(rows, near=near)]
+    assert sorted(map(sorted, found)) == sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    table = synthesize(tmp_path_factory.mktemp("rendered"), n=12, seed=3, size=(192, 128))
+    return list(read_cases(table).cases)
+
+
+def test_the_hash_knows_a_picture_again_and_tells_others_apart(rendered: list[Case], tmp_path: Path) -> None:
+    hashes = []
+    for case in rendered:
+        image = load_image(case.image)
+        image.save(tmp_path / "again.jpg", quality=60)
+        smaller = image.resize((150, 100))
+        versions = [perceptual_hash(version) for version in (image, load_image(tmp_path / "again.jpg"), smaller)]
+        assert versions[0] == str(imagehash.phash(image, hash_size=16))
+        assert all((int(versions[0], 16) ^ int(v, 16)).bit_count() <= NEAR for v in versions[1:])
+        hashes.append(int(versions[0], 16))
+    apart = [(one ^ other).bit_count() for one, other in combinations(hashes, 2)]
+    assert min(apart) > NEAR
+
+
+def test_from_the_command_line(rendered: list[Case], tmp_path: Path) -> None:
+    copies = [rendered[0].model_copy(update={"case_id": "copy", "diagnosis": "other", "image": tmp_path / "copy.png"})]
+    shutil.copy(rendered[0].image, copies[0].image)
+    copies.append(rendered[1].model_copy(update={"case_id": "near", "image": tmp_path / "near.jpg"}))
+    load_image(rendered[1].image).save(copies[1].image, quality=70)
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    report = base.add([*rendered, *copies])
+    assert report.repeated == 1
+    said = CliRunner().invoke(app, ["base", "duplicates", str(tmp_path / "base")])
+    assert said.exit_code == 0, said.output
+    assert "2 groups" in said.stdout
+    assert f"exact copy, {rendered[0].case_id}; different diagnosis" in said.stdout
+    assert f"near  near, {rendered[1].case_id}" in said.stdout
+    told = CliRunner().invoke(app, ["base", "duplicates", str(tmp_path / "base"), "--near", "0", "--json"])
+    groups = json.loads(told.stdout)
+    assert [(group["kind"], group["conflicts"]) for group in groups] == [("exact", ["diagnosis"])]
+    with Image.open(groups[0]["cases"][0]["image"]) as image:
+        assert image.size == (192, 128)
