@@ -136,7 +136,7 @@ def show_progress(bar: Progress, task: TaskID, state: IngestProgress) -> None:
     """Let a bar show where an ingest stands."""
     left = "" if state.eta_seconds is None else f"{_duration(state.eta_seconds)} left"
     speed = f"{state.rate:.1f} images/s" if state.rate else ""
-    bar.update(task, completed=state.done, speed=speed, left=left)
+    bar.update(task, completed=state.done, total=state.total, speed=speed, left=left)
 
 
 def _duration(seconds: float) -> str:

@@ -7,11 +7,13 @@ looks inside the network (masks, evidence), always use PyTorch.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, get_args
 from uuid import uuid4
@@ -185,7 +187,7 @@ def _export(network: ComposedNetwork, folder: Path) -> None:
     try:
         for name, make in _GRAPHS.items():
             graph = make(network).eval()
-            with warnings.catch_warnings(), torch.inference_mode():
+            with warnings.catch_warnings(), torch.inference_mode(), _quiet("transformers"):
                 warnings.simplefilter("ignore")  # the tracer warns of sizes that are constants of this artifact
                 model = ov.convert_model(graph, example_input=_example(network, name, 2, 5))
             ov.save_model(model, part / f"{name}.xml", compress_to_fp16=False)
@@ -203,6 +205,18 @@ def _export(network: ComposedNetwork, folder: Path) -> None:
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Hold a library's remarks on attributes that only the tracer touches."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _example(network: ComposedNetwork, graph: str, batch: int, length: int) -> tuple[Tensor, ...]:
