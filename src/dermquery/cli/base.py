@@ -144,7 +144,9 @@ def tidy(base: BaseArgument) -> None:
     from dermquery.store.migrate import tidy as tidy_base
 
     versions, images = tidy_base(base)
-    Console(soft_wrap=True).print(Text(f"{base}: {versions} old version{'' if versions == 1 else 's'} and {images} images removed."))
+    Console(soft_wrap=True).print(
+        Text(f"{base}: {versions} old version{'' if versions == 1 else 's'} and {images} images removed.")
+    )
 
 
 @app.command()
