@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,19 +12,18 @@ from dermquery.data.case import Case, Query
 from dermquery.data.findings import query_terms, read_findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
+from dermquery.store.encoded import EncodedQuery
 from dermquery.store.encoding import Executor, LocalExecutor
-from dermquery.store.filters import Filter, Not, OneOf
+from dermquery.store.filters import Filter
 from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
 from dermquery.store.home import Home, home_of, images_place
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.manifest import Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
-from dermquery.store.where import as_filter
+from dermquery.store.source import ModelSource, load_model_of, load_source
+from dermquery.store.where import as_filter, excluding
 
-__all__ = ["CaseBase", "EmptyBaseError", "ModelSource", "QueryError", "load_source"]
-
-ModelSource = Encoder | str | Path
-"""A loaded model, or the name or path that ``load_model`` takes."""
+__all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
 
 
 class QueryError(ValueError):
@@ -144,7 +142,7 @@ class CaseBase:
                     f"({self.manifest.model_hash}) lies; name it by --model, or CaseBase.open(uri, model=...)"
                 )
             try:
-                model = _load(reference)[0]
+                model = load_model_of(reference)[0]
             except (OSError, ValueError) as error:
                 raise ManifestError(
                     f"the model of {self.uri} cannot be loaded from {reference!r} ({error}); "
@@ -195,6 +193,39 @@ class CaseBase:
     def __len__(self) -> int:
         return self.count()
 
+    def encode(
+        self,
+        image: ImageSource | None = None,
+        text: str | None = None,
+        checklist: Mapping[str, str] | None = None,
+    ) -> EncodedQuery:
+        """Read and encode a query once, to be searched with as often as λ or a filter moves.
+
+        Args are those of :meth:`search`.
+
+        Raises:
+            QueryError: without image and text.
+            ImageError, ValueError: for an image or a term that cannot be used.
+        """
+        query = Query(image=image, text=text, checklist=checklist or {})
+        if query.image is None and query.sentence is None:
+            raise QueryError("the query is empty: give an image, a text or checklist terms")
+        unit = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
+        return EncodedQuery(query, query_terms(query), read_findings(text or "").unread, unit)
+
+    def encoded_case(self, case_id: str) -> EncodedQuery:
+        """A case of the base as a query for more like it: its stored vector, its image and its own findings.
+
+        Raises:
+            QueryError: the base has no such case.
+        """
+        row = self.store.get([case_id]).get(case_id)
+        if row is None:
+            raise QueryError(f"{self.uri} has no case {case_id!r}")
+        kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
+        query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
+        return EncodedQuery(query, query_terms(query), (), row.vector)
+
     def search(
         self,
         image: ImageSource | None = None,
@@ -225,17 +256,26 @@ class CaseBase:
             EmptyBaseError: if the base holds no case.
             FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
         """
-        weight = check_local_weight(local_weight)
-        query = Query(image=image, text=text, checklist=checklist or {})
-        if query.image is None and query.sentence is None:
-            raise QueryError("the query is empty: give an image, a text or checklist terms")
-        if top_k < 1:
-            raise QueryError(f"top_k must be at least 1, got {top_k}")
-        n_cases = self.count()
-        if n_cases == 0:
-            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
-        condition = _excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
-        terms = query_terms(query)
+        condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
+        self._check(top_k, local_weight)
+        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight)
+
+    def search_encoded(
+        self,
+        encoded: EncodedQuery,
+        where: Filter | Sequence[str] | None = None,
+        top_k: int = 5,
+        local_weight: float = LOCAL_WEIGHT,
+    ) -> SearchResult:
+        """The same for a query that is encoded already; nothing goes through the network.
+
+        Raises:
+            QueryError: with ``top_k`` below 1.
+            EmptyBaseError: if the base holds no case.
+            FilterError, ValueError: for a filter or a weight that cannot be used.
+        """
+        condition = as_filter(where)
+        weight, n_cases = self._check(top_k, local_weight)
         info = BaseInfo(
             uri=str(self.uri),
             count=n_cases,
@@ -243,10 +283,12 @@ class CaseBase:
             model_name=self.manifest.model_name,
             model_hash=self.manifest.model_hash,
         )
-        hits = self._hits(query, terms, condition, top_k, weight)
-        unread = read_findings(text or "").unread
+        hits = self._hits(encoded, condition, top_k, weight)
         n_candidates = self.store.count(condition)
-        return SearchResult(query, terms, unread, hits, weight, condition, n_candidates, info, archive=self.archive)
+        return SearchResult(
+            encoded.query, encoded.terms, encoded.unread, hits, weight, condition, n_candidates, info,
+            archive=self.archive,
+        )  # fmt: skip
 
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
@@ -264,11 +306,18 @@ class CaseBase:
         ]
         return replace(result, evidence=tuple(evidence))
 
-    def _hits(
-        self, query: Query, terms: Mapping[str, str], where: Filter, top_k: int, weight: float
-    ) -> tuple[Hit, ...]:
-        layout = self.manifest.layout
-        unit = np.asarray(self.model.encode_query([query]), dtype=np.float32)
+    def _check(self, top_k: int, local_weight: float) -> tuple[float, int]:
+        """λ and the number of cases, once both can be searched with."""
+        weight = check_local_weight(local_weight)
+        if top_k < 1:
+            raise QueryError(f"top_k must be at least 1, got {top_k}")
+        n_cases = self.count()
+        if n_cases == 0:
+            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
+        return weight, n_cases
+
+    def _hits(self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float) -> tuple[Hit, ...]:
+        layout, unit = self.manifest.layout, encoded.vector[None]
         found = self.store.search(layout.weigh(unit, weight)[0], where, top_k)
         scored = []
         for item in found:
@@ -277,32 +326,9 @@ class CaseBase:
             scored.append((weight * local + (1.0 - weight) * global_, local, global_, item.row))
         scored.sort(key=lambda entry: (-entry[0], entry[3].case.case_id))
         return tuple(
-            Hit(rank, row.case, score, local, global_, *compare_criteria(terms, row.case), row.stamp.sha256)
+            Hit(rank, row.case, score, local, global_, *compare_criteria(encoded.terms, row.case), row.stamp.sha256)
             for rank, (score, local, global_, row) in enumerate(scored, start=1)
         )
-
-
-def load_source(model: ModelSource) -> tuple[Encoder, str | None]:
-    """The loaded model and the reference by which it was loaded; None for one that came loaded."""
-    return _load(model) if isinstance(model, str | Path) else (model, None)
-
-
-def _load(model: str | Path) -> tuple[Encoder, str]:
-    """A model by name or path, and its lasting reference: a shipped name stays, a path is made absolute."""
-    # torch takes seconds to import; opening a base should not need it
-    from dermquery.model.artifact import load_model, shipped_models
-
-    shipped = str(model) in shipped_models()
-    return load_model(model), str(model) if shipped else str(Path(model).expanduser().absolute())
-
-
-def _excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
-    fields: tuple[Any, ...] = ("case_id", "lesion_id", "patient_id")
-    for field, values in zip(fields, ids, strict=True):
-        chosen = (values,) if isinstance(values, str) else tuple(values or ())
-        if chosen:
-            where = where.also(Not(condition=OneOf(field=field, values=chosen)))
-    return where
 
 
 def _by_name(counts: Mapping[str | float | None, int]) -> dict[str | None, int]:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dermquery.data.case import Case
-from dermquery.store.casebase import CaseBase, ModelSource, load_source
+from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
 from dermquery.store.home import home_of
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.manifest import Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, ImageStamp
+from dermquery.store.source import ModelSource, load_source
 
 __all__ = ["MigrationError", "migrate", "tidy"]
 

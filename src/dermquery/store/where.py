@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, Range, iso_day
 
-__all__ = ["as_filter", "parse_where"]
+__all__ = ["as_filter", "excluding", "parse_where"]
 
 MISSING_WORD = "missing"
 """On the command line, ``site=missing`` asks for the cases without a recorded site."""
@@ -37,6 +37,16 @@ def parse_where(clauses: Iterable[str]) -> Filter:
         FilterError: for a clause of another form, an unknown field or an illegal value, naming what is legal.
     """
     return Filter(condition=AllOf(conditions=tuple(_parse(clause) for clause in clauses)))
+
+
+def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
+    """A filter that also leaves out cases, lesions and patients, in this order, by one id or several."""
+    fields: tuple[Any, ...] = ("case_id", "lesion_id", "patient_id")
+    for field, values in zip(fields, ids, strict=True):
+        chosen = (values,) if isinstance(values, str) else tuple(values or ())
+        if chosen:
+            where = where.also(Not(condition=OneOf(field=field, values=chosen)))
+    return where
 
 
 def _parse(clause: str) -> Equals | OneOf | Range | Missing | Not:

@@ -1,0 +1,26 @@
+"""The model of a case base, loaded or by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dermquery.store.protocol import Encoder
+
+__all__ = ["ModelSource", "load_model_of", "load_source"]
+
+ModelSource = Encoder | str | Path
+"""A loaded model, or the name or path that ``load_model`` takes."""
+
+
+def load_source(model: ModelSource) -> tuple[Encoder, str | None]:
+    """The loaded model and the reference by which it was loaded; None for one that came loaded."""
+    return load_model_of(model) if isinstance(model, str | Path) else (model, None)
+
+
+def load_model_of(model: str | Path) -> tuple[Encoder, str]:
+    """A model by name or path, and its lasting reference: a shipped name stays, a path is made absolute."""
+    # torch takes seconds to import; opening a base should not need it
+    from dermquery.model.artifact import load_model, shipped_models
+
+    shipped = str(model) in shipped_models()
+    return load_model(model), str(model) if shipped else str(Path(model).expanduser().absolute())
