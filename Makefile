@@ -1,10 +1,10 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Each sets up .venv by itself.
+# Three commands on a fresh machine: `make demo`, `make serve` and `make test`. Each sets up .venv by itself.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast lint lock clean
+.PHONY: setup demo serve test test-fast lint lock clean
 
 setup: $(READY)
 
@@ -16,6 +16,11 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/dermquery demo --out demo
+
+# The web page and the API on http://127.0.0.1:8420, over the synthetic cases of the demo.
+serve: $(READY)
+	test -f demo/base/manifest.json || $(BIN)/dermquery demo --out demo
+	$(BIN)/dermquery serve --base demo/base --notice 'All lesions here are synthetic.'
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 5

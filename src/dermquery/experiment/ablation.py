@@ -49,6 +49,8 @@ _LISTED = (
     Ablation("no_checklist", "no checklist loss", ("train.objective.checklist=0.0",)),
     Ablation("no_diversity", "no diversity loss", ("train.objective.diversity=0.0",)),
     Ablation("no_image_mix", "no image mixing", ("train.image_mix=0.0",)),
+    Ablation("width_64", "width d = 64", ("model.width=64",)),
+    Ablation("width_128", "width d = 128", ("model.width=128",)),
     Ablation("size_112", "112 px", ("model.vision.image_size=112",)),
     Ablation("size_160", "160 px", ("model.vision.image_size=160",)),
 )  # fmt: skip
