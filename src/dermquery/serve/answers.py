@@ -1,0 +1,69 @@
+"""What the service answers: pages of rankings, and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dermquery.serve.prepared import Prepared, QueryWarning
+from dermquery.store.hits import SearchResult
+
+__all__ = ["MAX_RANK", "Answer", "Info", "UnknownCaseError"]
+
+MAX_RANK = 1000
+"""The last rank that can be asked for, by page and number of hits together."""
+
+
+class UnknownCaseError(LookupError):
+    """The base has no case of this id."""
+
+    def __init__(self, case_id: str) -> None:
+        super().__init__(f"the base has no case {case_id!r}; check the id")
+        self.case_id = case_id
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One page of a ranking.
+
+    Attributes:
+        prepared: the query.
+        result: the ranking; its hits are those of the page, each with its rank in the whole.
+        offset: how many hits come before the page.
+        warnings: about the query's image and about how near the hits are.
+    """
+
+    prepared: Prepared
+    result: SearchResult
+    offset: int
+    warnings: tuple[QueryWarning, ...]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What answers here.
+
+    Attributes:
+        model_name, model_hash: the model, and the SHA-256 of its artifact.
+        labels: diagnoses that it was trained on, as far as it says.
+        levels: names of its feature levels, which evidence can be asked for.
+        local_weight: λ where a search names none.
+        explains: whether evidence can be asked for.
+        described: whether cases were encoded with their own findings.
+        count: cases in the base.
+        diagnoses: how many cases have each diagnosis; None counts those without one.
+        keeps_images: whether the base holds the images itself.
+        version: of dermquery.
+    """
+
+    model_name: str
+    model_hash: str
+    labels: tuple[str, ...]
+    levels: tuple[str, ...]
+    local_weight: float
+    explains: bool
+    described: bool
+    count: int
+    diagnoses: Mapping[str | None, int]
+    keeps_images: bool
+    version: str

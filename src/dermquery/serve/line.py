@@ -1,0 +1,80 @@
+"""A bounded waiting line before a few workers, so that a crowd is refused and memory stays bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+__all__ = ["Busy", "Line"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Busy(RuntimeError):  # noqa: N818 - the condition, not a defect
+    """The waiting line is full; nothing was begun.
+
+    Attributes:
+        retry_after: seconds after which asking again makes sense.
+    """
+
+    def __init__(self, message: str, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Line:
+    """Runs functions in a fixed number of threads, first come, first served.
+
+    Args:
+        name: of what is waited for, in messages and thread names.
+        workers: that work at once.
+        waiting: that may wait beside those; further ones are refused.
+    """
+
+    def __init__(self, name: str, workers: int, waiting: int) -> None:
+        self.name, self.workers, self.waiting = name, workers, waiting
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __len__(self) -> int:
+        """How many are inside, at work or waiting."""
+        return self._inside
+
+    def submit(self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Take a place; cancelling the future before its turn gives the place back.
+
+        Raises:
+            Busy: every place is taken.
+        """
+        with self._lock:
+            if self._inside >= self.workers + self.waiting:
+                raise Busy(f"too many requests wait for {self.name} ({self._inside}); ask again in a moment")
+            self._inside += 1
+        try:
+            future = self._pool.submit(work, *args, **kwargs)
+        except BaseException:
+            self._leave()
+            raise
+        future.add_done_callback(self._leave)
+        return future
+
+    def run(self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same for a thread that waits for the result."""
+        return self.submit(work, *args, **kwargs).result()
+
+    async def call(self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same for a coroutine; when it is cancelled, its place is free again."""
+        return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Let those at work finish and send the others away."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _leave(self, _future: object = None) -> None:
+        with self._lock:
+            self._inside -= 1

@@ -1,0 +1,53 @@
+"""Evidence as transparent pictures that are laid over an image."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from dermquery.model.alignment import Evidence
+from dermquery.store.overlay import spotlight
+
+__all__ = ["Explained", "Overlays", "draw_overlays"]
+
+_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Evidence with the sizes (width, height) of the images that it lies on; ``query_size`` is None without one."""
+
+    evidence: Evidence
+    query_size: tuple[int, int] | None
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """Transparent PNGs with the aspect of their images: what does not contribute is dimmed.
+
+    Attributes:
+        query: over the query's image; None for a query without one.
+        case: over the case's image.
+    """
+
+    query: bytes | None
+    case: bytes
+
+
+def draw_overlays(explained: Explained, level: int | None = None) -> Overlays:
+    """Draw the evidence of one feature level, or of all together if None."""
+    found = explained.evidence
+    chosen = slice(None) if level is None else slice(level, level + 1)
+    query = None
+    if explained.query_size is not None and found.query_box is not None:
+        query = _png(spotlight(found.query[chosen], found.query_box, explained.query_size, _SIDE))
+    return Overlays(query, _png(spotlight(found.case[chosen], found.box, explained.size, _SIDE)))
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,121 @@
+"""Images as they leave the service: upright pixels, encoded anew, so that no metadata comes along."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+from PIL import Image
+
+from dermquery.data.image import FORMATS, load_image
+from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
+from dermquery.store.protocol import StoredCase
+
+__all__ = ["Picture", "PictureCache", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
+
+_QUERY_SIDE = 1600
+_LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image without metadata.
+
+    Attributes:
+        data: JPEG, or PNG where the original was lossless.
+        media_type: of ``data``.
+        etag: changes with the original's bytes.
+    """
+
+    data: bytes
+    media_type: str
+    etag: str
+
+
+def clean_picture(original: bytes, sha256: str) -> Picture:
+    """The whole image, upright, without EXIF, XMP, comments or profile.
+
+    As everywhere in the project, an RGB image's own colour profile is not applied.
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    image = load_image(original)
+    with Image.open(io.BytesIO(original), formats=FORMATS) as opened:
+        lossless = opened.format in _LOSSLESS
+    buffer = io.BytesIO()
+    if lossless:
+        image.save(buffer, "PNG", compress_level=3)
+        return Picture(buffer.getvalue(), "image/png", sha256)
+    image.save(buffer, "JPEG", quality=95, subsampling=0)
+    return Picture(buffer.getvalue(), "image/jpeg", sha256)
+
+
+def query_copy(image: Image.Image) -> bytes:
+    """A query's image as JPEG without metadata, of at most 1600 pixels a side: what is kept of it, and shown."""
+    copy = image.copy()
+    copy.thumbnail((_QUERY_SIDE, _QUERY_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    buffer = io.BytesIO()
+    copy.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
+    """The image file that a case's vector was made of: from the archive, else the file that the case names.
+
+    The file is only taken if it is still the one that was indexed.
+
+    Raises:
+        ArchiveError: it is in neither place; the message names the case and no path.
+    """
+    sha256 = row.stamp.sha256
+    if archive is not None:
+        try:
+            return archive.original(sha256)
+        except ArchiveError:
+            pass  # an image that was lost there may still be where the case came from
+    try:
+        data = row.case.image.read_bytes()
+    except OSError:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ArchiveError(f"the image of case {row.case.case_id!r} is not where it was kept; index the case again")
+    return data
+
+
+def thumbnail_picture(row: StoredCase, archive: ImageArchive | None) -> Picture:
+    """A JPEG of at most 256 pixels a side; ArchiveError and ImageError as for the whole image."""
+    etag = f"{row.stamp.sha256}-small"
+    if archive is not None:
+        try:
+            return Picture(archive.thumbnail(row.stamp.sha256), "image/jpeg", etag)
+        except ArchiveError:
+            pass
+    return Picture(thumbnail_of(small_copy(load_image(original_bytes(row, archive)))), "image/jpeg", etag)
+
+
+class PictureCache:
+    """The pictures that were asked for last, up to a number of bytes; safe to use from several threads."""
+
+    def __init__(self, max_bytes: int = 64 << 20) -> None:
+        self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._lock = Lock()
+        self._bytes, self._max_bytes = 0, max_bytes
+
+    def get(self, etag: str) -> Picture | None:
+        with self._lock:
+            if etag in self._pictures:
+                self._pictures.move_to_end(etag)
+            return self._pictures.get(etag)
+
+    def put(self, picture: Picture) -> None:
+        with self._lock:
+            if picture.etag in self._pictures or len(picture.data) > self._max_bytes // 4:
+                return
+            self._pictures[picture.etag] = picture
+            self._bytes += len(picture.data)
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._pictures.popitem(last=False)[1].data)

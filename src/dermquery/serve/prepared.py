@@ -1,0 +1,131 @@
+"""Queries that are encoded and kept for a while, each for its owner only."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dermquery.store.encoded import EncodedQuery
+from dermquery.store.filters import Filter
+from dermquery.store.where import excluding
+
+__all__ = ["Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "QueryWarning", "new_key"]
+
+
+class ExpiredQueryError(KeyError):
+    """A prepared query is not there any more; the message says what to do."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class QueryWarning(Protocol):
+    """Something that a reader of the answer should know about the query or its hits."""
+
+    @property
+    def kind(self) -> str:
+        """A stable word for it."""
+
+    @property
+    def message(self) -> str:
+        """A sentence for people."""
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """What must not be found, whatever the filter says."""
+
+    cases: tuple[str, ...] = ()
+    lesions: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+
+    def within(self, where: Filter) -> Filter:
+        """The filter without what is excluded."""
+        return excluding(where, self.cases, self.lesions, self.patients)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A query that is encoded, so that λ, filter, page and marks can change without the network.
+
+    Attributes:
+        key: names it to its owner.
+        owner: the principal who asked.
+        encoded: the query; its image, if it has one, is ``image`` or a case's own.
+        image: a JPEG of at most 1600 pixels a side, upright and without metadata; None for a query without image.
+        sha256: of the image file that was sent, or of the case's.
+        warnings: about the image.
+        excluded: for a search for more like a case: the case itself, its lesion and its patient.
+        like: the case that it is about, if it asks for more like one.
+        marks: case ids that were marked, True for relevant.
+    """
+
+    key: str
+    owner: str
+    encoded: EncodedQuery
+    image: bytes | None = None
+    sha256: str | None = None
+    warnings: tuple[QueryWarning, ...] = ()
+    excluded: Exclusions = Exclusions()
+    like: str | None = None
+    marks: Mapping[str, bool] = field(default_factory=dict)
+
+
+def new_key() -> str:
+    """A name for a prepared query that nobody guesses."""
+    return secrets.token_urlsafe(16)
+
+
+class PreparedQueries:
+    """The queries used last, up to a number, each forgotten some time after its last use.
+
+    Args:
+        kept: how many.
+        seconds: how long after the last use.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, kept: int, seconds: float = 1800.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kept, self._seconds, self._clock = kept, seconds, clock
+        self._queries: OrderedDict[str, tuple[float, Prepared]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, prepared: Prepared) -> Prepared:
+        """Keep a query; returns it."""
+        with self._lock:
+            self._drop_old()
+            self._queries[prepared.key] = (self._clock(), prepared)
+            while len(self._queries) > self._kept:
+                self._queries.popitem(last=False)
+        return prepared
+
+    def get(self, owner: str, key: str) -> Prepared:
+        """A query of this owner.
+
+        Raises:
+            ExpiredQueryError: it is not there, or it is somebody else's.
+        """
+        with self._lock:
+            self._drop_old()
+            found = self._queries.get(key)
+            if found is None or found[1].owner != owner:
+                raise ExpiredQueryError(
+                    f"this search is not kept any more (for {self._seconds / 60:g} minutes after its last use, and "
+                    f"the last {self._kept} of the server); send the query again"
+                )
+            self._queries[key] = (self._clock(), found[1])
+            self._queries.move_to_end(key)
+            return found[1]
+
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    def _drop_old(self) -> None:
+        oldest = self._clock() - self._seconds
+        while self._queries and next(iter(self._queries.values()))[0] < oldest:
+            self._queries.popitem(last=False)

@@ -1,0 +1,315 @@
+"""The service behind the API and the page: one case base, its queries, its images. Synchronous and thread-safe."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dermquery import __version__
+from dermquery.data.checklist import check_values
+from dermquery.data.files import replacing
+from dermquery.data.image import ImageError, load_image
+from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
+from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
+from dermquery.serve.line import Busy, Line
+from dermquery.serve.metrics import Metrics
+from dermquery.serve.overlays import Explained, Overlays, draw_overlays
+from dermquery.serve.pictures import (
+    Picture,
+    PictureCache,
+    clean_picture,
+    original_bytes,
+    query_copy,
+    thumbnail_picture,
+)
+from dermquery.serve.prepared import (
+    Exclusions,
+    ExpiredQueryError,
+    Prepared,
+    PreparedQueries,
+    new_key,
+)
+from dermquery.store.casebase import CaseBase, QueryError
+from dermquery.store.filters import Filter
+from dermquery.store.protocol import ExplainingEncoder, StoredCase
+
+__all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
+
+_EVIDENCE_KEPT = 512
+
+
+class SearchService:
+    """Searches in one case base for many people at once.
+
+    Args:
+        base: the case base.
+        concurrency: queries that go through the network at once.
+        waiting: queries that may wait for it; the next one is refused.
+        kept: prepared queries that are remembered.
+        max_pixels: largest image that is decoded.
+        keep_images: folder where the images of queries are kept, by their SHA-256; nowhere if None.
+    """
+
+    def __init__(
+        self,
+        base: CaseBase,
+        *,
+        concurrency: int = 2,
+        waiting: int = 64,
+        kept: int = 256,
+        max_pixels: int = 64_000_000,
+        keep_images: Path | None = None,
+    ) -> None:
+        self.base = base
+        self.metrics = Metrics()
+        self.encoders = Line("encoding", concurrency, waiting)
+        self.readers = Line("reading", 4, 4 * waiting)
+        for line in (self.encoders, self.readers):
+            self.metrics.watch(line.name, line.__len__)
+        self._queries = PreparedQueries(kept)
+        self._pictures = PictureCache()
+        self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
+        self._max_pixels, self._keep_images = max_pixels, keep_images
+        self._loading, self._lock = threading.Lock(), threading.Lock()
+        self._warm = False
+
+    def warm(self) -> None:
+        """Load the model and let it encode once, so that no query waits for that; once only."""
+        with self._loading:  # the network is exported and compiled at its first use, which must not happen twice
+            if not self._warm:
+                self.base.encode(Image.new("RGB", (64, 64), "grey"), None, {"pigment_network": "typical"})
+                self._warm = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model is loaded."""
+        return self._warm
+
+    def close(self) -> None:
+        """Let what is at work finish."""
+        for line in (self.encoders, self.readers):
+            line.close()
+
+    # --- queries -----------------------------------------------------------------------------------------------
+
+    def prepare(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
+        """Encode a query and keep it for its owner.
+
+        Args:
+            owner: the principal who asks.
+            image: the bytes of an image file.
+            text: free text.
+            checklist: criteria as terms.
+
+        Raises:
+            Busy: too many queries wait.
+            QueryError: nothing is asked, or a term or the text cannot be used.
+            ImageError: the image cannot be used.
+        """
+        return self.encoders.run(self.encode, owner, image, text, checklist)
+
+    def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
+        """The work of :meth:`prepare`, in the caller's thread; for those who hold a place in ``encoders``."""
+        picture = None if image is None else load_image(image, max_pixels=self._max_pixels)
+        try:
+            check_values(checklist)
+            self.warm()
+            begun = time.perf_counter()
+            encoded = self.base.encode(picture, text, checklist)
+        except ImageError:
+            raise
+        except ValueError as error:
+            raise error if isinstance(error, QueryError) else QueryError(str(error)) from error
+        self.metrics.encodings.inc()
+        self.metrics.encoding_seconds.observe(time.perf_counter() - begun)
+        if picture is None or image is None:
+            return self._queries.put(Prepared(new_key(), owner, encoded))
+        # The decoded image may take 200 MB; what is kept of it is small.
+        shown, sha256 = query_copy(picture), hashlib.sha256(image).hexdigest()
+        self._keep(sha256, shown)
+        encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
+        return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256))
+
+    def prepared(self, owner: str, key: str) -> Prepared:
+        """A query that was prepared before.
+
+        Raises:
+            ExpiredQueryError: it is not kept any more, or is somebody else's.
+        """
+        return self._queries.get(owner, key)
+
+    def like(self, owner: str, case_id: str) -> Prepared:
+        """A query for more like a case, from its stored vector; itself, its lesion and its patient are left out.
+
+        Raises:
+            UnknownCaseError: the base has no such case.
+        """
+        row = self.case(case_id)
+        encoded, case = self.base.encoded_case(case_id), row.case
+        try:
+            shown = query_copy(load_image(original_bytes(row, self.base.archive)))
+        except (OSError, ImageError):  # the vector is all that the search needs
+            shown = None
+        excluded = Exclusions(
+            (case_id,), (case.lesion_id,) if case.lesion_id else (), (case.patient_id,) if case.patient_id else ()
+        )
+        return self._queries.put(
+            Prepared(new_key(), owner, encoded, shown, row.stamp.sha256, excluded=excluded, like=case_id)
+        )
+
+    def marked(self, owner: str, key: str, relevant: Sequence[str], irrelevant: Sequence[str]) -> Prepared:
+        """The query moved by what its owner says of its hits; the one that it came from stays.
+
+        Raises:
+            ExpiredQueryError: as :meth:`prepared`.
+            UnknownCaseError: a case that the base does not have.
+            QueryError: a case in both lists, or none at all.
+        """
+        prepared = self.prepared(owner, key)
+        if both := sorted(set(relevant) & set(irrelevant)):
+            raise QueryError(f"case {both[0]!r} is marked as relevant and as irrelevant; choose one")
+        if not relevant and not irrelevant:
+            raise QueryError("no case is marked; name at least one relevant or irrelevant case")
+        rows = self.base.store.get([*relevant, *irrelevant])
+        for case_id in (*relevant, *irrelevant):
+            if case_id not in rows:
+                raise UnknownCaseError(case_id)
+        layout = self.base.manifest.layout
+        vectors = [_stacked([rows[i] for i in ids], layout.size) for ids in (relevant, irrelevant)]
+        marks = dict.fromkeys(relevant, True) | dict.fromkeys(irrelevant, False)
+        moved = replace(prepared, key=new_key(), encoded=prepared.encoded.moved(layout, *vectors), marks=marks)
+        return self._queries.put(moved)
+
+    def search(
+        self,
+        prepared: Prepared,
+        where: Filter | None = None,
+        top_k: int = 10,
+        local_weight: float = LOCAL_WEIGHT,
+        offset: int = 0,
+        exclude_case: Collection[str] = (),
+        exclude_lesion: Collection[str] = (),
+        exclude_patient: Collection[str] = (),
+    ) -> Answer:
+        """Rank the base; nothing goes through the network.
+
+        Raises:
+            QueryError: a number out of its bounds.
+            EmptyBaseError: the base holds no case.
+            FilterError: an exclusion that cannot be used.
+        """
+        if top_k < 1 or offset < 0 or offset + top_k > MAX_RANK:
+            raise QueryError(f"offset is at least 0, top_k at least 1, and together they reach rank {MAX_RANK} at most")
+        chosen = Exclusions(tuple(exclude_case), tuple(exclude_lesion), tuple(exclude_patient))
+        condition = prepared.excluded.within(chosen.within(where or Filter()))
+        try:
+            result = self.base.search_encoded(prepared.encoded, condition, offset + top_k, local_weight)
+        except QueryError:
+            raise
+        except ValueError as error:
+            raise QueryError(str(error)) from error
+        self.metrics.searches.inc()
+        page = replace(result, hits=result.hits[offset:])
+        return Answer(prepared, page, offset, prepared.warnings)
+
+    def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
+        """Where the local similarity with a case comes from, as pictures to lay over the query's and the case's image.
+
+        Args:
+            prepared: the query.
+            case_id: the case.
+            level: one feature level; all of them together if None.
+
+        Raises:
+            Busy: too many wait for the network.
+            UnknownCaseError: the base has no such case.
+            QueryError: an unknown level, or a model that cannot explain.
+            ImageError, ArchiveError: an image is not there any more.
+        """
+        row, levels = self.case(case_id), self.base.manifest.levels
+        if level is not None and level not in levels:
+            raise QueryError(f"unknown level {level!r}; use one of: {', '.join(levels)}, or none for all together")
+        name = (prepared.key, case_id, row.stamp.sha256)
+        found = self._evidence.get(name)
+        if found is None:
+            found = self.encoders.run(self._explained, prepared, row)
+            with self._lock:
+                self._evidence[name] = found
+                while len(self._evidence) > _EVIDENCE_KEPT:
+                    self._evidence.popitem(last=False)
+        return draw_overlays(found, None if level is None else levels.index(level))
+
+    def _explained(self, prepared: Prepared, row: StoredCase) -> Explained:
+        self.warm()
+        model, query = self.base.model, prepared.encoded.query
+        if not isinstance(model, ExplainingEncoder):
+            raise QueryError(f"the model {model.name!r} cannot explain a similarity")
+        asked = None if query.image is None else load_image(query.image)
+        image = load_image(original_bytes(row, self.base.archive))
+        evidence = model.evidence(
+            query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
+        )
+        return Explained(evidence, None if asked is None else asked.size, image.size)
+
+    def _keep(self, sha256: str, image: bytes) -> None:
+        if self._keep_images is not None:
+            with replacing(self._keep_images / sha256[:2] / f"{sha256}.jpg") as part:
+                part.write_bytes(image)
+
+    # --- cases -------------------------------------------------------------------------------------------------
+
+    def case(self, case_id: str) -> StoredCase:
+        """A case without its vector; UnknownCaseError if the base has none of this id."""
+        row = self.base.store.get([case_id], vectors=False).get(case_id)
+        if row is None:
+            raise UnknownCaseError(case_id)
+        return row
+
+    def image(self, case_id: str) -> Picture:
+        """A case's image, upright and without metadata.
+
+        Raises:
+            UnknownCaseError: the base has no such case.
+            ArchiveError, ImageError: its image is not there any more.
+        """
+        row = self.case(case_id)
+        found = self._pictures.get(row.stamp.sha256)
+        if found is None:
+            found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256)
+            self._pictures.put(found)
+        return found
+
+    def thumbnail(self, case_id: str) -> Picture:
+        """A JPEG of at most 256 pixels a side. Errors as for :meth:`image`."""
+        return thumbnail_picture(self.case(case_id), self.base.archive)
+
+    def info(self) -> Info:
+        """The model and the base."""
+        manifest, store = self.base.manifest, self.base.store
+        counts = store.value_counts("diagnosis")
+        model = self.base.model
+        return Info(
+            model_name=manifest.model_name,
+            model_hash=manifest.model_hash,
+            labels=tuple(getattr(model, "labels", ())),
+            levels=manifest.levels,
+            local_weight=LOCAL_WEIGHT,
+            explains=isinstance(model, ExplainingEncoder),
+            described=manifest.described,
+            count=sum(counts.values()),
+            diagnoses={None if name is None else str(name): n for name, n in counts.items()},
+            keeps_images=self.base.archive is not None,
+            version=__version__,
+        )
+
+
+def _stacked(rows: Sequence[StoredCase], size: int) -> Vectors:
+    return np.stack([row.vector for row in rows]) if rows else np.zeros((0, size), np.float32)
