@@ -278,6 +278,8 @@ class CaseBase:
         weight, n_cases = self._check(top_k, local_weight)
         info = BaseInfo(
             uri=str(self.uri),
+            version=self.manifest.version,
+            levels=self.manifest.levels,
             count=n_cases,
             diagnoses=_by_name(self.store.value_counts("diagnosis")),
             model_name=self.manifest.model_name,

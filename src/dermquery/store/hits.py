@@ -67,6 +67,8 @@ class BaseInfo:
         count: cases in it.
         diagnoses: how many cases have each diagnosis; None counts those without one.
         model_name, model_hash: the model that made its vectors.
+        version: how often it was encoded, from 1.
+        levels: names of the model's feature levels, low to high.
     """
 
     uri: str
@@ -74,6 +76,8 @@ class BaseInfo:
     diagnoses: Mapping[str | None, int]
     model_name: str
     model_hash: str
+    version: int = 1
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class SearchResult:
             },
             "base": {
                 "uri": self.base.uri,
+                "version": self.base.version,
                 "count": self.base.count,
                 "candidates": self.n_candidates,
                 "diagnoses": [{"diagnosis": name, "count": n} for name, n in self.base.diagnoses.items()],
