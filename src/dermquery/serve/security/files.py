@@ -1,0 +1,84 @@
+"""JSON files with hashes of secrets: for their owner only, replaced in one step, read again when they change."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from dermquery.data.files import replacing
+
+__all__ = ["Entry", "SecretFile"]
+
+
+class Entry(BaseModel):
+    """What such a file holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class SecretFile(Generic[E]):
+    """Entries by name.
+
+    Args:
+        path: of the file; it need not exist.
+        entry: what an entry is.
+    """
+
+    def __init__(self, path: Path, entry: type[E]) -> None:
+        self.path = path
+        self._adapter: TypeAdapter[dict[str, E]] = TypeAdapter(dict[str, entry])  # type: ignore[valid-type]
+        self._seen: tuple[int, int, int] | None = None
+        self._entries: Mapping[str, E] = {}
+        self._reading = threading.Lock()
+
+    def entries(self) -> Mapping[str, E]:
+        """What the file holds now; it is read only if it changed.
+
+        Raises:
+            ValueError: not such a file. Nobody is let in then, rather than those of an earlier version.
+        """
+        with self._reading:
+            try:
+                stat = self.path.stat()
+            except FileNotFoundError:
+                self._seen, self._entries = None, {}
+                return self._entries
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen != self._seen:
+                self._entries = self._read()
+                self._seen = seen
+            return self._entries
+
+    @contextmanager
+    def changing(self) -> Iterator[dict[str, E]]:
+        """Give a copy of the entries to change; it replaces them if the block succeeds. One process at a time."""
+        from filelock import FileLock
+
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(self.path.with_name(f"{self.path.name}.lock"), mode=0o600):
+            entries = dict(self._read()) if self.path.exists() else {}
+            yield entries
+            with replacing(self.path) as part:
+                file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                with os.fdopen(file, "wb") as stream:
+                    stream.write(self._adapter.dump_json(entries, indent=2) + b"\n")
+                    stream.flush()
+                    os.fsync(stream.fileno())
+
+    def _read(self) -> dict[str, E]:
+        try:
+            return self._adapter.validate_json(self.path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            # Never the value: it may be a hash.
+            raise ValueError(f"{self.path} cannot be used: {where}: {first['msg']}") from None

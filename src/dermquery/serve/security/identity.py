@@ -1,0 +1,93 @@
+"""Who asks, and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from starlette.requests import HTTPConnection
+
+from dermquery.serve.settings import Scope
+
+__all__ = ["Principal", "RefusedError", "Scope", "principal_of", "require", "wider"]
+
+Method = Literal["open", "key", "oidc", "session"]
+_RANK: dict[Scope, int] = {"read": 0, "write": 1, "admin": 2}
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody who may ask.
+
+    Attributes:
+        name: as the audit log has it: a person's name, a key's name, the claim of a token.
+        scopes: what they may do, with all that a scope includes.
+        method: how they showed who they are; "open" is this machine's own user without any authentication.
+        key_id: which key or session it was, never a secret.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    method: Method
+    key_id: str | None = field(default=None, compare=False)
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the scope is among theirs."""
+        return scope in self.scopes
+
+
+class RefusedError(Exception):
+    """A request that is not allowed; becomes an RFC 9457 problem.
+
+    Attributes:
+        status: 401, 403, …
+        title: short and the same for all of its kind.
+        detail: what was wrong here, and what to do.
+        headers: of the answer.
+    """
+
+    def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail, self.headers = status, title, detail, headers or {}
+
+
+def wider(scopes: set[Scope] | frozenset[Scope] | tuple[Scope, ...]) -> frozenset[Scope]:
+    """Scopes with those that they include: admin ⊃ write ⊃ read."""
+    top = max((_RANK[scope] for scope in scopes), default=-1)
+    return frozenset(scope for scope, rank in _RANK.items() if rank <= top)
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Who asks, for requests and websockets; the middleware of :func:`dermquery.serve.security.install` found out.
+
+    Raises:
+        RefusedError: nobody (401).
+    """
+    principal = getattr(connection.state, "principal", None)
+    if not isinstance(principal, Principal):
+        raise RefusedError(
+            401,
+            "Sign in first",
+            "Send an API key or a token as 'Authorization: Bearer …', or sign in at /sign-in.",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    return principal
+
+
+def require(scope: Scope) -> Callable[[HTTPConnection], Principal]:
+    """A FastAPI dependency that gives the principal, and refuses those without the scope (403)."""
+
+    def dependency(connection: HTTPConnection) -> Principal:
+        principal = principal_of(connection)
+        if not principal.may(scope):
+            raise RefusedError(
+                403,
+                "Not allowed",
+                f"This needs the scope {scope!r}; "
+                f"{principal.name} has {', '.join(sorted(principal.scopes)) or 'none'}. "
+                "An administrator can give it with: dermquery keys create, or dermquery users add.",
+            )
+        return principal
+
+    return dependency

@@ -1,0 +1,181 @@
+"""The sign-in page: a plain form, rendered here, that works without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from dermquery.serve.audit import AuditLog
+from dermquery.serve.security.headers import form_policy, nonce_of
+from dermquery.serve.security.limits import Buckets
+from dermquery.serve.security.origins import check_origin, check_token, is_secure
+from dermquery.serve.security.paths import SIGN_IN, SIGN_OUT
+from dermquery.serve.security.sessions import Session, Sessions, cookie_name
+from dermquery.serve.security.users import UserFile, prepare_nobody
+from dermquery.serve.settings import ServeSettings, is_loopback
+
+__all__ = ["local_path", "router"]
+
+_FORM_COOKIE = "dermquery-form"
+_TEMPLATES = Environment(
+    loader=PackageLoader("dermquery.serve.security"), autoescape=True, undefined=StrictUndefined, auto_reload=False
+)
+
+
+class _SignIn:
+    """Handlers of the two paths."""
+
+    def __init__(self, settings: ServeSettings, users: UserFile, sessions: Sessions, audit: AuditLog) -> None:
+        self._settings, self._users, self._sessions, self._audit = settings, users, sessions, audit
+        # Ten wrong passwords for a name, thirty from an address, then one more each minute or half minute.
+        self._per_name, self._per_address = Buckets(10, 1 / 60), Buckets(30, 1 / 30)
+        prepare_nobody()
+
+    async def form(self, request: Request) -> Response:
+        """``GET /sign-in``."""
+        wanted = local_path(request.query_params.get("next"))
+        if isinstance(getattr(request.state, "session", None), Session):
+            return self._redirect(request, wanted)
+        if not _may_carry_passwords(request):
+            return _page(request, "plain-http.html", 403)
+        return self._form(request, wanted)
+
+    async def sign_in(self, request: Request) -> Response:
+        """``POST /sign-in``: a new session with a new id, whatever the browser had before."""
+        check_origin(request.scope)
+        if not _may_carry_passwords(request):
+            return _page(request, "plain-http.html", 403)
+        fields = await request.form(max_files=0, max_fields=4)
+        name, password, wanted = (str(fields.get(key, "")) for key in ("name", "password", "next"))
+        form = request.cookies.get(_FORM_COOKIE, "")
+        if not form or not hmac.compare_digest(form.encode(), str(fields.get("token", "")).encode()):
+            return self._form(request, local_path(wanted), "The form was out of date. Please sign in again.", 403)
+        address = request.client.host if request.client else "unknown"
+        if wait := self._throttled(name, address):
+            message = f"Too many attempts. Please wait {int(wait) + 1} seconds."
+            return self._form(request, local_path(wanted), message, 429, {"Retry-After": str(int(wait) + 1)})
+        user = await asyncio.to_thread(self._users.check, name, password)
+        if user is None:
+            await asyncio.to_thread(self._audit.write, "sign-in-failed", None, name=name[:64], address=address)
+            return self._form(request, local_path(wanted), "Name or password is wrong.", 403)
+        self._per_name.give_back(name)
+        self._per_address.give_back(address)
+        await asyncio.to_thread(self._audit.write, "sign-in", user.principal(name), address=address)
+        secure = is_secure(request.scope)
+        self._sessions.end(request.cookies.get(cookie_name(secure=secure), ""))
+        response = self._redirect(request, local_path(wanted))
+        response.set_cookie(
+            cookie_name(secure=secure),
+            self._sessions.begin(name),
+            path="/",
+            secure=secure,
+            httponly=True,
+            samesite="lax",
+        )
+        response.delete_cookie(_FORM_COOKIE, path="/", secure=secure, httponly=True, samesite="strict")
+        return response
+
+    async def confirm(self, request: Request) -> Response:
+        """``GET /sign-out``: a form, because a link must not change anything."""
+        session = _session(request)
+        if session is None:
+            return self._redirect(request, SIGN_IN)
+        return _page(request, "sign-out.html", token=session.csrf, name=session.principal.name)
+
+    async def sign_out(self, request: Request) -> Response:
+        """``POST /sign-out``: ends the session, its open websockets too."""
+        session = _session(request)
+        if session is not None:
+            fields = await request.form(max_files=0, max_fields=4)
+            check_token(session.csrf, request.headers, str(fields.get("token", "")))
+            secure = is_secure(request.scope)
+            self._sessions.end(request.cookies.get(cookie_name(secure=secure), ""))
+            await asyncio.to_thread(self._audit.write, "sign-out", session.principal)
+        response = self._redirect(request, SIGN_IN)
+        for secure in (False, True):
+            response.delete_cookie(cookie_name(secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+        return response
+
+    def _throttled(self, name: str, address: str) -> float:
+        """Take from both buckets, or say how long to wait; those who sign in get theirs back."""
+        if wait := self._per_address.take(address):
+            return wait
+        if wait := self._per_name.take(name):
+            self._per_address.give_back(address)
+        return wait
+
+    def _redirect(self, request: Request, path: str) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303)
+
+    def _form(
+        self, request: Request, wanted: str, message: str = "", status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
+        token = request.cookies.get(_FORM_COOKIE) or secrets.token_urlsafe(32)
+        response = _page(
+            request,
+            "sign-in.html",
+            status,
+            token=token,
+            next=wanted,
+            message=message,
+            notice=self._settings.notice or "",
+            people=bool(self._users.list()),
+        )
+        response.headers.update(headers or {})
+        response.set_cookie(
+            _FORM_COOKIE, token, path="/", secure=is_secure(request.scope), httponly=True, samesite="strict"
+        )
+        return response
+
+
+def router(settings: ServeSettings, users: UserFile, sessions: Sessions, audit: AuditLog) -> APIRouter:
+    """The routes ``/sign-in`` and ``/sign-out``."""
+    handlers, routes = _SignIn(settings, users, sessions, audit), APIRouter(include_in_schema=False)
+    routes.add_api_route(SIGN_IN, handlers.form, methods=["GET"])
+    routes.add_api_route(SIGN_IN, handlers.sign_in, methods=["POST"])
+    routes.add_api_route(SIGN_OUT, handlers.confirm, methods=["GET"])
+    routes.add_api_route(SIGN_OUT, handlers.sign_out, methods=["POST"])
+    return routes
+
+
+def local_path(wanted: str | None) -> str:
+    r"""``wanted`` if it is a path of this service, else ``/``; nobody is sent elsewhere after signing in.
+
+    >>> local_path("/cases?site=back"), local_path("//evil.example"), local_path("/\\evil.example")
+    ('/cases?site=back', '/', '/')
+    """
+    if not wanted or not wanted.startswith("/") or wanted[1:2] in ("/", "\\") or not wanted.isprintable():
+        return "/"
+    parts = urlsplit(wanted)
+    return "/" if parts.scheme or parts.netloc or "\\" in wanted or " " in wanted else wanted
+
+
+def _session(request: Request) -> Session | None:
+    session = getattr(request.state, "session", None)
+    return session if isinstance(session, Session) else None
+
+
+def _may_carry_passwords(request: Request) -> bool:
+    """Over TLS, or within this machine."""
+    return is_secure(request.scope) or (request.client is not None and _loopback_address(request.client.host))
+
+
+def _loopback_address(host: str) -> bool:
+    try:
+        return is_loopback(host)
+    except ValueError:
+        return False
+
+
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    nonce, root = nonce_of(request.scope), request.scope.get("root_path", "")
+    html = _TEMPLATES.get_template(template).render(nonce=nonce, root=root, **values)
+    return HTMLResponse(html, status, {"Content-Security-Policy": form_policy(nonce)})

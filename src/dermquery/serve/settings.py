@@ -1,0 +1,236 @@
+"""Settings of the service: a ``[serve]`` section in TOML, then the flags of the command line."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+__all__ = [
+    "Algorithm",
+    "OidcSettings",
+    "ServeSettings",
+    "check_binding",
+    "default_state",
+    "is_loopback",
+    "load_settings",
+]
+
+Scope = Literal["read", "write", "admin"]
+#: Signatures with a public key only: with HS*, whoever can read the key set could sign; "none" is no signature.
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+MIB = 1 << 20
+
+
+def default_state() -> Path:
+    """``$DERMQUERY_STATE``, else the place where programs of a user keep such things (XDG base directories)."""
+    if named := os.environ.get("DERMQUERY_STATE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dermquery"
+
+
+def _origin(value: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError(f"{value!r} is no origin; write it as https://name or https://name:port")
+    return value.lower()
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no address or network; write 127.0.0.1 or 10.0.0.0/8") from error
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class OidcSettings(_Section):
+    """Bearer tokens of an identity provider, checked against a key set in a local file; nothing is fetched.
+
+    Attributes:
+        issuer: what ``iss`` must be.
+        audience: what ``aud`` must hold.
+        jwks: file with the provider's public keys (RFC 7517); read again when it changes.
+        algorithms: signatures that are accepted.
+        scope_claim: claim with scopes or roles, a list or words in a string; dots lead into objects
+            (``realm_access.roles``).
+        scopes: which value of that claim gives which scope here.
+        name_claim: claim that names the principal, in the audit log too.
+        leeway_seconds: how far the clocks may differ.
+    """
+
+    issuer: str
+    audience: str
+    jwks: Path
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256", "EdDSA"), min_length=1)
+    scope_claim: str = "scope"
+    scopes: Mapping[str, Scope] = {"dermquery.read": "read", "dermquery.write": "write", "dermquery.admin": "admin"}
+    name_claim: str = "sub"
+    leeway_seconds: int = Field(default=30, ge=0, le=300)
+
+
+class ServeSettings(_Section):
+    """Everything that the service can be told.
+
+    Attributes:
+        base: folder of the case base, or ``milvus://…``.
+        model: shipped name or folder of an artifact; None takes what the base names.
+        host: address to listen at. Others than loopback need authentication, see :func:`check_binding`.
+        port: port to listen at.
+        state: folder of keys, users, jobs and the audit log, for its owner only (0700).
+        oidc: tokens of an identity provider; None accepts none.
+        hosts: names under which the service is reached, besides its own address; a proxy's public name belongs here.
+        trusted_proxies: addresses or networks whose ``X-Forwarded-For`` and ``-Proto`` are believed.
+        cors_origins: origins whose pages may call the API with a key or token; cookies never cross.
+        root_path: path under which a proxy shows the service.
+        upload_bytes: largest body of a request, in bytes.
+        job_upload_bytes: largest body of a request that submits a job (a table with many images), in bytes.
+        max_pixels: largest image, in pixels.
+        request_seconds: until an answer must have begun.
+        rate_per_minute: requests of one principal, or of one address without any.
+        concurrency: encodings at once.
+        waiting: encodings that may wait; the next one is told to come back.
+        session_idle_minutes: a session without a request for so long is over.
+        session_hours: a session is over then in any case.
+        keep_query_images: keep the images that people search with; otherwise only their hash is logged.
+        audit_bytes: size at which a new file of the audit log is begun.
+        notice: a line shown on every page, such as "These cases are synthetic."
+    """
+
+    base: str
+    model: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    state: Path = Field(default_factory=default_state)
+    oidc: OidcSettings | None = None
+    hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    upload_bytes: int = Field(default=20 * MIB, ge=1024)
+    job_upload_bytes: int = Field(default=512 * MIB, ge=1024)
+    max_pixels: int = Field(default=64_000_000, ge=1)
+    request_seconds: float = Field(default=30, gt=0)
+    rate_per_minute: int = Field(default=120, ge=1)
+    concurrency: int = Field(default=2, ge=1)
+    waiting: int = Field(default=64, ge=0)
+    session_idle_minutes: float = Field(default=60, gt=0)
+    session_hours: float = Field(default=12, gt=0)
+    keep_query_images: bool = False
+    audit_bytes: int = Field(default=64 * MIB, ge=4096)
+    notice: str | None = None
+
+    @field_validator("hosts")
+    @classmethod
+    def _lower(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [host for host in hosts if not host or set(host) & set("/@*? ")]:
+            raise ValueError(f"{bad[0]!r} is no host name; write it as cases.example.org, without scheme or path")
+        return tuple(host.lower() for host in hosts)
+
+    @property
+    def keys_file(self) -> Path:
+        """API keys, hashed."""
+        return self.state / "keys.json"
+
+    @property
+    def users_file(self) -> Path:
+        """People who may sign in, with hashed passwords."""
+        return self.state / "users.json"
+
+    @property
+    def audit_folder(self) -> Path:
+        """Files of the audit log."""
+        return self.state / "audit"
+
+    @property
+    def authentication(self) -> tuple[Literal["keys", "users", "oidc"], ...]:
+        """What is set up, of API keys, people and an identity provider; empty is open, for this machine only."""
+        from dermquery.serve.security.keys import KeyFile
+        from dermquery.serve.security.users import UserFile
+
+        keys = KeyFile(self.keys_file).list()
+        return (
+            *(("keys",) if keys else ()),
+            *(("users",) if UserFile(self.users_file).list() else ()),
+            *(("oidc",) if self.oidc else ()),
+        )
+
+
+def load_settings(file: Path | None = None, /, **flags: Any) -> ServeSettings:
+    """Read settings from the ``[serve]`` section of a TOML file; flags that are not None go over it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not TOML, unknown keys, or values out of range; every problem is listed.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        if not file.is_file():
+            raise FileNotFoundError(f"no configuration {str(file)!r}: give a TOML file with a [serve] section")
+        try:
+            values = dict(tomllib.loads(file.read_text(encoding="utf-8")).get("serve", {}))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} is not TOML: {error}") from error
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return ServeSettings.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  serve.{'.'.join(map(str, e['loc']))}: {_words(e)}" for e in error.errors()]
+        raise ValueError(f"{file or 'the settings'} cannot be used:\n" + "\n".join(lines)) from error
+
+
+def _words(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key; see docs/deployment.md for the known ones"
+    if error["type"] == "missing":
+        return "is missing; give it in the file or as a flag"
+    return f"{error['msg']} (got {error['input']!r})"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or every address of a name, is this machine's own.
+
+    Raises:
+        ValueError: a name that resolves to nothing.
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        pass
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"host {host!r} resolves to no address; give an address such as 127.0.0.1") from error
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
+
+
+def check_binding(settings: ServeSettings) -> None:
+    """Refuse to be reached from elsewhere while nobody has to say who they are.
+
+    Raises:
+        ValueError: the host is not loopback, or a proxy is announced, and no authentication is set up.
+    """
+    if settings.authentication:
+        return
+    if not is_loopback(settings.host):
+        why = f"host {settings.host} can be reached from other machines"
+    elif settings.trusted_proxies or settings.hosts:
+        why = "a proxy is announced (trusted_proxies or hosts)"
+    else:
+        return
+    raise ValueError(
+        f"{why}, and nobody would have to sign in. Make a key (dermquery keys create NAME --scope read), add a person "
+        "(dermquery users add NAME --scope read) or describe an identity provider ([serve.oidc], docs/security.md); "
+        "or stay on this machine with host 127.0.0.1"
+    )
