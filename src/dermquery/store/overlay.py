@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dermquery.model.alignment import Evidence
 from dermquery.store.hits import SearchResult
 
-__all__ = ["of_hit", "of_query", "spotlight"]
+__all__ = ["ALL_LEVELS", "LONGEST_SIDE", "LevelOverlays", "level_overlays", "of_hit", "of_query", "png", "spotlight"]
+
+ALL_LEVELS = "all"
+"""Name of the overlay that adds up the levels."""
+LONGEST_SIDE = 1024
+"""Longest side of an overlay that is drawn; evidence is far coarser."""
 
 _DIMMED = 0.6
 """Opacity where nothing speaks for the similarity. Colours are never changed: they carry the diagnosis."""
@@ -20,7 +29,8 @@ def of_hit(result: SearchResult, rank: int, size: tuple[int, int], side: int) ->
     """The veil over the image of the hit of this rank; None if nothing was explained."""
     if not result.evidence:
         return None
-    found = result.evidence[rank - 1]
+    # A later page of a ranking begins with a higher rank.
+    found = result.evidence[[hit.rank for hit in result.hits].index(rank)]
     return spotlight(found.case, found.box, size, side)
 
 
@@ -31,6 +41,71 @@ def of_query(result: SearchResult, size: tuple[int, int], side: int) -> Image.Im
         return None
     levels = [np.mean(level, axis=0) for level in zip(*(found.query for found in result.evidence), strict=True)]
     return spotlight(levels, boxes[0], size, side)
+
+
+@dataclass(frozen=True)
+class LevelOverlays:
+    """Overlays by the name of their level, and ``all`` for the levels together.
+
+    Attributes:
+        query: over the query's image; empty for a query without one.
+        case: over the case's image.
+    """
+
+    query: Mapping[str, Image.Image]
+    case: Mapping[str, Image.Image]
+
+
+def level_overlays(
+    evidence: Evidence,
+    levels: Sequence[str],
+    case_size: tuple[int, int],
+    query_size: tuple[int, int] | None = None,
+    *,
+    side: int = 320,
+) -> LevelOverlays:
+    """What each level of the features sees of one similarity, as veils to lay over the two images.
+
+    Every veil is scaled to its own peak: it says where a level looks, not how much it contributes.
+
+    Args:
+        evidence: of one query and one case.
+        levels: their names, in the order of the maps (``manifest.levels``).
+        case_size: width and height of the case's image, upright.
+        query_size: those of the query's; needed if the query has an image.
+        side: longer side of the overlays in pixels, at most ``LONGEST_SIDE``.
+
+    Raises:
+        ValueError: for a side out of range, names that do not fit the maps, or a missing size.
+    """
+    if not 1 <= side <= LONGEST_SIDE:
+        raise ValueError(f"the side of an overlay must lie between 1 and {LONGEST_SIDE} pixels, got {side}")
+    if len(levels) != len(evidence.case):
+        raise ValueError(f"{len(evidence.case)} maps of evidence do not fit the levels {', '.join(levels) or 'none'}")
+    query: Mapping[str, Image.Image] = MappingProxyType({})
+    if evidence.query and evidence.query_box is not None:
+        if query_size is None:
+            raise ValueError("the size of the query's image is needed to draw its evidence")
+        query = _by_level(evidence.query, levels, evidence.query_box, query_size, side)
+    return LevelOverlays(query, _by_level(evidence.case, levels, evidence.box, case_size, side))
+
+
+def png(image: Image.Image) -> bytes:
+    """An overlay as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _by_level(
+    maps: Sequence[NDArray[np.float32]],
+    levels: Sequence[str],
+    box: tuple[int, int, int, int],
+    size: tuple[int, int],
+    side: int,
+) -> Mapping[str, Image.Image]:
+    each = {name: spotlight([level], box, size, side) for name, level in zip(levels, maps, strict=True)}
+    return MappingProxyType({ALL_LEVELS: spotlight(maps, box, size, side), **each})
 
 
 def spotlight(

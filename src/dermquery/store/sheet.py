@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,28 +15,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from dermquery import __version__
-from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, ImageSource, load_image
-from dermquery.store.display import (
-    describe_case,
-    describe_condition,
-    diagnosis_title,
-    term_phrase,
-    tones,
-)
-from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+from dermquery.store.display import tones
+from dermquery.store.hits import SearchResult
 from dermquery.store.overlay import of_hit, of_query
 from dermquery.store.picture import write_png
+from dermquery.store.report_content import Warned, report_content
 
 __all__ = ["Picture", "write_html", "write_png"]
 
 _QUERY_SIDE, _HIT_SIDE, _QUALITY = 640, 420, 86
 _VEIL_SIDE = 160
 """Evidence is far coarser than an image."""
-_EXCISION = 3
-"""Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +46,12 @@ class Picture:
 
 
 def write_html(
-    result: SearchResult, path: str | Path, *, notice: str | None = None, created: datetime | None = None
+    result: SearchResult,
+    path: str | Path,
+    *,
+    warnings: Sequence[Warned] = (),
+    notice: str | None = None,
+    created: datetime | None = None,
 ) -> Path:
     """Write a search result as one self-contained HTML file.
 
@@ -66,6 +62,7 @@ def write_html(
     Args:
         result: what to show.
         path: written whole or not at all; parent folders are made.
+        warnings: about the query, shown on top.
         notice: a line on top, for example "These cases are synthetic.".
         created: time shown on the sheet; now if not given.
 
@@ -80,24 +77,21 @@ def write_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["bar"] = _bar
     palette = tones([*result.base.diagnoses, *result.diagnoses])
     classes = {name: f"tone-{i}" for i, name in enumerate(sorted(palette, key=str))}
     style = environment.get_template("sheet.css.j2").render(
         tones=[(classes[name], tone) for name, tone in palette.items()]
     )
-    # `when` is a local time with its zone: the sheet is filed where it was printed.
-    when = (created or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip()
+    of_the_query, of_the_hits = _pictures(result)
     html = environment.get_template("sheet.html.j2").render(
         style=_Verbatim(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        notice=notice,
-        research_use=RESEARCH_USE,
-        when=when,
-        version=__version__,
-        query=_query(result),
-        hits=[_hit(hit, result, classes) for hit in result.hits],
-        distribution=_distribution(result, classes),
-        result=result,
+        content=report_content(result, warnings=warnings, notice=notice, created=created),
+        picture=of_the_query,
+        pictures=of_the_hits,
+        classes=classes,
+        explained=bool(result.evidence),
     )
     with replacing(path) as part:
         part.write_text(html, encoding="utf-8")
@@ -113,68 +107,16 @@ class _Verbatim(str):
         return str(self)
 
 
-def _query(result: SearchResult) -> dict[str, Any]:
-    query, terms = result.query, result.terms
-    score = seven_point_score(terms) if terms else None
-    return {
-        "picture": None if query.image is None else _picture(query.image, _QUERY_SIDE, partial(of_query, result)),
-        "text": (query.text or "").strip() or None,
-        "unread": list(result.unread),
-        "terms": [
-            {
-                "title": CRITERIA[name].title,
-                "value": value,
-                "points": CRITERIA[name].points if value in CRITERIA[name].suspicious else 0,
-            }
-            for name, value in terms.items()
-        ],
-        "score": score,
-        "suspicious": score is not None and score >= _EXCISION,
-        "conditions": describe_condition(result.where.condition),
-    }
+def _pictures(result: SearchResult) -> tuple[Picture | None, list[Picture]]:
+    """The query's image, if it has one, and the hits' in their order."""
+    query = result.query.image
+    shown = None if query is None else _picture(query, _QUERY_SIDE, partial(of_query, result))
+    return shown, [_picture(result.picture(hit), _HIT_SIDE, partial(of_hit, result, hit.rank)) for hit in result.hits]
 
 
-def _hit(hit: Hit, result: SearchResult, classes: Mapping[str | None, str]) -> dict[str, Any]:
-    case = hit.case
-    title = diagnosis_title(case.diagnosis)
-    asked = result.terms
-    return {
-        "rank": hit.rank,
-        "case_id": case.case_id,
-        "picture": _picture(result.picture(hit), _HIT_SIDE, partial(of_hit, result, hit.rank)),
-        "title": title,
-        "label": case.diagnosis if case.diagnosis != title else None,
-        "fine": case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,
-        "tone": classes[case.diagnosis],
-        "score": f"{hit.score:.3f}",
-        "parts": [_bar("local", hit.local), _bar("global", hit.global_)],
-        "shared": [term_phrase(name, value) for name, value in hit.shared_criteria.items()],
-        "differing": [(term_phrase(name, value), asked[name]) for name, value in hit.differing_criteria.items()],
-        "silent": len(asked) - len(hit.shared_criteria) - len(hit.differing_criteria),
-        "about": " · ".join(describe_case(case)),
-        "seven_point": seven_point_score(case.checklist) if case.checklist else None,
-    }
-
-
-def _bar(name: str, value: float) -> dict[str, Any]:
-    return {"name": name, "value": f"{value:.3f}", "length": f"{100 * min(max(value, 0.0), 1.0):.1f}"}
-
-
-def _distribution(result: SearchResult, classes: Mapping[str | None, str]) -> list[dict[str, Any]]:
-    """Each diagnosis of the base or the hits with its share of both, in the order of the base."""
-    base, found, n_hits = result.base.diagnoses, result.diagnoses, len(result.hits)
-    names = [*base, *(name for name in found if name not in base)]
-    return [
-        {
-            "title": diagnosis_title(name),
-            "tone": classes[name],
-            "hits": found.get(name, 0),
-            "hit_share": 100 * found.get(name, 0) / max(n_hits, 1),
-            "cases": base.get(name, 0),
-            "base_share": 100 * base.get(name, 0) / max(result.base.count, 1),
-        }
-        for name in names
-    ]
+def _bar(value: float) -> str:
+    """Length of a similarity's bar in per cent; below zero there is none."""
+    return f"{100 * min(max(value, 0.0), 1.0):.1f}"
 
 
 def _picture(source: ImageSource, side: int, veil: Callable[[tuple[int, int], int], Image.Image | None]) -> Picture:
