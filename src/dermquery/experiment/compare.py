@@ -102,7 +102,7 @@ def _ask(plan: Plan, row: Row, fold: int, bench: Bench) -> dict[str, Any]:
     ranker = row.system.make(bench)
     ranker.fit(bench.parts.train, bench.parts.validation)
     fitted = round(time.monotonic() - started, 1)
-    seconds = _timed(ranker, *protocol_sets(Protocol.SEEN, plan.folds, fold, plan.cases))
+    seconds = _timed(row, ranker, *protocol_sets(Protocol.SEEN, plan.folds, fold, plan.cases))
     for protocol in PROTOCOLS:
         queries, gallery = protocol_sets(protocol, plan.folds, fold, plan.cases)
         ranking = rank(ranker.score(queries, gallery), queries, gallery)
@@ -123,10 +123,13 @@ def _ask(plan: Plan, row: Row, fold: int, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _timed(ranker: Ranker, queries: Sequence[Case], gallery: Sequence[Case]) -> float:
+def _timed(row: Row, ranker: Ranker, queries: Sequence[Case], gallery: Sequence[Case]) -> float:
     """Median seconds from a query's image and text to its ranked gallery, which is encoded before."""
-    # Under another id, because rankers keep the encodings of cases that they know.
-    first, *others = (case.model_copy(update={"case_id": f"{case.case_id} timed"}) for case in queries[: _TIMED + 1])
+    # Under an id of the row's own: rankers keep the encodings of cases that they know, and rows may share a ranker.
+    ids = (f"{case.case_id} timed for {row.title}" for case in queries)
+    first, *others = (
+        case.model_copy(update={"case_id": own}) for case, own in zip(queries[: _TIMED + 1], ids, strict=False)
+    )
     ranker.score([first], gallery)
     taken = []
     for query in others or [first]:
