@@ -4,49 +4,38 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
 
 from dermquery.serve.audit import AuditLog
+from dermquery.serve.security.accounts import Accounts
+from dermquery.serve.security.addresses import KnownHosts, Proxies
 from dermquery.serve.security.guard import Guard
 from dermquery.serve.security.headers import SecurityHeaders
-from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.limits import BodyLimit, TimeLimit
-from dermquery.serve.security.origins import KnownHosts, Proxies
-from dermquery.serve.security.problems import refusal
-from dermquery.serve.security.sessions import Session, Sessions
 from dermquery.serve.security.signin import router
-from dermquery.serve.security.users import UserFile
 from dermquery.serve.settings import ServeSettings, check_binding
 
-__all__ = ["csrf_token", "install", "server_options"]
+__all__ = ["install", "server_options"]
 
 
 def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     """Put the chain around an app, whatever it mounts, and add the sign-in page.
 
     From the outside in: headers, proxies, host names, CORS if configured, time, authentication with CSRF protection and
-    rate, size of the body.
+    rate, size of the body. Errors that the app itself raises (:class:`.identity.RefusedError`) become answers by
+    :func:`dermquery.serve.errors.install`.
 
     Raises:
-        ValueError: the app would be open to others than this machine, see :func:`check_binding`.
+        ValueError: the service would be open to others than this machine, see :func:`check_binding`; or a file with
+            accounts cannot be used.
     """
     check_binding(settings)
-    users = UserFile(settings.users_file)
-    sessions = Sessions(users, settings.session_idle_minutes * 60, settings.session_hours * 3600)
-    app.include_router(router(settings, users, sessions, audit))
-
-    def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RefusedError)  # noqa: S101 - what it is registered for
-        if error.status == 403:
-            principal = getattr(request.state, "principal", None)
-            audit.write("refused", principal, status=403, why=error.title, path=request.url.path)
-        return refusal(error)
-
-    app.add_exception_handler(RefusedError, refused)
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    accounts = Accounts(settings)
+    audit.write("start", None, base=settings.base, host=settings.host, port=settings.port, **accounts.summary())
+    app.include_router(router(settings, accounts, audit))
     # The one added last is outermost.
     app.add_middleware(BodyLimit, settings=settings)
-    app.add_middleware(Guard, settings=settings, sessions=sessions, audit=audit)
+    app.add_middleware(Guard, settings=settings, accounts=accounts, audit=audit)
     app.add_middleware(TimeLimit, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
@@ -62,22 +51,16 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     app.add_middleware(SecurityHeaders)
 
 
-def csrf_token(connection: HTTPConnection) -> str | None:
-    """What a page of a signed-in person sends along as ``X-CSRF-Token`` when it changes something; else None."""
-    session = getattr(connection.state, "session", None)
-    return session.csrf if isinstance(session, Session) else None
-
-
 def server_options(settings: ServeSettings) -> dict[str, object]:
-    """Arguments of ``uvicorn.run`` that go with the chain: proxies and the name of the server are its business."""
+    """Arguments of ``uvicorn.run`` that go with the chain."""
     return {
         "host": settings.host,
         "port": settings.port,
-        "proxy_headers": False,
+        "proxy_headers": False,  # the chain believes trusted_proxies, and nobody else
         "server_header": False,
-        "access_log": False,  # the audit log says who asked; a line with an address and a query string says too much
+        "access_log": False,  # the audit log says who asked; a line with address and query string would say too much
         "timeout_keep_alive": 15,
         "limit_concurrency": 512,
-        "h11_max_incomplete_event_size": 32_768,
+        "h11_max_incomplete_event_size": 32_768,  # headers
         "ws_max_size": 2 << 20,
     }

@@ -50,7 +50,8 @@ class SecretFile(Generic[E]):
             try:
                 stat = self.path.stat()
             except FileNotFoundError:
-                self._seen, self._entries = None, {}
+                if self._seen is not None:
+                    self._seen, self._entries = None, {}
                 return self._entries
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if seen != self._seen:

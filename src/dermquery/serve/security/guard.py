@@ -12,31 +12,21 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.audit import AuditLog
-from dermquery.serve.security.identity import Principal, RefusedError, wider
-from dermquery.serve.security.keys import KeyFile
+from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
+from dermquery.serve.security.addresses import client_address
+from dermquery.serve.security.identity import Principal, RefusedError, principal_of
 from dermquery.serve.security.limits import Buckets, too_many
-from dermquery.serve.security.oidc import TokenChecker
-from dermquery.serve.security.origins import came_from_elsewhere, check_origin, check_token, is_secure
-from dermquery.serve.security.paths import (
-    SIGN_IN,
-    SIGN_OUT,
-    SOCKET,
-    is_api,
-    is_picture,
-    is_public,
-    is_static,
-    path_of,
-)
+from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
+from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, is_use, needs_token, path_of, rate_cost
 from dermquery.serve.security.problems import refusal, refuse_socket
-from dermquery.serve.security.sessions import Session, Sessions, cookie_name
+from dermquery.serve.security.sessions import Session
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["Guard"]
 
-_SUSPICIOUS = frozenset({"Not accepted", "Another origin"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOCAL = Principal("local", wider(("admin",)), "open")
-_PICTURE, _EVENT = 0.1, 0.1  # what a picture or a page's event costs of the rate, beside 1 for a request
+_EVENT = 0.1  # what an event of a page costs of the rate, beside 1 for a request
+_log = logging.getLogger("dermquery.serve")
 
 
 class Guard:
@@ -45,15 +35,12 @@ class Guard:
     Args:
         app: what is behind it.
         settings: of the service.
-        sessions: of people who signed in.
-        audit: where refusals go.
+        accounts: who may ask.
+        audit: where refusals and changes of accounts go.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, sessions: Sessions, audit: AuditLog) -> None:
-        self._app, self._settings, self._sessions, self._audit = app, settings, sessions, audit
-        self._keys = KeyFile(settings.keys_file)
-        self._tokens = TokenChecker(settings.oidc) if settings.oidc else None
-        self._open = True
+    def __init__(self, app: ASGIApp, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
+        self._app, self._cors, self._accounts, self._audit = app, settings.cors_origins, accounts, audit
         self._rate = Buckets(settings.rate_per_minute, settings.rate_per_minute / 60)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,25 +48,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
+            for event, facts in self._accounts.changes():
+                self._audit.write(event, None, **facts)
             session = self._admit(scope)
         except RefusedError as error:
             await self._refuse(error, scope, receive, send)
-            return
-        except ValueError:
-            logging.getLogger(__name__).exception("nobody can be let in")
-            unusable = RefusedError(
-                503, "Not set up right", "Keys or users cannot be read; the service's log says why."
-            )
-            await self._refuse(unusable, scope, receive, send)
-            return
-        if scope["type"] == "websocket":
-            receive = self._watched(scope, receive, session)
-        await self._app(scope, receive, send)
-
-    def is_open(self) -> bool:
-        """Whether this machine's user needs no authentication. Once some is set up it stays so."""
-        self._open = self._open and not self._settings.authentication
-        return self._open
+        except (ValueError, OSError):
+            _log.exception("nobody can be let in")
+            said = "Accounts cannot be read, or the audit log cannot be written; the service's log says why."
+            await self._refuse(RefusedError(503, "Not in order", said), scope, receive, send)
+        else:
+            if scope["type"] == "websocket":
+                await self._app(scope, self._watched(scope, receive, session), send)
+            else:
+                await self._app(scope, receive, self._noted(scope, send))
 
     def _admit(self, scope: Scope) -> Session | None:
         """Find the principal, put it into the scope's state, and apply the rules of how it was found.
@@ -88,56 +70,32 @@ class Guard:
             RefusedError: not allowed.
         """
         path, state = path_of(scope), scope.setdefault("state", {})
-        principal, session = self._principal(scope)
-        cost = 0.0 if is_static(path) else _PICTURE if is_picture(path) else 1.0
-        if wait := self._rate.take(_bucket(scope, principal), cost):
+        principal, session = self._accounts.find(HTTPConnection(scope))
+        state["principal"], state["session"], state["csrf"] = principal, session, session.csrf if session else ""
+        if wait := self._rate.take(_bucket(scope, principal), rate_cost(path)):
             raise too_many(wait)
         if principal is None:
-            if is_public(path):
-                return None
-            raise RefusedError(
-                401,
-                "Sign in first",
-                "Send an API key or a token as 'Authorization: Bearer …', or sign in at /sign-in.",
-                {"WWW-Authenticate": "Bearer"},
-            )
+            if not is_public(path):
+                principal_of(HTTPConnection(scope))
+            return None
         self._check_page(scope, path, principal, session)
-        state["principal"], state["session"] = principal, session
         return session
 
     def _check_page(self, scope: Scope, path: str, principal: Principal, session: Session | None) -> None:
         """A browser adds a cookie, and open access needs nothing at all: then the page that asks must be ours."""
-        socket, changes = scope["type"] == "websocket", scope.get("method") not in _SAFE
         if principal.method == "open":
-            if came_from_elsewhere(scope, self._settings.cors_origins):
-                check_origin(scope, self._settings.cors_origins)
-        elif principal.method == "session" and (socket or changes):
+            check_origin(scope, self._cors, unsaid=True)
+        elif session is not None and scope["type"] == "websocket":
             check_origin(scope)
-            # NiceGUI's own addresses hold a random id that only the page of this session knows, as a token would be.
-            if session and changes and not socket and path not in (SIGN_IN, SIGN_OUT) and "/_nicegui" not in path:
+        elif session is not None and scope["method"] not in _SAFE:
+            check_origin(scope)
+            if needs_token(path):
                 check_token(session.csrf, Headers(scope=scope))
 
-    def _principal(self, scope: Scope) -> tuple[Principal | None, Session | None]:
-        connection = HTTPConnection(scope)
-        if credentials := _credentials(connection):
-            principal = self._keys.principal(credentials) or (self._tokens and self._tokens.principal(credentials))
-            if not principal:
-                raise RefusedError(
-                    401,
-                    "Not accepted",
-                    "The key or token is wrong, was revoked or has expired. Ask for a new one: dermquery keys create.",
-                    {"WWW-Authenticate": 'Bearer error="invalid_token"'},
-                )
-            return principal, None
-        session_id = connection.cookies.get(cookie_name(secure=is_secure(scope)))
-        session = self._sessions.find(session_id) if session_id else None
-        if session is not None:
-            return session.principal, session
-        return (_LOCAL, None) if self.is_open() else (None, None)
-
     async def _refuse(self, error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
-        path, address = path_of(scope), _address(scope)
-        if error.title in _SUSPICIOUS:
+        path = path_of(scope)
+        if error.title in (NOT_ACCEPTED, FOREIGN):
+            address = client_address(scope)
             if wait := self._rate.take(f"address {address}"):
                 error = too_many(wait)
             else:
@@ -145,26 +103,36 @@ class Guard:
                 await asyncio.to_thread(self._audit.write, "refused", None, **facts)
         if scope["type"] == "websocket":
             await refuse_socket(send)
-            return
-        wants_page = error.status == 401 and not is_api(path) and scope["method"] in ("GET", "HEAD")
-        if wants_page and "text/html" in Headers(scope=scope).get("accept", ""):
+        elif error.status == 401 and _wants_page(scope, path):
             query = scope.get("query_string", b"").decode("latin-1")
             wanted = quote(f"{path}?{query}" if query else path, safe="/")
             await RedirectResponse(f"{scope.get('root_path', '')}{SIGN_IN}?next={wanted}", 303)(scope, receive, send)
-            return
-        await refusal(error)(scope, receive, send)
+        else:
+            await refusal(error)(scope, receive, send)
+
+    def _noted(self, scope: Scope, send: Send) -> Send:
+        """Answers on their way out; what a known principal was not allowed to do is put down."""
+        principal = scope["state"]["principal"]
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 403 and principal is not None:
+                facts = {"status": 403, "path": f"{scope['method']} {path_of(scope)}"}
+                await asyncio.to_thread(self._audit.write, "refused", principal, **facts)
+            await send(message)
+
+        return noted
 
     def _watched(self, scope: Scope, receive: Receive, session: Session | None) -> Receive:
         """Messages of a websocket: slowed down to the rate, and ended with the session."""
-        session_id = HTTPConnection(scope).cookies.get(cookie_name(secure=is_secure(scope)), "")
+        session_id = self._accounts.session_id(HTTPConnection(scope))
         bucket = _bucket(scope, scope["state"]["principal"])
 
         async def watched() -> Message:
             message = await receive()
             if message["type"] != "websocket.receive":
                 return message
-            used = _is_use(scope, message)
-            if session is not None and self._sessions.find(session_id, touch=used) is None:
+            used = is_use(scope, message)
+            if session is not None and self._accounts.sessions.find(session_id, touch=used) is None:
                 return {"type": "websocket.disconnect", "code": 1008, "reason": "signed out"}
             while used and (wait := self._rate.take(bucket, _EVENT)):
                 await asyncio.sleep(wait)
@@ -173,25 +141,12 @@ class Guard:
         return watched
 
 
-def _credentials(connection: HTTPConnection) -> str | None:
-    """What ``Authorization: Bearer`` or ``X-API-Key`` holds."""
-    scheme, _, value = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip() or "none"
-    return connection.headers.get("x-api-key")
-
-
-def _is_use(scope: Scope, message: Message) -> bool:
-    """Whether somebody did something: a page that is merely open answers pings and confirms updates."""
-    if not path_of(scope).startswith(SOCKET):
-        return True
-    return str(message.get("text") or "").startswith('42["event"')
-
-
-def _address(scope: Scope) -> str:
-    return scope["client"][0] if scope.get("client") else "unknown"
+def _wants_page(scope: Scope, path: str) -> bool:
+    accepts = Headers(scope=scope).get("accept", "")
+    return not is_api(path) and scope["method"] in ("GET", "HEAD") and "text/html" in accepts
 
 
 def _bucket(scope: Scope, principal: Principal | None) -> str:
-    known = principal is not None and principal.method != "open"
-    return f"{principal.method} {principal.name}" if principal and known else f"address {_address(scope)}"
+    if principal is None or principal.method == "open":
+        return f"address {client_address(scope)}"
+    return f"{principal.method} {principal.name}"

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,9 +48,9 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._file = SecretFile(path, ApiKey)
 
-    def list(self) -> dict[str, ApiKey]:
-        """All keys, those that expired too."""
-        return dict(self._file.entries())
+    def list(self) -> Mapping[str, ApiKey]:
+        """All keys, those that expired too; the same object until the file changes."""
+        return self._file.entries()
 
     def create(self, name: str, scope: Scope, days: float | None = None) -> str:
         """Make a key and return it, whole, for the only time.

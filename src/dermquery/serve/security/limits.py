@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -16,12 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.paths import SOCKET, path_of
-from dermquery.serve.security.problems import problem
+from dermquery.serve.security.problems import refusal
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["BodyLimit", "Buckets", "TimeLimit", "too_many"]
 
 _JOBS = "/api/v1/jobs"
+_PACE = 100_000  # bytes of a body that earn it another second
+_log = logging.getLogger("dermquery.serve")
 
 
 class Buckets:
@@ -84,12 +86,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._settings.job_upload_bytes if path_of(scope).startswith(_JOBS) else self._settings.upload_bytes
-        refusal = problem(
-            413, "Too large", f"The body may have {limit} bytes ({limit / (1 << 20):.4g} MiB); send less.", limit=limit
-        )
+        words = f"The body may have {limit} bytes ({limit / (1 << 20):.4g} MiB); send less at once."
+        too_large = refusal(RefusedError(413, "Too large", words))
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > limit:
-            await refusal(scope, receive, send)
+            await too_large(scope, receive, send)
             return
         arrived, started = 0, False
 
@@ -113,11 +114,15 @@ class BodyLimit:
             if arrived <= limit or started:
                 raise
         if arrived > limit and not started:
-            await refusal(scope, receive, send)
+            await too_large(scope, receive, send)
 
 
 class TimeLimit:
-    """Answers with 503 if no answer has begun in time, with 408 if the request itself did not arrive in time."""
+    """Answers with 408 if a request does not arrive in time, with 503 if its answer does not begin in time.
+
+    A body may take longer the more of it has arrived, so that a large one gets through a slow line and one that
+    trickles does not keep its place. An answer that has begun may go on.
+    """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self._app, self._seconds = app, settings.request_seconds
@@ -127,51 +132,64 @@ class TimeLimit:
         if scope["type"] != "http" or path_of(scope).startswith(SOCKET):
             await self._app(scope, receive, send)
             return
-        begun, arrived, late = asyncio.Event(), False, False
-
-        async def watched() -> Message:
-            nonlocal arrived
-            message = await receive()
-            arrived = arrived or message["type"] == "http.disconnect" or not message.get("more_body", False)
-            return message
-
-        async def in_time(message: Message) -> None:
-            if late:
-                return
-            begun.set()
-            await send(message)
-
-        task = asyncio.ensure_future(self._run(scope, watched, in_time))
-        first = asyncio.ensure_future(begun.wait())
+        exchange = _Exchange(self._app, scope, receive, send, self._seconds)
+        answering = asyncio.create_task(exchange.run())
+        begun = asyncio.create_task(exchange.begun.wait())
         try:
-            await asyncio.wait({task, first}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
-            if begun.is_set() or task.done():
-                await task
+            while (left := exchange.left()) > 0 and not (exchange.begun.is_set() or answering.done()):
+                await asyncio.wait({answering, begun}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if exchange.begun.is_set() or answering.done():
+                await answering
                 return
-            late = True
+            exchange.late = True
         finally:
-            first.cancel()
-            if not task.done():
-                # Not awaited: a thread that computes cannot be stopped, and the client should not wait for it.
-                task.cancel()
-                self._late.add(task)
-                task.add_done_callback(self._forget)
-        await self._refusal(arrived=arrived)(scope, receive, send)
-
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+            begun.cancel()
+            if not answering.done():
+                # Not awaited: a thread that computes cannot be stopped, and nobody should wait for it.
+                answering.cancel()
+                self._late.add(answering)
+                answering.add_done_callback(self._forget)
+        await refusal(exchange.refusal())(scope, receive, send)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._late.discard(task)
-        with suppress(asyncio.CancelledError, Exception):
-            task.result()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("a request failed after its time was up: %s", type(error).__qualname__)
 
-    def _refusal(self, *, arrived: bool) -> ASGIApp:
-        if not arrived:
-            detail = f"The request did not arrive within {self._seconds:g} s; send it again, or send less at once."
-            return problem(408, "Too slow", detail)
-        response = problem(
-            503, "Took too long", f"No answer within {self._seconds:g} s; try again later, or ask for less at once."
-        )
-        response.headers["Retry-After"] = str(math.ceil(self._seconds))
-        return response
+
+class _Exchange:
+    """One request and its answer, against the clock."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
+        self._app, self._scope, self._receive, self._send, self._seconds = app, scope, receive, send, seconds
+        headers = Headers(scope=scope)
+        self._arrived = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self._until = time.monotonic() + seconds
+        self.begun, self.late = asyncio.Event(), False
+
+    async def run(self) -> None:
+        await self._app(self._scope, self._timed_receive, self._timed_send)
+
+    def left(self) -> float:
+        """Seconds that are left for whatever comes next."""
+        return self._until - time.monotonic()
+
+    def refusal(self) -> RefusedError:
+        limit = f"{self._seconds:g} s"
+        if not self._arrived:
+            return RefusedError(408, "Too slow", f"The request did not arrive within {limit}; send less at once.")
+        wait = {"Retry-After": str(math.ceil(self._seconds))}
+        return RefusedError(503, "Took too long", f"No answer within {limit}; try again later, or ask for less.", wait)
+
+    async def _timed_receive(self) -> Message:
+        message = await self._receive()
+        if not self._arrived:
+            self._until += len(message.get("body", b"")) / _PACE
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                self._arrived, self._until = True, time.monotonic() + self._seconds
+        return message
+
+    async def _timed_send(self, message: Message) -> None:
+        if not self.late:
+            self.begun.set()
+            await self._send(message)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from starlette.types import Scope
+from starlette.types import Message, Scope
 
-__all__ = ["API", "SIGN_IN", "SIGN_OUT", "SOCKET", "is_api", "is_picture", "is_public", "is_static", "path_of"]
+__all__ = [
+    "SIGN_IN",
+    "SIGN_OUT",
+    "SOCKET",
+    "is_api",
+    "is_public",
+    "is_static",
+    "is_use",
+    "needs_token",
+    "path_of",
+    "rate_cost",
+]
 
-SIGN_IN, SIGN_OUT, API = "/sign-in", "/sign-out", "/api/"
+SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 SOCKET = "/_nicegui_ws/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz"})
 _NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", "/_nicegui")
@@ -30,12 +41,26 @@ def is_public(path: str) -> bool:
 
 
 def is_static(path: str) -> bool:
-    """Whether it is one of the page's own files, equal for everybody."""
+    """Whether it is one of NiceGUI's own files, equal for everybody; its address holds NiceGUI's version."""
     return (
         path.startswith("/_nicegui/") and not path.startswith("/_nicegui/client/") and "dynamic_resources" not in path
     )
 
 
-def is_picture(path: str) -> bool:
-    """Whether it is one picture of the many that a page shows."""
-    return path.endswith(_PICTURES)
+def rate_cost(path: str) -> float:
+    """What a request takes of the rate: a page shows many pictures, and loads many files."""
+    return 0.0 if is_static(path) else 0.1 if path.endswith(_PICTURES) else 1.0
+
+
+def needs_token(path: str) -> bool:
+    """Whether a change needs the session's CSRF token in the header.
+
+    Forms bring theirs in a field. NiceGUI's addresses hold a random id that only the page of this session knows, which
+    is as good as a token.
+    """
+    return path not in (SIGN_IN, SIGN_OUT) and not path.startswith(("/_nicegui/client/", SOCKET))
+
+
+def is_use(scope: Scope, message: Message) -> bool:
+    """Whether somebody did something: a page that is merely open answers pings and confirms updates."""
+    return not path_of(scope).startswith(SOCKET) or str(message.get("text") or "").startswith('42["event"')

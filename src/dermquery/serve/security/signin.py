@@ -13,12 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery.serve.audit import AuditLog
+from dermquery.serve.security.accounts import Accounts
+from dermquery.serve.security.addresses import client_address, is_secure
 from dermquery.serve.security.headers import form_policy, nonce_of
 from dermquery.serve.security.limits import Buckets
-from dermquery.serve.security.origins import check_origin, check_token, is_secure
+from dermquery.serve.security.origins import CSRF_FIELD, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, SIGN_OUT
-from dermquery.serve.security.sessions import Session, Sessions, cookie_name
-from dermquery.serve.security.users import UserFile, prepare_nobody
+from dermquery.serve.security.sessions import Session, cookie_name
+from dermquery.serve.security.users import prepare_nobody
 from dermquery.serve.settings import ServeSettings, is_loopback
 
 __all__ = ["local_path", "router"]
@@ -32,8 +34,9 @@ _TEMPLATES = Environment(
 class _SignIn:
     """Handlers of the two paths."""
 
-    def __init__(self, settings: ServeSettings, users: UserFile, sessions: Sessions, audit: AuditLog) -> None:
-        self._settings, self._users, self._sessions, self._audit = settings, users, sessions, audit
+    def __init__(self, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
+        self._settings, self._audit = settings, audit
+        self._users, self._sessions = accounts.users, accounts.sessions
         # Ten wrong passwords for a name, thirty from an address, then one more each minute or half minute.
         self._per_name, self._per_address = Buckets(10, 1 / 60), Buckets(30, 1 / 30)
         prepare_nobody()
@@ -41,7 +44,7 @@ class _SignIn:
     async def form(self, request: Request) -> Response:
         """``GET /sign-in``."""
         wanted = local_path(request.query_params.get("next"))
-        if isinstance(getattr(request.state, "session", None), Session):
+        if request.state.principal is not None:
             return self._redirect(request, wanted)
         if not _may_carry_passwords(request):
             return _page(request, "plain-http.html", 403)
@@ -55,9 +58,9 @@ class _SignIn:
         fields = await request.form(max_files=0, max_fields=4)
         name, password, wanted = (str(fields.get(key, "")) for key in ("name", "password", "next"))
         form = request.cookies.get(_FORM_COOKIE, "")
-        if not form or not hmac.compare_digest(form.encode(), str(fields.get("token", "")).encode()):
+        if not form or not hmac.compare_digest(form.encode(), str(fields.get(CSRF_FIELD, "")).encode()):
             return self._form(request, local_path(wanted), "The form was out of date. Please sign in again.", 403)
-        address = request.client.host if request.client else "unknown"
+        address = client_address(request.scope)
         if wait := self._throttled(name, address):
             message = f"Too many attempts. Please wait {int(wait) + 1} seconds."
             return self._form(request, local_path(wanted), message, 429, {"Retry-After": str(int(wait) + 1)})
@@ -94,7 +97,7 @@ class _SignIn:
         session = _session(request)
         if session is not None:
             fields = await request.form(max_files=0, max_fields=4)
-            check_token(session.csrf, request.headers, str(fields.get("token", "")))
+            check_token(session.csrf, request.headers, str(fields.get(CSRF_FIELD, "")))
             secure = is_secure(request.scope)
             self._sessions.end(request.cookies.get(cookie_name(secure=secure), ""))
             await asyncio.to_thread(self._audit.write, "sign-out", session.principal)
@@ -136,9 +139,9 @@ class _SignIn:
         return response
 
 
-def router(settings: ServeSettings, users: UserFile, sessions: Sessions, audit: AuditLog) -> APIRouter:
+def router(settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> APIRouter:
     """The routes ``/sign-in`` and ``/sign-out``."""
-    handlers, routes = _SignIn(settings, users, sessions, audit), APIRouter(include_in_schema=False)
+    handlers, routes = _SignIn(settings, accounts, audit), APIRouter(include_in_schema=False)
     routes.add_api_route(SIGN_IN, handlers.form, methods=["GET"])
     routes.add_api_route(SIGN_IN, handlers.sign_in, methods=["POST"])
     routes.add_api_route(SIGN_OUT, handlers.confirm, methods=["GET"])

@@ -6,6 +6,7 @@ import functools
 import re
 import secrets
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,9 +49,9 @@ class UserFile:
     def __init__(self, path: Path) -> None:
         self._file = SecretFile(path, User)
 
-    def list(self) -> dict[str, User]:
-        """All people."""
-        return dict(self._file.entries())
+    def list(self) -> Mapping[str, User]:
+        """All people; the same object until the file changes."""
+        return self._file.entries()
 
     def get(self, name: str) -> User | None:
         """The person of that name."""

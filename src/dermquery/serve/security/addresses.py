@@ -1,0 +1,114 @@
+"""Under which names the service is reached, and which proxies are believed about who asks."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dermquery.serve.security.identity import RefusedError
+from dermquery.serve.security.problems import refusal, refuse_socket
+from dermquery.serve.settings import ServeSettings, is_loopback
+
+__all__ = ["KnownHosts", "Proxies", "client_address", "is_secure"]
+
+_FORWARDED = (b"forwarded", b"x-forwarded-")
+
+
+class Proxies:
+    """Takes the client's address and scheme from ``X-Forwarded-For`` and ``-Proto`` of trusted proxies.
+
+    All such headers are removed then: nothing behind this looks at what a stranger claims.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app = app
+        self._trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = dict(scope)
+            headers = Headers(scope=scope)
+            peer = scope["client"][0] if scope.get("client") else None
+            if self._believes(peer):
+                address = self._client(headers.getlist("x-forwarded-for")) or peer
+                scope["client"] = (address, 0)
+                if headers.get("x-forwarded-proto", "").strip().lower() == "https":
+                    scope["scheme"] = "wss" if scope["type"] == "websocket" else "https"
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
+        await self._app(scope, receive, send)
+
+    def _client(self, forwarded: list[str]) -> str | None:
+        """The last address that no trusted proxy has; what stands before it, the client may have made up."""
+        addresses = [part.strip() for part in ",".join(forwarded).split(",") if part.strip()]
+        for address in reversed(addresses):
+            if not self._believes(address):
+                return address if _is_address(address) else None
+        return addresses[0] if addresses else None
+
+    def _believes(self, address: str | None) -> bool:
+        if address is None or not _is_address(address):
+            return False
+        parsed = ipaddress.ip_address(address)
+        return any(parsed in network for network in self._trusted)
+
+
+class KnownHosts:
+    """Refuses requests for another host: a name that an attacker points at this machine (DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app, self._known = app, {settings.host.lower().strip("[]"), *settings.hosts}
+        # Bound to all addresses nobody can say under which names one comes; those who come have to sign in.
+        self._any = settings.host in ("0.0.0.0", "::", "") and not settings.hosts  # noqa: S104
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or self._knows(Headers(scope=scope).getlist("host")):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await refuse_socket(send)
+        else:
+            named = ", ".join(Headers(scope=scope).getlist("host")) or "none"
+            error = RefusedError(
+                421,
+                "Not served under this name",
+                f"The Host header is {named!r}. Use the address that the service listens at, or add the name to hosts "
+                "in the [serve] section of the configuration.",
+            )
+            await refusal(error)(scope, receive, send)
+
+    def _knows(self, hosts: list[str]) -> bool:
+        if len(hosts) != 1:
+            return False
+        name = _host_of(hosts[0])
+        if name is None:
+            return False
+        return self._any or name in self._known or name == "localhost" or (_is_address(name) and is_loopback(name))
+
+
+def is_secure(scope: Scope) -> bool:
+    """Whether the client came over TLS, itself or by a trusted proxy."""
+    return scope.get("scheme") in ("https", "wss")
+
+
+def client_address(scope: Scope) -> str:
+    """Where a request comes from."""
+    return str(scope["client"][0]) if scope.get("client") else "unknown"
+
+
+def _host_of(header: str) -> str | None:
+    try:
+        parts = urlsplit(f"//{header}")
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.hostname if parts.hostname and parts.netloc == header and not parts.username else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
