@@ -11,6 +11,7 @@ from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, fi
 from dermquery.cli.index import index
 from dermquery.cli.model import describe, pack
 from dermquery.cli.search import search
+from dermquery.cli.serve import serve
 from dermquery.cli.train import crossval, train
 
 __all__ = ["app", "main"]
@@ -56,6 +57,7 @@ for command in (
     pack,
     index,
     search,
+    serve,
 ):
     app.command()(command)
 app.command(name="demo")(demo.demo)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from dermquery.serve.prepared import Prepared, QueryWarning
 from dermquery.store.hits import SearchResult
 
-__all__ = ["MAX_RANK", "Answer", "Info", "UnknownCaseError"]
+__all__ = [
+    "MAX_RANK",
+    "Answer",
+    "CaseExistsError",
+    "ConflictError",
+    "ImageGoneError",
+    "Info",
+    "UnknownCaseError",
+    "UnknownJobError",
+]
 
 MAX_RANK = 1000
 """The last rank that can be asked for, by page and number of hits together."""
@@ -67,3 +76,25 @@ class Info:
     diagnoses: Mapping[str | None, int]
     keeps_images: bool
     version: str
+
+
+class ImageGoneError(LookupError):
+    """The image of a case is not kept any more; the message says what to do."""
+
+
+class CaseExistsError(ValueError):
+    """A case of this id is there already."""
+
+    def __init__(self, case_id: str) -> None:
+        super().__init__(f"there is a case {case_id!r} already; give another id, or say update=true to replace it")
+
+
+class UnknownJobError(LookupError):
+    """There is no job of this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}; GET /api/v1/jobs lists those there are")
+
+
+class ConflictError(ValueError):
+    """Something cannot be done in the state that things are in; the message says what would have to be first."""

@@ -18,12 +18,13 @@ class Busy(RuntimeError):  # noqa: N818 - the condition, not a defect
     """The waiting line is full; nothing was begun.
 
     Attributes:
+        line: which one.
         retry_after: seconds after which asking again makes sense.
     """
 
-    def __init__(self, message: str, retry_after: int = 2) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    def __init__(self, line: str, inside: int, retry_after: int = 2) -> None:
+        super().__init__(f"too many requests wait for {line} ({inside}); ask again in a moment")
+        self.line, self.retry_after = line, retry_after
 
 
 class Line:
@@ -53,7 +54,7 @@ class Line:
         """
         with self._lock:
             if self._inside >= self.workers + self.waiting:
-                raise Busy(f"too many requests wait for {self.name} ({self._inside}); ask again in a moment")
+                raise Busy(self.name, self._inside)
             self._inside += 1
         try:
             future = self._pool.submit(work, *args, **kwargs)

@@ -11,6 +11,7 @@ from threading import Lock
 from PIL import Image
 
 from dermquery.data.image import FORMATS, load_image
+from dermquery.serve.answers import ImageGoneError
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
 from dermquery.store.protocol import StoredCase
 
@@ -69,7 +70,7 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
     The file is only taken if it is still the one that was indexed.
 
     Raises:
-        ArchiveError: it is in neither place; the message names the case and no path.
+        ImageGoneError: it is in neither place.
     """
     sha256 = row.stamp.sha256
     if archive is not None:
@@ -82,12 +83,12 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
     except OSError:
         data = b""
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise ArchiveError(f"the image of case {row.case.case_id!r} is not where it was kept; index the case again")
+        raise ImageGoneError(f"the image of case {row.case.case_id!r} is not where it was kept; index the case again")
     return data
 
 
 def thumbnail_picture(row: StoredCase, archive: ImageArchive | None) -> Picture:
-    """A JPEG of at most 256 pixels a side; ArchiveError and ImageError as for the whole image."""
+    """A JPEG of at most 256 pixels a side; errors as for the whole image."""
     etag = f"{row.stamp.sha256}-small"
     if archive is not None:
         try:

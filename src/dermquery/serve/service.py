@@ -1,4 +1,4 @@
-"""The service behind the API and the page: one case base, its queries, its images. Synchronous and thread-safe."""
+"""The service behind the API and the page: one case base, its queries, its writers. Synchronous and thread-safe."""
 
 from __future__ import annotations
 
@@ -13,23 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dermquery import __version__
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
 from dermquery.serve.line import Busy, Line
-from dermquery.serve.metrics import Metrics
 from dermquery.serve.overlays import Explained, Overlays, draw_overlays
-from dermquery.serve.pictures import (
-    Picture,
-    PictureCache,
-    clean_picture,
-    original_bytes,
-    query_copy,
-    thumbnail_picture,
-)
+from dermquery.serve.pictures import original_bytes, query_copy
 from dermquery.serve.prepared import (
     Exclusions,
     ExpiredQueryError,
@@ -37,8 +28,10 @@ from dermquery.serve.prepared import (
     PreparedQueries,
     new_key,
 )
+from dermquery.serve.reading import BaseReader
+from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
-from dermquery.store.filters import Filter
+from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
@@ -46,59 +39,57 @@ __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchSer
 _EVIDENCE_KEPT = 512
 
 
-class SearchService:
-    """Searches in one case base for many people at once.
+class SearchService(BaseReader):
+    """Searches in one case base for many people at once, and changes it for those who may.
+
+    Attributes:
+        encoders: the line before the network.
+        writer: puts cases in and takes them out.
 
     Args:
         base: the case base.
+        state: folder for uploads and jobs.
         concurrency: queries that go through the network at once.
         waiting: queries that may wait for it; the next one is refused.
         kept: prepared queries that are remembered.
         max_pixels: largest image that is decoded.
-        keep_images: folder where the images of queries are kept, by their SHA-256; nowhere if None.
+        keep_query_images: keep the images of queries in ``state``, by their SHA-256.
     """
 
     def __init__(
         self,
         base: CaseBase,
+        state: Path,
         *,
         concurrency: int = 2,
         waiting: int = 64,
         kept: int = 256,
         max_pixels: int = 64_000_000,
-        keep_images: Path | None = None,
+        keep_query_images: bool = False,
     ) -> None:
-        self.base = base
-        self.metrics = Metrics()
+        super().__init__(base, waiting=4 * waiting)
         self.encoders = Line("encoding", concurrency, waiting)
-        self.readers = Line("reading", 4, 4 * waiting)
-        for line in (self.encoders, self.readers):
+        self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, max_pixels=max_pixels)
+        for line in (self.encoders, self.readers, self.writer.line):
             self.metrics.watch(line.name, line.__len__)
         self._queries = PreparedQueries(kept)
-        self._pictures = PictureCache()
         self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
-        self._max_pixels, self._keep_images = max_pixels, keep_images
+        self._max_pixels = max_pixels
+        self._keep_images = state / "queries" if keep_query_images else None
         self._loading, self._lock = threading.Lock(), threading.Lock()
-        self._warm = False
 
     def warm(self) -> None:
         """Load the model and let it encode once, so that no query waits for that; once only."""
         with self._loading:  # the network is exported and compiled at its first use, which must not happen twice
-            if not self._warm:
+            if not self.warmed:
                 self.base.encode(Image.new("RGB", (64, 64), "grey"), None, {"pigment_network": "typical"})
-                self._warm = True
-
-    @property
-    def ready(self) -> bool:
-        """Whether the model is loaded."""
-        return self._warm
+                self.warmed = True
 
     def close(self) -> None:
-        """Let what is at work finish."""
-        for line in (self.encoders, self.readers):
+        """Let what is at work finish, and send away what waits."""
+        for line in (self.encoders, self.writer.line):
             line.close()
-
-    # --- queries -----------------------------------------------------------------------------------------------
+        super().close()
 
     def prepare(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
         """Encode a query and keep it for its owner.
@@ -119,10 +110,10 @@ class SearchService:
     def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
         """The work of :meth:`prepare`, in the caller's thread; for those who hold a place in ``encoders``."""
         picture = None if image is None else load_image(image, max_pixels=self._max_pixels)
+        self.warm()
+        begun = time.perf_counter()
         try:
             check_values(checklist)
-            self.warm()
-            begun = time.perf_counter()
             encoded = self.base.encode(picture, text, checklist)
         except ImageError:
             raise
@@ -156,7 +147,7 @@ class SearchService:
         encoded, case = self.base.encoded_case(case_id), row.case
         try:
             shown = query_copy(load_image(original_bytes(row, self.base.archive)))
-        except (OSError, ImageError):  # the vector is all that the search needs
+        except (LookupError, OSError, ImageError):  # the vector is all that the search needs
             shown = None
         excluded = Exclusions(
             (case_id,), (case.lesion_id,) if case.lesion_id else (), (case.patient_id,) if case.patient_id else ()
@@ -211,14 +202,13 @@ class SearchService:
         chosen = Exclusions(tuple(exclude_case), tuple(exclude_lesion), tuple(exclude_patient))
         condition = prepared.excluded.within(chosen.within(where or Filter()))
         try:
-            result = self.base.search_encoded(prepared.encoded, condition, offset + top_k, local_weight)
-        except QueryError:
+            result = self.base.search_encoded(prepared.encoded, condition, top_k, local_weight, offset)
+        except (QueryError, FilterError):
             raise
-        except ValueError as error:
+        except ValueError as error:  # a weight out of its bounds
             raise QueryError(str(error)) from error
         self.metrics.searches.inc()
-        page = replace(result, hits=result.hits[offset:])
-        return Answer(prepared, page, offset, prepared.warnings)
+        return Answer(prepared, result, offset, prepared.warnings)
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Where the local similarity with a case comes from, as pictures to lay over the query's and the case's image.
@@ -232,20 +222,31 @@ class SearchService:
             Busy: too many wait for the network.
             UnknownCaseError: the base has no such case.
             QueryError: an unknown level, or a model that cannot explain.
-            ImageError, ArchiveError: an image is not there any more.
+            ImageGoneError: the case's image is not there any more.
         """
+        return self.encoders.run(self.overlays, prepared, case_id, level)
+
+    def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
+        """The work of :meth:`evidence`, in the caller's thread; for those who hold a place in ``encoders``."""
         row, levels = self.case(case_id), self.base.manifest.levels
         if level is not None and level not in levels:
             raise QueryError(f"unknown level {level!r}; use one of: {', '.join(levels)}, or none for all together")
         name = (prepared.key, case_id, row.stamp.sha256)
         found = self._evidence.get(name)
         if found is None:
-            found = self.encoders.run(self._explained, prepared, row)
+            found = self._explained(prepared, row)
             with self._lock:
                 self._evidence[name] = found
                 while len(self._evidence) > _EVIDENCE_KEPT:
                     self._evidence.popitem(last=False)
         return draw_overlays(found, None if level is None else levels.index(level))
+
+    @staticmethod
+    def query_overlay(drawn: Overlays) -> bytes:
+        """The overlay over the query's image; QueryError for a query without one."""
+        if drawn.query is None:
+            raise QueryError("the query has no image to lay evidence over; ask for the case's overlay")
+        return drawn.query
 
     def _explained(self, prepared: Prepared, row: StoredCase) -> Explained:
         self.warm()
@@ -263,52 +264,6 @@ class SearchService:
         if self._keep_images is not None:
             with replacing(self._keep_images / sha256[:2] / f"{sha256}.jpg") as part:
                 part.write_bytes(image)
-
-    # --- cases -------------------------------------------------------------------------------------------------
-
-    def case(self, case_id: str) -> StoredCase:
-        """A case without its vector; UnknownCaseError if the base has none of this id."""
-        row = self.base.store.get([case_id], vectors=False).get(case_id)
-        if row is None:
-            raise UnknownCaseError(case_id)
-        return row
-
-    def image(self, case_id: str) -> Picture:
-        """A case's image, upright and without metadata.
-
-        Raises:
-            UnknownCaseError: the base has no such case.
-            ArchiveError, ImageError: its image is not there any more.
-        """
-        row = self.case(case_id)
-        found = self._pictures.get(row.stamp.sha256)
-        if found is None:
-            found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256)
-            self._pictures.put(found)
-        return found
-
-    def thumbnail(self, case_id: str) -> Picture:
-        """A JPEG of at most 256 pixels a side. Errors as for :meth:`image`."""
-        return thumbnail_picture(self.case(case_id), self.base.archive)
-
-    def info(self) -> Info:
-        """The model and the base."""
-        manifest, store = self.base.manifest, self.base.store
-        counts = store.value_counts("diagnosis")
-        model = self.base.model
-        return Info(
-            model_name=manifest.model_name,
-            model_hash=manifest.model_hash,
-            labels=tuple(getattr(model, "labels", ())),
-            levels=manifest.levels,
-            local_weight=LOCAL_WEIGHT,
-            explains=isinstance(model, ExplainingEncoder),
-            described=manifest.described,
-            count=sum(counts.values()),
-            diagnoses={None if name is None else str(name): n for name, n in counts.items()},
-            keeps_images=self.base.archive is not None,
-            version=__version__,
-        )
 
 
 def _stacked(rows: Sequence[StoredCase], size: int) -> Vectors:

@@ -1,0 +1,69 @@
+"""What answers here, whether it can, and how much it has done."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+
+from dermquery.serve.api.common import Reader, ServiceHere, attended, problems, signed
+from dermquery.serve.api.schemas import PREFIX, InfoAnswer, ValueCount, ValueCounts
+from dermquery.serve.errors import problem
+from dermquery.serve.security.identity import require
+from dermquery.store.filters import FieldName
+
+__all__ = ["health", "router"]
+
+router = APIRouter(prefix=PREFIX, tags=["about"], dependencies=signed)
+health = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/info", operation_id="info", responses=problems())
+async def info(request: Request, principal: Reader, service: ServiceHere) -> InfoAnswer:
+    """The model, the base, and what can be asked."""
+    found = await attended(request, service.readers.call(service.info))
+    return InfoAnswer.of(found, request.app.state.settings.notice)
+
+
+@router.get("/fields/{field}", operation_id="field", responses=problems(422))
+async def field(request: Request, principal: Reader, service: ServiceHere, field: FieldName) -> ValueCounts:
+    """The values that a field has in the base, to filter by."""
+    counts = await attended(request, service.readers.call(service.base.store.value_counts, field))
+    return ValueCounts(field=field, values=tuple(ValueCount(value=name, count=n) for name, n in counts.items()))
+
+
+@health.get("/healthz", operation_id="healthz")
+async def healthz() -> Health:
+    """Whether the process answers."""
+    return Health()
+
+
+@health.get("/readyz", operation_id="readyz", responses={503: problems()[503]}, response_model=Health)
+async def readyz(service: ServiceHere) -> Response:
+    """Whether searches can be answered: the model is loaded and the base can be read."""
+    why = await service.probes.call(service.unready)
+    if why is None:
+        return JSONResponse(Health().model_dump())
+    return problem(503, "Not ready", why, headers={"Retry-After": "5"})
+
+
+@health.get(
+    "/metrics",
+    operation_id="metrics",
+    dependencies=[*signed, Depends(require("read"))],
+    response_class=Response,
+    responses={200: {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(service: ServiceHere) -> Response:
+    """Counters for Prometheus."""
+    page = await service.probes.call(service.metrics_page)
+    return Response(page, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,175 @@
+"""Cases: read, put in, changed and taken out, and their images without metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
+from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, problems, signed
+from dermquery.serve.api.paths import CaseIdPath
+from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, case_url
+from dermquery.serve.fields import CaseFields
+from dermquery.serve.pictures import Picture
+from dermquery.serve.service import SearchService
+from dermquery.store.protocol import StoredCase
+from dermquery.store.where import parse_where
+
+__all__ = ["router"]
+
+router = APIRouter(prefix=PREFIX, tags=["cases"], dependencies=signed)
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The image, upright and encoded anew, without metadata.",
+        "content": {f"image/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in ("jpeg", "png")},
+        "headers": {"ETag": {"description": "Changes with the image.", "schema": {"type": "string"}}},
+    },
+    304: {"description": "It is the image that the client has, by If-None-Match."},
+}
+_LOCATION = {"Location": {"description": "Address of the case.", "schema": {"type": "string"}}}
+
+
+@router.get("/cases", operation_id="cases", responses=problems(422))
+async def cases(
+    request: Request,
+    principal: Reader,
+    service: ServiceHere,
+    where: Annotated[
+        list[str] | None, Query(max_length=100, description="Condition such as `site=back`; repeatable.")
+    ] = None,
+    after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> CasePage:
+    """List cases in the order of their ids."""
+    condition = parse_where(where or ())
+    rows = await attended(request, service.readers.call(service.cases, condition, after, limit + 1))
+    more = rows[limit - 1].case.case_id if len(rows) > limit else None
+    return CasePage(cases=tuple(_answer(row) for row in rows[:limit]), next=more)
+
+
+@router.get("/cases/{case_id}", operation_id="case", responses=problems(404, 422))
+async def case(
+    request: Request, principal: Reader, service: ServiceHere, audit: Audited, case_id: CaseIdPath
+) -> CaseAnswer:
+    """One case."""
+
+    def work() -> StoredCase:
+        row = service.case(case_id)
+        audit.write("view", principal, case=case_id, what="case")
+        return row
+
+    return _answer(await attended(request, service.readers.call(work)))
+
+
+@router.get(
+    "/cases/{case_id}/image",
+    operation_id="image",
+    response_class=Response,
+    responses={**_PICTURE, **problems(404, 422)},
+)
+async def image(
+    request: Request, principal: Reader, service: ServiceHere, audit: Audited, case_id: CaseIdPath
+) -> Response:
+    """A case's image."""
+
+    def work() -> Picture:
+        picture = service.image(case_id)
+        audit.write("view", principal, case=case_id, what="image")
+        return picture
+
+    return await _picture(request, service, work)
+
+
+@router.get(
+    "/cases/{case_id}/thumbnail",
+    operation_id="thumbnail",
+    response_class=Response,
+    responses={**_PICTURE, **problems(404, 422)},
+)
+async def thumbnail(request: Request, principal: Reader, service: ServiceHere, case_id: CaseIdPath) -> Response:
+    """A case's image as a JPEG of at most 256 pixels a side; the search that showed the case is in the audit log."""
+    return await _picture(request, service, lambda: service.thumbnail(case_id))
+
+
+@router.post(
+    "/cases",
+    operation_id="add",
+    status_code=201,
+    response_model=CaseAnswer,
+    responses={
+        200: {"description": "The case was there and is replaced.", "model": CaseAnswer},
+        201: {"headers": _LOCATION},
+        **problems(409, 413, 422),
+    },
+)
+async def add(
+    request: Request,
+    principal: Writer,
+    service: ServiceHere,
+    audit: Audited,
+    form: Annotated[NewCaseForm, Form(media_type="multipart/form-data")],
+) -> Response:
+    """Put a case in; it can be found when the answer is there."""
+    data, fields = await form.image.read(), form.case
+
+    def work() -> tuple[bool, CaseAnswer]:
+        written = service.writer.put(fields, data, update=form.update)
+        event = "add" if written.added else "update"
+        audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
+        return written.added, _answer(written.row)
+
+    added, answer = await attended(request, service.writer.line.call(work))
+    status, headers = (201, {"Location": case_url(fields.case_id)}) if added else (200, {})
+    return JSONResponse(answer.model_dump(mode="json"), status, headers)
+
+
+@router.put("/cases/{case_id}", operation_id="update", responses=problems(404, 413, 422))
+async def update(
+    request: Request,
+    principal: Writer,
+    service: ServiceHere,
+    audit: Audited,
+    case_id: CaseIdPath,
+    form: Annotated[ReplacedCaseForm, Form(media_type="multipart/form-data")],
+) -> CaseAnswer:
+    """Replace what is known of a case; its image is only encoded again if one is sent."""
+    data = await form.image.read() if form.image is not None else None
+    fields = CaseFields.model_construct(case_id=case_id, **dict(form.case))
+
+    def work() -> StoredCase:
+        row = service.writer.change(fields, data).row
+        audit.write("update", principal, case=case_id, image=row.stamp.sha256)
+        return row
+
+    return _answer(await attended(request, service.writer.line.call(work)))
+
+
+@router.delete("/cases/{case_id}", operation_id="delete", status_code=204, responses=problems(404, 422))
+async def delete(
+    request: Request, principal: Writer, service: ServiceHere, audit: Audited, case_id: CaseIdPath
+) -> None:
+    """Take a case out; its image stays until `dermquery base tidy`."""
+
+    def work() -> None:
+        service.case(case_id)
+        service.writer.delete([case_id])
+        audit.write("delete", principal, case=case_id)
+
+    await attended(request, service.writer.line.call(work))
+
+
+def _answer(row: StoredCase) -> CaseAnswer:
+    return CaseAnswer.shown(row.case, row.stamp.sha256)
+
+
+async def _picture(request: Request, service: SearchService, work: Callable[[], Picture]) -> Response:
+    """An image with its entity tag, or 304 for a client that has it."""
+    picture = await attended(request, service.readers.call(work))
+    tag = f'"{picture.etag}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+    if tag in [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=headers)
+    return Response(picture.data, media_type=picture.media_type, headers=headers)

@@ -1,0 +1,102 @@
+"""What the routes share: who asks, the service, the descriptions of problems, and clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import ClientDisconnect
+
+from dermquery.serve.audit import AuditLog
+from dermquery.serve.errors import MEDIA_TYPE
+from dermquery.serve.security.identity import Principal, require
+from dermquery.serve.service import SearchService
+
+__all__ = ["Audited", "Reader", "ServiceHere", "Writer", "attended", "owner_of", "png", "problems", "signed"]
+
+R = TypeVar("R")
+
+_KEY = APIKeyHeader(name="X-API-Key", scheme_name="ApiKey", description="A key of `dermquery keys`.", auto_error=False)
+_BEARER = HTTPBearer(scheme_name="Bearer", description="A key, or a token of the identity provider.", auto_error=False)
+signed = [Security(_KEY), Security(_BEARER)]
+"""Dependencies that only describe how one signs in; the guard of :mod:`dermquery.serve.security` checks it."""
+
+Reader = Annotated[Principal, Depends(require("read"))]
+Writer = Annotated[Principal, Depends(require("write"))]
+
+
+def _service(request: Request) -> SearchService:
+    service: SearchService = request.app.state.service
+    return service
+
+
+def _audit(request: Request) -> AuditLog:
+    log: AuditLog = request.app.state.audit
+    return log
+
+
+ServiceHere = Annotated[SearchService, Depends(_service)]
+Audited = Annotated[AuditLog, Depends(_audit)]
+
+
+def owner_of(principal: Principal) -> str:
+    """Whose prepared queries are whose."""
+    return f"{principal.method} {principal.name}"
+
+
+_MEANINGS = {
+    401: "Nobody is signed in.",
+    403: "The principal's scope does not allow it.",
+    404: "There is no such thing, or not any more.",
+    409: "It cannot be done in the state that things are in.",
+    413: "The body is larger than the server takes.",
+    422: "Something that was sent cannot be used; the detail says what, and what to do.",
+    429: "Too many requests; Retry-After says when to come back.",
+    503: "The server is busy, or the base cannot be reached; Retry-After says when to come back.",
+}
+_ALWAYS = (401, 403, 429, 503)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Descriptions of the problems that a route answers with, besides those that every route has."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    retry = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"description": _MEANINGS.get(status, HTTPStatus(status).phrase), "content": content}
+        for status in sorted({*statuses, *_ALWAYS})
+    }
+    for status in (429, 503):
+        found[status]["headers"] = retry
+    return found
+
+
+def png(description: str) -> dict[str, Any]:
+    """Description of an answer that is a PNG."""
+    return {"description": description, "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+async def attended(request: Request, work: Coroutine[Any, Any, R]) -> R:
+    """Wait for work as long as its client does; when the client goes away, its place in the line is free again.
+
+    Raises:
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed the connection; the body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,58 @@
+"""Case ids in URLs: any letters, also slashes and dots, in one percent-encoded segment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Path
+from pydantic import AfterValidator
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dermquery.serve.api.schemas import PREFIX
+
+__all__ = ["ROUTED", "CaseIdPath", "RawPaths"]
+
+ROUTED = "dermquery.routed"
+"""Where in the scope an outer layer finds the template of the route that was taken."""
+
+
+class RawPaths:
+    """Routes the API by the path as it was sent, so that an encoded slash within an id separates nothing.
+
+    Innermost layer: those around it see the decoded path, as everywhere. Parameters are decoded once, by their type.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path")
+        if scope["type"] == "http" and raw and scope["path"].startswith(f"{scope.get('root_path', '')}{PREFIX}/"):
+            sent = raw.partition(b"?")[0].decode("latin-1")
+            if sent.startswith(f"{scope.get('root_path', '')}{PREFIX}/"):
+                scope["path"] = sent
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if ROUTED in scope:
+                scope[ROUTED]["path"] = getattr(scope.get("route"), "path", "none")
+
+
+def _decoded(segment: str) -> str:
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError as error:
+        raise ValueError("is not UTF-8 in percent-encoding") from error
+
+
+CaseIdPath = Annotated[
+    str,
+    Path(
+        description="Id of a case, percent-encoded as one segment (a slash is %2F).",
+        min_length=1,
+        max_length=2000,
+        examples=["clinic%2F2024-17"],
+    ),
+    AfterValidator(_decoded),
+]

@@ -1,0 +1,241 @@
+"""What the API takes and sends for searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field, Json
+
+from dermquery.data.checklist import seven_point_score
+from dermquery.model.alignment import LOCAL_WEIGHT
+from dermquery.serve.answers import MAX_RANK, Answer
+from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
+from dermquery.serve.prepared import QueryWarning
+from dermquery.store.casebase import QueryError
+from dermquery.store.filters import Condition, Filter, FilterError
+from dermquery.store.hits import RESEARCH_USE, Hit
+from dermquery.store.where import parse_where
+
+__all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm", "whole_filter"]
+
+
+class HitAnswer(Out):
+    """A case that a query found."""
+
+    rank: int = Field(description="1 for the most similar case.")
+    score: float = Field(description="λ·local + (1−λ)·global, exactly.")
+    local: float = Field(description="Similarity of the learned regions, from −1 to 1.")
+    global_: float = Field(alias="global", description="Similarity of the whole images, from −1 to 1.")
+    shared_criteria: Mapping[str, str] = Field(
+        description="Criteria that the query gives and the case has with the same value."
+    )
+    differing_criteria: Mapping[str, str] = Field(
+        description="Criteria that the query gives and the case has with another value, with the case's value."
+    )
+    case: CaseAnswer
+
+    @classmethod
+    def of(cls, hit: Hit) -> HitAnswer:
+        """The answer for a hit."""
+        return cls.model_construct(
+            rank=hit.rank,
+            score=hit.score,
+            local=hit.local,
+            global_=hit.global_,
+            shared_criteria=dict(hit.shared_criteria),
+            differing_criteria=dict(hit.differing_criteria),
+            case=CaseAnswer.shown(hit.case, hit.sha256),
+        )
+
+
+class DiagnosisShare(Out):
+    """How often a diagnosis occurs among the hits and in the whole base. A share among hits is no probability."""
+
+    diagnosis: str | None = Field(description="Null for the cases without one.")
+    hits: int = Field(description="Hits of this page.")
+    base: int = Field(description="Cases in the base.")
+    share_of_hits: float = Field(ge=0, le=1)
+    share_of_base: float = Field(ge=0, le=1)
+
+
+class WarningAnswer(Out):
+    """Something to know about the query's image or about how near the hits are."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, warning: QueryWarning) -> WarningAnswer:
+        """The answer for a warning."""
+        return cls(kind=warning.kind, message=warning.message)
+
+
+class QueryAnswer(Out):
+    """How the query was understood."""
+
+    image_sha256: str | None = Field(description="Of the image file that was sent, or of the case's.")
+    like: str | None = Field(description="The case that more like it was asked for.")
+    terms: Mapping[str, str] = Field(description="Checklist criteria, given as terms or read in the text.")
+    unread: tuple[str, ...] = Field(description="Clauses of the text in which no finding was recognised.")
+    seven_point_score: int | None = Field(description="Of those terms; null without any.")
+    relevant: tuple[str, ...] = Field(description="Cases that were marked as relevant.")
+    irrelevant: tuple[str, ...] = Field(description="Cases that were marked as irrelevant.")
+
+
+class SearchAnswer(Out):
+    """One page of a ranking."""
+
+    notice: Notice = RESEARCH_USE
+    search: str = Field(description="Key for ranking again, for marks and for overlays; kept for 30 minutes.")
+    query: QueryAnswer
+    local_weight: float = Field(ge=0, le=1, description="λ.")
+    where: Any = Field(description="The filter with the exclusions, as a condition tree.")
+    offset: int
+    candidates: int = Field(description="Cases that satisfy the filter.")
+    count: int = Field(description="Cases in the base.")
+    model: str
+    model_hash: str
+    hits: tuple[HitAnswer, ...]
+    diagnoses: tuple[DiagnosisShare, ...] = Field(description="Those of the hits, beside those of the base.")
+    warnings: tuple[WarningAnswer, ...]
+
+    @classmethod
+    def of(cls, answer: Answer) -> SearchAnswer:
+        """What is sent for an answer of the service."""
+        prepared, result = answer.prepared, answer.result
+        terms, marks = dict(prepared.encoded.terms), prepared.marks
+        query = QueryAnswer(
+            image_sha256=prepared.sha256,
+            like=prepared.like,
+            terms=terms,
+            unread=prepared.encoded.unread,
+            seven_point_score=seven_point_score(terms) if terms else None,
+            relevant=tuple(case_id for case_id, relevant in marks.items() if relevant),
+            irrelevant=tuple(case_id for case_id, relevant in marks.items() if not relevant),
+        )
+        return cls.model_construct(
+            search=prepared.key,
+            query=query,
+            local_weight=result.local_weight,
+            where=result.where.model_dump(mode="json", exclude_none=True)["condition"],
+            offset=answer.offset,
+            candidates=result.n_candidates,
+            count=result.base.count,
+            model=result.base.model_name,
+            model_hash=result.base.model_hash,
+            hits=tuple(HitAnswer.of(hit) for hit in result.hits),
+            diagnoses=_shares(result.diagnoses, result.base.diagnoses),
+            warnings=tuple(WarningAnswer.of(warning) for warning in answer.warnings),
+        )
+
+
+def _shares(hits: Mapping[str | None, int], base: Mapping[str | None, int]) -> tuple[DiagnosisShare, ...]:
+    """Most frequent among the hits first, then those that only the base has."""
+    n_hits, n_base = max(sum(hits.values()), 1), max(sum(base.values()), 1)
+    return tuple(
+        DiagnosisShare(
+            diagnosis=name,
+            hits=hits.get(name, 0),
+            base=base.get(name, 0),
+            share_of_hits=hits.get(name, 0) / n_hits,
+            share_of_base=base.get(name, 0) / n_base,
+        )
+        for name in dict.fromkeys([*hits, *base])
+    )
+
+
+MOST_HITS = 100
+"""Hits of one page."""
+
+_CaseIds = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=1000)]
+
+
+class RankingRequest(BaseModel):
+    """How to rank: λ, filter, exclusions and page. Nothing of it needs the network."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"where": ["site=back", "age>=40"], "local_weight": 0.8, "top_k": 10}]},
+    )
+
+    top_k: Annotated[int, Field(ge=1, le=MOST_HITS, description="Hits wanted.")] = 10
+    offset: Annotated[int, Field(ge=0, le=MAX_RANK - MOST_HITS, description="Hits before the page.")] = 0
+    local_weight: Annotated[
+        float, Field(ge=0, le=1, description="λ: 0 is global similarity only, 1 is local similarity only.")
+    ] = LOCAL_WEIGHT
+    where: Annotated[
+        tuple[str, ...], Field(max_length=100, description="Conditions such as `site=back`; all must hold.")
+    ] = ()
+    filter: Annotated[Condition | None, Field(description="The same as a tree of conditions.")] = None
+    exclude_case: _CaseIds = ()
+    exclude_lesion: _CaseIds = ()
+    exclude_patient: _CaseIds = ()
+
+    def condition(self) -> Filter:
+        """Both forms of the filter as one.
+
+        Raises:
+            FilterError: for a condition that cannot be read or used.
+        """
+        return whole_filter(self.where, self.filter)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of :meth:`SearchService.search`."""
+        names = ("top_k", "offset", "local_weight", "exclude_case", "exclude_lesion", "exclude_patient")
+        return {"where": self.condition(), **{name: getattr(self, name) for name in names}}
+
+
+def whole_filter(where: tuple[str, ...], tree: Any) -> Filter:
+    """Clauses and a condition tree, all of which must hold.
+
+    Raises:
+        FilterError: for a condition that cannot be read or used.
+    """
+    written = parse_where(where)
+    try:
+        return written if tree is None else written.also(tree)
+    except ValueError as error:  # too deep together
+        raise FilterError(str(error)) from error
+
+
+class FeedbackRequest(RankingRequest):
+    """Marks of hits, and how to rank with them."""
+
+    relevant: _CaseIds = ()
+    irrelevant: _CaseIds = ()
+
+
+class SearchForm(RankingRequest):
+    """An image, a text, checklist terms, or any of them together, and how to rank."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "atypical network", "top_k": 5}]}
+    )
+
+    image: Annotated[
+        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF or JPEG 2000.")
+    ] = None
+    text: Annotated[str | None, Field(max_length=4000, description="Free text.")] = None
+    term: Annotated[
+        tuple[Annotated[str, Field(max_length=200)], ...],
+        Field(max_length=50, description="Checklist term, `criterion=value`; may be repeated."),
+    ] = ()
+    checklist: Annotated[Json[dict[str, str]] | None, Field(description="The same as a JSON object.")] = None
+    filter: Annotated[Json[Condition] | None, Field(description="The conditions as a tree, in JSON.")] = None
+
+    def terms(self) -> dict[str, str]:
+        """Terms of both forms.
+
+        Raises:
+            QueryError: for one that cannot be read, or two values for one criterion.
+        """
+        found = dict(self.checklist or {})
+        for written in self.term:
+            name, equals, value = (part.strip() for part in written.partition("="))
+            if not equals or not value:
+                raise QueryError(f"cannot read the term {written!r}; write for example pigment_network=atypical")
+            if found.setdefault(name, value) != value:
+                raise QueryError(f"two values for {name}: {found[name]!r} and {value!r}; give one")
+        return found

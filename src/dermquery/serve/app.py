@@ -1,0 +1,158 @@
+"""The application: the API, the chain that guards it, and the page, over one case base."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermquery import __version__
+from dermquery.serve import errors, security
+from dermquery.serve.api import about, cases, searches
+from dermquery.serve.api.paths import ROUTED, RawPaths
+from dermquery.serve.api.schemas import PREFIX, Problem
+from dermquery.serve.audit import AuditLog
+from dermquery.serve.metrics import Metrics
+from dermquery.serve.service import SearchService
+from dermquery.serve.settings import ServeSettings, check_binding
+from dermquery.store.casebase import CaseBase
+from dermquery.store.hits import RESEARCH_USE
+
+__all__ = ["create_app"]
+
+_TAGS = [
+    {"name": "searches", "description": "Ask for similar cases."},
+    {"name": "cases", "description": "Read, put in, change and take out cases."},
+    {"name": "jobs", "description": "Put in many cases at once."},
+    {"name": "about", "description": "The model and the base."},
+    {"name": "health", "description": "For those who run the service."},
+]
+_log = logging.getLogger("dermquery.serve")
+
+
+def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI:
+    """The application of one case base.
+
+    Args:
+        settings: of the service.
+        base: the case base, if it is open already; else the one that the settings name.
+
+    Raises:
+        ManifestError: there is no case base, or its model is another one.
+        AuditError: another process runs with the same state.
+        ValueError: the service would be open to other machines.
+    """
+    check_binding(settings)
+    opened = base or CaseBase.open(settings.base, settings.model)
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    audit = AuditLog(settings.audit_folder, settings.audit_bytes)
+    service = SearchService(
+        opened,
+        settings.state,
+        concurrency=settings.concurrency,
+        waiting=settings.waiting,
+        max_pixels=settings.max_pixels,
+        keep_query_images=settings.keep_query_images,
+    )
+    app = FastAPI(
+        title="dermquery",
+        version=__version__,
+        summary="Case search for skin cancer",
+        description=RESEARCH_USE,
+        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_tags=_TAGS,
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
+        root_path=settings.root_path,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.service, app.state.audit, app.state.settings = service, audit, settings
+    for router in (searches.router, cases.router, about.router, about.health):
+        app.include_router(router)
+    errors.install(app, service.metrics)
+    app.add_middleware(RawPaths)
+    security.install(app, settings, audit)
+    app.add_middleware(errors.CrashGuard, unready=service.unready)
+    app.add_middleware(_Measured, metrics=service.metrics)
+    app.openapi = _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Load the model beside the first answers, and end what runs when the service ends."""
+    service: SearchService = app.state.service
+    threading.Thread(target=_warm, args=(service,), name="warm", daemon=True).start()
+    try:
+        yield
+    finally:
+        service.close()
+        app.state.audit.close()
+
+
+def _warm(service: SearchService) -> None:
+    try:
+        service.warm()
+    except Exception:
+        _log.exception("the model cannot be loaded; /readyz says 503 until it can")
+
+
+def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The document with the schema of problems, which the routes refer to."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                tags=app.openapi_tags,
+                routes=app.routes,
+                license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+                separate_input_output_schemas=False,
+            )
+            made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    return document
+
+
+class _Measured:
+    """Counts requests and their time by route template; outermost, so that refusals are counted too."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status, begun = 499, time.perf_counter()  # 499: the client went away before an answer began
+        scope[ROUTED] = routed = dict[str, str]()  # layers between may pass on a copy of the scope
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            route = routed.get("path", "none")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self.metrics.requests.labels(method, route, str(status)).inc()
+            self.metrics.latency.labels(method, route).observe(time.perf_counter() - begun)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,207 @@
+"""Every error as a problem (RFC 9457): what is wrong, and what to do. No path of this machine, nothing internal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermquery.data.image import ImageError
+from dermquery.data.rows import CaseTableError
+from dermquery.serve.answers import CaseExistsError, ConflictError, ImageGoneError, UnknownCaseError, UnknownJobError
+from dermquery.serve.line import Busy
+from dermquery.serve.metrics import Metrics
+from dermquery.serve.prepared import ExpiredQueryError
+from dermquery.store.archive import ArchiveError
+from dermquery.store.casebase import EmptyBaseError, QueryError
+from dermquery.store.filters import FilterError
+from dermquery.store.home import BaseBusyError
+from dermquery.store.ingest import StoreWriteError
+from dermquery.store.manifest import ManifestError
+
+__all__ = ["MEDIA_TYPE", "CrashGuard", "install", "problem"]
+
+MEDIA_TYPE = "application/problem+json"
+_ROWS_SHOWN = 50
+_log = logging.getLogger("dermquery.serve")
+
+
+def problem(
+    status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
+) -> JSONResponse:
+    """A problem as an answer.
+
+    Args:
+        status: of HTTP.
+        title: short, and the same for all of its kind; docs/api.md has a line for each.
+        detail: what was wrong here, and what to do.
+        headers: of the answer, such as ``Retry-After``.
+        extra: further members; ``instance`` is made up if it is not among them.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    members = {"type": f"docs/api.md#{slug}", "title": title, "status": status, "detail": detail}
+    members["instance"] = f"urn:uuid:{uuid.uuid4()}"
+    return JSONResponse({**members, **extra}, status, dict(headers or {}), MEDIA_TYPE)
+
+
+_OURS: tuple[tuple[type[Exception], int, str], ...] = (
+    (UnknownCaseError, 404, "Unknown case"),
+    (UnknownJobError, 404, "Unknown job"),
+    (ExpiredQueryError, 404, "Search not kept"),
+    (ImageGoneError, 404, "Image not kept"),
+    (CaseExistsError, 409, "Case exists"),
+    (ConflictError, 409, "Not in this state"),
+    (ImageError, 422, "Image cannot be used"),
+    (FilterError, 422, "Filter cannot be used"),
+    (QueryError, 422, "Query cannot be answered"),
+)
+"""Errors whose own message is written for the one who asked."""
+
+_HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
+    (
+        EmptyBaseError, 409, "Base is empty",
+        "The base holds no case yet; add some with POST /api/v1/cases or a job, or with: dermquery index", None,
+    ),
+    (
+        BaseBusyError, 503, "Base is being written to",
+        "Another process writes to the base; searching is possible meanwhile, for writing ask again later", 10,
+    ),
+    (
+        ManifestError, 503, "Base cannot be used",
+        "The base cannot be opened or its model cannot be loaded; the server's log says why", 30,
+    ),
+    (
+        StoreWriteError, 503, "Base cannot be written to",
+        "The base cannot be written to (is its disk full?); mend that and ask again", 60,
+    ),
+    (
+        ArchiveError, 503, "Images cannot be reached",
+        "The place where the base keeps its images cannot be reached; ask again later", 30,
+    ),
+)  # fmt: skip
+"""Errors whose message names places of this machine: status, title, what is said instead, seconds to wait."""
+
+
+def install(app: FastAPI, metrics: Metrics) -> None:
+    """Let an app answer every error of ours as a problem, and count those whom a full line sent away."""
+
+    def busy(_: Request, error: Exception) -> JSONResponse:
+        metrics.refused.labels(getattr(error, "line", "")).inc()
+        seconds = getattr(error, "retry_after", 2)
+        return problem(503, "Server is busy", f"{error}", headers={"Retry-After": str(seconds)})
+
+    app.add_exception_handler(Busy, busy)
+    for kind, status, title in _OURS:
+        app.add_exception_handler(kind, _spoken(status, title))
+    for kind, status, title, words, seconds in _HIDDEN:
+        app.add_exception_handler(kind, _silent(status, title, words, seconds))
+    app.add_exception_handler(CaseTableError, _table)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def _spoken(status: int, title: str) -> Callable[[Request, Exception], JSONResponse]:
+    return lambda _, error: problem(status, title, str(error))
+
+
+def _silent(status: int, title: str, words: str, seconds: int | None) -> Callable[[Request, Exception], JSONResponse]:
+    def handler(_: Request, error: Exception) -> JSONResponse:
+        _log.warning("%s: %s", title, error)
+        return problem(status, title, words, headers={} if seconds is None else {"Retry-After": str(seconds)})
+
+    return handler
+
+
+def _table(_: Request, error: Exception) -> JSONResponse:
+    rows = error.rows if isinstance(error, CaseTableError) else ()
+    listed = [{"line": row.line, "case_id": row.case_id, "problems": list(row.problems)} for row in rows[:_ROWS_SHOWN]]
+    return problem(422, "Table cannot be used", str(error), rows=listed, n_rows=len(rows))
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """The fields at fault, each with what it should be; never with what was sent, which may tell of a person."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    faults = [{"field": _field(item["loc"]), "problem": _words(item)} for item in found]
+    detail = "; ".join(f"{fault['field']}: {fault['problem']}" for fault in faults[:5])
+    return problem(
+        422, "Request cannot be read", f"{detail}. /api/v1/openapi.json says what is expected", errors=faults
+    )
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    return ".".join(map(str, parts)) or "body"
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    if item["type"] == "missing":
+        return "is missing; give it"
+    if item["type"] == "json_invalid":
+        return "is not valid JSON"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is installed for that
+    title = HTTPStatus(error.status_code).phrase.capitalize()
+    words = {
+        404: "There is nothing at this address; /api/v1/openapi.json lists what there is",
+        405: "This address does not take this method; the Allow header names those that it takes",
+    }
+    return problem(error.status_code, title, words.get(error.status_code, str(error.detail)), headers=error.headers)
+
+
+class CrashGuard:
+    """Outermost layer of the app: a defect becomes a problem with an id, under which the log has the place.
+
+    The log gets the frames and the kind of the error, and not its message, which may hold what a user wrote.
+
+    Args:
+        app: what is within.
+        unready: says why the base cannot be read, if that is the reason.
+    """
+
+    def __init__(self, app: ASGIApp, unready: Callable[[], str | None]) -> None:
+        self.app, self._unready = app, unready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if not begun and (why := await asyncio.to_thread(self._unready)):
+                _log.warning("%s while the base cannot be read", type(error).__qualname__)
+                await problem(503, "Not ready", why, headers={"Retry-After": "5"})(scope, receive, send)
+                return
+            name = f"urn:uuid:{uuid.uuid4()}"
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("unexpected %s, %s\n%s", type(error).__qualname__, name, frames)
+            if begun:
+                raise
+            words = (
+                f"This is a defect of the server. Tell its administrator this id, under which the log has it: {name}"
+            )
+            await problem(500, "Unexpected error", words, instance=name)(scope, receive, send)

@@ -1,0 +1,113 @@
+"""What can be read of a case base: its cases, their images, and what it is."""
+
+from __future__ import annotations
+
+import logging
+
+from dermquery import __version__
+from dermquery.model.alignment import LOCAL_WEIGHT
+from dermquery.serve.answers import Info, UnknownCaseError
+from dermquery.serve.line import Line
+from dermquery.serve.metrics import Metrics
+from dermquery.serve.pictures import Picture, PictureCache, clean_picture, original_bytes, thumbnail_picture
+from dermquery.store.casebase import CaseBase
+from dermquery.store.filters import Filter
+from dermquery.store.home import home_of
+from dermquery.store.protocol import ExplainingEncoder, StoredCase
+
+__all__ = ["BaseReader"]
+
+_log = logging.getLogger("dermquery.serve")
+
+
+class BaseReader:
+    """Reads a base for many people at once.
+
+    Attributes:
+        base: the case base.
+        metrics: what is counted.
+        readers: the line before the store and the images.
+        probes: the line of those who ask how the service is, which no crowd of readers must keep waiting.
+        warmed: whether the model is loaded and has encoded once.
+    """
+
+    def __init__(self, base: CaseBase, *, waiting: int) -> None:
+        self.base = base
+        self.metrics = Metrics()
+        self.readers, self.probes = Line("reading", 4, waiting), Line("probing", 1, 16)
+        self.warmed = False
+        self._home = home_of(base.uri)
+        self._pictures = PictureCache()
+
+    def close(self) -> None:
+        """Let what is at work finish, and send away what waits."""
+        for line in (self.readers, self.probes):
+            line.close()
+
+    def case(self, case_id: str) -> StoredCase:
+        """A case without its vector; UnknownCaseError if the base has none of this id."""
+        row = self.base.store.get([case_id], vectors=False).get(case_id)
+        if row is None:
+            raise UnknownCaseError(case_id)
+        return row
+
+    def cases(self, where: Filter | None = None, after: str | None = None, limit: int = 50) -> list[StoredCase]:
+        """Cases that satisfy a filter in the order of their ids, strictly after one; without their vectors."""
+        return self.base.store.page(where, after, limit)
+
+    def image(self, case_id: str) -> Picture:
+        """A case's image, upright and without metadata.
+
+        Raises:
+            UnknownCaseError: the base has no such case.
+            ImageGoneError: its image is not there any more.
+        """
+        row = self.case(case_id)
+        found = self._pictures.get(row.stamp.sha256)
+        if found is None:
+            found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256)
+            self._pictures.put(found)
+        return found
+
+    def thumbnail(self, case_id: str) -> Picture:
+        """A JPEG of at most 256 pixels a side. Errors as for :meth:`image`."""
+        return thumbnail_picture(self.case(case_id), self.base.archive)
+
+    def info(self) -> Info:
+        """The model and the base."""
+        manifest, model = self.base.manifest, self.base.model
+        counts = self.base.store.value_counts("diagnosis")
+        return Info(
+            model_name=manifest.model_name,
+            model_hash=manifest.model_hash,
+            labels=tuple(getattr(model, "labels", ())),
+            levels=manifest.levels,
+            local_weight=LOCAL_WEIGHT,
+            explains=isinstance(model, ExplainingEncoder),
+            described=manifest.described,
+            count=sum(counts.values()),
+            diagnoses={None if name is None else str(name): n for name, n in counts.items()},
+            keeps_images=self.base.archive is not None,
+            version=__version__,
+        )
+
+    def unready(self) -> str | None:
+        """Why searches cannot be answered now; None if they can."""
+        if not self.warmed:
+            return "The model is being loaded; ask again in a moment"
+        if self.size() is None:
+            return "The base cannot be read; the server's log says why"
+        return None
+
+    def size(self) -> int | None:
+        """Cases in the base; None while it cannot be read."""
+        try:
+            self._home.manifest()
+            return self.base.count()
+        except Exception as error:  # whatever the store raises: the question is whether it answers
+            _log.warning("the base cannot be read: %s", error)
+            return None
+
+    def metrics_page(self) -> bytes:
+        """What is counted, for Prometheus."""
+        return self.metrics.page(self.size())

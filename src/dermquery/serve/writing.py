@@ -1,0 +1,155 @@
+"""Putting cases in and taking them out: one writer at a time, everybody in turn."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dermquery.data.case import Case
+from dermquery.data.image import ImageError, load_image
+from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
+from dermquery.serve.fields import CaseFields
+from dermquery.serve.line import Line
+from dermquery.serve.metrics import Metrics
+from dermquery.serve.pictures import original_bytes
+from dermquery.store.archive import ImageArchive
+from dermquery.store.casebase import CaseBase
+from dermquery.store.encoding import Executor, LocalExecutor, Outcome
+from dermquery.store.examine import Known
+from dermquery.store.ingest import IngestProgress, IngestReport
+from dermquery.store.protocol import StoredCase
+
+__all__ = ["CaseWriter", "Written"]
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Written:
+    """A case as it is in the base now; ``added`` if it was not there before."""
+
+    row: StoredCase
+    added: bool
+
+
+class CaseWriter:
+    """The one way by which the service changes its base.
+
+    An uploaded image ends up in the base's archive. Where that is not a folder of this machine, or there is none, a
+    copy stays in ``uploads``, so that a case always names a file that lasts.
+
+    Args:
+        base: the case base.
+        folder: for uploads; made when it is needed.
+        waiting: writes that may wait for their turn.
+        max_pixels: largest image that is taken.
+    """
+
+    def __init__(self, base: CaseBase, folder: Path, metrics: Metrics, *, waiting: int, max_pixels: int) -> None:
+        self.base, self.line = base, Line("writing", 1, waiting)
+        self._uploads, self._scratch = ImageArchive(folder / "uploads"), folder / "scratch"
+        self._metrics, self._max_pixels = metrics, max_pixels
+
+    def put(self, fields: CaseFields, image: bytes, *, update: bool = False) -> Written:
+        """Encode a case and put it in; durable when this returns. For those who hold a place in ``line``.
+
+        Raises:
+            CaseExistsError: the id is taken, and ``update`` was not said.
+            ImageError: the image cannot be used.
+            BaseBusyError: another process is writing.
+        """
+        load_image(image, max_pixels=self._max_pixels)
+        held = self.base.store.get([fields.case_id], vectors=False)
+        if held and not update:
+            raise CaseExistsError(fields.case_id)
+        return self._write(fields, image, added=not held)
+
+    def change(self, fields: CaseFields, image: bytes | None) -> Written:
+        """Replace what is known of a case, and its image if one is given; nothing is encoded that did not change.
+
+        Raises:
+            UnknownCaseError: the base has no such case.
+            ImageError, ImageGoneError: the image cannot be used, or the old one is not kept any more.
+            BaseBusyError: another process is writing.
+        """
+        held = self.base.store.get([fields.case_id], vectors=False).get(fields.case_id)
+        if held is None:
+            raise UnknownCaseError(fields.case_id)
+        if image is None:
+            image = original_bytes(held, self.base.archive)
+        else:
+            load_image(image, max_pixels=self._max_pixels)
+        return self._write(fields, image, added=False)
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were. Images stay until ``dermquery base tidy``.
+
+        Raises:
+            BaseBusyError: another process is writing.
+        """
+        n = self.base.delete(case_ids)
+        self._metrics.written.labels("deleted").inc(n)
+        return n
+
+    def ingest(self, cases: Sequence[Case], progress: Callable[[IngestProgress], None] | None = None) -> IngestReport:
+        """Put cases in whose images lie in files that will not last.
+
+        Raises:
+            BaseBusyError, StoreWriteError, ArchiveError: as :meth:`CaseBase.add`.
+        """
+        base = self.base
+        inner = LocalExecutor(
+            base.model,
+            described=base.manifest.described,
+            archive=self._uploads if base.archive is None else base.archive,
+            batch_size=_BATCH,
+        )
+        report = base.add(cases, executor=_Lasting(inner, self._lasting), progress=progress)
+        for outcome, n in (("added", report.added), ("updated", report.updated), ("bad", len(report.bad))):
+            self._metrics.written.labels(outcome).inc(n)
+        return report
+
+    def _write(self, fields: CaseFields, image: bytes, *, added: bool) -> Written:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        file = self._scratch / uuid.uuid4().hex
+        try:
+            file.write_bytes(image)
+            report = self.ingest([fields.case(file)])
+        finally:
+            file.unlink(missing_ok=True)
+        if report.bad:
+            raise ImageError(report.bad[0].reason.replace(str(file), "the image"))
+        row = self.base.store.get([fields.case_id], vectors=False).get(fields.case_id)
+        if row is None:  # deleted by another process since
+            raise UnknownCaseError(fields.case_id)
+        return Written(row, added)
+
+    def _lasting(self, sha256: str, file: Path) -> Path:
+        """Where an image that was kept lies on this machine, for good."""
+        archive = self.base.archive
+        path = archive.local_path(sha256) if archive is not None else None
+        if path is None and archive is not None:
+            self._uploads.put(sha256, file.read_bytes(), archive.thumbnail(sha256))
+        path = path or self._uploads.local_path(sha256)
+        if path is None:
+            raise ImageGoneError(f"the image {sha256[:12]}… was removed while it was put in; send it again")
+        return path
+
+
+class _Lasting:
+    """Lets another executor read files that will not last, and the rows name those that do."""
+
+    def __init__(self, inner: Executor, lasting: Callable[[str, Path], Path]) -> None:
+        self._inner, self._path = inner, lasting
+
+    def run(self, work: Iterable[Known]) -> Iterator[list[Outcome]]:
+        for outcomes in self._inner.run(work):
+            yield [self._renamed(outcome) for outcome in outcomes]
+
+    def _renamed(self, outcome: Outcome) -> Outcome:
+        if outcome.stamp is None:
+            return outcome
+        path = self._path(outcome.stamp.sha256, outcome.case.image)
+        return replace(outcome, case=outcome.case.model_copy(update={"image": path}))
