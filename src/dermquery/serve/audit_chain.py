@@ -81,6 +81,8 @@ def check(
         return BadLine(HEAD, 1, f"line {head[0]} had another hash before: {known[head[0]]}")
     chain = _Chain(known)
     for file in files:
+        if file != files[-1] and not file.stat().st_size:
+            return BadLine(file.name, 1, "the file is empty")
         with file.open("rb") as stream:
             for row, line in enumerate(stream, 1):
                 if not line.endswith(b"\n") and file == files[-1]:

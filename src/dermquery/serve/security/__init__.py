@@ -14,7 +14,7 @@ from dermquery.serve.security.limits import BodyLimit, TimeLimit
 from dermquery.serve.security.signin import router
 from dermquery.serve.settings import ServeSettings, check_binding
 
-__all__ = ["install", "server_options"]
+__all__ = ["SecurityHeaders", "install", "server_options"]
 
 
 def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:

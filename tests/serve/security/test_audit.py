@@ -1,0 +1,359 @@
+"""The audit log: its chain, its rotation, and what it survives."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dermquery.serve import audit as audit_module
+from dermquery.serve.audit import AuditError, AuditLog, BadLine, Verified, verify
+from dermquery.serve.audit_chain import files_of, read_lines
+from dermquery.serve.security.identity import Principal, wider
+
+ANN = Principal("ann", wider(("write",)), "session")
+
+
+def write(folder: Path, n: int, max_bytes: int = 600) -> AuditLog:
+    log = AuditLog(folder, max_bytes)
+    for i in range(n):
+        log.write("view", ANN, case_id=f"case-{i}")
+    return log
+
+
+def test_lines_say_who_what_when_and_chain_across_files(tmp_path: Path) -> None:
+    write(tmp_path, 20).close()
+    lines = list(read_lines(tmp_path))
+    assert [line["line"] for line in lines] == list(range(1, 21))
+    assert {(line["event"], line["principal"], line["method"]) for line in lines} == {("view", "ann", "session")}
+    assert lines[7]["case_id"] == "case-7"
+    assert lines[0]["time"].endswith("+00:00")
+    assert len(files_of(tmp_path)) > 3
+    found = verify(tmp_path)
+    assert isinstance(found, Verified)
+    assert (found.first, found.last, found.files) == (1, 20, len(files_of(tmp_path)))
+
+
+def test_is_for_its_owner_only(tmp_path: Path) -> None:
+    write(tmp_path / "state" / "audit", 3).close()
+    assert stat.S_IMODE((tmp_path / "state" / "audit").stat().st_mode) == 0o700
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state" / "audit").iterdir()}
+    assert modes == {0o600}
+
+
+def test_goes_on_where_it_ended(tmp_path: Path) -> None:
+    write(tmp_path, 5).close()
+    before = verify(tmp_path)
+    assert isinstance(before, Verified)
+    write(tmp_path, 5).close()
+    found = verify(tmp_path, {before.last: before.sha256})
+    assert isinstance(found, Verified)
+    assert found.last == 10
+
+
+def test_a_second_process_is_told(tmp_path: Path) -> None:
+    log = write(tmp_path, 1)
+    with pytest.raises(AuditError, match="another process writes the audit log"):
+        AuditLog(tmp_path)
+    log.close()
+    AuditLog(tmp_path).close()
+
+
+def test_facts_cannot_pass_for_the_logs_own_fields(tmp_path: Path) -> None:
+    log = write(tmp_path, 1)
+    with pytest.raises(ValueError, match="'previous'"):
+        log.write("view", ANN, previous="0" * 64)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        log.write("view", ANN, score=float("nan"))
+    log.write("search", ANN, text='broken\n{"line": 3}\u2028 network', long="x" * 5000)
+    log.close()
+    lines = list(read_lines(tmp_path))
+    assert [line["line"] for line in lines] == [1, 2]
+    assert lines[1]["text"] == 'broken\n{"line": 3}\u2028 network'
+    assert lines[1]["long"] == "x" * 4096 + "… (5000 characters)"
+    assert isinstance(verify(tmp_path), Verified)
+
+
+def test_threads_share_flushes_and_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    real = os.fsync
+
+    def counting(file: int) -> None:
+        flushed.append(file)
+        real(file)
+
+    log = AuditLog(tmp_path, 20_000)
+    monkeypatch.setattr(audit_module.os, "fsync", counting)
+    threads = [
+        threading.Thread(target=lambda name=str(i): [log.write("view", None, thread=name) for _ in range(25)])
+        for i in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    found = verify(tmp_path)
+    assert isinstance(found, Verified)
+    assert found.last == 400
+    assert len(flushed) < 400 + 2 * found.files
+    assert sorted(line["thread"] for line in read_lines(tmp_path)) == sorted(str(i % 16) for i in range(400))
+
+
+def test_every_acknowledged_line_was_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut leaves, at worst: the bytes that had been flushed when ``write`` returned."""
+    log = AuditLog(tmp_path, 500)
+    safe: dict[int, int] = {}
+    real = os.fsync
+
+    def noting(file: int) -> None:
+        real(file)
+        entry = os.fstat(file)
+        safe[entry.st_ino] = entry.st_size
+
+    monkeypatch.setattr(audit_module.os, "fsync", noting)
+    for i in range(12):
+        log.write("view", ANN, case_id=str(i))
+        assert all(safe[path.stat().st_ino] == path.stat().st_size for path in files_of(tmp_path))
+    log.close()
+
+
+@pytest.mark.parametrize("fails", ["write", "fsync"])
+def test_what_cannot_be_logged_is_an_error_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    log = write(tmp_path, 3)
+
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_module.os, fails, full)
+        with pytest.raises(AuditError, match="No space left"):
+            log.write("view", ANN, case_id="lost")
+    with pytest.raises(AuditError, match="start again"):
+        log.write("view", ANN, case_id="later")
+    log.close()
+    again = AuditLog(tmp_path)
+    again.write("view", ANN, case_id="after")
+    again.close()
+    assert isinstance(verify(tmp_path), Verified)
+    assert [line["case_id"] for line in read_lines(tmp_path)][:3] == ["case-0", "case-1", "case-2"]
+
+
+def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, real = write(tmp_path, 2), os.write
+
+    def half(file: int, data: Any) -> int:
+        if len(data) < 50:
+            raise OSError(28, "No space left on device")
+        return real(file, data[:40])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_module.os, "write", half)
+        with pytest.raises(AuditError):
+            log.write("view", ANN, case_id="x")
+    log.close()
+    assert verify(tmp_path) == verify(tmp_path)
+    found = verify(tmp_path)
+    assert isinstance(found, Verified)
+    assert (found.last, found.unfinished) == (2, 0)
+
+
+@settings(max_examples=30)
+@given(n=st.integers(0, 12), cut=st.integers(1, 150))
+def test_a_line_that_was_cut_off_is_removed_and_nothing_else(n: int, cut: int) -> None:
+    """A crash within a write leaves a part of a line, which nobody was told of: it goes, all others stay."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, n, 900).close()
+        acknowledged = list(read_lines(folder))
+        last = files_of(folder)[-1]
+        line = json.dumps({"line": n + 1, "event": "view", "case_id": "x" * 200}).encode()
+        with last.open("ab") as stream:
+            stream.write(line[:cut])
+        found = verify(folder)
+        assert isinstance(found, Verified)
+        assert (found.last, found.unfinished) == (n, cut)
+        AuditLog(folder).close()
+        lines = list(read_lines(folder))
+        assert lines[:n] == acknowledged
+        assert (lines[n]["event"], lines[n]["removed_bytes"]) == ("audit-repaired", cut)
+        assert isinstance(verify(folder), Verified)
+
+
+def _change(data: bytes, draw: Callable[[Any], Any]) -> bytes:
+    at = draw(st.integers(0, len(data) - 1))
+    return data[:at] + bytes([data[at] ^ draw(st.integers(1, 255))]) + data[at + 1 :]
+
+
+def _delete(data: bytes, draw: Callable[[Any], Any]) -> bytes:
+    lines = data.splitlines(keepends=True)
+    del lines[draw(st.integers(0, len(lines) - 1))]
+    return b"".join(lines)
+
+
+def _swap(data: bytes, draw: Callable[[Any], Any]) -> bytes:
+    lines = data.splitlines(keepends=True)
+    first, second = draw(st.lists(st.integers(0, len(lines) - 1), min_size=2, max_size=2, unique=True))
+    lines[first], lines[second] = lines[second], lines[first]
+    return b"".join(lines)
+
+
+def _double(data: bytes, draw: Callable[[Any], Any]) -> bytes:
+    lines = data.splitlines(keepends=True)
+    at = draw(st.integers(0, len(lines) - 1))
+    return b"".join([*lines[: at + 1], *lines[at:]])
+
+
+def _truncate(data: bytes, draw: Callable[[Any], Any]) -> bytes:
+    return data[: draw(st.integers(0, len(data) - 1))]
+
+
+def _forge(data: bytes, draw: Callable[[Any], Any]) -> bytes:
+    """Another name in a line, its own chain untouched."""
+    lines = data.splitlines(keepends=True)
+    at = draw(st.integers(0, len(lines) - 1))
+    lines[at] = lines[at].replace(b'"ann"', b'"bob"')
+    return b"".join(lines)
+
+
+TAMPERING = {
+    "change": _change,
+    "delete": _delete,
+    "swap": _swap,
+    "double": _double,
+    "truncate": _truncate,
+    "forge": _forge,
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("audit")
+    write(folder, 12, 700).close()
+    assert len(files_of(folder)) >= 3
+    return {path.name: path.read_bytes() for path in [*files_of(folder), folder / "head.json"]}
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+@given(data=st.data())
+def test_tampering_is_found(how: str, written: dict[str, bytes], data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in written.items():
+            (folder / file).write_bytes(content)
+        file = data.draw(st.sampled_from(sorted(set(written) - {"head.json"})))
+        changed = TAMPERING[how](written[file], data.draw)
+        (folder / file).write_bytes(changed)
+        found = verify(folder)
+        assert isinstance(found, BadLine), f"{how} in {file} was not noticed"
+        # Nothing before the place that was touched is blamed.
+        assert (found.file, found.row) >= (file, _first_difference(written[file], changed))
+
+
+def _first_difference(before: bytes, now: bytes) -> int:
+    pairs = zip_longest(before.splitlines(keepends=True), now.splitlines(keepends=True))
+    return next(row for row, (a, b) in enumerate(pairs, 1) if a != b)
+
+
+@given(data=st.data())
+def test_a_file_that_is_gone_is_found(written: dict[str, bytes], data: st.DataObject) -> None:
+    files = sorted(set(written) - {"head.json"})
+    gone = data.draw(st.sampled_from(files))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in written.items():
+            if file != gone:
+                (folder / file).write_bytes(content)
+        found = verify(folder)
+        if gone == files[0]:  # may have been moved away on purpose, and is said
+            assert isinstance(found, Verified)
+            assert found.first > 1
+        else:
+            assert isinstance(found, BadLine)
+
+
+def test_a_log_that_was_written_anew_is_found_by_its_anchor(tmp_path: Path) -> None:
+    write(tmp_path / "a", 9).close()
+    found = verify(tmp_path / "a")
+    assert isinstance(found, Verified)
+    write(tmp_path / "b", 9).close()
+    assert isinstance(verify(tmp_path / "b"), Verified)
+    bad = verify(tmp_path / "b", {found.last: found.sha256})
+    assert isinstance(bad, BadLine)
+    assert "line 9 had another hash before" in bad.reason
+    longer = verify(tmp_path / "a", {12: "0" * 64})
+    assert isinstance(longer, BadLine)
+    assert "ends after line 9, but line 12 was written" in longer.reason
+
+
+def test_a_damaged_log_is_not_written_to(tmp_path: Path) -> None:
+    write(tmp_path, 4, 100_000).close()
+    (file,) = files_of(tmp_path)
+    file.write_bytes(file.read_bytes().replace(b"case-1", b"case-9"))
+    with pytest.raises(AuditError, match=r"audit-000000000001\.jsonl, row 3: line 2 was changed"):
+        AuditLog(tmp_path)
+
+
+def test_lines_that_are_missing_at_the_end_are_noticed_at_the_start(tmp_path: Path) -> None:
+    write(tmp_path, 4, 100_000).close()
+    (file,) = files_of(tmp_path)
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(AuditError, match="ends after line 3, but line 4 was written"):
+        AuditLog(tmp_path)
+
+
+def test_a_crash_between_two_files_loses_nothing(tmp_path: Path) -> None:
+    write(tmp_path, 4, 100_000).close()
+    (tmp_path / "audit-000000000005.jsonl").touch()
+    log = AuditLog(tmp_path)
+    log.write("view", ANN)
+    log.close()
+    found = verify(tmp_path)
+    assert isinstance(found, Verified)
+    assert (found.last, found.files) == (5, 2)
+
+
+def test_a_head_that_a_power_cut_emptied_is_no_tampering(tmp_path: Path) -> None:
+    write(tmp_path, 4).close()
+    (tmp_path / "head.json").write_bytes(b"")
+    assert isinstance(verify(tmp_path), Verified)
+    AuditLog(tmp_path).close()
+
+
+def _write_until_killed(folder: Path, acknowledged: Any) -> None:
+    log = AuditLog(folder, 2_000)
+    for i in range(100_000):
+        log.write("view", ANN, case_id=str(i))
+        acknowledged.value = i + 1
+
+
+def test_kill_9_loses_no_acknowledged_line(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for round_ in range(3):
+        acknowledged = context.Value("i", 0)
+        before = verify(tmp_path)
+        assert isinstance(before, Verified)
+        process = context.Process(target=_write_until_killed, args=(tmp_path, acknowledged))
+        process.start()
+        while acknowledged.value < 20 * (round_ + 1) and process.is_alive():
+            pass
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        found = verify(tmp_path)
+        assert isinstance(found, Verified)
+        assert found.last >= before.last + acknowledged.value
