@@ -1,0 +1,47 @@
+"""The web page: search, compare, take away, add cases, look at the base. Everything it loads comes from this server."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from nicegui import core, ui
+
+from dermquery.serve.page import texts
+from dermquery.serve.page.facts import BaseFacts
+from dermquery.serve.page.frame import Site, Visit, frame
+from dermquery.serve.page.policy import PagePolicy, tags_with_nonce
+from dermquery.serve.page.routes import router
+from dermquery.serve.page.search_page import SearchPage
+from dermquery.serve.page.shelf import Shelf
+from dermquery.serve.page.uploads import KeptImages
+from dermquery.serve.service import SearchService
+from dermquery.serve.settings import ServeSettings
+
+__all__ = ["install"]
+
+
+def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> None:
+    """Put the pages into an app that has its audit log in ``app.state.audit`` already.
+
+    NiceGUI is one per process: a second app takes the pages over from the first.
+    """
+    images = KeptImages(max_pixels=settings.max_pixels)
+    site = Site(service, settings, images, Shelf(), app.state.audit, BaseFacts(service.base))
+    app.include_router(router(site))
+    _pages(site)
+    tags_with_nonce()
+    core.app.middleware_stack = None
+    core.app.user_middleware.clear()
+    core.app.add_middleware(PagePolicy)
+    # Without a storage secret NiceGUI sets no cookie: nothing of a person is kept but what stands in the address.
+    ui.run_with(
+        app, title=texts.TITLE, language=texts.LANGUAGE, dark=None, tailwind=False, show_welcome_message=False,
+        binding_refresh_interval=None, reconnect_timeout=30,
+    )  # fmt: skip
+
+
+def _pages(site: Site) -> None:
+    @ui.page("/")
+    def search(request: Request) -> None:
+        visit = Visit.of(site, request)
+        with frame(visit, "/", texts.NAV_SEARCH, "search"):
+            SearchPage(visit)

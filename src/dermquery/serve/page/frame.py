@@ -1,0 +1,150 @@
+"""What every page has: style, header with the pages, the notices, footer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from nicegui import ui
+from starlette.requests import Request
+
+from dermquery import __version__
+from dermquery.serve.api.common import owner_of
+from dermquery.serve.api.schemas import case_url
+from dermquery.serve.audit import AuditLog
+from dermquery.serve.page import texts
+from dermquery.serve.page.dom import Element, el, link
+from dermquery.serve.page.facts import BaseFacts
+from dermquery.serve.page.shelf import Shelf
+from dermquery.serve.page.uploads import KeptImages
+from dermquery.serve.security.identity import Principal, principal_of
+from dermquery.serve.service import SearchService
+from dermquery.serve.settings import ServeSettings
+from dermquery.store.protocol import ExplainingEncoder
+
+__all__ = ["Site", "Visit", "frame"]
+
+_STATIC = Path(__file__).parent / "static"
+
+
+class _Theme(Element, component="static/theme.js"):
+    """The switch between light and dark."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """What the pages of one server share."""
+
+    service: SearchService
+    settings: ServeSettings
+    images: KeptImages
+    shelf: Shelf
+    audit: AuditLog
+    facts: BaseFacts
+
+    @property
+    def explains(self) -> bool:
+        """Whether the model can say which regions a similarity comes from."""
+        return isinstance(self.service.base.model, ExplainingEncoder)
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """One opening of a page.
+
+    Attributes:
+        site: the server's.
+        who: the person.
+        root: path under which a proxy shows the server; every address begins with it.
+        token: that requests which change something carry.
+    """
+
+    site: Site
+    who: Principal
+    root: str
+    token: str
+
+    @classmethod
+    def of(cls, site: Site, request: Request) -> Visit:
+        """The visit that a request begins."""
+        return cls(
+            site,
+            principal_of(request),
+            str(request.scope.get("root_path", "")),
+            str(getattr(request.state, "csrf", "")),
+        )
+
+    @property
+    def owner(self) -> str:
+        """Whose prepared queries, images and answers are whose; as in the API."""
+        return owner_of(self.who)
+
+    def to(self, path: str) -> str:
+        """An address of this server."""
+        return f"{self.root}{path}"
+
+    def case_image(self, case_id: str, *, small: bool = False) -> str:
+        """Address of a case's image."""
+        return self.to(f"{case_url(case_id)}/{'thumbnail' if small else 'image'}")
+
+
+@contextmanager
+def frame(visit: Visit, here: str, title: str, kind: str = "") -> Iterator[None]:
+    """Put what stands in the block between header and footer.
+
+    Args:
+        visit: whose page it is.
+        here: path of the page, which its link marks.
+        title: of the page.
+        kind: class of its layout.
+    """
+    client = ui.context.client
+    client.title = f"{title} · {texts.TITLE}"
+    client.content.classes(f"page {kind}".strip())
+    with client.layout.default_slot:
+        header = el("header", cls="head")
+        header.move(client.layout, 0)
+        with header:
+            _head(visit, here)
+        with el("footer", cls="foot"):
+            el("strong", texts.RESEARCH)
+            el("span", texts.FOOTER)
+            el("span", texts.VERSION.format(version=__version__))
+    _style(visit, header)
+    yield
+
+
+def _style(visit: Visit, element: Element) -> None:
+    """Link the style sheet and the theme's script, under an address that changes with their content."""
+    element.add_resource(_STATIC)
+    folder = escape(visit.to(element.props.pop("resource-path")))
+    ui.add_head_html(
+        f'<script src="{folder}/head.js"></script><script defer src="{folder}/keys.js"></script>'
+        f'<link rel="stylesheet" href="{folder}/page.css">'
+    )
+
+
+def _head(visit: Visit, here: str) -> None:
+    with el("div", cls="bar-top"):
+        with el("a", cls="brand", href=visit.to("/")):
+            el("strong", texts.TITLE)
+            el("span", texts.SUBTITLE)
+        with el("nav", aria_label=texts.NAV):
+            pages = [("/", texts.NAV_SEARCH), ("/base", texts.NAV_BASE)]
+            pages += [("/add", texts.NAV_ADD)] if visit.who.may("write") else []
+            for path, name in pages:
+                link(name, visit.to(path), aria_current="page" if path == here else None)
+        with el("div", cls="who"):
+            if visit.who.method == "session":
+                el("span", texts.SIGNED_IN.format(name=visit.who.name), cls="hint")
+                with el("form", method="post", action=visit.to("/sign-out")):
+                    el("input", type="hidden", name="csrf", value=visit.token)
+                    el("button", texts.SIGN_OUT, "button small", type="submit")
+            _Theme().props["label"] = texts.THEME
+    with el("p", cls="research", role="note"):
+        el("strong", texts.RESEARCH)
+        if visit.site.settings.notice:
+            el("span", visit.site.settings.notice)

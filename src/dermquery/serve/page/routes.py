@@ -1,0 +1,103 @@
+"""What the page asks for by HTTP beside the API: images of queries, and files of answers, each for its owner only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from dermquery.data.image import ImageError, load_image
+from dermquery.data.quality import check_image
+from dermquery.serve.api.common import Reader, owner_of
+from dermquery.serve.page import texts
+from dermquery.serve.page.frame import Site
+from dermquery.serve.page.state import read_crop
+from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
+from dermquery.serve.pictures import query_copy
+from dermquery.serve.security.identity import Principal, RefusedError
+from dermquery.serve.service import Answer
+from dermquery.store.export import hits_csv, hits_json
+from dermquery.store.report import write_pdf
+from dermquery.store.sheet import write_html
+
+__all__ = ["router"]
+
+
+def router(site: Site) -> APIRouter:
+    """The routes of one server, under ``/page``."""
+    routes = APIRouter(prefix="/page", include_in_schema=False)
+
+    @routes.post("/images")
+    async def keep_image(request: Request, who: Reader) -> dict[str, object]:
+        data = await request.body()  # the chain of middlewares has bounded it
+        try:
+            return await run_in_threadpool(_kept, site.images, owner_of(who), data)
+        except ImageError as error:
+            raise RefusedError(422, "Image cannot be used", str(error)) from error
+
+    @routes.get("/images/{key}/image")
+    def query_image(key: str, who: Reader, turn: int = 0, crop: str = "") -> Response:
+        try:
+            kept = site.images.of(owner_of(who), key)
+        except ExpiredImageError as error:
+            raise RefusedError(410, "Image not kept", texts.IMAGE_EXPIRED) from error
+        shown = kept.shown
+        if turn % 4 or crop:
+            changed = edited(kept.shown, turn, read_crop(crop), max_pixels=site.settings.max_pixels)
+            shown = query_copy(load_image(changed))
+        return Response(shown, media_type="image/jpeg")
+
+    @routes.get("/answers/{key}/hits.{ending}")
+    def file(key: str, ending: str, who: Reader) -> Response:
+        answer = _answer(site, who, key)
+        if ending not in _FILES:
+            raise RefusedError(404, "No such file", f"there is no hits.{ending}; use one of: {', '.join(_FILES)}")
+        media_type, write = _FILES[ending]
+        headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
+        return Response(write(answer, site.settings.notice), media_type=media_type, headers=headers)
+
+    return routes
+
+
+def _kept(images: KeptImages, owner: str, data: bytes) -> dict[str, object]:
+    kept, image = images.keep(owner, data)
+    return {"key": kept.key, "size": image.size, "warnings": [warning.message for warning in check_image(image)]}
+
+
+def _answer(site: Site, who: Principal, key: str) -> Answer:
+    answer = site.shelf.get(owner_of(who), key)
+    if answer is None:
+        raise RefusedError(410, "Answer not kept", texts.ANSWER_EXPIRED)
+    return answer
+
+
+def _pdf(answer: Answer, notice: str | None) -> bytes:
+    buffer = BytesIO()
+    write_pdf(answer.result, buffer, warnings=answer.warnings, notice=notice)
+    return buffer.getvalue()
+
+
+def _html(answer: Answer, notice: str | None) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_html(answer.result, Path(folder) / "hits.html", warnings=answer.warnings, notice=notice)
+        return path.read_bytes()
+
+
+def _csv(answer: Answer, _notice: str | None) -> bytes:
+    return hits_csv(answer.result).encode("utf-8-sig")  # the byte order mark by which Excel knows it
+
+
+def _json(answer: Answer, _notice: str | None) -> bytes:
+    return hits_json(answer.result, answer.warnings).encode()
+
+
+_FILES: dict[str, tuple[str, Callable[[Answer, str | None], bytes]]] = {
+    "pdf": ("application/pdf", _pdf),
+    "html": ("text/html; charset=utf-8", _html),
+    "csv": ("text/csv; charset=utf-8", _csv),
+    "json": ("application/json", _json),
+}

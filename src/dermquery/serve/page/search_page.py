@@ -1,0 +1,189 @@
+"""The page at ``/``: a question on the left, its answer on the right."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from nicegui import run
+
+from dermquery.serve.page import texts
+from dermquery.serve.page.compare import Compare
+from dermquery.serve.page.dom import Wire, el, set_text
+from dermquery.serve.page.frame import Visit
+from dermquery.serve.page.query_panel import QueryPanel
+from dermquery.serve.page.results import ResultActions, Results
+from dermquery.serve.page.session import Session
+from dermquery.serve.page.start import build_start
+from dermquery.serve.page.state import Question
+from dermquery.serve.service import Busy
+
+__all__ = ["SearchPage"]
+
+_EXPECTED = (ValueError, LookupError, Busy)
+"""What the service raises with a message for people."""
+
+
+class SearchPage:
+    """One open search page."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        site = visit.site
+        self.session = Session(site.service, site.images, site.audit, visit.who, site.settings.max_pixels)
+        self._wanted = self._answered = 0
+        self._asking = False
+        self.panel = QueryPanel(
+            visit, self.session, on_search=self.search, on_change=self.changed, on_clear=self.clear
+        )  # fmt: skip
+        self.results = Results(
+            visit,
+            ResultActions(
+                weight=lambda weight: self.rerank(local_weight=weight),
+                top_k=lambda top_k: self.rerank(top_k=top_k),
+                search_marked=self.search_marked,
+                clear_marks=self.clear_marks,
+                copy_link=self.copy_link,
+                compare=self.compare,
+                more=self.more,
+            ),
+        )
+        self._compare = Compare(visit)
+        self.said = el("p", cls="toast", role="status")
+        self.wire = Wire(self.restore)
+        self.panel.show_state()
+        build_start(visit, self.results.start, self.more)
+
+    # --- what people do --------------------------------------------------------------------------------------------
+
+    async def search(self) -> None:
+        """Answer the question as it stands."""
+        question = self.session.question
+        if question.is_empty:
+            self.panel.show_problem(texts.EMPTY_QUERY)
+            return
+        # A new question takes no marks along that were set on hits of another.
+        if self.session.answered is None or replace(question, relevant=(), irrelevant=()).what != _plain(self.session):
+            self.session.change(relevant=(), irrelevant=())
+        await self._ask(announce=True)
+        self.wire.do("show", "#results")
+
+    async def rerank(self, **changes: Any) -> None:
+        """Another λ or number of hits: at once, without encoding."""
+        self.session.change(**changes)
+        if self.session.answered is not None:
+            await self._ask()
+
+    async def search_marked(self, marks: dict[str, bool]) -> None:
+        """Search again with the hits that were marked."""
+        relevant = tuple(case_id for case_id, good in marks.items() if good)
+        self.session.change(
+            relevant=relevant, irrelevant=tuple(case_id for case_id in marks if case_id not in relevant)
+        )
+        await self._ask(announce=True)
+
+    async def clear_marks(self) -> None:
+        """Search as before any mark."""
+        await self.search_marked({})
+
+    async def more(self, case_id: str) -> None:
+        """Search with a case of the base."""
+        self.session.change(like=case_id, relevant=(), irrelevant=())
+        self._compare.dialog.hide()
+        self.panel.show_state()
+        self.panel.show_warnings([])
+        await self._ask(announce=True)
+        self.wire.do("show", "#results")
+
+    def compare(self, case_id: str) -> None:
+        """Open a hit beside the query."""
+        answer, question = self.session.answer, self.session.answered
+        if answer is None or question is None:
+            return
+        self._compare.open(answer, self._query_image(question), case_id)
+
+    def copy_link(self) -> None:
+        """Give the address that restores the question."""
+        self.wire.do("copy", self.session.question.to_fragment())
+        set_text(self.said, texts.TAKE_LINK_DONE)
+
+    def changed(self) -> None:
+        """The question changed; the answer that is shown stays until it is asked."""
+        self.panel.show_problem("")
+
+    def clear(self) -> None:
+        """Begin anew, with λ and the number of hits as they are."""
+        question = self.session.question
+        self.session.question = Question(local_weight=question.local_weight, top_k=question.top_k)
+        self.session.answer = self.session.answered = None
+        self.panel.show(self.session.question)
+        self.panel.show_problem("")
+        self.results.empty()
+        build_start(self.visit, self.results.start, self.more)
+        self.wire.set_fragment("")
+
+    async def restore(self, fragment: str) -> None:
+        """Take the question from an address and answer it."""
+        if not fragment:
+            return
+        self.session.question = Question.from_fragment(fragment)
+        self.panel.show(self.session.question)
+        self.results.show_settings(self.session.question)
+        if not self.session.question.is_empty:
+            await self._ask(announce=True)
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, *, announce: bool = False) -> None:
+        """Answer the newest question; those that were overtaken while another was answered are passed over."""
+        self._wanted += 1
+        if announce:
+            self.panel.show_problem("")
+            self.panel.show_busy(True)
+            self.results.show_busy()
+        if self._asking:
+            return
+        self._asking = True
+        try:
+            while self._answered != self._wanted:
+                self._answered = self._wanted
+                await self._answer()
+        finally:
+            self._asking = False
+            self.panel.show_busy(False)
+
+    async def _answer(self) -> None:
+        try:
+            await run.io_bound(self.session.ask)
+        except _EXPECTED as error:
+            self._failed(str(error))
+        except Exception:
+            logging.getLogger(__name__).exception("a search failed")
+            self._failed(texts.FAILED_UNEXPECTED)
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        answer, question = self.session.answer, self.session.answered
+        if answer is None or question is None:  # the form was cleared meanwhile
+            return
+        self.results.show(answer, question, self.visit.site.shelf.put(self.visit.owner, answer))
+        self.wire.set_fragment(question.to_fragment())
+
+    def _failed(self, message: str) -> None:
+        self.results.show_failure(message)
+        self.panel.show_problem(message)
+
+    def _query_image(self, question: Question) -> str | None:
+        if question.like:
+            return self.visit.case_image(question.like)
+        if not question.image:
+            return None
+        crop = ",".join(f"{part:.4f}" for part in question.crop) if question.crop else ""
+        return self.visit.to(f"/page/images/{question.image}/image?turn={question.turn}&crop={crop}")
+
+
+def _plain(session: Session) -> Any:
+    assert session.answered is not None  # noqa: S101
+    return replace(session.answered, relevant=(), irrelevant=()).what

@@ -1,0 +1,125 @@
+"""One person's search on the page: what is asked, what was encoded for it, what was answered. No markup here."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dermquery.data.case import Query
+from dermquery.data.findings import query_terms, read_findings
+from dermquery.serve.api.common import owner_of
+from dermquery.serve.audit import AuditLog
+from dermquery.serve.page import texts
+from dermquery.serve.page.state import Question
+from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
+from dermquery.serve.security.identity import Principal
+from dermquery.serve.service import Answer, ExpiredQueryError, Prepared, SearchService
+
+__all__ = ["AskError", "Reading", "Session", "read_words"]
+
+
+class AskError(ValueError):
+    """A question cannot be answered; the message is for the person who asked."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a text and terms say.
+
+    Attributes:
+        terms: criteria with values, given as terms or found in the text.
+        found: those that were found in the text only.
+        unread: clauses in which nothing was recognised.
+    """
+
+    terms: dict[str, str]
+    found: dict[str, str]
+    unread: tuple[str, ...]
+
+
+def read_words(question: Question) -> Reading:
+    """Read the words of a question without encoding it, for the score that moves while one types."""
+    terms = dict(query_terms(Query(text=question.text or None, checklist=question.terms)))
+    found = {name: value for name, value in terms.items() if name not in question.terms}
+    return Reading(terms, found, read_findings(question.text).unread)
+
+
+class Session:
+    """What one open page holds. Its blocking methods are called in a thread, one at a time.
+
+    Attributes:
+        question: as the form stands.
+        answer: the last one, to ``answered``.
+    """
+
+    def __init__(
+        self, service: SearchService, images: KeptImages, audit: AuditLog, who: Principal, max_pixels: int
+    ) -> None:
+        self.service, self.images, self.owner = service, images, owner_of(who)
+        self._audit, self._who = audit, who
+        self.question = Question()
+        self.answer: Answer | None = None
+        self.answered: Question | None = None
+        self._max_pixels = max_pixels
+        self._encoded: tuple[tuple[Any, ...], Prepared] | None = None
+        self._lock = threading.Lock()
+
+    def change(self, **changes: Any) -> None:
+        """Change parts of the question."""
+        self.question = replace(self.question, **changes)
+
+    def ask(self) -> Answer:
+        """Answer the question; what was encoded already is not encoded again.
+
+        Raises:
+            AskError: nothing is asked, or the image is not kept any more.
+            ValueError, LookupError, Busy: of the service, with messages for people.
+        """
+        question = self.question
+        if question.is_empty:
+            raise AskError(texts.EMPTY_QUERY)
+        with self._lock:
+            prepared = self._prepared(question)
+            answer = self.service.search(prepared, question.patient.where(), question.top_k, question.local_weight)
+            self._log(answer)
+        self.answer, self.answered = answer, question
+        return answer
+
+    def _log(self, answer: Answer) -> None:
+        """Log who saw which cases, as the API does: no text, and of an image its hash only."""
+        prepared = answer.prepared
+        self._audit.write(
+            "search",
+            self._who,
+            search=prepared.key,
+            image=prepared.sha256,
+            like=prepared.like,
+            terms=len(prepared.encoded.terms),
+            hits=[hit.case.case_id for hit in answer.result.hits],
+        )
+
+    def _prepared(self, question: Question) -> Prepared:
+        """The encoded question. One that the service forgot is encoded again from what the page still has."""
+        if self._encoded is not None and self._encoded[0] == question.what:
+            try:
+                return self.service.prepared(self.owner, self._encoded[1].key)
+            except ExpiredQueryError:
+                self._encoded = None
+        prepared = self._plain(question)
+        if question.relevant or question.irrelevant:
+            prepared = self.service.marked(self.owner, prepared.key, question.relevant, question.irrelevant)
+        self._encoded = (question.what, prepared)
+        return prepared
+
+    def _plain(self, question: Question) -> Prepared:
+        if question.like:
+            return self.service.like(self.owner, question.like)
+        image = None
+        if question.image:
+            try:
+                kept = self.images.of(self.owner, question.image)
+            except ExpiredImageError as error:
+                raise AskError(texts.IMAGE_EXPIRED) from error
+            image = edited(kept.data, question.turn, question.crop, max_pixels=self._max_pixels)
+        return self.service.prepare(self.owner, image, question.text.strip() or None, dict(question.terms))

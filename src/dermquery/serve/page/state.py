@@ -1,0 +1,183 @@
+"""What a person asks on the page, and the address fragment that holds it."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from dermquery.data.checklist import CRITERIA
+from dermquery.model.alignment import LOCAL_WEIGHT
+from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Range, iso_day
+from dermquery.store.where import excluding
+
+__all__ = ["CHOSEN_FIELDS", "TOP_K", "Crop", "Patient", "Question", "read_crop"]
+
+TOP_K = (5, 10, 20, 50)
+"""How many hits can be asked for."""
+CHOSEN_FIELDS = ("sex", "site", "diagnosis", "source")
+"""Fields of a case that a filter takes one value of."""
+
+Crop = tuple[float, float, float, float]
+"""Left, top, width and height as fractions of the turned image."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Which cases may be found, as the form says it; an empty text asks for nothing."""
+
+    sex: str = ""
+    age_from: str = ""
+    age_to: str = ""
+    site: str = ""
+    diagnosis: str = ""
+    source: str = ""
+    date_from: str = ""
+    date_to: str = ""
+    without_patient: str = ""
+    without_lesion: str = ""
+
+    def where(self) -> Filter:
+        """The filter.
+
+        Raises:
+            FilterError: for an age or a date that cannot be read, naming it and the form it needs.
+        """
+        conditions: list[Any] = [
+            Equals.model_validate({"field": name, "value": value})
+            for name in CHOSEN_FIELDS
+            if (value := getattr(self, name))
+        ]
+        ages = {"ge": _age(self.age_from), "le": _age(self.age_to)}
+        days = {"ge": _day(self.date_from), "le": _day(self.date_to)}
+        conditions += [Range(**ages)] if any(v is not None for v in ages.values()) else []
+        conditions += [Range(field="date", **days)] if any(days.values()) else []
+        where = Filter(condition=AllOf(conditions=tuple(conditions)))
+        return excluding(where, None, self.without_lesion.strip() or None, self.without_patient.strip() or None)
+
+    @property
+    def n_set(self) -> int:
+        """How many of its fields ask for something."""
+        return sum(bool(getattr(self, part.name)) for part in fields(self))
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query with everything that changes its answer.
+
+    Attributes:
+        image: key of the uploaded image, if there is one (:mod:`.uploads`).
+        turn: quarter turns of it, clockwise.
+        crop: the part of it that is searched for; None for the whole.
+        like: a case of the base that is searched with in place of image, text and terms.
+        text, terms: words, and criteria given as terms.
+        patient: the filter.
+        local_weight: λ of equation 9.
+        top_k: hits to show.
+        relevant, irrelevant: case ids that were marked and searched with again.
+    """
+
+    image: str = ""
+    turn: int = 0
+    crop: Crop | None = None
+    like: str = ""
+    text: str = ""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    patient: Patient = field(default_factory=Patient)
+    local_weight: float = LOCAL_WEIGHT
+    top_k: int = 10
+    relevant: tuple[str, ...] = ()
+    irrelevant: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to search with."""
+        return not (self.image or self.like or self.text.strip() or self.terms)
+
+    @property
+    def what(self) -> tuple[Any, ...]:
+        """All that the encoding depends on; a change of the rest needs no network pass."""
+        own = (self.image, self.turn, self.crop) if self.image else ()
+        return (self.like, own, self.text.strip(), tuple(sorted(self.terms.items())), self.relevant, self.irrelevant)
+
+    def to_fragment(self) -> str:
+        """The question as an address fragment; :meth:`from_fragment` reads it back."""
+        pairs: list[tuple[str, str]] = [
+            (name, str(getattr(self, name))) for name in ("image", "like", "text") if getattr(self, name)
+        ]
+        if self.image and self.turn:
+            pairs.append(("turn", str(self.turn)))
+        if self.image and self.crop:
+            pairs.append(("crop", ",".join(f"{part:.4f}" for part in self.crop)))
+        pairs += [("term", f"{name}:{value}") for name, value in self.terms.items()]
+        pairs += [(f.name, value) for f in fields(self.patient) if (value := getattr(self.patient, f.name))]
+        pairs += [("lambda", f"{self.local_weight:g}")] if self.local_weight != LOCAL_WEIGHT else []
+        pairs += [("k", str(self.top_k))] if self.top_k != Question.top_k else []
+        pairs += [("relevant", case_id) for case_id in self.relevant]
+        pairs += [("irrelevant", case_id) for case_id in self.irrelevant]
+        return urlencode(pairs)
+
+    @classmethod
+    def from_fragment(cls, fragment: str) -> Question:
+        """Read a fragment, leaving out what cannot be read: a link is text that anybody can have changed."""
+        pairs = parse_qsl(fragment, max_num_fields=500)
+        last = dict(pairs)
+        terms = dict(pair.split(":", 1) for name, pair in pairs if name == "term" and ":" in pair)
+        return cls(
+            image=last.get("image", ""),
+            turn=int(_number(last.get("turn"), 0)) % 4,
+            crop=read_crop(last.get("crop", "")),
+            like=last.get("like", ""),
+            text=last.get("text", ""),
+            terms={n: terms[n] for n in CRITERIA if terms.get(n) in CRITERIA[n].values},
+            patient=Patient(**{f.name: last[f.name] for f in fields(Patient) if f.name in last}),
+            local_weight=min(max(_number(last.get("lambda"), LOCAL_WEIGHT), 0.0), 1.0),
+            top_k=k if (k := int(_number(last.get("k"), 10))) in TOP_K else Question.top_k,
+            relevant=_all(pairs, "relevant"),
+            irrelevant=_all(pairs, "irrelevant"),
+        )
+
+    def with_patient(self, **changes: str) -> Question:
+        """The same question to other cases."""
+        return replace(self, patient=replace(self.patient, **changes))
+
+
+def _all(pairs: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for key, value in pairs if key == name))
+
+
+def _number(written: str | None, otherwise: float) -> float:
+    try:
+        number = float(written or "")
+    except ValueError:
+        return otherwise
+    return number if math.isfinite(number) else otherwise
+
+
+def read_crop(written: str) -> Crop | None:
+    """Read a crop as an address holds it; None for what is none."""
+    parts = [_number(part, -1) for part in written.split(",")]
+    if len(parts) != 4:
+        return None
+    left, top, width, height = parts
+    inside = left >= 0 and top >= 0 and width > 0 and height > 0 and left + width <= 1.001 and top + height <= 1.001
+    return (left, top, width, height) if inside else None
+
+
+def _age(written: str) -> float | None:
+    if not written.strip():
+        return None
+    age = _number(written, math.nan)
+    if not 0 <= age <= 130:
+        raise FilterError(f"the age {written.strip()!r} is no number of years between 0 and 130; write for example 40")
+    return age
+
+
+def _day(written: str) -> datetime.date | None:
+    try:
+        return iso_day(written.strip()) if written.strip() else None
+    except ValueError as error:
+        raise FilterError(f"the date {error}") from error
