@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
 from dermquery.serve import errors, security
-from dermquery.serve.api import about, cases, searches
+from dermquery.serve.api import about, cases, fallback, jobs, searches
 from dermquery.serve.api.paths import ROUTED, RawPaths
 from dermquery.serve.api.schemas import PREFIX, Problem
 from dermquery.serve.audit import AuditLog
+from dermquery.serve.jobs import Job
 from dermquery.serve.metrics import Metrics
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings, check_binding
@@ -60,6 +61,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI
         waiting=settings.waiting,
         max_pixels=settings.max_pixels,
         keep_query_images=settings.keep_query_images,
+        image_bytes=settings.upload_bytes,
     )
     app = FastAPI(
         title="dermquery",
@@ -75,7 +77,8 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.audit, app.state.settings = service, audit, settings
-    for router in (searches.router, cases.router, about.router, about.health):
+    routers = (searches.router, cases.router, jobs.router, about.router, about.health)
+    for router in (*routers, fallback.router(routers)):
         app.include_router(router)
     errors.install(app, service.metrics)
     app.add_middleware(RawPaths)
@@ -90,12 +93,23 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model beside the first answers, and end what runs when the service ends."""
     service: SearchService = app.state.service
+    service.jobs.start(ended=_logged(app.state.audit))
     threading.Thread(target=_warm, args=(service,), name="warm", daemon=True).start()
     try:
         yield
     finally:
         service.close()
         app.state.audit.close()
+
+
+def _logged(audit: AuditLog) -> Callable[[Job], None]:
+    """Log how a job ended."""
+
+    def ended(job: Job) -> None:
+        counts = job.model_dump(include={"added", "updated", "unchanged", "n_bad", "removed"})
+        audit.write("job", None, job=job.id, owner=job.owner, state=job.state, **counts)
+
+    return ended
 
 
 def _warm(service: SearchService) -> None:

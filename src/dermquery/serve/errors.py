@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermquery.data.image import ImageError
 from dermquery.data.rows import CaseTableError
 from dermquery.serve.answers import CaseExistsError, ConflictError, ImageGoneError, UnknownCaseError, UnknownJobError
+from dermquery.serve.bundle import BundleError
 from dermquery.serve.line import Busy
 from dermquery.serve.metrics import Metrics
 from dermquery.serve.prepared import ExpiredQueryError
@@ -63,6 +64,7 @@ _OURS: tuple[tuple[type[Exception], int, str], ...] = (
     (ImageGoneError, 404, "Image not kept"),
     (CaseExistsError, 409, "Case exists"),
     (ConflictError, 409, "Not in this state"),
+    (BundleError, 422, "Upload cannot be used"),
     (ImageError, 422, "Image cannot be used"),
     (FilterError, 422, "Filter cannot be used"),
     (QueryError, 422, "Query cannot be answered"),

@@ -18,6 +18,7 @@ from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
+from dermquery.serve.job_queue import Jobs
 from dermquery.serve.line import Busy, Line
 from dermquery.serve.overlays import Explained, Overlays, draw_overlays
 from dermquery.serve.pictures import original_bytes, query_copy
@@ -45,6 +46,8 @@ class SearchService(BaseReader):
     Attributes:
         encoders: the line before the network.
         writer: puts cases in and takes them out.
+        jobs: put many in.
+        intake: the line of those who submit jobs.
 
     Args:
         base: the case base.
@@ -54,6 +57,7 @@ class SearchService(BaseReader):
         kept: prepared queries that are remembered.
         max_pixels: largest image that is decoded.
         keep_query_images: keep the images of queries in ``state``, by their SHA-256.
+        image_bytes: largest image file within a job.
     """
 
     def __init__(
@@ -66,11 +70,14 @@ class SearchService(BaseReader):
         kept: int = 256,
         max_pixels: int = 64_000_000,
         keep_query_images: bool = False,
+        image_bytes: int = 20 << 20,
     ) -> None:
         super().__init__(base, waiting=4 * waiting)
         self.encoders = Line("encoding", concurrency, waiting)
         self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, max_pixels=max_pixels)
-        for line in (self.encoders, self.readers, self.writer.line):
+        self.jobs = Jobs(self.writer, state / "jobs", image_bytes=image_bytes)
+        self.intake = Line("intake", 2, 16)
+        for line in (self.encoders, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries = PreparedQueries(kept)
         self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
@@ -87,7 +94,8 @@ class SearchService(BaseReader):
 
     def close(self) -> None:
         """Let what is at work finish, and send away what waits."""
-        for line in (self.encoders, self.writer.line):
+        self.jobs.stop()
+        for line in (self.encoders, self.writer.line, self.intake):
             line.close()
         super().close()
 

@@ -1,0 +1,113 @@
+"""Many cases at once: a table with images, as one ZIP file or as single files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from dermquery.serve.api.common import Audited, Writer, attended, problems, signed
+from dermquery.serve.api.common import ServiceHere as Here
+from dermquery.serve.api.schemas import PREFIX, Out
+from dermquery.serve.bundle import BundleError
+from dermquery.serve.jobs import Job
+
+__all__ = ["router"]
+
+router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], dependencies=signed)
+JobId = Annotated[str, Path(description="Id of a job.", max_length=100)]
+_LOCATION = {"Location": {"description": "Address of the job.", "schema": {"type": "string"}}}
+
+
+class JobForm(BaseModel):
+    """A case table with its images; only `case_id` and `image` are required in it, and `image` names a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    archive: Annotated[UploadFile | None, Field(description="ZIP file of a table (CSV or Parquet) and images.")] = None
+    table: Annotated[UploadFile | None, Field(description="The table, if there is no archive.")] = None
+    images: Annotated[tuple[UploadFile, ...], Field(description="The images, if there is no archive.")] = ()
+    update: Annotated[bool, Field(description="Replace cases that are in the base already.")] = False
+    skip_bad: Annotated[bool, Field(description="Leave out bad rows; otherwise nothing is taken if there are any.")] = (
+        False
+    )
+
+
+class JobList(Out):
+    """Every job, the latest first."""
+
+    jobs: tuple[Job, ...]
+
+
+@router.post("", operation_id="submit", status_code=202, responses={202: {"headers": _LOCATION}, **problems(413, 422)})
+async def submit(
+    request: Request,
+    response: Response,
+    principal: Writer,
+    service: Here,
+    audit: Audited,
+    form: Annotated[JobForm, Form(media_type="multipart/form-data")],
+) -> Job:
+    """Take many cases; the answer means that they are on disk and will be put in."""
+    files = [(part.filename or "", part.file) for part in (form.table, *form.images) if part is not None]
+    if (form.archive is None) != bool(files):
+        raise BundleError("send either an archive, or a table and images")
+
+    def work() -> Job:
+        archive = None if form.archive is None else form.archive.file
+        job = service.jobs.submit(principal.name, archive, files, update=form.update, skip_bad=form.skip_bad)
+        audit.write("job", principal, job=job.id, state=job.state, cases=job.total)
+        return job
+
+    job = await attended(request, service.intake.call(work))
+    response.headers["Location"] = f"{PREFIX}/jobs/{job.id}"
+    return job
+
+
+@router.get("", operation_id="jobs", responses=problems())
+async def jobs(principal: Writer, service: Here) -> JobList:
+    """Every job, the latest first."""
+    return JobList(jobs=tuple(service.jobs.all()))
+
+
+@router.get("/{job_id}", operation_id="job", responses=problems(404, 422))
+async def job(principal: Writer, service: Here, job_id: JobId) -> Job:
+    """Where a job stands; what it says is done is on disk."""
+    return service.jobs.get(job_id)
+
+
+@router.post("/{job_id}/cancel", operation_id="cancel", responses=problems(404, 409, 422))
+async def cancel(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
+    """Stop a job after the cases that are being written; what it has added stays."""
+
+    def work() -> Job:
+        stopped = service.jobs.cancel(job_id)
+        audit.write("job", principal, job=job_id, state="cancel")
+        return stopped
+
+    return await attended(request, service.intake.call(work))
+
+
+@router.post("/{job_id}/resume", operation_id="resume", responses=problems(404, 409, 422))
+async def resume(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
+    """Let a job that failed go on where it stopped."""
+
+    def work() -> Job:
+        again = service.jobs.resume(job_id)
+        audit.write("job", principal, job=job_id, state="resume")
+        return again
+
+    return await attended(request, service.intake.call(work))
+
+
+@router.post("/{job_id}/undo", operation_id="undo", responses=problems(404, 409, 422))
+async def undo(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
+    """Take out exactly the cases that a job added and that nobody changed since."""
+
+    def work() -> Job:
+        undone = service.jobs.undo(job_id)
+        audit.write("job", principal, job=job_id, state="undo")
+        return undone
+
+    return await attended(request, service.intake.call(work))

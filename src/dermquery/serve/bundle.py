@@ -1,0 +1,189 @@
+"""An uploaded table with its images: one ZIP file, of which nothing is ever unpacked under a name that it holds."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import shutil
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from dermquery.data.files import replacing
+from dermquery.data.rows import BadRow, CaseTableError
+from dermquery.data.table import read_cases
+from dermquery.serve.fields import CaseFields
+
+__all__ = ["Bundle", "BundleError", "Entry", "pack"]
+
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_ENTRIES, _TABLE_BYTES = 200_000, 64 << 20
+
+Entry = tuple[CaseFields, str]
+"""A case and the name of its image in the bundle."""
+
+
+class BundleError(ValueError):
+    """What was uploaded is no table with images; the message says what to send."""
+
+
+def pack(target: Path, files: Iterable[tuple[str, BinaryIO]]) -> None:
+    """Put files that came one by one into one ZIP file, by the last part of their names.
+
+    Raises:
+        BundleError: two files of one name.
+    """
+    seen: set[str] = set()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, stream in files:
+            short = name.replace("\\", "/").rpartition("/")[2]
+            if not short or short in seen:
+                raise BundleError(f"two files are called {short!r}, or one has no name; give each its own")
+            seen.add(short)
+            with archive.open(zipfile.ZipInfo(short), "w") as part:
+                shutil.copyfileobj(stream, part)
+
+
+class Bundle:
+    """A ZIP file of a case table and images.
+
+    Args:
+        path: the file.
+        image_bytes: largest image that is read.
+
+    Raises:
+        BundleError: no ZIP file, one that is encrypted or compressed unusually, or too many files in it.
+    """
+
+    def __init__(self, path: Path, image_bytes: int) -> None:
+        self._limit = image_bytes
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise BundleError(f"the archive is no ZIP file that can be read ({error}); pack it again") from error
+        self._files = {info.filename: info for info in self._zip.infolist() if not info.is_dir() and _is_shown(info)}
+        if len(self._zip.infolist()) > _MOST_ENTRIES:
+            self.close()
+            raise BundleError(f"the archive has more than {_MOST_ENTRIES:,} files; send it in parts")
+        for info in self._files.values():
+            if info.flag_bits & 1 or info.compress_type not in _METHODS:
+                self.close()
+                raise BundleError(f"{info.filename} is encrypted or compressed unusually; pack it as a plain ZIP file")
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for name in self._files:
+            last = posixpath.basename(name).lower()
+            for known in {last, posixpath.splitext(last)[0]}:
+                self._by_name[known].append(name)
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+
+    def entries(self, scratch: Path, *, skip_bad: bool) -> tuple[list[Entry], tuple[BadRow, ...]]:
+        """The cases of the table with the names of their images, and the rows that cannot be used.
+
+        Args:
+            scratch: a folder where the table may lie meanwhile.
+            skip_bad: take the good rows if some are bad.
+
+        Raises:
+            BundleError: not exactly one table.
+            CaseTableError: bad rows, without ``skip_bad``, or no good one.
+        """
+        names = [name for name in self._files if name.lower().endswith(_TABLES)]
+        if len(names) != 1:
+            found = ", ".join(sorted(names)[:5]) or "none"
+            raise BundleError(f"there must be one case table (.csv, .tsv or .parquet), found: {found}")
+        table = names[0]
+        file = scratch / f"table{posixpath.splitext(table)[1].lower()}"
+        file.write_bytes(self._read(table, _TABLE_BYTES))
+        try:
+            read = read_cases(file, skip_bad=True, find_image=lambda cell: Path(self._find(cell, table)))
+        except CaseTableError as error:
+            raise CaseTableError(str(error).replace(str(file), table), error.rows) from error
+        finally:
+            file.unlink()
+        entries: list[Entry] = []
+        bad = list(read.skipped)
+        for case in read.cases:
+            fields = {name: getattr(case, name) for name in CaseFields.model_fields}
+            try:
+                entries.append((CaseFields.model_validate(fields), case.image.as_posix()))
+            except ValidationError as error:
+                faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+                bad.append(BadRow(0, case.case_id, tuple(faults)))
+        if bad and (not skip_bad or not entries):
+            shown = "; ".join(f"line {row.line} ({row.case_id!r}): {', '.join(row.problems)}" for row in bad[:3])
+            raise CaseTableError(
+                f"{table}: {len(bad)} of {len(bad) + len(entries)} rows cannot be used, so nothing was taken: {shown}. "
+                "Correct them, or send skip_bad=true to leave them out",
+                bad,
+            )
+        return entries, tuple(bad)
+
+    def extract(self, name: str, target: Path) -> None:
+        """Write one image to a file of our own name.
+
+        Raises:
+            BundleError: it is larger than an image may be, or damaged.
+        """
+        target.write_bytes(self._read(name, self._limit))
+
+    def _read(self, name: str, limit: int) -> bytes:
+        """At most ``limit`` bytes are ever unpacked, whatever the archive says of itself."""
+        try:
+            with self._zip.open(self._files[name]) as file:
+                data = file.read(limit + 1)
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, NotImplementedError) as error:
+            raise BundleError(f"{name}: damaged within the archive ({error}); pack it again") from error
+        except Exception as error:  # zlib.error is of no other kind
+            raise BundleError(f"{name}: damaged within the archive ({error}); pack it again") from error
+        if len(data) > limit:
+            raise BundleError(f"{name}: more than {limit / (1 << 20):.4g} MiB; make it smaller")
+        return data
+
+    def _find(self, cell: str, table: str) -> str:
+        """The file that a table's image cell means: a path beside the table or in the archive, or a mere name."""
+        written = cell.replace("\\", "/")
+        for folder in (posixpath.dirname(table), ""):
+            path = posixpath.normpath(posixpath.join(folder, written))
+            if path in self._files:
+                return path
+        found = [] if "/" in written else [name for name in self._by_name.get(written.lower(), []) if name != table]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"{len(found)} images are called {cell!r}; write the path in the archive")
+        raise ValueError(f"no image {cell!r} was sent; correct the name, or add the image")
+
+
+def save_entries(entries: Sequence[Entry], path: Path) -> None:
+    """Write the cases of a bundle, so that it needs to be read but once."""
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+        for fields, name in entries:
+            file.write(json.dumps({"case": fields.model_dump(mode="json"), "image": name}, ensure_ascii=False) + "\n")
+
+
+def load_entries(path: Path) -> Iterator[Entry]:
+    """Read what :func:`save_entries` wrote."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            record = json.loads(line)
+            yield CaseFields.model_validate_json(json.dumps(record["case"])), record["image"]
+
+
+def _is_shown(info: zipfile.ZipInfo) -> bool:
+    """Hidden files are left out: macOS keeps a "__MACOSX/._name.jpg" beside every image."""
+    parts = info.filename.split("/")
+    return not any(part.startswith(".") and part not in (".", "..") for part in parts) and parts[0] != "__MACOSX"

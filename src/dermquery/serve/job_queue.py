@@ -1,0 +1,275 @@
+"""Jobs one after the other: each survives the process, can be stopped, and can be taken back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from dermquery.serve.answers import ConflictError, UnknownJobError
+from dermquery.serve.bundle import Bundle, BundleError, load_entries
+from dermquery.serve.job_work import Chunk, Pace, take_in
+from dermquery.serve.jobs import Job, JobFolder, fingerprint
+from dermquery.serve.line import Busy
+from dermquery.serve.writing import CaseWriter
+from dermquery.store.home import BaseBusyError
+from dermquery.store.ingest import IngestProgress, StoreWriteError
+
+__all__ = ["Jobs"]
+
+_CHUNK = 64
+"""Cases of one turn at writing, so that single cases get theirs in between."""
+_KEPT = timedelta(days=30)
+"""An ended job is remembered, and can be undone, for so long."""
+_OPEN = frozenset({"queued", "running", "undoing"})
+_log = logging.getLogger("dermquery.serve")
+R = TypeVar("R")
+
+
+class Jobs:
+    """The jobs of a service.
+
+    Args:
+        writer: puts the cases in.
+        folder: where jobs lie; made when it is needed.
+        image_bytes: largest image.
+        pause: seconds between two tries while another process writes to the base.
+    """
+
+    def __init__(
+        self,
+        writer: CaseWriter,
+        folder: Path,
+        *,
+        image_bytes: int,
+        pause: float = 2.0,
+    ) -> None:
+        self._writer, self._folder, self._image_bytes = writer, folder.absolute(), image_bytes
+        self._pause = pause
+        self._told: Callable[[Job], None] = lambda _: None
+        self._jobs: dict[str, Job] = {}
+        self._queue: deque[str] = deque()
+        self._cancelled: set[str] = set()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, ended: Callable[[Job], None] = lambda _: None) -> None:
+        """Take up the jobs that the last process left, and begin to work; ``ended`` is told of each that ends."""
+        self._told = ended
+        for path in sorted(self._folder.glob("*")) if self._folder.is_dir() else ():
+            job = JobFolder(path).load()
+            if job is None or path.name.startswith("."):
+                JobFolder(path).remove()  # a submission that was never acknowledged
+                continue
+            if job.ended is not None and datetime.now(UTC) - job.ended > _KEPT:
+                JobFolder(path).remove()
+                continue
+            self._jobs[job.id] = job
+            if job.state in _OPEN:
+                self._queue.append(job.id)
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the cases that are being written; the next :meth:`start` goes on."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def submit(
+        self,
+        owner: str,
+        archive: BinaryIO | None,
+        files: Sequence[tuple[str, BinaryIO]] = (),
+        *,
+        update: bool = False,
+        skip_bad: bool = False,
+    ) -> Job:
+        """Take a job; when this returns it is on disk and will be done.
+
+        Args:
+            owner: who submits it.
+            archive: a ZIP file of one case table and images.
+            files: the same as single files, if there is no archive.
+            update: replace cases that are in the base already; otherwise they are left out.
+            skip_bad: leave out bad rows of the table; otherwise nothing is taken if there are any.
+
+        Raises:
+            BundleError: no table with images.
+            CaseTableError: bad rows.
+        """
+        job = take_in(
+            self._folder, owner, archive, files, update=update, skip_bad=skip_bad, image_bytes=self._image_bytes
+        )
+        self._enter(job)
+        return job
+
+    def all(self) -> list[Job]:
+        """Every job, the latest first."""
+        with self._changed:
+            return [self._jobs[name] for name in sorted(self._jobs, reverse=True)]
+
+    def get(self, job_id: str) -> Job:
+        """One job; UnknownJobError if there is none of this id."""
+        with self._changed:
+            if job_id not in self._jobs:
+                raise UnknownJobError(job_id)
+            return self._jobs[job_id]
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job after the cases that are being written; what it has added stays.
+
+        Raises:
+            UnknownJobError, ConflictError: there is none, or it has ended.
+        """
+        with self._changed:
+            job = self.get(job_id)
+            if job.state not in ("queued", "running"):
+                raise ConflictError(f"job {job_id} is {job.state}; only one that waits or runs can be cancelled")
+            self._cancelled.add(job_id)
+            if job_id in self._queue and job.state == "queued":
+                self._queue.remove(job_id)
+                return self._end(job, "cancelled")
+            return job
+
+    def resume(self, job_id: str) -> Job:
+        """Let a job that failed go on where it stopped. Errors as for :meth:`cancel`."""
+        with self._changed:
+            job = self.get(job_id)
+            if job.state != "failed":
+                raise ConflictError(f"job {job_id} is {job.state}; only one that failed can be resumed")
+            return self._enter(job.model_copy(update={"state": "queued", "message": None, "ended": None}))
+
+    def undo(self, job_id: str) -> Job:
+        """Take out exactly the cases that a job added and that nobody changed since. Errors as for :meth:`cancel`."""
+        with self._changed:
+            job = self.get(job_id)
+            if job.state in _OPEN or job.state == "undone":
+                raise ConflictError(f"job {job_id} is {job.state}; it must have ended before it can be undone")
+            return self._enter(job.model_copy(update={"state": "undoing", "message": None, "ended": None}))
+
+    # --- work --------------------------------------------------------------------------------------------------
+
+    def _enter(self, job: Job) -> Job:
+        with self._changed:
+            self._save(job)
+            self._queue.append(job.id)
+            self._changed.notify_all()
+            return job
+
+    def _save(self, job: Job, *, disk: bool = True) -> None:
+        with self._changed:
+            self._jobs[job.id] = job
+            if disk:
+                JobFolder(self._folder / job.id).save(job)
+
+    def _end(self, job: Job, state: str, message: str | None = None) -> Job:
+        changes: dict[str, Any] = {"state": state, "message": message, "ended": datetime.now(UTC), "eta_seconds": None}
+        ended = job.model_copy(update=changes)
+        with self._changed:
+            self._save(ended)
+            self._cancelled.discard(job.id)
+        if state != "failed":
+            JobFolder(self._folder / job.id).forget_upload()
+        self._told(ended)
+        return ended
+
+    def _failed(self, job_id: str, why: str) -> None:
+        try:
+            self._end(self.get(job_id), "failed", why)
+        except OSError:  # the disk is full: the job is queued again at the next start
+            self._save(self.get(job_id).model_copy(update={"state": "failed", "message": why}), disk=False)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._stopping.is_set())
+                if self._stopping.is_set():
+                    return
+                job = self._jobs[self._queue.popleft()]
+            try:
+                if job.state == "undoing":
+                    self._take_back(job)
+                else:
+                    self._run(job)
+            except _Stopped:
+                return
+            except Exception as error:
+                _log.exception("job %s failed", job.id)
+                self._failed(job.id, _why(error))
+
+    def _run(self, job: Job) -> None:
+        folder = JobFolder(self._folder / job.id)
+        entries = list(load_entries(folder.entries))
+        before = job.total - len(entries)  # rows that were left out at the beginning
+        pace = Pace(job.done)
+        self._save(job := job.model_copy(update={"state": "running"}))
+        own = folder.added()
+        with Bundle(folder.archive, self._image_bytes) as bundle:
+            for start in range(job.done - before, len(entries), _CHUNK):
+                if job.id in self._cancelled:
+                    self._end(job, "cancelled")
+                    return
+                with Chunk(job, folder, bundle, entries[start : start + _CHUNK], own, self._writer) as chunk:
+                    job = self._chunk(job, chunk, pace)
+        self._end(job, "done")
+
+    def _chunk(self, job: Job, chunk: Chunk, pace: Pace) -> Job:
+        """Put some cases in, in one turn at writing; the job that says so is on disk when this returns."""
+
+        def told(progress: IngestProgress) -> None:
+            now = job.done + chunk.passed_over + progress.done
+            self._save(job.model_copy(update={"done": now, **pace.at(now, job.total)}), disk=False)
+
+        self._in_turn(job, lambda: chunk.put(told))
+        now = job.done + len(chunk)
+        self._save(
+            job := chunk.booked(job).model_copy(update={"done": now, "message": None, **pace.at(now, job.total)})
+        )
+        return job
+
+    def _take_back(self, job: Job) -> None:
+        own = list(JobFolder(self._folder / job.id).added().items())
+        for start in range(0, len(own), 500):
+            part = dict(own[start : start + 500])
+
+            def work(part: dict[str, str] = part) -> int:
+                held = self._writer.base.store.get(list(part), vectors=False)
+                ours = [i for i, row in held.items() if fingerprint(row.case, row.stamp.sha256) == part[i]]
+                return self._writer.delete(ours) if ours else 0
+
+            removed = job.removed + self._in_turn(job, work)
+            self._save(job := job.model_copy(update={"removed": removed}))
+        kept = job.added - job.removed
+        self._end(job, "undone", f"{kept} cases were changed or removed since, and are left alone" if kept else None)
+
+    def _in_turn(self, job: Job, work: Callable[[], R]) -> R:
+        """Run something when it is this job's turn to write; wait while another process writes."""
+        while True:
+            if self._stopping.is_set():
+                raise _Stopped
+            try:
+                return self._writer.line.run(work)
+            except (Busy, BaseBusyError) as error:
+                why = "waits for another process that writes to the base" if isinstance(error, BaseBusyError) else None
+                self._save(self.get(job.id).model_copy(update={"message": why}), disk=False)
+                self._stopping.wait(self._pause)
+
+
+class _Stopped(Exception):  # noqa: N818 - the process ends, which is no error
+    """The service ends."""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, StoreWriteError):
+        return "the base cannot be written to (is its disk full?); mend that and resume the job"
+    if isinstance(error, BundleError):
+        return str(error)
+    return f"unexpected {type(error).__name__}; the server's log says more. Resume the job when that is mended"
