@@ -10,6 +10,7 @@ from dermquery.cli.compare import ablate, compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
 from dermquery.cli.index import index
 from dermquery.cli.model import describe, pack
+from dermquery.cli.quality import evaluate_quality
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
 from dermquery.cli.train import crossval, train
@@ -52,6 +53,7 @@ for command in (
     evaluate,
     evaluate_text,
     evaluate_regions,
+    evaluate_quality,
     figures,
     describe,
     pack,

@@ -1,31 +1,42 @@
-"""Whether a query is like anything in the base, judged by how alike the base's own cases are.
+"""Whether a query's image is like anything in the base, judged by how alike the base's own cases are.
 
 Equation 9 has no natural zero: .4 may be a close match in one base and none in another. So the scale comes from the
-base: of a sample of its cases, each case's best score to another lesion. A query whose best score against the same
-sample lies below nearly all of those is like nothing there. Query and sample are compared under the same conditions, so
-for a query from the base's own distribution the rate of false alarms is the quantile itself (conformal prediction; Vovk
+base: of a sample of its cases, each case's best score to another lesion. An image whose best score against the same
+sample lies below nearly all of those is like nothing there. Image and sample are compared under the same conditions, so
+for images from the base's own distribution the rate of false alarms is the quantile itself (conformal prediction; Vovk
 et al. 2005).
+
+Only the image is judged, encoded as a case without findings. The scores of composed queries are no guide: a photograph
+of a cat with the findings of a lesion scores as high as the lesion itself (measured, docs/evidence.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dermquery.data.case import Case
+from dermquery.data.image import ImageError, ImageSource, load_image
 from dermquery.model.alignment import LOCAL_WEIGHT, BlockLayout, Vectors
+from dermquery.store.archive import ArchiveError
 from dermquery.store.casebase import CaseBase
+from dermquery.store.protocol import StoredCase
 from dermquery.store.sample import sample_rows
 
-__all__ = ["LEAST_CASES", "UNLIKE_QUANTILE", "Likeness", "UnlikeWarning"]
+__all__ = ["LEAST_CASES", "UNLIKE_QUANTILE", "Likeness", "UnlikeWarning", "encode_alone"]
 
 UNLIKE_QUANTILE = 0.01
 """A query is called unlike below this quantile of the base's own best scores."""
 LEAST_CASES = 100
 """A smaller base says nothing about its hundredth part."""
+_NO_PAIR = -8.0
+"""Similarity that stands for none: a pair of one lesion. Real ones are at least −1."""
+_ENCODED_AT_MOST, _ENCODED_AT_ONCE = 300, 32
 
 
 @dataclass(frozen=True)
@@ -67,33 +78,48 @@ class Likeness:
 
     @classmethod
     def of(cls, base: CaseBase, sample: int = 2000) -> Likeness:
-        """Measure a base; one scan and one matrix product, no image is read."""
-        rows = sample_rows(base.store, sample)
+        """Measure a base.
+
+        Reads the sample's vectors and multiplies them with one another. A base whose cases are composed with their
+        findings holds no vectors of images alone, so there up to 300 images are read and encoded again.
+        """
+        described = base.manifest.described
+        rows = sample_rows(base.store, min(sample, _ENCODED_AT_MOST) if described else sample)
+        rows, vectors = _encoded_again(base, rows) if described else (rows, [row.vector for row in rows])
         layout = base.manifest.layout
-        vectors = np.stack([row.vector for row in rows]) if rows else np.zeros((0, layout.size), np.float32)
+        stacked = np.stack(vectors) if rows else np.zeros((0, layout.size), np.float32)
+        return cls.of_vectors([row.case for row in rows], stacked, layout)
+
+    @classmethod
+    def of_vectors(cls, cases: Sequence[Case], vectors: Vectors, layout: BlockLayout) -> Likeness:
+        """The same from cases and the vectors of their images alone, (n, size)."""
         local, global_ = layout.parts(vectors, vectors)
-        same = _same_lesion([row.case for row in rows])
-        local[same] = global_[same] = -np.inf
+        same = _same_lesion(cases)
+        local[same] = global_[same] = _NO_PAIR
         return cls(vectors, layout, local, global_)
 
     def best_scores(self, local_weight: float = LOCAL_WEIGHT) -> NDArray[np.float32]:
-        """Each sampled case's best score to another lesion of the sample, ascending."""
-        if len(self.cases) < 2:
+        """Each sampled case's best score to another lesion of the sample, ascending; none for cases without one."""
+        if not len(self.cases):
             return np.zeros(0, np.float32)
-        # −∞ marks the pairs that do not count; 0 · −∞ at the ends of λ would be no number.
-        mixed = local_weight * np.maximum(self._local, -2.0) + (1.0 - local_weight) * np.maximum(self._global, -2.0)
-        best = mixed.max(axis=1)
-        return np.sort(best[best >= -1.0 - 1e-3])
+        best = (local_weight * self._local + (1.0 - local_weight) * self._global).max(axis=1)
+        return np.sort(best[best > _NO_PAIR / 2])
 
-    def judge(self, vector: Vectors, local_weight: float = LOCAL_WEIGHT) -> UnlikeWarning | None:
+    def judge(
+        self, vector: Vectors, local_weight: float = LOCAL_WEIGHT, *, least_cases: int = LEAST_CASES
+    ) -> UnlikeWarning | None:
         """A warning if the image of a query is like nothing in the base.
 
         Args:
-            vector: (size,) of unit blocks without λ, encoded from the image alone.
+            vector: (size,) of unit blocks without λ, of the image alone (:func:`encode_alone`).
             local_weight: λ.
+            least_cases: a smaller sample says nothing.
+
+        Returns:
+            None if it is like something, or the sample is too small to say.
         """
         own = self.best_scores(local_weight)
-        if len(own) < LEAST_CASES:
+        if len(own) < least_cases:
             return None
         best = float(self.layout.score(vector[None], self.cases, local_weight).max())
         threshold = float(np.quantile(own, UNLIKE_QUANTILE))
@@ -101,6 +127,40 @@ class Likeness:
             return None
         percentile = 100.0 * float(np.searchsorted(own, best)) / len(own)
         return UnlikeWarning(_message(best, threshold, percentile), best, threshold, percentile)
+
+
+def encode_alone(base: CaseBase, image: ImageSource) -> Vectors:
+    """The vector of an image as a case without findings, (size,) float32: what :meth:`Likeness.judge` needs.
+
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    vector: Vectors = np.asarray(base.model.encode_case([load_image(image)]), np.float32)[0]
+    return vector
+
+
+def _encoded_again(base: CaseBase, rows: list[StoredCase]) -> tuple[list[StoredCase], list[Vectors]]:
+    """Those rows whose images can be read, and the vectors of their images alone."""
+    kept: list[StoredCase] = []
+    vectors: list[Vectors] = []
+    for start in range(0, len(rows), _ENCODED_AT_ONCE):
+        read = [(row, image) for row in rows[start : start + _ENCODED_AT_ONCE] if (image := _image(base, row))]
+        if read:
+            kept += [row for row, _ in read]
+            vectors += list(np.asarray(base.model.encode_case([image for _, image in read]), np.float32))
+    return kept, vectors
+
+
+def _image(base: CaseBase, row: StoredCase) -> Image.Image | None:
+    try:
+        if base.archive is not None:
+            return load_image(base.archive.original(row.stamp.sha256))
+    except ArchiveError:
+        pass  # an image that was lost there may still be where the case came from
+    try:
+        return load_image(row.case.image)
+    except ImageError:
+        return None
 
 
 def _message(best: float, threshold: float, percentile: float) -> str:
@@ -113,7 +173,7 @@ def _message(best: float, threshold: float, percentile: float) -> str:
     )
 
 
-def _same_lesion(cases: list[Case]) -> NDArray[np.bool_]:
+def _same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
     """(n, n): which pairs show one lesion, or are one case."""
     lesions = np.array([case.lesion_id or "" for case in cases], dtype=object)
     same: NDArray[np.bool_] = (lesions[:, None] == lesions[None]) & (lesions != "")[:, None]

@@ -54,6 +54,7 @@ class ReportPage(FPDF):
         self.add_font(_FAMILY, "B", fonts / "DejaVuSans-Bold.ttf")
         self.set_margins(_MARGIN, _MARGIN, _MARGIN)
         self.set_auto_page_break(auto=True, margin=_FOOT + 4)
+        self.c_margin = 0.0
         self.alias_nb_pages(_PAGES)
         self.set_title(title)
         self.set_creator(producer)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from itertools import chain
 
 from dermquery.store.protocol import CaseStore, StoredCase
 
 __all__ = ["sample_rows"]
 
+_ROWS_AT_ONCE = 500
+
 
 def sample_rows(store: CaseStore, size: int) -> list[StoredCase]:
     """At most ``size`` rows with their vectors, sorted by ``case_id``.
 
-    Those whose ids have the smallest SHA-256 are taken: the same base gives the same sample in any order of rows and on
-    any store, and one more case replaces at most one. One scan, and no more rows in memory than the sample.
+    Those whose ids have the smallest SHA-256 are taken: the same base gives the same sample on any store, one more case
+    replaces at most one, and only the ids of the others are read.
     """
-    chosen = heapq.nsmallest(size, chain.from_iterable(store.scan()), key=_drawn)
-    return sorted(chosen, key=lambda row: row.case.case_id)
+    chosen = sorted(heapq.nsmallest(size, store.ids(), key=_drawn))
+    found: dict[str, StoredCase] = {}
+    for start in range(0, len(chosen), _ROWS_AT_ONCE):
+        found |= store.get(chosen[start : start + _ROWS_AT_ONCE])
+    return [found[case_id] for case_id in chosen if case_id in found]
 
 
-def _drawn(row: StoredCase) -> tuple[bytes, str]:
-    case_id = row.case.case_id
-    return hashlib.sha256(case_id.encode()).digest(), case_id
+def _drawn(case_id: str) -> bytes:
+    return hashlib.sha256(case_id.encode()).digest()

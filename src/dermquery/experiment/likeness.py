@@ -1,0 +1,61 @@
+"""How often an image is called unlike a base that it belongs to, and how often one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermquery.data.case import Case
+from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.store.likeness import Likeness
+
+__all__ = ["evaluate_likeness"]
+
+_REPEATS = 50
+
+
+def evaluate_likeness(
+    layout: BlockLayout,
+    unseen: tuple[Sequence[Case], Vectors],
+    seen: tuple[Sequence[Case], Vectors],
+    others: Mapping[str, Vectors],
+    local_weights: Sequence[float] = (0.0, 0.6, 1.0),
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Rates at which images are called unlike a base.
+
+    Args:
+        layout: of the vectors.
+        unseen: cases that the model was not trained on. Half of them are a base, the other half ask; repeated.
+        seen: cases that it was trained on: as a base, asked by all the unseen ones.
+        others: vectors of pictures that belong to no base, asked of every base.
+        local_weights: each λ.
+        seed: of the halves.
+
+    Returns:
+        One row for each base and λ: ``false_alarms``, and the rate for every set of ``others``.
+    """
+    rng = np.random.default_rng(seed)
+    cases, vectors = unseen
+    halves = [np.array_split(rng.permutation(len(cases)), 2) for _ in range(_REPEATS)]
+    within = [(Likeness.of_vectors([cases[i] for i in a], vectors[a], layout), vectors[b]) for a, b in halves]
+    across = [(Likeness.of_vectors(seen[0], seen[1], layout), vectors)]
+    return [
+        {
+            "base": name,
+            "cases": len(pairs[0][0].cases),
+            "local_weight": weight,
+            "false_alarms": _mean_rate(pairs, weight),
+            **{other: _mean_rate([(base, found) for base, _ in pairs], weight) for other, found in others.items()},
+        }
+        for name, pairs in (("unseen cases", within), ("cases of the training", across))
+        for weight in local_weights
+    ]
+
+
+def _mean_rate(pairs: Sequence[tuple[Likeness, NDArray[np.float32]]], local_weight: float) -> float:
+    rates = [np.mean([base.judge(v, local_weight, least_cases=2) is not None for v in asked]) for base, asked in pairs]
+    return round(float(np.mean(rates)), 4)
