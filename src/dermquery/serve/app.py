@@ -38,12 +38,13 @@ _TAGS = [
 _log = logging.getLogger("dermquery.serve")
 
 
-def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI:
+def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: bool = True) -> FastAPI:
     """The application of one case base.
 
     Args:
         settings: of the service.
         base: the case base, if it is open already; else the one that the settings name.
+        page: serve the web page too; it is one per process.
 
     Raises:
         ManifestError: there is no case base, or its model is another one.
@@ -52,6 +53,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI
     """
     check_binding(settings)
     opened = base or CaseBase.open(settings.base, settings.model)
+    _ = opened.model  # here and not at the first query: a model that cannot be loaded is better known before the start
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
     service = SearchService(
@@ -83,6 +85,10 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI
     errors.install(app, service.metrics)
     app.add_middleware(RawPaths)
     security.install(app, settings, audit)
+    if page:
+        from dermquery.serve import page as web_page  # NiceGUI, which an API alone does not need
+
+        web_page.install(app, service, settings)
     app.add_middleware(errors.CrashGuard, unready=service.unready)
     app.add_middleware(_Measured, metrics=service.metrics)
     app.openapi = _openapi(app)  # type: ignore[method-assign]
@@ -91,7 +97,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None) -> FastAPI
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Load the model beside the first answers, and end what runs when the service ends."""
+    """Let the model encode once beside the first answers, and end what runs when the service ends."""
     service: SearchService = app.state.service
     service.jobs.start(ended=_logged(app.state.audit))
     threading.Thread(target=_warm, args=(service,), name="warm", daemon=True).start()
@@ -116,7 +122,7 @@ def _warm(service: SearchService) -> None:
     try:
         service.warm()
     except Exception:
-        _log.exception("the model cannot be loaded; /readyz says 503 until it can")
+        _log.exception("the model cannot encode; /readyz says 503 until it can")
 
 
 def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:

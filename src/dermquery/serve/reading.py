@@ -28,7 +28,7 @@ class BaseReader:
         metrics: what is counted.
         readers: the line before the store and the images.
         probes: the line of those who ask how the service is, which no crowd of readers must keep waiting.
-        warmed: whether the model is loaded and has encoded once.
+        warmed: whether the model has encoded once.
     """
 
     def __init__(self, base: CaseBase, *, waiting: int) -> None:
@@ -94,7 +94,7 @@ class BaseReader:
     def unready(self) -> str | None:
         """Why searches cannot be answered now; None if they can."""
         if not self.warmed:
-            return "The model is being loaded; ask again in a moment"
+            return "The model is getting ready; ask again in a moment"
         if self.size() is None:
             return "The base cannot be read; the server's log says why"
         return None

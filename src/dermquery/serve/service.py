@@ -86,7 +86,7 @@ class SearchService(BaseReader):
         self._loading, self._lock = threading.Lock(), threading.Lock()
 
     def warm(self) -> None:
-        """Load the model and let it encode once, so that no query waits for that; once only."""
+        """Let the model encode once, so that no query waits for what happens at its first use."""
         with self._loading:  # the network is exported and compiled at its first use, which must not happen twice
             if not self.warmed:
                 self.base.encode(Image.new("RGB", (64, 64), "grey"), None, {"pigment_network": "typical"})
