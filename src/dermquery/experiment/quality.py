@@ -47,13 +47,31 @@ def _smaller(side: int) -> Callable[[Image.Image], Image.Image]:
     return shrink
 
 
+def _cropped(share: float) -> Callable[[Image.Image], Image.Image]:
+    def crop(image: Image.Image) -> Image.Image:
+        width, height = (round(share * length) for length in image.size)
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image.crop((left, top, left + width, top + height))
+
+    return crop
+
+
+def _tinted(*factors: float) -> Callable[[Image.Image], Image.Image]:
+    def tint(image: Image.Image) -> Image.Image:
+        return Image.fromarray((np.asarray(image) * np.array(factors)).clip(0, 255).astype(np.uint8))
+
+    return tint
+
+
 SPOILT: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     **{f"blurred, σ {100 * share:g} % of the side": _blurred(share) for share in (0.003, 0.006, 0.01, 0.02)},
     **{f"brightness × {factor:g}": _brighter(factor) for factor in (0.5, 0.35, 0.25, 1.3, 1.6, 2.0)},
     **{f"contrast × {factor:g}": _flatter(factor) for factor in (0.5, 0.3, 0.15)},
     **{f"{side} pixels": _smaller(side) for side in (400, 256, 224, 150)},
+    "centre, 60 % of each side": _cropped(0.6),
+    "warmer: red + 10 %, green − 15 %, blue − 10 %": _tinted(1.1, 0.85, 0.9),
 }
-"""Ways in which an image is spoilt, and, in its size, changed without being spoilt."""
+"""Ways in which an image is spoilt; or, in its size, framing and tint, changed as another camera might."""
 
 
 def evaluate_quality(
