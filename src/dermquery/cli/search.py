@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -13,12 +13,12 @@ from rich.text import Text
 
 from dermquery.cli.common import expected_errors
 from dermquery.data.checklist import CRITERIA, render_text
-from dermquery.data.files import replacing
 from dermquery.model.alignment import LOCAL_WEIGHT
 
 if TYPE_CHECKING:
     from dermquery.store.casebase import CaseBase
     from dermquery.store.hits import Hit, SearchResult
+    from dermquery.store.report_content import Warned
 
 __all__ = ["print_result", "search"]
 
@@ -46,11 +46,13 @@ def search(
     exclude_patient: Annotated[list[str] | None, typer.Option(help="Never find this patient; repeatable.")] = None,
     json_out: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained result sheet.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write a report as PDF, on A4.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write the result as one picture.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the hits as a table that a spreadsheet opens safely.")] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show in page and picture where the local similarity comes from.")
+        bool, typer.Option("--explain", help="Show in page, report and picture where the local similarity comes from.")
     ] = False,
-    notice: Annotated[str | None, typer.Option(help="A line shown on top of sheet and picture.")] = None,
+    notice: Annotated[str | None, typer.Option(help="A line shown on top of page, report and picture.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Model to encode the query with; the base's own if not given.")
     ] = None,
@@ -71,12 +73,13 @@ def search(
         exclude_patient=exclude_patient,
     )
     if explain:
-        if html is None and png is None:
-            raise ValueError("--explain is drawn on the page or the picture; add --html FILE or --png FILE")
+        if html is None and pdf is None and png is None:
+            raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
         result = case_base.explain(result)
-    _write(result, json_out, html, png, notice)
+    warnings = _warnings(case_base, result)
+    _write(result, _Outputs(json_out, html, pdf, png, csv), warnings, notice)
     if json_out != "-":
-        print_result(result, case_base)
+        print_result(result, case_base, warnings)
 
 
 def _terms(written: list[str]) -> dict[str, str]:
@@ -91,25 +94,58 @@ def _terms(written: list[str]) -> dict[str, str]:
     return terms
 
 
-def _write(result: SearchResult, json_out: str | None, html: Path | None, png: Path | None, notice: str | None) -> None:
-    if json_out is not None:
-        written = json.dumps(result.to_dict(), indent=2, ensure_ascii=False)
-        if json_out == "-":
-            typer.echo(written)
-        else:
-            with replacing(Path(json_out)) as part:
-                part.write_text(written + "\n", encoding="utf-8")
-    if html is None and png is None:
-        return
-    from dermquery.store.sheet import write_html, write_png  # matplotlib and jinja2, needed for these two only
+class _Outputs(NamedTuple):
+    """Files to write; ``json`` may be ``-`` for standard output."""
 
-    if html is not None:
-        write_html(result, html, notice=notice)
-    if png is not None:
-        write_png(result, png, notice=notice)
+    json: str | None
+    html: Path | None
+    pdf: Path | None
+    png: Path | None
+    csv: Path | None
 
 
-def print_result(result: SearchResult, case_base: CaseBase) -> None:
+def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
+    """What is wrong with the query's image, and whether it is like anything in the base."""
+    if result.query.image is None:
+        return ()
+    from dermquery.data.image import load_image
+    from dermquery.data.quality import check_image
+    from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
+
+    image = load_image(result.query.image)
+    found: list[Warned] = list(check_image(image))
+    # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
+    if result.base.count >= LEAST_CASES and not case_base.manifest.described:
+        unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.local_weight)
+        found += [unlike] if unlike is not None else []
+    return tuple(found)
+
+
+def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notice: str | None) -> None:
+    # matplotlib, jinja2 and fpdf2 are imported for those that need them only.
+    from dermquery.store.export import hits_json, write_csv, write_json
+
+    if to.json == "-":
+        typer.echo(hits_json(result, warnings))
+    elif to.json is not None:
+        write_json(result, to.json, warnings)
+    if to.csv is not None:
+        write_csv(result, to.csv)
+    if to.pdf is not None:
+        from dermquery.store.report import write_pdf
+
+        write_pdf(result, to.pdf, warnings=warnings, notice=notice)
+    if to.html is not None:
+        from dermquery.store.sheet import write_html
+
+        write_html(result, to.html, warnings=warnings, notice=notice)
+    if to.png is not None:
+        from dermquery.store.picture import write_png
+
+        write_png(result, to.png, notice=notice)
+
+
+def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[Warned] = ()) -> None:
     """Print the ranked table, or why there is none."""
     from dermquery.store.hits import RESEARCH_USE
 
@@ -122,6 +158,8 @@ def print_result(result: SearchResult, case_base: CaseBase) -> None:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
     if result.unread:
         out.print(Text(f"no finding recognised in: {'; '.join(result.unread)}"), style="yellow")
+    for warning in warnings:
+        out.print(Text(warning.message), style="yellow")
     found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
     out.print(Text(f"{found}; local weight {result.local_weight:g}; model {result.base.model_name}"), style="dim")
     out.print(Text(RESEARCH_USE), style="bold")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermquery.data.case import Case
+from dermquery.store.casebase import CaseBase
+from dermquery.store.projection import project
+from tests.store.encoder import ProjectionEncoder
+
+
+def test_the_plane_is_that_of_a_singular_value_decomposition(base: CaseBase) -> None:
+    """Against NumPy's SVD of the same weighted vectors, up to the sign of the axes."""
+    found = project(base, local_weight=0.3)
+    rows = base.store.get([point.case_id for point in found.points])
+    layout = base.manifest.layout
+    weights = np.sqrt(np.repeat(layout.block_weights(0.3), layout.width))
+    vectors = np.stack([rows[point.case_id].vector for point in found.points]) * weights
+    centred = vectors - vectors.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = np.array([(point.x, point.y) for point in found.points])
+    np.testing.assert_allclose(np.abs(plane), np.abs(u[:, :2] * s[:2]), atol=1e-4)
+    np.testing.assert_allclose(found.explained, s[:2] ** 2 / (s**2).sum(), atol=1e-5)
+
+
+def test_distances_before_the_projection_are_those_of_the_score(base: CaseBase) -> None:
+    layout = base.manifest.layout
+    one, other = (base.store.get([name])[name].vector[None] for name in ("case-000", "case-007"))
+    weights = np.sqrt(np.repeat(layout.block_weights(0.6), layout.width))
+    apart = float((((one - other) * weights) ** 2).sum())
+    assert apart == pytest.approx(2 - 2 * float(layout.score(one, other)[0, 0]), abs=1e-5)
+
+
+def test_a_case_is_placed_where_it_lies(base: CaseBase) -> None:
+    found = project(base)
+    for point in found.points[:5]:
+        vector = base.store.get([point.case_id])[point.case_id].vector
+        assert found.place(vector) == pytest.approx((point.x, point.y), abs=1e-5)
+
+
+def test_the_map_is_always_the_same(base: CaseBase, cases: Sequence[Case], tmp_path: Path) -> None:
+    again = CaseBase.create(tmp_path / "again", ProjectionEncoder())
+    again.add(cases[::-1], batch_size=5)
+    first, second = project(base), project(again)
+    assert [point.case_id for point in first.points] == [case.case_id for case in cases]
+    assert [point.diagnosis for point in first.points] == [case.diagnosis for case in cases]
+    np.testing.assert_allclose([(p.x, p.y) for p in first.points], [(p.x, p.y) for p in second.points], atol=1e-6)
+    assert first.to_dict()["points"][0].keys() == {"case_id", "x", "y", "diagnosis"}
+
+
+def test_a_sample_of_a_larger_base(base: CaseBase) -> None:
+    found = project(base, sample=10)
+    assert len(found.points) == 10
+    assert found.count == 24
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_cases(tmp_path: Path, cases: Sequence[Case], n: int) -> None:
+    small = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    small.add(cases[:n])
+    found = project(small)
+    assert len(found.points) == n
+    assert np.isfinite([(point.x, point.y) for point in found.points]).all()
+    assert sum(found.explained) == pytest.approx(0 if n == 1 else 1)
+
+
+def test_what_cannot_be_mapped(tmp_path: Path, base: CaseBase) -> None:
+    with pytest.raises(ValueError, match="holds no case; add some with: dermquery index"):
+        project(CaseBase.create(tmp_path / "base", ProjectionEncoder()))
+    with pytest.raises(ValueError, match="at least 2 cases, got 1"):
+        project(base, sample=1)
+    with pytest.raises(ValueError, match="local weight must lie between"):
+        project(base, local_weight=2)
