@@ -92,6 +92,7 @@ def test_every_option_reaches_the_search(indexed: Path, cases: Sequence[Case]) -
     )
     assert found.exit_code == 0, found.output
     written = json.loads(found.stdout)
+    assert "too small" in {warning["kind"] for warning in written.pop("warnings")}, "48 pixels"
     expected = CaseBase.open(indexed, ProjectionEncoder()).search(
         image=cases[1].image,
         text="raised border",
@@ -112,11 +113,16 @@ def test_files_are_written(indexed: Path, cases: Sequence[Case], tmp_path: Path)
     found = run(
         *("search", "--base", indexed, "--image", cases[1].image, "--notice", "These cases are synthetic."),
         *("--json", out / "r.json", "--html", out / "r.html", "--png", out / "r.png"),
+        *("--csv", out / "r.csv", "--pdf", out / "r.pdf"),
     )
     assert found.exit_code == 0, found.output
     assert "case-001" in found.stdout
     assert json.loads((out / "r.json").read_text())["hits"][0]["case_id"] == "case-001"
     assert "These cases are synthetic." in (out / "r.html").read_text()
+    assert "too few for fine structures" in plain(found.stdout)
+    assert "too few for fine structures" in (out / "r.html").read_text()
+    assert (out / "r.csv").read_text(encoding="utf-8-sig").splitlines()[1].startswith("1,case-001,mel,")
+    assert (out / "r.pdf").read_bytes().startswith(b"%PDF-")
     with Image.open(out / "r.png") as picture:
         assert picture.format == "PNG"
 
