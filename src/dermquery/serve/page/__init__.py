@@ -6,6 +6,8 @@ from fastapi import FastAPI, Request
 from nicegui import core, ui
 
 from dermquery.serve.page import texts
+from dermquery.serve.page.add_page import AddPage
+from dermquery.serve.page.base_page import BasePage
 from dermquery.serve.page.facts import BaseFacts
 from dermquery.serve.page.frame import Site, Visit, frame
 from dermquery.serve.page.policy import PagePolicy, tags_with_nonce
@@ -45,3 +47,15 @@ def _pages(site: Site) -> None:
         visit = Visit.of(site, request)
         with frame(visit, "/", texts.NAV_SEARCH, "search"):
             SearchPage(visit)
+
+    @ui.page("/base")
+    def overview(request: Request) -> None:
+        visit = Visit.of(site, request)
+        with frame(visit, "/base", texts.NAV_BASE, "overview"):
+            BasePage(visit)
+
+    @ui.page("/add")
+    def add(request: Request) -> None:
+        visit = Visit.of(site, request)
+        with frame(visit, "/add", texts.NAV_ADD, "adding"):
+            AddPage(visit)

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from dermquery.store.casebase import CaseBase
+from dermquery.store.duplicates import DuplicateGroup, find_duplicates
 from dermquery.store.filters import AllOf, Equals, Filter
+from dermquery.store.projection import Projection, project
 
 __all__ = ["BaseFacts"]
 
 T = TypeVar("T")
 _SECONDS = 60.0
 _EXAMPLES = 6
+_MOST_COMPARED = 20_000
 
 
 class BaseFacts:
@@ -43,6 +46,18 @@ class BaseFacts:
     def examples(self) -> tuple[tuple[str, str | None], ...]:
         """Some cases with their diagnoses: of every diagnosis in turn, by ``case_id``."""
         return self._fresh("examples ", self._choose)
+
+    @property
+    def map(self) -> Projection:
+        """The base on a plane."""
+        return self._fresh("map ", lambda: project(self._base))
+
+    def find_duplicates(self) -> list[DuplicateGroup] | None:
+        """Cases that show the same image; None for a base that is too large to compare while somebody waits."""
+        if self.count > _MOST_COMPARED:
+            return None
+        scan = self._base.store.scan
+        return self._fresh("duplicates ", lambda: find_duplicates(row for rows in scan(vectors=False) for row in rows))
 
     def forget(self) -> None:
         """Count again, because the base changed."""

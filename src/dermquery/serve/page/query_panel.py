@@ -93,7 +93,8 @@ class QueryPanel:
                 el("h2", texts.CHECKLIST)
                 self.score = el("span", cls="score-badge", aria_live="polite")
             self.score_hint = el("p", cls="hint")
-            with el("div", cls="presets", role="group", aria_label=texts.PRESETS):
+            with el("div", cls="presets", role="group", aria_labelledby="presets-title"):
+                el("span", texts.PRESETS, "hint", id="presets-title")
                 for name, terms in texts.PRESET_TERMS.items():
                     button(name, partial(self._preset, terms), "small")
                 self.clear_terms = button(texts.CHECKLIST_CLEAR, lambda: self._preset({}), "small bare")

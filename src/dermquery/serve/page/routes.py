@@ -51,6 +51,10 @@ def router(site: Site) -> APIRouter:
             shown = query_copy(load_image(changed))
         return Response(shown, media_type="image/jpeg")
 
+    @routes.get("/map")
+    def base_map(_who: Reader) -> dict[str, object]:
+        return site.facts.map.to_dict()
+
     @routes.get("/answers/{key}/hits.{ending}")
     def file(key: str, ending: str, who: Reader) -> Response:
         answer = _answer(site, who, key)

@@ -6,8 +6,6 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from nicegui import run
-
 from dermquery.serve.page import texts
 from dermquery.serve.page.compare import Compare
 from dermquery.serve.page.dom import Wire, el, set_text
@@ -155,7 +153,7 @@ class SearchPage:
 
     async def _answer(self) -> None:
         try:
-            await run.io_bound(self.session.ask)
+            await self.session.ask()
         except _EXPECTED as error:
             self._failed(str(error))
         except Exception:
@@ -166,14 +164,13 @@ class SearchPage:
 
     def _show(self) -> None:
         answer, question = self.session.answer, self.session.answered
-        if answer is None or question is None:  # the form was cleared meanwhile
+        if answer is None or question is None or self.session.question.is_empty:  # cleared meanwhile
             return
         self.results.show(answer, question, self.visit.site.shelf.put(self.visit.owner, answer))
         self.wire.set_fragment(question.to_fragment())
 
     def _failed(self, message: str) -> None:
         self.results.show_failure(message)
-        self.panel.show_problem(message)
 
     def _query_image(self, question: Question) -> str | None:
         if question.like:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from dermquery.serve.page.state import Question
 from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer, ExpiredQueryError, Prepared, SearchService
+from dermquery.store.filters import Filter
 
 __all__ = ["AskError", "Reading", "Session", "read_words"]
 
@@ -46,7 +46,7 @@ def read_words(question: Question) -> Reading:
 
 
 class Session:
-    """What one open page holds. Its blocking methods are called in a thread, one at a time.
+    """What one open page holds; it is asked one question at a time.
 
     Attributes:
         question: as the form stands.
@@ -63,13 +63,12 @@ class Session:
         self.answered: Question | None = None
         self._max_pixels = max_pixels
         self._encoded: tuple[tuple[Any, ...], Prepared] | None = None
-        self._lock = threading.Lock()
 
     def change(self, **changes: Any) -> None:
         """Change parts of the question."""
         self.question = replace(self.question, **changes)
 
-    def ask(self) -> Answer:
+    async def ask(self) -> Answer:
         """Answer the question; what was encoded already is not encoded again.
 
         Raises:
@@ -79,16 +78,15 @@ class Session:
         question = self.question
         if question.is_empty:
             raise AskError(texts.EMPTY_QUERY)
-        with self._lock:
-            prepared = self._prepared(question)
-            answer = self.service.search(prepared, question.patient.where(), question.top_k, question.local_weight)
-            self._log(answer)
+        where = question.patient.where()
+        prepared = await self._prepared(question)
+        answer = await self.service.readers.call(self._rank, prepared, where, question)
         self.answer, self.answered = answer, question
         return answer
 
-    def _log(self, answer: Answer) -> None:
-        """Log who saw which cases, as the API does: no text, and of an image its hash only."""
-        prepared = answer.prepared
+    def _rank(self, prepared: Prepared, where: Filter, question: Question) -> Answer:
+        """Rank, and log who saw which cases, as the API does: no text, and of an image its hash only."""
+        answer = self.service.search(prepared, where, question.top_k, question.local_weight)
         self._audit.write(
             "search",
             self._who,
@@ -98,23 +96,26 @@ class Session:
             terms=len(prepared.encoded.terms),
             hits=[hit.case.case_id for hit in answer.result.hits],
         )
+        return answer
 
-    def _prepared(self, question: Question) -> Prepared:
+    async def _prepared(self, question: Question) -> Prepared:
         """The encoded question. One that the service forgot is encoded again from what the page still has."""
         if self._encoded is not None and self._encoded[0] == question.what:
             try:
                 return self.service.prepared(self.owner, self._encoded[1].key)
             except ExpiredQueryError:
                 self._encoded = None
-        prepared = self._plain(question)
+        if question.like:
+            prepared = await self.service.readers.call(self.service.like, self.owner, question.like)
+        else:
+            prepared = await self.service.encoders.call(self._encode, question)
         if question.relevant or question.irrelevant:
-            prepared = self.service.marked(self.owner, prepared.key, question.relevant, question.irrelevant)
+            marks = (question.relevant, question.irrelevant)
+            prepared = await self.service.readers.call(self.service.marked, self.owner, prepared.key, *marks)
         self._encoded = (question.what, prepared)
         return prepared
 
-    def _plain(self, question: Question) -> Prepared:
-        if question.like:
-            return self.service.like(self.owner, question.like)
+    def _encode(self, question: Question) -> Prepared:
         image = None
         if question.image:
             try:
@@ -122,4 +123,4 @@ class Session:
             except ExpiredImageError as error:
                 raise AskError(texts.IMAGE_EXPIRED) from error
             image = edited(kept.data, question.turn, question.crop, max_pixels=self._max_pixels)
-        return self.service.prepare(self.owner, image, question.text.strip() or None, dict(question.terms))
+        return self.service.encode(self.owner, image, question.text.strip() or None, dict(question.terms))

@@ -49,9 +49,8 @@ CROP_OFF = "Whole image"
 CROP_BOX = "Part of the image that is searched for. Arrow keys move it, Shift and arrow keys change its size."
 CROP_HANDLE = "Drag to change the size"
 IMAGE_EXPIRED = (
-    "The image of this link is not kept any more, or it was chosen by somebody else: images stay in the server's "
-    "memory for 30 minutes and only for who chose them. Everything else of the query is here again; choose the image "
-    "once more to search with it."
+    "The image of this query is not kept any more, or somebody else chose it: images stay in the server's memory for "
+    "30 minutes, and only for who chose them. Everything else of the query is here; choose the image once more."
 )
 LIKE_TITLE = "More like case {case_id}"
 LIKE_HINT = "Searched with this case's image and findings, and the words given here are not used."
@@ -66,8 +65,8 @@ NOT_GIVEN = "–"
 NOT_GIVEN_SPOKEN = "not given"
 MAJOR = "2 points if suspicious"
 MINOR = "1 point if suspicious"
-SCORE = "Seven-point score {score}"
-SCORE_NONE = "Seven-point score: no criterion given"
+SCORE = "score {score}"
+SCORE_NONE = "no score yet"
 SCORE_HIGH = "Of the criteria given. Three or more: excision is usually advised (Argenziano 1998)."
 SCORE_LOW = "Of the criteria given. Excision is usually advised from three (Argenziano 1998)."
 PRESETS = "Presets"
@@ -218,12 +217,16 @@ FIELD_TITLES = {
 ADD = "Add cases"
 ADD_NO_RIGHT = "Adding cases needs the right to write. Ask who runs this server, or sign in with another name."
 ADD_ONE = "One case"
-ADD_MANY = "A folder with a table"
+ADD_MANY = "Many cases: a table with images"
 ADD_CASE_ID = "Case id"
-ADD_CASE_ID_HINT = "Letters, digits, dot, dash and underscore; a case with the same id is replaced."
+ADD_CASE_ID_HINT = (
+    "The id names the case in every answer; ids of lesion and patient keep their images from finding each other. All "
+    "three are pseudonyms: no names, no dates of birth, no hospital numbers."
+)
 ADD_IMAGE_NEEDED = "Choose the image of the case first."
 ADD_ID_NEEDED = "Give the case an id; hits are named by it."
 ADD_REPLACES = "The base has a case {case_id} already. Add it again to replace it; this can be undone."
+ADD_IMAGE_ALT = "Dermoscopic image of the new case"
 ADD_SAVE = "Add case"
 ADD_REPLACE = "Replace case"
 ADD_DONE = "Case {case_id} was added."
@@ -234,40 +237,57 @@ ADD_MANY_HINT = (
     "of the file); diagnosis, sex, age, site, lesion_id, patient_id and the seven criteria are read if they are there. "
     "Do not put names or dates of birth into it."
 )
-ADD_CHOOSE_FOLDER = "Choose folder"
-ADD_CHOOSE_FILES = "Choose files"
-ADD_CHECK = "Check"
-ADD_START = "Add {n} cases"
-ADD_CANCEL = "Cancel"
-ADD_CHECKED = "{n} cases can be added"
-ADD_PROBLEMS = "{n} problems"
-ADD_SENDING = "Sending {done} of {total} files…"
-ADD_PROGRESS = "{done} of {total} cases"
-ADD_FINISHED = "{n} cases were added."
-ADD_CANCELLED = "Stopped after {n} cases."
-ADD_NO_TABLE = "There is no CSV table among the files; add one with the columns case_id and image."
+BUNDLE = {
+    "folder": "Choose folder",
+    "files": "Choose files or a ZIP",
+    "chosen": "{table} and {n} images",
+    "start": "Check and add",
+    "skip": "Leave these rows out and add the others",
+    "no_table": "There must be one table (CSV, TSV or Parquet) among the files; there are {n}.",
+    "no_images": "There is no image among the files.",
+    "too_many": "More than {most} images at once: pack table and images into one ZIP file and choose that.",
+    "lost": "The server did not answer; check the connection. What it reported as done is in the base.",
+    "sending": "Sending: {percent} %",
+    "queued": "Waiting",
+    "running": "Adding",
+    "done": "Done",
+    "cancelled": "Stopped",
+    "failed": "Failed",
+    "undoing": "Taking back",
+    "undone": "Taken back",
+    "progress": "{done} of {total} cases",
+    "counts": "{added} added, {updated} replaced, {unchanged} unchanged, {bad} left out",
+    "removed": "{n} cases were taken out again.",
+    "cancel": "Stop",
+    "undo": "Take back what was added",
+}
 
 # Base
 BASE = "Case base"
 BASE_CASES = "Cases"
 BASE_MODEL = "Model"
 BASE_VERSION = "Version"
-BASE_PLACE = "Place"
+BASE_HASH = "Artifact"
+BASE_MORE_VALUES = "and {n} more values"
+BASE_EMPTY = "The base holds too few cases for a map."
 BASE_DESCRIBED = "Encoded with findings"
 YES = "yes"
 NO = "no"
 BASE_COUNTS = "What it holds"
-BASE_SHARE = "Share"
-BASE_N = "Cases"
 MAP = "Map of the encodings"
 MAP_HINT = (
     "Each point is a case; near points have similar encodings. Two dimensions hold only a part of that, so "
-    "read it as a sketch."
+    "read it as a sketch. Choose a point, or use the arrow keys, to see its case."
 )
 MAP_LOADING = "The map is being drawn…"
 MAP_LABEL = "Map of {n} cases by diagnosis"
-MAP_SAMPLE = "{n} of {total} cases, drawn at random"
+MAP_SAMPLE = "{n} of {total} cases"
+MAP_HELD = "the two axes hold {percent} % of the variance"
+MAP_FAILED = "The map cannot be drawn now; load the page again."
+MAP_SHOWN = "shown"
+MAP_HIDDEN = "hidden"
 DUPLICATES = "Duplicates"
+DUPLICATES_FIND = "Look for images that occur twice"
 DUPLICATES_LOADING = "Images are being compared…"
 DUPLICATES_NONE = "No image occurs twice."
 DUPLICATES_MANY = "{n} groups of cases show the same image; the first {shown} are here."
