@@ -8,7 +8,7 @@ import pytest
 
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
-from dermquery.store.projection import project
+from dermquery.store.projection import _principal_axes, project
 from tests.store.encoder import ProjectionEncoder
 
 
@@ -24,6 +24,15 @@ def test_the_plane_is_that_of_a_singular_value_decomposition(base: CaseBase) -> 
     plane = np.array([(point.x, point.y) for point in found.points])
     np.testing.assert_allclose(np.abs(plane), np.abs(u[:, :2] * s[:2]), atol=1e-4)
     np.testing.assert_allclose(found.explained, s[:2] ** 2 / (s**2).sum(), atol=1e-5)
+
+
+def test_many_vectors_give_the_same_axes_by_another_solver() -> None:
+    vectors = np.random.default_rng(0).normal(size=(300, 70)) * np.linspace(4, 0.5, 70)
+    axes, explained = _principal_axes(vectors)
+    _, s, expected = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(np.abs(axes), np.abs(expected[:2]), atol=1e-7)
+    np.testing.assert_allclose(explained, s[:2] ** 2 / (s**2).sum(), rtol=1e-7)
+    np.testing.assert_array_equal(axes, _principal_axes(vectors)[0])
 
 
 def test_distances_before_the_projection_are_those_of_the_score(base: CaseBase) -> None:
