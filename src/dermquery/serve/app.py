@@ -52,7 +52,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         ValueError: the service would be open to other machines.
     """
     check_binding(settings)
-    opened = base or CaseBase.open(settings.base, settings.model)
+    opened = CaseBase.open(settings.base, settings.model) if base is None else base
     _ = opened.model  # here and not at the first query: a model that cannot be loaded is better known before the start
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)

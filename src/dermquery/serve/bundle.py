@@ -66,7 +66,8 @@ class Bundle:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise BundleError(f"the archive is no ZIP file that can be read ({error}); pack it again") from error
-        self._files = {info.filename: info for info in self._zip.infolist() if not info.is_dir() and _is_shown(info)}
+        shown = [info for info in self._zip.infolist() if not info.is_dir() and _is_shown(info)]
+        self._files = {info.filename.replace("\\", "/"): info for info in shown}
         if len(self._zip.infolist()) > _MOST_ENTRIES:
             self.close()
             raise BundleError(f"the archive has more than {_MOST_ENTRIES:,} files; send it in parts")
@@ -185,5 +186,5 @@ def load_entries(path: Path) -> Iterator[Entry]:
 
 def _is_shown(info: zipfile.ZipInfo) -> bool:
     """Hidden files are left out: macOS keeps a "__MACOSX/._name.jpg" beside every image."""
-    parts = info.filename.split("/")
+    parts = info.filename.replace("\\", "/").split("/")
     return not any(part.startswith(".") and part not in (".", "..") for part in parts) and parts[0] != "__MACOSX"

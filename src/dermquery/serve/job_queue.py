@@ -61,7 +61,10 @@ class Jobs:
     def start(self, ended: Callable[[Job], None] = lambda _: None) -> None:
         """Take up the jobs that the last process left, and begin to work; ``ended`` is told of each that ends."""
         self._told = ended
-        for path in sorted(self._folder.glob("*")) if self._folder.is_dir() else ():
+        known = set(self._jobs)
+        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if path.name in known:
+                continue
             job = JobFolder(path).load()
             if job is None or path.name.startswith("."):
                 JobFolder(path).remove()  # a submission that was never acknowledged
@@ -182,10 +185,12 @@ class Jobs:
         return ended
 
     def _failed(self, job_id: str, why: str) -> None:
+        # As it lies on disk, where only whole turns are booked: from there it goes on.
+        job = JobFolder(self._folder / job_id).load() or self.get(job_id)
         try:
-            self._end(self.get(job_id), "failed", why)
+            self._end(job, "failed", why)
         except OSError:  # the disk is full: the job is queued again at the next start
-            self._save(self.get(job_id).model_copy(update={"state": "failed", "message": why}), disk=False)
+            self._save(job.model_copy(update={"state": "failed", "message": why}), disk=False)
 
     def _work(self) -> None:
         while True:

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import shutil
+import struct
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from dermquery.client import ApiError, Client
+from dermquery.data.case import Case
+from dermquery.data.rows import CaseTableError
+from dermquery.data.table import write_cases
+from dermquery.model.alignment import Vectors
+from dermquery.serve.bundle import Bundle, BundleError
+from dermquery.serve.job_queue import Jobs
+from dermquery.serve.jobs import Job
+from dermquery.serve.metrics import Metrics
+from dermquery.serve.writing import CaseWriter
+from dermquery.store.casebase import CaseBase
+from tests.serve.conftest import Served
+from tests.store.conftest import make_cases
+from tests.store.encoder import ProjectionEncoder
+
+
+def zipped(folder: Path, cases: Sequence[Case], inside: str = "") -> Path:
+    """A table and its images as people pack them."""
+    table, target = folder / "cases.csv", folder / "upload.zip"
+    write_cases(cases, table)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(table, f"{inside}cases.csv")
+        for case in cases:
+            if case.image.exists():
+                archive.write(case.image, f"{inside}{case.image.relative_to(folder)}")
+    return target
+
+
+def same(case: Case) -> dict[str, Any]:
+    return case.model_dump(exclude={"image"})
+
+
+class SlowEncoder(ProjectionEncoder):
+    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+        time.sleep(0.005 * len(images))
+        return super().encode_case(images)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> CaseBase:
+    return CaseBase.create(tmp_path / "jobs-base", SlowEncoder())
+
+
+def jobs_of(base: CaseBase, state: Path, **options: Any) -> Jobs:
+    writer = CaseWriter(base, state, Metrics(), waiting=8, max_pixels=64_000_000)
+    return Jobs(writer, state / "jobs", image_bytes=1 << 20, pause=0.02, **options)
+
+
+def ended(jobs: Jobs, job: Job) -> Job:
+    while (now := jobs.get(job.id)).state in ("queued", "running", "undoing"):
+        time.sleep(0.01)
+    return now
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.005)
+    pytest.fail("it did not happen in ten seconds")
+
+
+# --- through the API -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inside", ["", "prepared data/"])
+def test_a_table_with_images_becomes_cases(own: Served, own_client: Client, tmp_path: Path, inside: str) -> None:
+    cases = make_cases(tmp_path / "many", 100)[12:]
+    cases[3].image.write_bytes(b"no image")
+    job = own_client.submit(zipped(tmp_path / "many", cases, inside))
+    assert (job.state, job.total, job.owner) == ("queued", 88, "local")
+    seen: list[Job] = []
+    done = own_client.wait(job.id, seen.append, every=0.02)
+    assert [state.done for state in seen] == sorted(state.done for state in seen)
+    assert (done.state, done.done, done.added, done.n_bad) == ("done", 88, 87, 1)
+    assert done.bad[0].case_id == cases[3].case_id
+    assert done.bad[0].reason.startswith(f"{inside}images/015.png: not an image")
+    rows = own.base.store.get([case.case_id for case in cases])
+    for case in (*cases[:3], *cases[4:]):
+        assert same(rows[case.case_id].case) == same(case)
+        assert rows[case.case_id].case.image.read_bytes() == case.image.read_bytes()
+    shutil.rmtree(tmp_path / "many")
+    assert len(own_client.image("case-050")) > 0
+    assert not list((own.state / "jobs").rglob("*.zip")), "what was sent is not kept for ever"
+    assert own_client.jobs()[0].id == job.id
+
+
+def test_a_table_and_single_files_do_too(own: Served, own_client: Client, tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "many", 15)[12:]
+    table = tmp_path / "t.csv"
+    table.write_text("case_id,image,site\n" + "".join(f"{c.case_id},{c.image.name},back\n" for c in cases))
+    job = own_client.submit(table=table, images=[case.image for case in cases])
+    assert own_client.wait(job.id, every=0.02).added == 3
+    assert {hit.case.case_id for hit in own_client.search(cases[0].image, where=["site=back"]).hits} >= {"case-012"}
+
+
+def test_a_job_is_undone_exactly(own: Served, own_client: Client, tmp_path: Path) -> None:
+    own_client.add({"case_id": "case-020", "site": "scalp"}, own.cases[0].image)
+    before = {row_id: row.case for row_id, row in own.base.store.get(own.base.store.ids()).items()}
+    cases = make_cases(tmp_path / "many", 40)
+    job = own_client.wait(own_client.submit(zipped(tmp_path / "many", cases)).id, every=0.02)
+    # The first twelve are in the base with the same image and description, one has another image.
+    assert (job.added, job.unchanged, job.updated, job.n_bad) == (27, 12, 0, 1)
+    assert "another case of this id" in job.bad[0].reason
+    own_client.update("case-030", {"site": "chest"})
+    own_client.delete("case-031")
+    undone = own_client.undo(job.id)
+    assert undone.state == "undoing"
+    undone = own_client.wait(job.id, every=0.02)
+    assert (undone.state, undone.removed) == ("undone", 25)
+    assert undone.message == "2 cases were changed or removed since, and are left alone"
+    after = {row_id: row.case for row_id, row in own.base.store.get(own.base.store.ids()).items()}
+    assert {i: same(case) for i, case in after.items() if i != "case-030"} == {i: same(c) for i, c in before.items()}
+    with pytest.raises(ApiError, match="is undone; it must have ended") as caught:
+        own_client.undo(job.id)
+    assert caught.value.status == 409
+
+
+def test_cases_are_replaced_where_that_is_said(own: Served, own_client: Client, tmp_path: Path) -> None:
+    cases = [case.model_copy(update={"site": "scalp"}) for case in make_cases(tmp_path / "many", 14)]
+    job = own_client.wait(own_client.submit(zipped(tmp_path / "many", cases), update=True).id, every=0.02)
+    assert (job.added, job.updated, job.unchanged) == (2, 12, 0)
+    assert {case.site for case in own_client.cases()} == {"scalp"}
+    again = own_client.wait(own_client.submit(tmp_path / "many" / "upload.zip", update=True).id, every=0.02)
+    assert (again.added, again.updated, again.unchanged) == (0, 0, 14)
+
+
+def test_bad_rows_are_listed_and_nothing_is_taken_unless_they_are_to_be_skipped(shared: Served, tmp_path: Path) -> None:
+    image = make_cases(tmp_path, 1)[0].image
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "case_id,image,age\nok,000.png,5\nold,000.png,900\nlost,../../etc/passwd,\nroot,/etc/passwd,\n..,000.png,\n"
+    )
+    with Client(shared.url) as client:
+        with pytest.raises(ApiError) as caught:
+            client.submit(table=table, images=[image])
+        assert (caught.value.status, caught.value.title) == (422, "Table cannot be used")
+        assert [row["case_id"] for row in caught.value.problem["rows"]] == ["old", "lost", "root", ".."]
+        assert str(shared.state) not in str(caught.value.problem)
+        assert caught.value.detail.startswith("t.csv: 4 of 5 rows cannot be used")
+        job = client.wait(client.submit(table=table, images=[image], skip_bad=True).id, every=0.02)
+        assert (job.total, job.done, job.added, job.n_bad) == (5, 5, 1, 4)
+        assert client.wait(client.undo(job.id).id, every=0.02).removed == 1
+    assert not list((shared.state / "jobs").glob(".*")), "a refused submission leaves nothing"
+
+
+def test_an_unknown_job_and_a_submission_of_nothing(shared: Served) -> None:
+    with Client(shared.url) as client:
+        for ask in (client.job, client.cancel, client.resume, client.undo):
+            with pytest.raises(ApiError, match="there is no job 'nothing'") as caught:
+                ask("nothing")
+            assert caught.value.status == 404
+    for files in ({}, {"archive": ("a.zip", b"x"), "table": ("t.csv", b"x")}):
+        answer = httpx.post(f"{shared.url}/api/v1/jobs", files=files)
+        assert (answer.status_code, answer.json()["detail"]) == (422, "send either an archive, or a table and images")
+
+
+# --- what an archive may hold ----------------------------------------------------------------------------------------
+
+
+def archive(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as made:
+        for name, data in files.items():
+            made.writestr(name, data)
+    return path
+
+
+_TABLE = b"case_id,image\na,a.png\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a.png": b"x"}, r"there must be one case table \(.csv, .tsv or .parquet\), found: none"),
+        ({"a.csv": _TABLE, "b.csv": _TABLE}, "found: a.csv, b.csv"),
+    ],
+)
+def test_an_archive_needs_one_table(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
+    with Bundle(archive(tmp_path / "a.zip", files), 1000) as bundle, pytest.raises(BundleError, match=words):
+        bundle.entries(tmp_path, skip_bad=False)
+
+
+def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(b"outside")
+    names = ["../outside.png", "/etc/passwd", "..\\..\\x.png", str(outside)]
+    table = "case_id,image\n" + "".join(f"{i},{name}\n" for i, name in enumerate([*names, "../../outside.png"]))
+    scratch = tmp_path / "in" / "side"
+    scratch.mkdir(parents=True)
+    made = archive(tmp_path / "a.zip", {"cases.csv": table.encode(), **dict.fromkeys(names, b"inside")})
+    with Bundle(made, 1000) as bundle:
+        entries, bad = bundle.entries(scratch, skip_bad=True)
+        for number, (_, name) in enumerate(entries):
+            bundle.extract(name, scratch / str(number))
+    assert [row.case_id for row in bad] == ["4"], "a name that the archive does not hold"
+    assert {path.read_bytes() for path in scratch.iterdir()} == {b"inside"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "in", "outside.png"]
+    assert outside.read_bytes() == b"outside"
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    made = archive(tmp_path / "a.zip", {"cases.csv": _TABLE, "a.png": b"\0" * 30_000_000})
+    assert made.stat().st_size < 60_000
+    data = bytearray(made.read_bytes())
+    # The archive may say of the file what it likes: both of its headers claim ten bytes.
+    for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = data.index(mark, data.index(mark) + 1)
+        data[at + offset : at + offset + 4] = struct.pack("<I", 10)
+    lying = tmp_path / "lying.zip"
+    lying.write_bytes(data)
+    for path in (made, lying):
+        with Bundle(path, 1 << 20) as bundle, pytest.raises(BundleError, match=r"a.png: (more than 1 MiB|damaged)"):
+            bundle.extract("a.png", tmp_path / "image")
+        assert not (tmp_path / "image").exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_unusual_compression_is_refused(tmp_path: Path, method: int) -> None:
+    with pytest.raises(BundleError, match="pack it as a plain ZIP file"):
+        Bundle(archive(tmp_path / "a.zip", {"cases.csv": _TABLE}, method), 1000)
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    good = archive(tmp_path / "a.zip", {"cases.csv": _TABLE, "a.png": bytes(range(256)) * 40}, zipfile.ZIP_STORED)
+    data = good.read_bytes()
+    for name, part in (("empty", b""), ("cut", data[: len(data) // 2]), ("text", b"hello")):
+        path = tmp_path / name
+        path.write_bytes(part)
+        with pytest.raises(BundleError, match="no ZIP file that can be read"):
+            Bundle(path, 1 << 20)
+    spoilt = tmp_path / "spoilt"
+    spoilt.write_bytes(data.replace(bytes(range(200)), bytes(200), 1))
+    with Bundle(spoilt, 1 << 20) as bundle, pytest.raises(BundleError, match=r"a\.png: damaged within the archive"):
+        bundle.extract("a.png", tmp_path / "image")
+
+
+def test_hidden_files_of_macos_are_left_out(tmp_path: Path) -> None:
+    files = {"cases.csv": _TABLE, "__MACOSX/._cases.csv": b"x", "images/a.png": b"1", "images/._a.png": b"2"}
+    with Bundle(archive(tmp_path / "a.zip", files), 1000) as bundle:
+        entries, _ = bundle.entries(tmp_path, skip_bad=False)
+    assert [name for _, name in entries] == ["images/a.png"]
+
+
+def test_a_name_that_two_images_have_is_asked_for_by_its_path(tmp_path: Path) -> None:
+    files = {"cases.csv": b"case_id,image\na,a.png\nb,2/a.png\n", "1/a.png": b"1", "2/a.png": b"2"}
+    with Bundle(archive(tmp_path / "a.zip", files), 1000) as bundle:
+        with pytest.raises(CaseTableError, match=r"2 images are called .a\.png.; write the path in the archive"):
+            bundle.entries(tmp_path, skip_bad=False)
+        entries, _ = bundle.entries(tmp_path, skip_bad=True)
+    assert [(fields.case_id, name) for fields, name in entries] == [("b", "2/a.png")]
+
+
+# --- the queue -------------------------------------------------------------------------------------------------------
+
+
+def submitted(jobs: Jobs, folder: Path, n: int, **options: Any) -> Job:
+    with zipped(folder, make_cases(folder, n)).open("rb") as file:
+        return jobs.submit("me", file, **options)
+
+
+def test_a_job_goes_on_in_the_next_process(base: CaseBase, tmp_path: Path) -> None:
+    first = jobs_of(base, tmp_path / "state")
+    job = submitted(first, tmp_path / "many", 200)
+    first.start()
+    until(lambda: first.get(job.id).done >= 60)
+    first.stop()
+    stopped = first.get(job.id)
+    assert stopped.state == "running"
+    assert 0 < len(base) < 200
+    second = jobs_of(base, tmp_path / "state")
+    second.start()
+    done = ended(second, job)
+    assert (done.state, done.done, done.added, len(base)) == ("done", 200, 200, 200)
+    second.stop()
+
+
+def test_a_job_is_cancelled_between_two_turns(base: CaseBase, tmp_path: Path) -> None:
+    jobs = jobs_of(base, tmp_path / "state")
+    running, waiting = submitted(jobs, tmp_path / "a", 300), submitted(jobs, tmp_path / "b", 5)
+    jobs.start()
+    until(lambda: jobs.get(running.id).done > 0)
+    assert jobs.cancel(waiting.id).state == "cancelled"
+    jobs.cancel(running.id)
+    done = ended(jobs, running)
+    assert done.state == "cancelled"
+    assert 0 < done.added == len(base) < 300
+    jobs.undo(running.id)
+    assert ended(jobs, running).removed == done.added
+    assert len(base) == 0
+    jobs.stop()
+
+
+def test_a_single_case_has_its_turn_while_a_job_runs(base: CaseBase, tmp_path: Path) -> None:
+    from dermquery.serve.fields import CaseFields
+
+    writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, max_pixels=64_000_000)
+    jobs = Jobs(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
+    job = submitted(jobs, tmp_path / "many", 300)
+    jobs.start()
+    until(lambda: jobs.get(job.id).done > 0)
+    image = (tmp_path / "many" / "images" / "000.png").read_bytes()
+    writer.line.run(writer.put, CaseFields(case_id="single"), image)
+    assert jobs.get(job.id).state == "running"
+    assert "single" in base.store.get(["single"])
+    assert ended(jobs, job).added == 300
+    jobs.stop()
+
+
+def test_a_job_waits_for_another_process_that_writes(base: CaseBase, tmp_path: Path) -> None:
+    jobs = jobs_of(base, tmp_path / "state")
+    job = submitted(jobs, tmp_path / "many", 10)
+    with base._home.writing():
+        jobs.start()
+        until(lambda: (jobs.get(job.id).message or "").startswith("waits for another process"))
+    assert ended(jobs, job).added == 10
+    jobs.stop()
+
+
+def test_a_job_that_failed_says_why_and_goes_on_when_asked(
+    base: CaseBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = jobs_of(base, tmp_path / "state")
+    job = submitted(jobs, tmp_path / "many", 150)
+    upsert, writes = base.store.upsert, []
+
+    def full(rows: Any) -> None:
+        writes.append(len(rows))
+        if len(writes) == 6:
+            raise OSError("No space left on device")
+        upsert(rows)
+
+    monkeypatch.setattr(base.store, "upsert", full)
+    jobs.start()
+    failed = ended(jobs, job)
+    assert failed.state == "failed"
+    assert failed.message == "the base cannot be written to (is its disk full?); mend that and resume the job"
+    assert failed.added <= len(base)
+    jobs.resume(job.id)
+    done = ended(jobs, job)
+    assert (done.state, done.added, done.n_bad, len(base)) == ("done", 150, 0, 150)
+    jobs.stop()
+
+
+def test_a_submission_that_was_cut_off_is_forgotten(base: CaseBase, tmp_path: Path) -> None:
+    jobs = jobs_of(base, tmp_path / "state")
+    job = submitted(jobs, tmp_path / "many", 3)
+    cut = tmp_path / "state" / "jobs" / ".20260101-000000-cut"
+    shutil.copytree(tmp_path / "state" / "jobs" / job.id, cut)
+    again = jobs_of(base, tmp_path / "state")
+    again.start()
+    assert ended(again, job).added == 3
+    assert [known.id for known in again.all()] == [job.id]
+    assert not cut.exists()
+    again.stop()
+
+
+def test_a_note_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
+    from dermquery.serve.jobs import JobFolder
+
+    folder = JobFolder(tmp_path)
+    folder.note({"a": "1"})
+    with (tmp_path / "added.jsonl").open("a") as file:
+        file.write('["b", "2')
+    folder.note({"c": "3"})
+    assert folder.added() == {"a": "1", "c": "3"}
+
+
+def test_jobs_end_one_after_the_other(base: CaseBase, tmp_path: Path) -> None:
+    told: list[Job] = []
+    jobs = jobs_of(base, tmp_path / "state")
+    threads = [threading.Thread(target=submitted, args=(jobs, tmp_path / str(i), 4)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    jobs.start(told.append)
+    until(lambda: len(told) == 4)
+    assert sum(job.added for job in told) == 4
+    assert sum(job.unchanged for job in told) == 12, "the same four cases each time"
+    jobs.stop()
