@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, File, Request, UploadFile, WebSocket
 from fastapi.responses import HTMLResponse
 from fastapi.testclient import TestClient
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from dermquery.serve import security
 from dermquery.serve.audit import AuditLog
@@ -107,20 +106,6 @@ def _slow_routes(app: FastAPI) -> None:
     async def slow(seconds: float) -> dict[str, bool]:
         await asyncio.sleep(seconds)
         return {"done": True}
-
-    @app.get("/api/v1/blocking")
-    def blocking(seconds: float) -> dict[str, bool]:
-        time.sleep(seconds)
-        return {"done": True}
-
-    @app.get("/api/v1/stream")
-    async def stream(seconds: float) -> Response:
-        async def parts() -> Any:
-            yield b"begun "
-            await asyncio.sleep(seconds)
-            yield b"done"
-
-        return StreamingResponse(parts())
 
 
 def _page_routes(app: FastAPI) -> None:

@@ -18,7 +18,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermquery.serve import audit as audit_module
 from dermquery.serve.audit import AuditError, AuditLog, BadLine, Verified, verify
 from dermquery.serve.audit_chain import files_of, read_lines
 from dermquery.serve.security.identity import Principal, wider
@@ -95,11 +94,13 @@ def test_threads_share_flushes_and_lose_nothing(tmp_path: Path, monkeypatch: pyt
         real(file)
 
     log = AuditLog(tmp_path, 20_000)
-    monkeypatch.setattr(audit_module.os, "fsync", counting)
-    threads = [
-        threading.Thread(target=lambda name=str(i): [log.write("view", None, thread=name) for _ in range(25)])
-        for i in range(16)
-    ]
+    monkeypatch.setattr(os, "fsync", counting)
+
+    def write_some(name: str) -> None:
+        for _ in range(25):
+            log.write("view", None, thread=name)
+
+    threads = [threading.Thread(target=write_some, args=(str(i),)) for i in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -123,7 +124,7 @@ def test_every_acknowledged_line_was_flushed(tmp_path: Path, monkeypatch: pytest
         entry = os.fstat(file)
         safe[entry.st_ino] = entry.st_size
 
-    monkeypatch.setattr(audit_module.os, "fsync", noting)
+    monkeypatch.setattr(os, "fsync", noting)
     for i in range(12):
         log.write("view", ANN, case_id=str(i))
         assert all(safe[path.stat().st_ino] == path.stat().st_size for path in files_of(tmp_path))
@@ -140,7 +141,7 @@ def test_what_cannot_be_logged_is_an_error_from_then_on(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(audit_module.os, fails, full)
+        patch.setattr(os, fails, full)
         with pytest.raises(AuditError, match="No space left"):
             log.write("view", ANN, case_id="lost")
     with pytest.raises(AuditError, match="start again"):
@@ -162,7 +163,7 @@ def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: p
         return real(file, data[:40])
 
     with monkeypatch.context() as patch:
-        patch.setattr(audit_module.os, "write", half)
+        patch.setattr(os, "write", half)
         with pytest.raises(AuditError):
             log.write("view", ANN, case_id="x")
     log.close()

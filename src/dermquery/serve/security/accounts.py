@@ -42,8 +42,12 @@ class Accounts:
         self._open = self._open and not (self._settings.oidc or self._keys.list() or self.users.list())
         return self._open
 
-    def find(self, connection: HTTPConnection) -> tuple[Principal | None, Session | None]:
+    def find(self, connection: HTTPConnection, *, touch: bool = True) -> tuple[Principal | None, Session | None]:
         """Who asks, and their session if they signed in at the page; a key or token goes before a cookie.
+
+        Args:
+            connection: a request or websocket.
+            touch: whether it counts as use of the session.
 
         Raises:
             RefusedError: a key or token that is not accepted (401).
@@ -58,14 +62,11 @@ class Accounts:
                     {"WWW-Authenticate": 'Bearer error="invalid_token"'},
                 )
             return principal, None
-        session = self.sessions.find(self.session_id(connection))
+        session_id = connection.cookies.get(cookie_name(secure=is_secure(connection.scope)), "")
+        session = self.sessions.find(session_id, touch=touch)
         if session is not None:
             return session.principal, session
         return (_LOCAL if self.is_open() else None), None
-
-    def session_id(self, connection: HTTPConnection) -> str:
-        """What the browser sent as its session; may be anything."""
-        return connection.cookies.get(cookie_name(secure=is_secure(connection.scope)), "")
 
     def summary(self) -> dict[str, Any]:
         """Which accounts there are, for the audit log."""

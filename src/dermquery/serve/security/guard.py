@@ -17,9 +17,10 @@ from dermquery.serve.security.addresses import client_address
 from dermquery.serve.security.identity import Principal, RefusedError, principal_of
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
-from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, is_use, needs_token, path_of, rate_cost
+from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, needs_token, path_of, rate_cost
 from dermquery.serve.security.problems import refusal, refuse_socket
 from dermquery.serve.security.sessions import Session
+from dermquery.serve.security.sockets import WatchedSocket
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["Guard"]
@@ -50,7 +51,7 @@ class Guard:
         try:
             for event, facts in self._accounts.changes():
                 self._audit.write(event, None, **facts)
-            session = self._admit(scope)
+            self._admit(scope)
         except RefusedError as error:
             await self._refuse(error, scope, receive, send)
         except (ValueError, OSError):
@@ -59,11 +60,12 @@ class Guard:
             await self._refuse(RefusedError(503, "Not in order", said), scope, receive, send)
         else:
             if scope["type"] == "websocket":
-                await self._app(scope, self._watched(scope, receive, session), send)
+                socket = self._watched(scope, receive, send)
+                await self._app(scope, socket.receive, socket.send)
             else:
                 await self._app(scope, receive, self._noted(scope, send))
 
-    def _admit(self, scope: Scope) -> Session | None:
+    def _admit(self, scope: Scope) -> None:
         """Find the principal, put it into the scope's state, and apply the rules of how it was found.
 
         Raises:
@@ -77,9 +79,8 @@ class Guard:
         if principal is None:
             if not is_public(path):
                 principal_of(HTTPConnection(scope))
-            return None
+            return
         self._check_page(scope, path, principal, session)
-        return session
 
     def _check_page(self, scope: Scope, path: str, principal: Principal, session: Session | None) -> None:
         """A browser adds a cookie, and open access needs nothing at all: then the page that asks must be ours."""
@@ -122,23 +123,17 @@ class Guard:
 
         return noted
 
-    def _watched(self, scope: Scope, receive: Receive, session: Session | None) -> Receive:
-        """Messages of a websocket: slowed down to the rate, and ended with the session."""
-        session_id = self._accounts.session_id(HTTPConnection(scope))
-        bucket = _bucket(scope, scope["state"]["principal"])
+    def _watched(self, scope: Scope, receive: Receive, send: Send) -> WatchedSocket:
+        connection, principal = HTTPConnection(scope), scope["state"]["principal"]
 
-        async def watched() -> Message:
-            message = await receive()
-            if message["type"] != "websocket.receive":
-                return message
-            used = is_use(scope, message)
-            if session is not None and self._accounts.sessions.find(session_id, touch=used) is None:
-                return {"type": "websocket.disconnect", "code": 1008, "reason": "signed out"}
-            while used and (wait := self._rate.take(bucket, _EVENT)):
-                await asyncio.sleep(wait)
-            return message
+        def holds(used: bool) -> bool:
+            try:
+                return bool(self._accounts.find(connection, touch=used)[0] == principal)
+            except (RefusedError, ValueError, OSError):
+                return False
 
-        return watched
+        bucket = _bucket(scope, principal)
+        return WatchedSocket(scope, receive, send, holds=holds, wait=lambda: self._rate.take(bucket, _EVENT))
 
 
 def _wants_page(scope: Scope, path: str) -> bool:

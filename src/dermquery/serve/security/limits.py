@@ -164,7 +164,8 @@ class _Exchange:
         self._app, self._scope, self._receive, self._send, self._seconds = app, scope, receive, send, seconds
         headers = Headers(scope=scope)
         self._arrived = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        self._until = time.monotonic() + seconds
+        self._clock = asyncio.get_running_loop().time
+        self._until = self._clock() + seconds
         self.begun, self.late = asyncio.Event(), False
 
     async def run(self) -> None:
@@ -172,7 +173,7 @@ class _Exchange:
 
     def left(self) -> float:
         """Seconds that are left for whatever comes next."""
-        return self._until - time.monotonic()
+        return self._until - self._clock()
 
     def refusal(self) -> RefusedError:
         limit = f"{self._seconds:g} s"
@@ -186,7 +187,7 @@ class _Exchange:
         if not self._arrived:
             self._until += len(message.get("body", b"")) / _PACE
             if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                self._arrived, self._until = True, time.monotonic() + self._seconds
+                self._arrived, self._until = True, self._clock() + self._seconds
         return message
 
     async def _timed_send(self, message: Message) -> None:

@@ -1,0 +1,366 @@
+"""The chain as a whole: who gets in, from where, how often; and what is put down about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from tests.serve.security.app import HOST, PASSWORD, Service, make_service
+from tests.serve.security.browser import sign_in
+
+EVIL = "https://evil.example"
+
+
+@pytest.fixture
+def open_service(tmp_path: Path) -> Service:
+    return make_service(tmp_path)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return make_service(tmp_path, user="ann")
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+# -- authentication
+
+
+def test_open_on_this_machine(open_service: Service) -> None:
+    found = open_service.client().get("/api/v1/who").json()
+    assert found == {"name": "local", "scopes": ["admin", "read", "write"], "method": "open"}
+
+
+def test_what_is_set_up_while_it_runs_closes_it_for_good(open_service: Service) -> None:
+    client = open_service.client()
+    assert client.get("/api/v1/who").status_code == 200
+    key = open_service.keys.create("viewer", "read")
+    assert client.get("/api/v1/who").status_code == 401
+    assert client.get("/api/v1/who", headers=bearer(key)).json()["name"] == "viewer"
+    open_service.keys.revoke("viewer")
+    assert client.get("/api/v1/who").status_code == 401, "revoking the last key must not open the door"
+    assert [line["event"] for line in open_service.log()] == ["start", "key-made", "key-removed"]
+
+
+def test_keys_in_either_header(service: Service) -> None:
+    key, client = service.keys.create("viewer", "read"), service.client()
+    expected = {"name": "viewer", "scopes": ["read"], "method": "key"}
+    assert client.get("/api/v1/who", headers=bearer(key)).json() == expected
+    assert client.get("/api/v1/who", headers={"X-API-Key": key}).json() == expected
+    assert client.get("/api/v1/who", headers={"authorization": f"bearer {key}"}).json() == expected
+
+
+@pytest.mark.parametrize("sent", ["Bearer", "Bearer ", "Bearer dq_x", "Basic YW5uOngK", "Bearer a b", ""])
+def test_nobody_else_gets_in(service: Service, sent: str) -> None:
+    answer = service.client().get("/api/v1/who", headers={"Authorization": sent})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
+
+
+def test_a_wrong_key_goes_before_a_good_cookie(service: Service) -> None:
+    """Whoever sends a key means it; falling back would hide that it was revoked."""
+    client = service.client()
+    sign_in(client)
+    assert client.get("/api/v1/who").status_code == 200
+    assert client.get("/api/v1/who", headers=bearer("wrong")).status_code == 401
+
+
+def test_scopes(service: Service) -> None:
+    client = service.client()
+    read, write = service.keys.create("reader", "read"), service.keys.create("writer", "write")
+    refused = client.post("/api/v1/change", headers=bearer(read))
+    assert refused.status_code == 403
+    assert "'write'; reader has read" in refused.json()["detail"]
+    assert client.post("/api/v1/change", headers=bearer(write)).json() == {"changed_by": "writer"}
+    (line,) = service.log("refused")
+    assert (line["principal"], line["status"], line["path"]) == ("reader", 403, "POST /api/v1/change")
+
+
+def test_pages_lead_to_the_form_and_programs_get_a_problem(service: Service) -> None:
+    client = service.client()
+    html = {"Accept": "text/html,*/*;q=0.8"}
+    answer = client.get("/cases?site=back&x=%2F", headers=html)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?next=/cases%3Fsite%3Dback%26x%3D%252F"
+    assert client.get("/", headers={"Accept": "application/json"}).status_code == 401
+    assert client.get("/api/v1/who", headers=html).status_code == 401
+    assert client.get("/metrics", headers=html).status_code == 401
+    assert client.post("/cases", headers=html).status_code == 401
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/_nicegui/3.18.0/static/x.js", headers=html).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz/../api/v1/who", "//healthz", "/healthz/", "/sign-in/../api/v1/who", "/HEALTHZ", "/api/v1/who/"]
+)
+def test_no_way_around_by_another_spelling(service: Service, path: str) -> None:
+    answer = service.client().get(f"http://{HOST}{path}")
+    assert answer.status_code in (401, 307, 404)
+    assert "name" not in answer.text or answer.status_code == 401
+
+
+def test_accounts_that_cannot_be_read_let_nobody_in(service: Service) -> None:
+    key = service.keys.create("viewer", "read")
+    service.settings.keys_file.write_text("{")
+    answer = service.client().get("/api/v1/who", headers=bearer(key))
+    assert answer.status_code == 503
+    assert str(service.settings.state) not in answer.text
+
+
+def test_refusals_are_put_down_without_the_secret(service: Service) -> None:
+    key = service.keys.create("viewer", "read")
+    service.keys.revoke("viewer")
+    service.client(address="192.0.2.9").get("/api/v1/who", headers=bearer(key))
+    (line,) = service.log("refused")
+    assert (line["principal"], line["address"], line["path"]) == (None, "192.0.2.9", "/api/v1/who")
+    assert key not in "".join(path.read_text() for path in service.settings.audit_folder.glob("*.jsonl"))
+
+
+# -- hosts and origins
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:9", "localhost:8420", "[::1]:8420", "LOCALHOST"])
+def test_names_of_this_machine(open_service: Service, host: str) -> None:
+    assert open_service.client().get("/api/v1/who", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "evil.example:8420", "localhost.evil.example", "192.0.2.1", "",
+     "a@localhost", "localhost/x", "localhost:x", "127.0.0.2.", "[::2]"],
+)  # fmt: skip
+def test_other_names_are_not_served(open_service: Service, host: str) -> None:
+    """DNS rebinding: a name of the attacker's that resolves to 127.0.0.1."""
+    answer = open_service.client().get("/api/v1/who", headers={"Host": host})
+    assert answer.status_code == 421
+    with (
+        pytest.raises(WebSocketDisconnect),
+        open_service.client().websocket_connect(f"ws://{HOST}/_nicegui_ws/socket.io/", headers={"Host": host}),
+    ):
+        pass
+
+
+def test_names_that_are_configured(tmp_path: Path) -> None:
+    service = make_service(tmp_path, user="ann", hosts=("cases.example.org",))
+    assert service.client().get("/healthz", headers={"Host": "Cases.Example.org"}).status_code == 200
+    assert service.client().get("/healthz", headers={"Host": "other.example.org"}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": EVIL},
+        {"Origin": "null"},
+        {"Origin": f"https://{HOST}"},
+        {"Origin": "http://127.0.0.1:9999"},
+        {"Origin": "http://localhost:8420"},
+        {"Origin": EVIL, "Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/change"), ("GET", "/api/v1/who"), ("POST", "/sign-in")])
+def test_pages_of_others_cannot_ask_an_open_service(
+    open_service: Service, headers: dict[str, str], method: str, path: str
+) -> None:
+    answer = open_service.client().request(method, path, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["title"] == "Another origin"
+    assert open_service.log("refused")[0]["why"] == "Another origin"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": f"http://{HOST}"},
+        {"Origin": f"http://{HOST}", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+    ids=str,
+)
+def test_our_own_page_and_programs_can(open_service: Service, headers: dict[str, str]) -> None:
+    assert open_service.client().post("/api/v1/change", headers=headers).status_code == 200
+
+
+def test_a_link_from_elsewhere_opens_the_page_and_no_more(open_service: Service) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert open_service.client().get("/", headers=link).status_code == 200
+    assert open_service.client().post("/api/v1/change", headers=link).status_code == 403
+
+
+def test_no_cors_unless_configured(tmp_path: Path, service: Service) -> None:
+    key = service.keys.create("viewer", "read")
+    preflight = {
+        "Origin": EVIL,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    answer = service.client().options("/api/v1/who", headers=preflight)
+    assert answer.status_code == 401
+    assert not any(name.startswith("access-control") for name in answer.headers)
+    answer = service.client().get("/api/v1/who", headers=bearer(key) | {"Origin": EVIL})
+    assert not any(name.startswith("access-control") for name in answer.headers)
+
+    other = make_service(tmp_path / "cors", user="ann", cors_origins=("https://viewer.example",))
+    good = preflight | {"Origin": "https://viewer.example"}
+    answer = other.client().options("/api/v1/who", headers=good)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://viewer.example"
+    assert "access-control-allow-credentials" not in answer.headers
+    assert other.client().options("/api/v1/who", headers=preflight).status_code == 400
+    client = other.client()
+    token = sign_in(client)
+    cookie = client.post("/api/v1/change", headers={"Origin": "https://viewer.example", "X-CSRF-Token": token})
+    assert cookie.status_code == 403, "an allowed origin may use keys, never somebody's cookie"
+
+
+# -- sessions: origin and token
+
+
+def test_changes_by_cookie_need_origin_and_token(service: Service) -> None:
+    client = service.client()
+    token = sign_in(client)
+    ours = {"Origin": f"http://{HOST}"}
+    assert client.post("/api/v1/change", headers=ours | {"X-CSRF-Token": token}).json() == {"changed_by": "ann"}
+    for headers in (
+        ours,
+        ours | {"X-CSRF-Token": ""},
+        ours | {"X-CSRF-Token": token[:-1]},
+        ours | {"X-CSRF-Token": token + "%00"},
+        {"X-CSRF-Token": token},
+        {"X-CSRF-Token": token, "Origin": EVIL},
+        {"X-CSRF-Token": token, "Sec-Fetch-Site": "cross-site"},
+    ):
+        assert client.post("/api/v1/change", headers=headers).status_code == 403, headers
+    assert client.get("/api/v1/who").json()["method"] == "session"
+
+
+def test_a_key_needs_neither(service: Service) -> None:
+    key, client = service.keys.create("writer", "write"), service.client()
+    assert client.post("/api/v1/change", headers=bearer(key)).status_code == 200
+    assert client.post("/api/v1/change", headers=bearer(key) | {"Origin": EVIL}).status_code == 200
+
+
+def test_a_token_is_of_one_session(service: Service) -> None:
+    first, second = service.client(), service.client()
+    token = sign_in(first)
+    sign_in(second)
+    headers = {"Origin": f"http://{HOST}", "X-CSRF-Token": token}
+    assert second.post("/api/v1/change", headers=headers).status_code == 403
+
+
+# -- websockets
+
+SOCKET = f"ws://{HOST}/_nicegui_ws/socket.io/"
+
+
+def refused(client: TestClient, **headers: str) -> bool:
+    try:
+        with client.websocket_connect(SOCKET, headers=headers):
+            return False
+    except WebSocketDisconnect as error:
+        return error.code == 1008
+
+
+def test_websockets_are_guarded_as_requests_are(service: Service) -> None:
+    client, key = service.client(), service.keys.create("viewer", "read")
+    origin = f"http://{HOST}"
+    assert refused(client, Origin=origin)
+    assert refused(client, Authorization="Bearer wrong")
+    with client.websocket_connect(SOCKET, headers=bearer(key)) as socket:
+        assert socket.receive_text() == "viewer"
+    sign_in(client)
+    assert refused(client, Origin=EVIL)
+    assert refused(client)
+    with client.websocket_connect(SOCKET, headers={"Origin": origin}) as socket:
+        assert socket.receive_text() == "ann"
+        socket.send_text('42["event",{}]')
+        assert socket.receive_text() == 'heard 42["event",{}]'
+
+
+def test_an_open_websocket_takes_our_page_only(open_service: Service) -> None:
+    assert refused(open_service.client(), Origin=EVIL)
+    with open_service.client().websocket_connect(SOCKET, headers={"Origin": f"http://{HOST}"}) as socket:
+        assert socket.receive_text() == "local"
+
+
+@pytest.mark.parametrize("how", ["sign out", "new password", "removed"])
+def test_a_websocket_ends_with_its_session(service: Service, how: str) -> None:
+    client = service.client()
+    token = sign_in(client)
+    with client.websocket_connect(SOCKET, headers={"Origin": f"http://{HOST}"}) as socket:
+        socket.receive_text()
+        if how == "sign out":
+            other = service.client()
+            other.cookies = client.cookies
+            answer = other.post("/sign-out", data={"csrf": token}, headers={"Origin": f"http://{HOST}"})
+            assert answer.status_code == 303
+        elif how == "removed":
+            service.users.remove("ann")
+        else:
+            service.users.set_password("ann", PASSWORD + "!")
+        socket.send_text('42["event",{}]')
+        with pytest.raises(WebSocketDisconnect):
+            assert not socket.receive_text()
+
+
+def test_a_websocket_ends_with_its_key_too(service: Service) -> None:
+    key = service.keys.create("viewer", "read")
+    with service.client().websocket_connect(SOCKET, headers=bearer(key)) as socket:
+        socket.receive_text()
+        service.keys.revoke("viewer")
+        socket.send_text("3")
+        with pytest.raises(WebSocketDisconnect) as error:
+            socket.receive_text()
+    assert (error.value.code, error.value.reason) == (1008, "signed out")
+
+
+def test_a_websocket_of_an_open_service_ends_when_it_is_closed(open_service: Service) -> None:
+    with open_service.client().websocket_connect(SOCKET) as socket:
+        socket.receive_text()
+        open_service.keys.create("viewer", "read")
+        socket.send_text("3")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+
+
+# -- rate
+
+
+def test_rate_per_principal_and_address(tmp_path: Path) -> None:
+    service = make_service(tmp_path, user="ann", rate_per_minute=5)
+    client, other = service.client(), service.client(address="192.0.2.9")
+    keys = [service.keys.create(name, "read") for name in ("first", "second")]
+    statuses = [client.get("/api/v1/who", headers=bearer(keys[0])).status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+    refused = other.get("/api/v1/who", headers=bearer(keys[0]))
+    assert refused.status_code == 429, "a key is one principal, from wherever"
+    assert 1 <= int(refused.headers["retry-after"]) <= 12
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert client.get("/api/v1/who", headers=bearer(keys[1])).status_code == 200
+    assert [other.get("/healthz").status_code for _ in range(6)] == [200] * 5 + [429]
+    assert client.get("/healthz").status_code == 200
+
+
+def test_pictures_cost_a_tenth(tmp_path: Path) -> None:
+    client = make_service(tmp_path, rate_per_minute=5).client()
+    statuses = [client.get("/api/v1/cases/a/thumbnail").status_code for _ in range(52)]
+    assert 429 not in statuses[:50]
+    assert statuses[-1] == 429
+
+
+def test_guessing_keys_is_slowed_down(tmp_path: Path) -> None:
+    service = make_service(tmp_path, user="ann", rate_per_minute=5)
+    guesses = [service.client().get("/api/v1/who", headers=bearer(f"dq_{i}")).status_code for i in range(8)]
+    assert guesses == [401] * 5 + [429] * 3
+    assert len(service.log("refused")) == 5, "a flood must not fill the log"
