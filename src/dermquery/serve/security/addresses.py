@@ -29,7 +29,6 @@ class Proxies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            scope = dict(scope)
             headers = Headers(scope=scope)
             peer = scope["client"][0] if scope.get("client") else None
             if self._believes(peer):
