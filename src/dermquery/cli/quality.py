@@ -58,7 +58,7 @@ def evaluate_quality(
         return
     good: dict[str, list[ImageSource]] = {"test fold": _images(asked), "other folds": _images(rest)}
     if rendered is not None:
-        good["synthetic"] = _images(_cases(rendered))
+        good |= _by_skin(_cases(rendered))
     others: dict[str, list[ImageSource]] = {folder.name: list(_pictures(folder)) for folder in other or [_bundled()]}
     if close_ups:
         others["clinical close-ups"] = _images([case for case in close_ups if case.case_id in test])
@@ -86,6 +86,14 @@ def _bundled() -> Path:
     import skimage
 
     return Path(skimage.__file__).parent / "data"
+
+
+def _by_skin(cases: Sequence[Case]) -> dict[str, list[ImageSource]]:
+    """Rendered cases by their skin type, which Derm7pt does not record."""
+    found: dict[str, list[ImageSource]] = {}
+    for case in sorted(cases, key=lambda case: case.extra.get("skin_type", "")):
+        found.setdefault(f"synthetic, skin type {case.extra.get('skin_type', 'unknown')}", []).append(case.image)
+    return found
 
 
 def _pictures(folder: Path) -> list[Path]:

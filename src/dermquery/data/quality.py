@@ -30,12 +30,13 @@ _FOCUS_SIDE = 256
 """Shorter side of the copy that is measured: about what the models see, so that blur which they do not see is none."""
 _MOST_BLUR = 0.48
 """Blur effect of Crété et al. 2007: 0 is sharp, 1 is nothing but blur."""
-_LEAST_LIGHT = 0.42
-"""Third quartile of luma, of 1. Well below Derm7pt's first percentile, because its skin is mostly light."""
+_LEAST_LIGHT = 0.25
+"""Third quartile of luma, of 1. Far below Derm7pt, whose skin is mostly light, and just below rendered skin of type VI:
+dark skin must not be called a bad exposure, at the cost of missing some that are."""
 _MOST_CLIPPED, _CLIPPED = 0.06, 250
 """Share of pixels of which all channels reach the value."""
-_LEAST_RANGE = 0.23
-"""Luma between its second and its 98th percentile, of 1."""
+_LEAST_CONTRAST = 0.28
+"""Between the second and the 98th percentile of luma, as a share of the latter, so that dark skin has no less of it."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,10 @@ def _exposure(pixels: NDArray[np.uint8], luma: NDArray[np.float64]) -> list[Imag
             f"{100 * clipped:.0f} % of the image are pure white: overexposed, or glare. Use one that is exposed less."
         )
         bright = ImageWarning("too bright", message, clipped, _MOST_CLIPPED)
-    if high - low < _LEAST_RANGE:
+    contrast = (high - low) / max(high, 1e-6)
+    if contrast < _LEAST_CONTRAST:
         message = "The image has hardly any contrast. Check the exposure, and that the lesion is in the image."
-        flat = ImageWarning("low contrast", message, high - low, _LEAST_RANGE)
+        flat = ImageWarning("low contrast", message, contrast, _LEAST_CONTRAST)
     return [dark, bright, flat]
 
 
