@@ -25,6 +25,7 @@ def serve(
     model: Annotated[str | None, typer.Option(help="Model to encode with; the base's own if not given.")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of keys, users, jobs and the audit log.")] = None,
     notice: Annotated[str | None, typer.Option(help="A line shown on every page.")] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page beside the API.")] = True,
 ) -> None:
     """Serve a case base: the API under /api/v1, the page under /.
 
@@ -43,7 +44,7 @@ def serve(
 
     flags = {"base": base, "host": host, "port": port, "model": model, "state": state, "notice": notice}
     settings = load_settings(config, **flags)
-    app = create_app(settings)
+    app = create_app(settings, page=page)
     who = ", ".join(settings.authentication) or "open to everybody on this machine"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     Console(stderr=True).print(

@@ -100,6 +100,7 @@ class PreparedQueries:
         with self._lock:
             self._drop_old()
             self._queries[prepared.key] = (self._clock(), prepared)
+            self._queries.move_to_end(prepared.key)
             while len(self._queries) > self._kept:
                 self._queries.popitem(last=False)
         return prepared

@@ -245,10 +245,10 @@ def test_query_images_are_kept_by_hash_only_where_that_is_configured(tmp_path: P
 
 def test_marks_that_contradict_or_name_nothing_are_refused(client: Client) -> None:
     first = client.search(text="no streaks")
-    for marks, words in (
-        ({"relevant": ["case-001"], "irrelevant": ["case-001"]}, "marked as relevant and as irrelevant"),
-        ({}, "no case is marked"),
-        ({"relevant": ["nobody"]}, "the base has no case 'nobody'"),
+    for relevant, irrelevant, words in (
+        (["case-001"], ["case-001"], "marked as relevant and as irrelevant"),
+        ([], [], "no case is marked"),
+        (["nobody"], [], "the base has no case 'nobody'"),
     ):
         with pytest.raises(ApiError, match=words):
-            client.feedback(first.search, **marks)
+            client.feedback(first.search, relevant, irrelevant)

@@ -61,7 +61,10 @@ async def readyz(service: ServiceHere) -> Response:
     operation_id="metrics",
     dependencies=[*signed, Depends(require("read"))],
     response_class=Response,
-    responses={200: {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **problems(),
+    },
 )
 async def metrics(service: ServiceHere) -> Response:
     """Counters for Prometheus."""

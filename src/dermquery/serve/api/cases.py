@@ -102,7 +102,7 @@ async def thumbnail(request: Request, principal: Reader, service: ServiceHere, c
     responses={
         200: {"description": "The case was there and is replaced.", "model": CaseAnswer},
         201: {"headers": _LOCATION},
-        **problems(409, 413, 422),
+        **problems(400, 409, 413, 422),
     },
 )
 async def add(
@@ -126,7 +126,7 @@ async def add(
     return JSONResponse(answer.model_dump(mode="json"), status, headers)
 
 
-@router.put("/cases/{case_id}", operation_id="update", responses=problems(404, 413, 422))
+@router.put("/cases/{case_id}", operation_id="update", responses=problems(400, 404, 413, 422))
 async def update(
     request: Request,
     principal: Writer,

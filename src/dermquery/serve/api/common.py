@@ -49,6 +49,7 @@ def owner_of(principal: Principal) -> str:
 
 
 _MEANINGS = {
+    400: "The body cannot be taken apart as JSON or as a form.",
     401: "Nobody is signed in.",
     403: "The principal's scope does not allow it.",
     404: "There is no such thing, or not any more.",

@@ -40,7 +40,9 @@ class JobList(Out):
     jobs: tuple[Job, ...]
 
 
-@router.post("", operation_id="submit", status_code=202, responses={202: {"headers": _LOCATION}, **problems(413, 422)})
+@router.post(
+    "", operation_id="submit", status_code=202, responses={202: {"headers": _LOCATION}, **problems(400, 413, 422)}
+)
 async def submit(
     request: Request,
     response: Response,

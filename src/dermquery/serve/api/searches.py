@@ -23,7 +23,7 @@ SearchKey = Annotated[str, Path(description="Key of a search, from its answer.",
 Ranking = Annotated[RankingRequest, Body(description="How to rank; leave it out for the defaults.")]
 
 
-@router.post("/searches", operation_id="search", responses=problems(409, 413, 422))
+@router.post("/searches", operation_id="search", responses=problems(400, 409, 413, 422))
 async def search(
     request: Request,
     principal: Reader,
@@ -39,7 +39,7 @@ async def search(
     return await _ranked(request, service, audit, principal, prepared, options)
 
 
-@router.post("/searches/{key}", operation_id="rerank", responses=problems(404, 409, 422))
+@router.post("/searches/{key}", operation_id="rerank", responses=problems(400, 404, 409, 413, 422))
 async def rerank(
     request: Request,
     principal: Reader,
@@ -53,7 +53,7 @@ async def rerank(
     return await _ranked(request, service, audit, principal, prepared, options)
 
 
-@router.post("/searches/{key}/feedback", operation_id="feedback", responses=problems(404, 409, 422))
+@router.post("/searches/{key}/feedback", operation_id="feedback", responses=problems(400, 404, 409, 413, 422))
 async def feedback(
     request: Request,
     principal: Reader,
@@ -69,7 +69,7 @@ async def feedback(
     return await _ranked(request, service, audit, principal, prepared, options)
 
 
-@router.post("/cases/{case_id}/similar", operation_id="similar", responses=problems(404, 409, 422))
+@router.post("/cases/{case_id}/similar", operation_id="similar", responses=problems(400, 404, 409, 413, 422))
 async def similar(
     request: Request,
     principal: Reader,
