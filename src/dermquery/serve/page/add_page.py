@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Choice, Control, button, el, fill, set_text
+from dermquery.serve.page.failures import AskError, words_for
 from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.image_field import ImageField
 from dermquery.serve.page.state import Crop
@@ -144,8 +144,8 @@ class AddPage:
         except ValidationError as error:
             self._problem("; ".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors()))
             return
-        except (ValueError, LookupError, RuntimeError, OSError) as error:
-            self._problem(str(error))
+        except Exception as error:
+            self._problem(words_for(error))
             return
         self.visit.site.facts.forget()
         self._offer(texts.ADD_SAVE, partial(self.save, update=False))
@@ -159,8 +159,7 @@ class AddPage:
         try:
             await self.visit.site.service.writer.line.call(self._take_back, undo)
         except Exception as error:
-            logging.getLogger(__name__).exception("a case was not taken back")
-            self._problem(str(error))
+            self._problem(words_for(error))
             return
         self.visit.site.facts.forget()
         with fill(self.done):
@@ -183,13 +182,13 @@ class AddPage:
         service = self.visit.site.service
         key, turn, crop = self._image
         if not key:
-            raise ValueError(texts.ADD_IMAGE_NEEDED)
+            raise AskError(texts.ADD_IMAGE_NEEDED)
         if not self._values.get("case_id", "").strip():
-            raise ValueError(texts.ADD_ID_NEEDED)
+            raise AskError(texts.ADD_ID_NEEDED)
         try:
             kept = self.visit.site.images.of(self.visit.owner, key)
         except ExpiredImageError as error:
-            raise ValueError(texts.IMAGE_EXPIRED) from error
+            raise AskError(texts.IMAGE_EXPIRED) from error
         data = edited(kept.data, turn, crop, max_pixels=self.visit.site.settings.max_pixels)
         values = {name: value.strip() for name, value in self._values.items() if value.strip()}
         fields = CaseFields.model_validate({**values, "checklist": self._terms})

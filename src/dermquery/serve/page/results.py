@@ -48,6 +48,7 @@ class Results:
         self.content: Content | None = None
         self._cards: dict[str, Card] = {}
         self._marks: dict[str, bool] = {}
+        self._about: tuple[Any, ...] | None = None
         with el("section", cls="results", aria_labelledby="results-title", id="results", tabindex="-1"):
             self._build_bar()
             self.notes = el("div", cls="notes", aria_live="polite")
@@ -55,7 +56,7 @@ class Results:
             self.skeletons = el("div", cls="cards", aria_hidden="true", hidden=True)
             with self.skeletons:
                 for _ in range(_SKELETONS):
-                    el("div", cls="card skeleton")
+                    el("div", cls="skeleton")
             self.list = el("ol", cls="cards")
             self._build_marks()
             self.shares = el("section", cls="panel below", aria_labelledby="shares-title", hidden=True)
@@ -117,7 +118,7 @@ class Results:
     def empty(self) -> None:
         """Back to the beginning."""
         self.show_idle()
-        self.content, self._marks = None, {}
+        self.content, self._about, self._marks = None, None, {}
         self._remove(list(self._cards))
         self.notes.clear()
         for part in (self.tools, self.shares, self.mark_bar):
@@ -131,7 +132,8 @@ class Results:
         result = answer.result
         settings = self.visit.site.settings
         self.content = report_content(result, warnings=answer.warnings, notice=settings.notice)
-        self._marks = dict(answer.prepared.marks)
+        if self._about != question.what:  # marks are of the hits of one query, whatever λ and filter are
+            self._about, self._marks = question.what, dict(answer.prepared.marks)
         self.show_idle()
         set_attributes(self.start, hidden=True)
         set_attributes(self.tools, hidden=None)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from dermquery.data.image import ImageError, load_image
+from dermquery.data.image import load_image
 from dermquery.data.quality import check_image
 from dermquery.serve.api.common import Reader, owner_of
 from dermquery.serve.page import texts
@@ -18,7 +18,7 @@ from dermquery.serve.page.frame import Site
 from dermquery.serve.page.state import read_crop
 from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
 from dermquery.serve.pictures import query_copy
-from dermquery.serve.security.identity import Principal, RefusedError
+from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer
 from dermquery.store.export import hits_csv, hits_json
 from dermquery.store.report import write_pdf
@@ -34,17 +34,14 @@ def router(site: Site) -> APIRouter:
     @routes.post("/images")
     async def keep_image(request: Request, who: Reader) -> dict[str, object]:
         data = await request.body()  # the chain of middlewares has bounded it
-        try:
-            return await run_in_threadpool(_kept, site.images, owner_of(who), data)
-        except ImageError as error:
-            raise RefusedError(422, "Image cannot be used", str(error)) from error
+        return await run_in_threadpool(_kept, site.images, owner_of(who), data)
 
     @routes.get("/images/{key}/image")
     def query_image(key: str, who: Reader, turn: int = 0, crop: str = "") -> Response:
         try:
             kept = site.images.of(owner_of(who), key)
         except ExpiredImageError as error:
-            raise RefusedError(410, "Image not kept", texts.IMAGE_EXPIRED) from error
+            raise HTTPException(410, texts.IMAGE_EXPIRED) from error
         shown = kept.shown
         if turn % 4 or crop:
             changed = edited(kept.shown, turn, read_crop(crop), max_pixels=site.settings.max_pixels)
@@ -59,7 +56,7 @@ def router(site: Site) -> APIRouter:
     def file(key: str, ending: str, who: Reader) -> Response:
         answer = _answer(site, who, key)
         if ending not in _FILES:
-            raise RefusedError(404, "No such file", f"there is no hits.{ending}; use one of: {', '.join(_FILES)}")
+            raise HTTPException(404, f"there is no hits.{ending}; use one of: {', '.join(_FILES)}")
         media_type, write = _FILES[ending]
         headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
         return Response(write(answer, site.settings.notice), media_type=media_type, headers=headers)
@@ -75,7 +72,7 @@ def _kept(images: KeptImages, owner: str, data: bytes) -> dict[str, object]:
 def _answer(site: Site, who: Principal, key: str) -> Answer:
     answer = site.shelf.get(owner_of(who), key)
     if answer is None:
-        raise RefusedError(410, "Answer not kept", texts.ANSWER_EXPIRED)
+        raise HTTPException(410, texts.ANSWER_EXPIRED)
     return answer
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any
 
 from dermquery.serve.page import texts
 from dermquery.serve.page.compare import Compare
 from dermquery.serve.page.dom import Wire, el, set_text
+from dermquery.serve.page.failures import words_for
 from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.query_panel import QueryPanel
 from dermquery.serve.page.results import ResultActions, Results
 from dermquery.serve.page.session import Session
 from dermquery.serve.page.start import build_start
 from dermquery.serve.page.state import Question
-from dermquery.serve.service import Busy
 
 __all__ = ["SearchPage"]
-
-_EXPECTED = (ValueError, LookupError, Busy)
-"""What the service raises with a message for people."""
 
 
 class SearchPage:
@@ -154,11 +150,8 @@ class SearchPage:
     async def _answer(self) -> None:
         try:
             await self.session.ask()
-        except _EXPECTED as error:
-            self._failed(str(error))
-        except Exception:
-            logging.getLogger(__name__).exception("a search failed")
-            self._failed(texts.FAILED_UNEXPECTED)
+        except Exception as error:
+            self.results.show_failure(words_for(error))
         else:
             self._show()
 
@@ -168,9 +161,6 @@ class SearchPage:
             return
         self.results.show(answer, question, self.visit.site.shelf.put(self.visit.owner, answer))
         self.wire.set_fragment(question.to_fragment())
-
-    def _failed(self, message: str) -> None:
-        self.results.show_failure(message)
 
     def _query_image(self, question: Question) -> str | None:
         if question.like:

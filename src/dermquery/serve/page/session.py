@@ -10,17 +10,14 @@ from dermquery.data.findings import query_terms, read_findings
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.audit import AuditLog
 from dermquery.serve.page import texts
+from dermquery.serve.page.failures import AskError
 from dermquery.serve.page.state import Question
 from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer, ExpiredQueryError, Prepared, SearchService
 from dermquery.store.filters import Filter
 
-__all__ = ["AskError", "Reading", "Session", "read_words"]
-
-
-class AskError(ValueError):
-    """A question cannot be answered; the message is for the person who asked."""
+__all__ = ["Reading", "Session", "read_words"]
 
 
 @dataclass(frozen=True)

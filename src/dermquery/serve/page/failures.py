@@ -1,0 +1,43 @@
+"""What a person reads when something cannot be done: no path of the server's machine, and nothing internal."""
+
+from __future__ import annotations
+
+import logging
+
+from dermquery.data.image import ImageError
+from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
+from dermquery.serve.line import Busy
+from dermquery.serve.page import texts
+from dermquery.store.archive import ArchiveError
+from dermquery.store.casebase import EmptyBaseError, QueryError
+from dermquery.store.filters import FilterError
+from dermquery.store.home import BaseBusyError
+from dermquery.store.ingest import StoreWriteError
+
+__all__ = ["AskError", "words_for"]
+
+
+class AskError(ValueError):
+    """Something cannot be done as it was asked; the message is for the person who asked."""
+
+
+_SPOKEN = (
+    AskError, QueryError, FilterError, ImageError, UnknownCaseError, ImageGoneError, CaseExistsError, Busy,
+)  # fmt: skip
+_HIDDEN: tuple[tuple[type[Exception], str], ...] = (
+    (EmptyBaseError, texts.BASE_IS_EMPTY),
+    (BaseBusyError, texts.BASE_IS_BUSY),
+    (StoreWriteError, texts.BASE_IS_FULL),
+    (ArchiveError, texts.IMAGES_UNREACHABLE),
+)
+
+
+def words_for(error: Exception) -> str:
+    """What to say of an error; one that should not happen goes to the log."""
+    for kind, words in _HIDDEN:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, _SPOKEN):
+        return str(error)
+    logging.getLogger("dermquery.serve").error("the page failed", exc_info=error)
+    return texts.FAILED_UNEXPECTED
