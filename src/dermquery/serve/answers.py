@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dermquery.serve.prepared import Prepared, QueryWarning
+from dermquery.serve.prepared import Prepared
 from dermquery.store.hits import SearchResult
+from dermquery.store.report_content import Warned
 
 __all__ = [
     "MAX_RANK",
@@ -45,7 +46,7 @@ class Answer:
     prepared: Prepared
     result: SearchResult
     offset: int
-    warnings: tuple[QueryWarning, ...]
+    warnings: tuple[Warned, ...]
 
 
 @dataclass(frozen=True)

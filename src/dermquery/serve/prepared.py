@@ -8,13 +8,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from dermquery.model.alignment import Vectors
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter
+from dermquery.store.report_content import Warned
 from dermquery.store.where import excluding
 
-__all__ = ["Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "QueryWarning", "new_key"]
+__all__ = ["Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "new_key"]
 
 
 class ExpiredQueryError(KeyError):
@@ -22,18 +23,6 @@ class ExpiredQueryError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-class QueryWarning(Protocol):
-    """Something that a reader of the answer should know about the query or its hits."""
-
-    @property
-    def kind(self) -> str:
-        """A stable word for it."""
-
-    @property
-    def message(self) -> str:
-        """A sentence for people."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,7 @@ class Prepared:
         image: a JPEG of at most 1600 pixels a side, upright and without metadata; None for a query without image.
         sha256: of the image file that was sent, or of the case's.
         warnings: about the image.
+        alone: vector of the image without any words, if the base is large enough to be compared with.
         excluded: for a search for more like a case: the case itself, its lesion and its patient.
         like: the case that it is about, if it asks for more like one.
         marks: case ids that were marked, True for relevant.
@@ -70,7 +60,8 @@ class Prepared:
     encoded: EncodedQuery
     image: bytes | None = None
     sha256: str | None = None
-    warnings: tuple[QueryWarning, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+    alone: Vectors | None = None
     excluded: Exclusions = Exclusions()
     like: str | None = None
     marks: Mapping[str, bool] = field(default_factory=dict)

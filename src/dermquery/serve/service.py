@@ -18,6 +18,7 @@ from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
+from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import Jobs
 from dermquery.serve.line import Busy, Line
 from dermquery.serve.overlays import Explained, Overlays, draw_overlays
@@ -79,7 +80,7 @@ class SearchService(BaseReader):
         self.intake = Line("intake", 2, 16)
         for line in (self.encoders, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
-        self._queries = PreparedQueries(kept)
+        self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
         self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
         self._max_pixels = max_pixels
         self._keep_images = state / "queries" if keep_query_images else None
@@ -91,12 +92,14 @@ class SearchService(BaseReader):
             if not self.warmed:
                 self.base.encode(Image.new("RGB", (64, 64), "grey"), None, {"pigment_network": "typical"})
                 self.warmed = True
+                self._cautions.measure(self.base.count())
 
     def close(self) -> None:
         """Let what is at work finish, and send away what waits."""
         self.jobs.stop()
         for line in (self.encoders, self.writer.line, self.intake):
             line.close()
+        self._cautions.close()
         super().close()
 
     def prepare(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
@@ -135,7 +138,8 @@ class SearchService(BaseReader):
         shown, sha256 = query_copy(picture), hashlib.sha256(image).hexdigest()
         self._keep(sha256, shown)
         encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
-        return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256))
+        warnings, alone = self._cautions.of_image(picture), self._cautions.alone(picture)
+        return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
 
     def prepared(self, owner: str, key: str) -> Prepared:
         """A query that was prepared before.
@@ -216,7 +220,9 @@ class SearchService(BaseReader):
         except ValueError as error:  # a weight out of its bounds
             raise QueryError(str(error)) from error
         self.metrics.searches.inc()
-        return Answer(prepared, result, offset, prepared.warnings)
+        self._cautions.measure(result.base.count)
+        unlike = self._cautions.unlike(prepared.key, prepared.alone, result.local_weight)
+        return Answer(prepared, result, offset, (*prepared.warnings, *unlike))
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Where the local similarity with a case comes from, as pictures to lay over the query's and the case's image.

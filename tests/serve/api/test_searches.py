@@ -14,10 +14,17 @@ from typer.testing import CliRunner
 from dermquery.cli import app as program
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Case
+from dermquery.data.quality import check_image
 from dermquery.serve.api.search_schemas import SearchAnswer
+from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE, SearchResult
+from dermquery.store.likeness import Likeness, encode_alone
+from dermquery.store.report_content import Warned
 from dermquery.store.where import parse_where
-from tests.serve.conftest import Served
+from tests.serve.api.test_jobs import until
+from tests.serve.conftest import Served, serving
+from tests.store.conftest import make_cases
+from tests.store.encoder import ProjectionEncoder
 
 
 def ranking(answer: SearchAnswer) -> list[tuple[int, str, float]]:
@@ -252,3 +259,24 @@ def test_marks_that_contradict_or_name_nothing_are_refused(client: Client) -> No
     ):
         with pytest.raises(ApiError, match=words):
             client.feedback(first.search, relevant, irrelevant)
+
+
+def test_warnings_stand_beside_the_hits(tmp_path: Path) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    base.add(make_cases(tmp_path / "cases", 130))
+    likeness = Likeness.of(base)
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (9, 9, 3), np.uint8)).resize((300, 300))
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG")
+    alone = encode_alone(base, noise)
+    with serving(base, tmp_path / "state") as served, Client(served.url) as client:
+        until(lambda: served.service._cautions._likeness is not None)
+        answer = client.search(buffer.getvalue(), "no streaks")
+        for weight in (0.0, 0.6, 1.0):
+            expected: list[Warned | None] = [*check_image(noise), likeness.judge(alone, weight)]
+            said = client.rerank(answer.search, local_weight=weight).warnings
+            assert [(w.kind, w.message) for w in said] == [(w.kind, w.message) for w in expected if w is not None]
+        assert "unlike the base" in {warning.kind for warning in answer.warnings}
+        assert client.search(text="no streaks").warnings == ()
+        kinds = {warning.kind for warning in client.search(tmp_path / "cases" / "images" / "003.png").warnings}
+        assert "unlike the base" not in kinds

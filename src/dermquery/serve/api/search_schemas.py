@@ -12,10 +12,10 @@ from dermquery.data.checklist import seven_point_score
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
-from dermquery.serve.prepared import QueryWarning
 from dermquery.store.casebase import QueryError
 from dermquery.store.filters import Condition, Filter, FilterError
 from dermquery.store.hits import RESEARCH_USE, Hit
+from dermquery.store.report_content import Warned
 from dermquery.store.where import parse_where
 
 __all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm", "whole_filter"]
@@ -67,7 +67,7 @@ class WarningAnswer(Out):
     message: str
 
     @classmethod
-    def of(cls, warning: QueryWarning) -> WarningAnswer:
+    def of(cls, warning: Warned) -> WarningAnswer:
         """The answer for a warning."""
         return cls(kind=warning.kind, message=warning.message)
 
