@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from dermquery import __version__
-from dermquery.cli import base, data, demo
+from dermquery.cli import base, bench, data, demo
 from dermquery.cli.compare import ablate, compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
 from dermquery.cli.index import index
@@ -40,6 +40,7 @@ def _root(
 
 app.add_typer(data.app, name="data")
 app.add_typer(base.app, name="base")
+app.add_typer(bench.app, name="bench")
 for command in (
     train,
     crossval,

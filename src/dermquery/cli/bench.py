@@ -1,0 +1,103 @@
+"""``dermquery bench``: how fast encoding, ingest and search are on this machine, as ratios within one run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dermquery.cli.common import expected_errors
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Time the parts of a search against one another.", no_args_is_help=True)
+
+TableOption = Annotated[
+    Path, typer.Option("--cases", help="Case table, .csv or .parquet, whose images are used; none is changed.")
+]
+ModelOption = Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")]
+JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")]
+RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the things compared take turns in each.")]
+ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Images of the table that are used.")]
+
+
+@app.command()
+@expected_errors
+def encode(
+    cases: TableOption,
+    model: ModelOption = "derm7pt-lite",
+    images: ImagesOption = 64,
+    rounds: RoundsOption = 5,
+    json_out: JsonOption = None,
+) -> None:
+    """OpenVINO against eager PyTorch of the same model."""
+    from dermquery.experiment.bench import bench_encode
+
+    _report("encode", bench_encode(model, _images(cases, images), n=rounds), model, json_out)
+
+
+@app.command()
+@expected_errors
+def ingest(
+    cases: TableOption,
+    model: ModelOption = "derm7pt-lite",
+    images: ImagesOption = 512,
+    rounds: RoundsOption = 3,
+    json_out: JsonOption = None,
+) -> None:
+    """Files to searchable cases, against the bare encoder on decoded images."""
+    from dermquery.experiment.bench import bench_ingest
+
+    _report("ingest", bench_ingest(model, _images(cases, images), n=rounds), model, json_out)
+
+
+@app.command()
+@expected_errors
+def query(
+    cases: TableOption,
+    model: ModelOption = "derm7pt-lite",
+    images: ImagesOption = 256,
+    n_cases: Annotated[
+        int, typer.Option("--base-size", min=10, help="Cases in the base, grown from the images.")
+    ] = 100_000,
+    rounds: RoundsOption = 30,
+    json_out: JsonOption = None,
+) -> None:
+    """JPEG and text to the ten best of many cases, against the bare encoders."""
+    from dermquery.experiment.bench import bench_query
+
+    _report("query", bench_query(model, _images(cases, images), n_cases=n_cases, n=rounds), model, json_out)
+
+
+def _images(table: Path, n: int) -> list[Path]:
+    from dermquery.data.table import read_cases
+
+    found = [case.image for case in read_cases(table).cases]
+    if len(found) < n:
+        raise ValueError(f"{table} has {len(found)} cases, and {n} images are wanted; say --images {len(found)}")
+    return found[:n]
+
+
+def _report(name: str, result: dict[str, Any], model: str, json_out: str | None) -> None:
+    from dermquery.experiment.provenance import provenance, write_json
+
+    full = provenance(bench=name, model=model, **result)
+    if json_out == "-":
+        typer.echo(json.dumps(full, indent=1))
+        return
+    if json_out is not None:
+        write_json(Path(json_out), full)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("", "p50 ms", "p90 ms"):
+        table.add_column(title, justify="left" if not title else "right")
+    for part, times in result["timings"].items():
+        table.add_row(part, f"{times['p50_ms']:.1f}", f"{times['p90_ms']:.1f}")
+    out = Console(soft_wrap=True)
+    out.print(table)
+    for key, value in result.items():
+        if key != "timings":
+            out.print(f"{key.replace('_', ' ')}: {value}", highlight=False)
