@@ -102,6 +102,16 @@ def test_filters_and_exclusions(base: CaseBase, cases: Sequence[Case]) -> None:
     assert base.search(image=cases[1].image, where=["site=moon"]).hits == ()
 
 
+def test_pages_of_a_ranking_keep_their_ranks(base: CaseBase, cases: Sequence[Case]) -> None:
+    whole = base.search(image=cases[1].image, top_k=24)
+    pages = [base.search(image=cases[1].image, top_k=7, offset=start) for start in (0, 7, 14, 21)]
+    assert [hit for page in pages for hit in page.hits] == list(whole.hits)
+    assert [hit.rank for hit in pages[2].hits] == list(range(15, 22))
+    assert base.search(image=cases[1].image, offset=24).hits == ()
+    with pytest.raises(QueryError, match="offset must be at least 0, got -1"):
+        base.search(image=cases[1].image, offset=-1)
+
+
 def test_hits_say_which_terms_they_share(base: CaseBase, cases: Sequence[Case]) -> None:
     result = base.search(checklist=TERMS, text="no blue-white veil", top_k=50)
     assert result.terms == {**TERMS, "blue_whitish_veil": "absent"}

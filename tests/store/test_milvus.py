@@ -90,6 +90,14 @@ def test_what_milvus_cannot_hold_is_named(uri: str) -> None:
     assert base.count() == 0
 
 
+def test_a_ranking_deeper_than_milvus_gives_is_refused(uri: str) -> None:
+    base = CaseBase.create(uri, ProjectionEncoder())
+    query = np.ones(base.manifest.layout.size, np.float32)
+    with pytest.raises(ValueError, match=r"16380 \+ top_k 10 = 16390 hits, and Milvus ranks at most 16384"):
+        base.store.search(query, top_k=10, offset=16_380)
+    assert base.store.search(query, top_k=4, offset=16_380) == []
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [

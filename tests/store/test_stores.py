@@ -112,10 +112,67 @@ def test_filter_and_exclusion(many: tuple[CaseStore, list[StoredCase]]) -> None:
     assert len(store.search(query, top_k=10_000, exclude=[f"{i:04d}" for i in range(300)])) == 40
 
 
+def test_pages_of_a_ranking_make_up_the_ranking(many: tuple[CaseStore, list[StoredCase]]) -> None:
+    store, rows = many
+    query = rows[0].vector  # equal to 40 others, which lie across the first pages
+    pages = [
+        [hit.row.case.case_id for hit in store.search(query, top_k=17, offset=start)] for start in range(0, 357, 17)
+    ]
+    assert [len(page) for page in pages] == [17] * 20 + [0]
+    assert [case_id for page in pages for case_id in page] == brute_force(rows, query, 340)
+
+
+NAMES = [
+    "a",
+    "B",
+    "b-1",
+    "b 1",
+    "b%201",
+    "b/1",
+    "b[1",
+    "b_1",
+    "b~1",
+    "ba",
+    "ä",
+    "日本",
+    "b'1",
+    'b"1',
+    "b\\1",
+    "b\n1",
+    "😀",
+]
+
+
+def test_pages_of_cases_are_in_the_order_of_ids(make_store: MakeStore) -> None:
+    store = make_store(SIZE)
+    store.upsert([row(name, np.full(SIZE, i), site="back" if i % 2 else None) for i, name in enumerate(NAMES)])
+    for where, wanted in ((None, NAMES), (parse_where(["site=back"]), NAMES[1::2])):
+        for limit in (1, 3, len(wanted), 100):
+            seen: list[str] = []
+            while page := store.page(where, seen[-1] if seen else None, limit):
+                assert len(page) <= limit
+                seen += [entry.case.case_id for entry in page]
+            assert seen == sorted(wanted)
+    assert [entry.case.case_id for entry in store.page(None, "b", 2)] == ["b\n1", "b 1"]  # no case is named b
+    assert store.page(limit=1)[0].vector.size == 0
+    (with_vector,) = store.page(None, "ab", 1, vectors=True)
+    np.testing.assert_array_equal(with_vector.vector, np.full(SIZE, NAMES.index(with_vector.case.case_id), np.float32))
+    with pytest.raises(ValueError, match="a page holds at least 1 case, got limit 0"):
+        store.page(limit=0)
+
+
+def test_pages_longer_than_one_read(make_store: MakeStore) -> None:
+    store, rows = make_store(SIZE), random_rows(1200)
+    store.upsert(rows)
+    assert [entry.case.case_id for entry in store.page(None, "0003", 1100)] == [f"{i:04d}" for i in range(4, 1104)]
+
+
 def test_bad_searches(many: tuple[CaseStore, list[StoredCase]]) -> None:
     store, _ = many
     with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
         store.search(np.zeros(SIZE, np.float32), top_k=0)
+    with pytest.raises(ValueError, match="offset must be at least 0, got -1"):
+        store.search(np.zeros(SIZE, np.float32), offset=-1)
     with pytest.raises(ValueError, match=r"shape \(3,\), expected \(12,\)"):
         store.search(np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="unknown field 'vector'"):

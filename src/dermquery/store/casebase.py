@@ -237,6 +237,7 @@ class CaseBase:
         exclude_case: str | Collection[str] | None = None,
         exclude_lesion: str | Collection[str] | None = None,
         exclude_patient: str | Collection[str] | None = None,
+        offset: int = 0,
     ) -> SearchResult:
         """Find the most similar cases.
 
@@ -250,15 +251,16 @@ class CaseBase:
             exclude_case: id or ids of cases that must not be found.
             exclude_lesion: id or ids of lesions of which no case must be found.
             exclude_patient: id or ids of patients of whom no case must be found.
+            offset: best hits to pass over, so that a ranking can be read in pages; hits keep their rank in it.
 
         Raises:
-            QueryError: without image and text, or with ``top_k`` below 1.
+            QueryError: without image and text, or with ``top_k`` below 1 or ``offset`` below 0.
             EmptyBaseError: if the base holds no case.
             FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
         """
         condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
-        self._check(top_k, local_weight)
-        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight)
+        self._check(top_k, local_weight, offset)
+        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset)
 
     def search_encoded(
         self,
@@ -266,16 +268,17 @@ class CaseBase:
         where: Filter | Sequence[str] | None = None,
         top_k: int = 5,
         local_weight: float = LOCAL_WEIGHT,
+        offset: int = 0,
     ) -> SearchResult:
         """The same for a query that is encoded already; nothing goes through the network.
 
         Raises:
-            QueryError: with ``top_k`` below 1.
+            QueryError: with ``top_k`` below 1 or ``offset`` below 0.
             EmptyBaseError: if the base holds no case.
             FilterError, ValueError: for a filter or a weight that cannot be used.
         """
         condition = as_filter(where)
-        weight, n_cases = self._check(top_k, local_weight)
+        weight, n_cases = self._check(top_k, local_weight, offset)
         info = BaseInfo(
             uri=str(self.uri),
             count=n_cases,
@@ -283,7 +286,7 @@ class CaseBase:
             model_name=self.manifest.model_name,
             model_hash=self.manifest.model_hash,
         )
-        hits = self._hits(encoded, condition, top_k, weight)
+        hits = self._hits(encoded, condition, top_k, weight, offset)
         n_candidates = self.store.count(condition)
         return SearchResult(
             encoded.query, encoded.terms, encoded.unread, hits, weight, condition, n_candidates, info,
@@ -306,19 +309,21 @@ class CaseBase:
         ]
         return replace(result, evidence=tuple(evidence))
 
-    def _check(self, top_k: int, local_weight: float) -> tuple[float, int]:
+    def _check(self, top_k: int, local_weight: float, offset: int) -> tuple[float, int]:
         """λ and the number of cases, once both can be searched with."""
         weight = check_local_weight(local_weight)
         if top_k < 1:
             raise QueryError(f"top_k must be at least 1, got {top_k}")
+        if offset < 0:
+            raise QueryError(f"offset must be at least 0, got {offset}")
         n_cases = self.count()
         if n_cases == 0:
             raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
         return weight, n_cases
 
-    def _hits(self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float) -> tuple[Hit, ...]:
+    def _hits(self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float, offset: int) -> tuple[Hit, ...]:
         layout, unit = self.manifest.layout, encoded.vector[None]
-        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k)
+        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k, offset=offset)
         scored = []
         for item in found:
             # One case at a time: a product over several rows may round equal vectors apart.
@@ -327,7 +332,7 @@ class CaseBase:
         scored.sort(key=lambda entry: (-entry[0], entry[3].case.case_id))
         return tuple(
             Hit(rank, row.case, score, local, global_, *compare_criteria(encoded.terms, row.case), row.stamp.sha256)
-            for rank, (score, local, global_, row) in enumerate(scored, start=1)
+            for rank, (score, local, global_, row) in enumerate(scored, start=offset + 1)
         )
 
 

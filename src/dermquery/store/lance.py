@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import FIELDS, Filter, field_value
-from dermquery.store.lance_filter import to_lance
+from dermquery.store.lance_filter import beyond, to_lance
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
-from dermquery.store.ranking import MARGIN, SPARE, check_rows, check_search, id_filters, products, without
+from dermquery.store.ranking import MARGIN, SPARE, check_page, check_rows, check_search, id_filters, products, without
 
 __all__ = ["LanceStore", "drop_table", "tables"]
 
@@ -78,30 +79,47 @@ class LanceStore:
         return int(self._table.count_rows(to_lance(where) if where else None))
 
     def search(
-        self, vector: Vectors, where: Filter | None = None, top_k: int = 5, exclude: Collection[str] = ()
+        self,
+        vector: Vectors,
+        where: Filter | None = None,
+        top_k: int = 5,
+        exclude: Collection[str] = (),
+        offset: int = 0,
     ) -> list[ScoredCase]:
         """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
 
         Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
         fetched while one that was left out could still reach the last place, so the order never depends on how the
-        rows lie on disk.
+        rows lie on disk. ``offset`` of the best are passed over.
         """
-        check_search(vector, self.size, top_k)
+        check_search(vector, self.size, top_k, offset)
         condition = without(where or Filter(), exclude)
-        fetch = top_k + SPARE
+        depth = offset + top_k
+        fetch = depth + SPARE
         while True:
             table = self._nearest(vector, condition, fetch)
             scores = products(_vectors(table), vector)
             if table.num_rows < fetch:
                 break
             worst_proposed = 1.0 - float(table["_distance"][-1].as_py())
-            if worst_proposed < np.partition(scores, -top_k)[-top_k] - MARGIN:
+            if worst_proposed < np.partition(scores, -depth)[-depth] - MARGIN:
                 break
             fetch *= 4
         ids = table["case_id"].to_pylist()
-        order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[:top_k]
+        order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
         rows = list(_rows(table.take(pa.array(order, pa.int64()))))
         return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
+
+    def page(
+        self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
+    ) -> list[StoredCase]:
+        """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, all beyond ``after``."""
+        check_page(limit)
+        condition = beyond(where or Filter(), after)
+        ids = self._table.search().where(condition).select(["case_id"]).limit(None).to_arrow()["case_id"].to_pylist()
+        first = nsmallest(limit, ids)
+        rows = self.get(first, vectors=vectors)
+        return [rows[case_id] for case_id in first if case_id in rows]
 
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, as the table was when the scan began."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from dermquery.store.filters import AllOf, Equals, Filter, Missing, Not, Range
 
-__all__ = ["to_lance"]
+__all__ = ["beyond", "to_lance"]
 
 
 def to_lance(where: Filter) -> str:
@@ -18,6 +18,12 @@ def to_lance(where: Filter) -> str:
     keeps SQL's third truth value out, which would otherwise survive a NOT.
     """
     return _sql(where.condition)
+
+
+def beyond(where: Filter, after: str | None) -> str:
+    """The same for the cases whose ``case_id`` follows another in the order of code points."""
+    condition = to_lance(where)
+    return condition if after is None else f"({condition} AND case_id > {_literal(after)})"
 
 
 def _sql(node: Any) -> str:

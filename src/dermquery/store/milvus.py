@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from dermquery.model.alignment import Vectors
 from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.milvus_filter import MISSING_AGE, column_text, text_of_column, to_milvus
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
-from dermquery.store.ranking import MARGIN, SPARE, best, check_rows, check_search, id_filters, without
+from dermquery.store.ranking import MARGIN, SPARE, best, check_page, check_rows, check_search, id_filters, without
 
 __all__ = ["MilvusStore", "collection_schema"]
 
@@ -95,15 +95,30 @@ class MilvusStore:
         return int(self._query(to_milvus(where), ["count(*)"])[0]["count(*)"])
 
     def search(
-        self, vector: Vectors, where: Filter | None = None, top_k: int = 5, exclude: Collection[str] = ()
+        self,
+        vector: Vectors,
+        where: Filter | None = None,
+        top_k: int = 5,
+        exclude: Collection[str] = (),
+        offset: int = 0,
     ) -> list[ScoredCase]:
         """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
 
         As in the embedded store, the server proposes in float32, and products are taken again here in float64.
+        ``offset`` of the best are passed over.
+
+        Raises:
+            ValueError: for a ranking deeper than the rows of one answer.
         """
-        check_search(vector, self.size, top_k)
+        check_search(vector, self.size, top_k, offset)
+        depth = offset + top_k
+        if depth > _MOST:
+            raise ValueError(
+                f"offset {offset} + top_k {top_k} = {depth} hits, and Milvus ranks at most {_MOST}; ask for fewer, or "
+                "narrow the filter"
+            )
         condition = to_milvus(without(where or Filter(), exclude))
-        fetch = top_k + SPARE
+        fetch = depth + SPARE
         while True:
             limit = min(fetch, _MOST)
             answer = self._client.search(
@@ -111,13 +126,23 @@ class MilvusStore:
                 output_fields=["payload", "vector"], consistency_level="Strong",
             )[0]  # fmt: skip
             rows = [_row(hit["entity"]) for hit in answer]
-            ranked = best(rows, vector, top_k)
+            ranked = best(rows, vector, depth)
             if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < ranked[-1].score - MARGIN:
-                return ranked
+                return ranked[offset:]
             fetch *= 4
 
+    def page(
+        self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
+    ) -> list[StoredCase]:
+        """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, all beyond ``after``."""
+        check_page(limit)
+        columns = ["payload", "vector"] if vectors else ["payload"]
+        start = "" if after is None else column_text(after)
+        pages = self._pages(to_milvus(where), columns, min(limit, _ROWS_PER_PAGE), start)
+        return [_row(record) for record in islice(chain.from_iterable(pages), limit)]
+
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        """Every row, a bounded number at a time, in ascending order of their stored ids."""
+        """Every row, a bounded number at a time, in ascending order of ``case_id``."""
         columns = ["payload", "vector"] if vectors else ["payload"]
         for page in self._pages("", columns, _ROWS_PER_PAGE):
             yield [_row(record) for record in page]
@@ -153,9 +178,11 @@ class MilvusStore:
         """All rows that satisfy a condition."""
         return chain.from_iterable(self._pages(condition, columns, _MOST))
 
-    def _pages(self, condition: str, columns: list[str], step: int) -> Iterator[list[dict[str, Any]]]:
-        """The same, at most ``step`` at a time; Milvus cuts an answer in the order of the ids."""
-        after = ""
+    def _pages(self, condition: str, columns: list[str], step: int, after: str = "") -> Iterator[list[dict[str, Any]]]:
+        """The same, at most ``step`` at a time, in the order of the ids, in which Milvus cuts an answer.
+
+        ``after`` is an id as it stands in the column; "" comes before all.
+        """
         while True:
             beyond = f"case_id > {after!r}" if after else ""
             both = " and ".join(part for part in (condition, beyond) if part)

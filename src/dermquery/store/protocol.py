@@ -111,11 +111,26 @@ class CaseStore(Protocol):
         """Number of cases, or of those that satisfy a filter."""
 
     def search(
-        self, vector: Vectors, where: Filter | None = None, top_k: int = 5, exclude: Collection[str] = ()
+        self,
+        vector: Vectors,
+        where: Filter | None = None,
+        top_k: int = 5,
+        exclude: Collection[str] = (),
+        offset: int = 0,
     ) -> list[ScoredCase]:
         """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
 
-        Fewer come back where fewer satisfy the filter. ``exclude`` names cases that must not be found.
+        Fewer come back where fewer satisfy the filter. ``exclude`` names cases that must not be found. ``offset`` of
+        the best are passed over, so that one ranking can be read in pages.
+        """
+
+    def page(
+        self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
+    ) -> list[StoredCase]:
+        """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, strictly after ``after``.
+
+        A next page is asked for with the last id of the one before, so writes in between neither repeat nor skip a
+        case that was there all the time.
         """
 
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:

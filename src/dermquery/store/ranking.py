@@ -12,7 +12,7 @@ from dermquery.model.alignment import Vectors
 from dermquery.store.filters import AllOf, Filter, Not, OneOf
 from dermquery.store.protocol import ScoredCase, StoredCase
 
-__all__ = ["MARGIN", "SPARE", "best", "check_rows", "check_search", "id_filters", "products", "without"]
+__all__ = ["MARGIN", "SPARE", "best", "check_page", "check_rows", "check_search", "id_filters", "products", "without"]
 
 SPARE = 16
 """Candidates that are fetched beyond those asked for."""
@@ -35,12 +35,20 @@ def check_rows(rows: Sequence[StoredCase], size: int) -> None:
             raise ValueError(f"case {row.case.case_id!r}: its vector must be {size} finite numbers")
 
 
-def check_search(vector: Vectors, size: int, top_k: int) -> None:
-    """ValueError for a query vector of another length, or for fewer than one hit."""
+def check_page(limit: int) -> None:
+    """ValueError for a page of fewer than one case."""
+    if limit < 1:
+        raise ValueError(f"a page holds at least 1 case, got limit {limit}")
+
+
+def check_search(vector: Vectors, size: int, top_k: int, offset: int) -> None:
+    """ValueError for a query vector of another length, fewer than one hit, or a negative offset."""
     if vector.shape != (size,):
         raise ValueError(f"query vector has shape {vector.shape}, expected ({size},)")
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}")
+    if offset < 0:
+        raise ValueError(f"offset must be at least 0, got {offset}")
 
 
 def products(vectors: Vectors, query: Vectors) -> NDArray[np.float64]:
