@@ -15,14 +15,13 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.findings import query_terms
 from dermquery.data.image import ImageError
-from dermquery.store import casebase
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
 from dermquery.store.filters import FilterError, matches
 from dermquery.store.hits import SearchResult, compare_criteria
 from dermquery.store.manifest import ManifestError, ModelMismatchError
 from dermquery.store.protocol import Encoder
 from dermquery.store.where import parse_where
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import ProjectionEncoder, load_by
 
 TERMS = {"pigment_network": "atypical", "streaks": "irregular"}
 
@@ -195,14 +194,14 @@ def test_the_model_is_loaded_once_needed_and_checked(
         loaded.append(source)
         return model, "shipped"
 
-    monkeypatch.setattr(casebase, "_load", lambda source: resolve(source, ProjectionEncoder()))
+    load_by(monkeypatch, lambda source: resolve(source, ProjectionEncoder()))
     base = CaseBase.open(tmp_path / "base")
     assert loaded == []
     base.search(text="x")
     base.search(text="y")
     assert loaded == ["shipped"]
 
-    monkeypatch.setattr(casebase, "_load", lambda source: resolve(source, ProjectionEncoder(seed=1)))
+    load_by(monkeypatch, lambda source: resolve(source, ProjectionEncoder(seed=1)))
     with pytest.raises(ModelMismatchError, match="loaded from shipped"):
         CaseBase.open(tmp_path / "base").search(text="x")
 

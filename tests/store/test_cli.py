@@ -14,10 +14,9 @@ from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
 from dermquery.data.table import write_cases
-from dermquery.store import casebase
 from dermquery.store.casebase import CaseBase
 from tests.store.conftest import make_cases
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import ProjectionEncoder, load_by
 
 app = typer.Typer()
 app.command()(index)
@@ -27,7 +26,7 @@ app.command()(search)
 @pytest.fixture(autouse=True)
 def _models(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--model N` gives the projection encoder with seed N."""
-    monkeypatch.setattr(casebase, "_load", lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
+    load_by(monkeypatch, lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
     monkeypatch.setenv("COLUMNS", "160")
 
 

@@ -16,11 +16,10 @@ from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
 from dermquery.data.table import write_cases
-from dermquery.store import casebase
 from dermquery.store.casebase import CaseBase
 from dermquery.store.home import FolderHome, MilvusHome, home_of
 from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import ProjectionEncoder, load_by
 from tests.store.rows import row
 
 _NUMBERS = itertools.count()
@@ -129,7 +128,7 @@ def test_homes_by_uri(tmp_path: Path) -> None:
 def test_from_the_command_line(
     uri: str, tmp_path: Path, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(casebase, "_load", lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
+    load_by(monkeypatch, lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
     app = typer.Typer()
     app.command()(index)
     app.command()(search)
