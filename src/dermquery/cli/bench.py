@@ -73,6 +73,55 @@ def query(
     _report("query", bench_query(model, _images(cases, images), n_cases=n_cases, n=rounds), model, json_out)
 
 
+@app.command()
+@expected_errors
+def search(
+    cases: Annotated[Path, typer.Option("--data", help="Case table that the bases are grown from, .csv or .parquet.")],
+    sizes: Annotated[str, typer.Option("--cases", help="Cases in the bases, with commas between.")] = "10000,100000",
+    model: ModelOption = "derm7pt-lite",
+    images: ImagesOption = 256,
+    queries: Annotated[int, typer.Option(min=1, help="Composed queries.")] = 25,
+    hnsw_up_to: Annotated[int, typer.Option(help="Cases beyond which no HNSW graph is built.")] = 100_000,
+    json_out: JsonOption = None,
+) -> None:
+    """Our store, exact NumPy and FAISS HNSW side by side: recall and time by λ and filter. Needs faiss-cpu.
+
+    A million cases take about 16 GB in the folder for temporary files, and a while.
+    """
+    from dermquery.data.table import read_cases
+    from dermquery.experiment.bench_search import bench_search
+
+    numbers = sorted(_number(part) for part in sizes.split(","))
+    known = list(read_cases(cases).cases)[:images]
+    result = bench_search(model, known, numbers, n_queries=queries, hnsw_up_to=hnsw_up_to)
+    _write("search", result, model, json_out)
+    if json_out != "-":
+        _print_search(result)
+
+
+def _number(written: str) -> int:
+    if not written.strip().isdigit() or int(written) < 1000:
+        raise ValueError(f"--cases takes numbers from 1000 with commas between, not {written!r}")
+    return int(written)
+
+
+def _print_search(result: dict[str, Any]) -> None:
+    out = Console(soft_wrap=True)
+    for entry in result["sizes"]:
+        out.print(f"{entry['cases']} cases; encoding one query {entry['encode one query']['p50_ms']:.1f} ms")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("λ", "filter", "recall@10", "p50 ms", "to encoding"):
+            table.add_column(title, justify="right")
+        for row in entry["store"]:
+            ratio = row["ratio to encoding"]
+            numbers = (f"{row['local_weight']:g}", row["filter"], f"{row['recall@10']:.3f}", f"{row['p50_ms']:.1f}")
+            table.add_row(*numbers, f"{ratio:.2f}")
+        out.print(table)
+        for key in ("numpy", "bytes per case", "start", "seconds"):
+            out.print(f"{key}: {entry[key]}", highlight=False)
+    out.print(f"growth: {result['growth']}", highlight=False)
+
+
 def _images(table: Path, n: int) -> list[Path]:
     from dermquery.data.table import read_cases
 
@@ -82,15 +131,20 @@ def _images(table: Path, n: int) -> list[Path]:
     return found[:n]
 
 
-def _report(name: str, result: dict[str, Any], model: str, json_out: str | None) -> None:
+def _write(name: str, result: dict[str, Any], model: str, json_out: str | None) -> None:
     from dermquery.experiment.provenance import provenance, write_json
 
     full = provenance(bench=name, model=model, **result)
     if json_out == "-":
         typer.echo(json.dumps(full, indent=1))
-        return
-    if json_out is not None:
+    elif json_out is not None:
         write_json(Path(json_out), full)
+
+
+def _report(name: str, result: dict[str, Any], model: str, json_out: str | None) -> None:
+    _write(name, result, model, json_out)
+    if json_out == "-":
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "p50 ms", "p90 ms"):
         table.add_column(title, justify="left" if not title else "right")
