@@ -16,6 +16,9 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Time the parts of a search against one another.", no_args_is_help=True)
 
+_FEWEST = 4000
+"""Cases of which half a percent still are ten hits."""
+
 TableOption = Annotated[
     Path, typer.Option("--cases", help="Case table, .csv or .parquet, whose images are used; none is changed.")
 ]
@@ -82,6 +85,7 @@ def search(
     images: ImagesOption = 256,
     queries: Annotated[int, typer.Option(min=1, help="Composed queries.")] = 25,
     hnsw_up_to: Annotated[int, typer.Option(help="Cases beyond which no HNSW graph is built.")] = 100_000,
+    starts: Annotated[int, typer.Option(min=0, help="New search processes that are timed on each base.")] = 3,
     json_out: JsonOption = None,
 ) -> None:
     """Our store, exact NumPy and FAISS HNSW side by side: recall and time by λ and filter. Needs faiss-cpu.
@@ -93,15 +97,40 @@ def search(
 
     numbers = sorted(_number(part) for part in sizes.split(","))
     known = list(read_cases(cases).cases)[:images]
-    result = bench_search(model, known, numbers, n_queries=queries, hnsw_up_to=hnsw_up_to)
+    result = bench_search(model, known, numbers, n_queries=queries, hnsw_up_to=hnsw_up_to, starts=starts)
     _write("search", result, model, json_out)
     if json_out != "-":
         _print_search(result)
 
 
+@app.command()
+@expected_errors
+def width(
+    data: Annotated[Path, typer.Option("--data", help="Case table with diagnoses, .csv or .parquet.")],
+    model: ModelOption = "derm7pt-lite",
+    fold: Annotated[int, typer.Option(min=0, help="Fold whose test part asks; the model must not know it.")] = 0,
+    json_out: JsonOption = None,
+) -> None:
+    """What narrower and coarser vectors cost: mAP and Acc@1 by width and number format, nothing trained again."""
+    from dermquery.data.table import read_cases
+    from dermquery.experiment.bench_width import bench_width
+
+    result = bench_width(model, list(read_cases(data, need=("diagnosis",)).cases), fold=fold)
+    _write("width", result, model, json_out)
+    if json_out == "-":
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("width", "reduction", "number", "bytes", "mAP seen", "Acc@1", "mAP unseen", "Acc@1"):
+        table.add_column(title, justify="right")
+    for row in result["rows"]:
+        judged = [f"{row[p][m]:.4f}" for p in ("seen", "unseen") for m in ("map", "acc@1")]
+        table.add_row(str(row["width"]), row["reduction"], row["number"], str(row["bytes per case"]), *judged)
+    Console(soft_wrap=True).print(table)
+
+
 def _number(written: str) -> int:
-    if not written.strip().isdigit() or int(written) < 1000:
-        raise ValueError(f"--cases takes numbers from 1000 with commas between, not {written!r}")
+    if not written.strip().isdigit() or int(written) < _FEWEST:
+        raise ValueError(f"--cases takes numbers from {_FEWEST} with commas between, not {written!r}")
     return int(written)
 
 

@@ -68,6 +68,7 @@ def bench_search(
     *,
     n_queries: int = 25,
     hnsw_up_to: int = 100_000,
+    starts: int = 3,
 ) -> dict[str, Any]:
     """Recall@10 and time of one search by size, λ and filter, with ratios to the time of encoding one composed query.
 
@@ -78,6 +79,7 @@ def bench_search(
         sizes: cases in the bases, ascending.
         n_queries: queries, each asked once for every λ and filter.
         hnsw_up_to: size beyond which no HNSW graph is built, for that takes hours.
+        starts: new processes that are timed on each base.
     """
     loaded = load_model(model)
     pictures = [load_image(case.image) for case in cases]
@@ -88,7 +90,9 @@ def bench_search(
     for n in sizes:
         folder = Path(tempfile.mkdtemp(prefix="dermquery-bench-"))
         try:
-            results.append(_one_size(loaded, model, folder, encoded, asked, queries, n, hnsw=n <= hnsw_up_to))
+            gallery = _gallery(folder / "vectors.npy", encoded, queries, loaded.layout, n)
+            base = CaseBase.create(folder / "base", loaded, reference=model, images=False)
+            results.append(_one_size(loaded, base, gallery, asked, hnsw=n <= hnsw_up_to, starts=starts))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     worst = {entry["cases"]: max(row["p50_ms"] for row in entry["store"]) for entry in results}
@@ -117,18 +121,9 @@ def _query(case: Case) -> Query:
 
 
 def _one_size(
-    model: ComposedModel,
-    name: str,
-    folder: Path,
-    encoded: Vectors,
-    asked: Sequence[Query],
-    queries: Vectors,
-    n: int,
-    *,
-    hnsw: bool,
+    model: ComposedModel, base: CaseBase, gallery: _Gallery, asked: Sequence[Query], *, hnsw: bool, starts: int
 ) -> dict[str, Any]:
-    gallery = _gallery(folder / "vectors.npy", encoded, queries, model.layout, n)
-    base = CaseBase.create(folder / "base", model, reference=name, images=False)
+    n, folder = len(gallery.vectors), Path(base.uri)
     started = time.perf_counter()
     for start in range(0, n, _STEP):
         base.store.upsert(_rows(gallery.vectors[start : start + _STEP], start))
@@ -143,8 +138,8 @@ def _one_size(
         "seconds": {"writing": round(written - started, 1), "compaction and index": round(indexed - written, 1)},
         "store": _measured(gallery, encode, lambda vector, where: _ids(base, vector, where)),
         "numpy": _numpy(gallery, encode),
-        "bytes per case": _bytes(folder / "base", gallery),
-        "start": _start(folder / "base"),
+        "bytes per case": _bytes(folder, gallery),
+        "start": _start(folder, starts) if starts else {},
     }
     result["hnsw"] = _hnsw(gallery, encode) if hnsw else "not built at this size"
     return result
@@ -306,12 +301,12 @@ print(*(b - a for a, b in zip(t, t[1:])))
 """
 
 
-def _start(base: Path) -> dict[str, float]:
+def _start(base: Path, n: int) -> dict[str, float]:
     """Seconds of a new process on a ready base: the command as a whole, and what it does in turn."""
     line = [sys.executable, "-m", "dermquery", "search", "--base", str(base), "--text", QUERY_TEXT, "--json", "-"]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
     seconds = []
-    for _ in range(3):
+    for _ in range(n):
         started = time.perf_counter()
         subprocess.run(line, check=True, capture_output=True, env=quiet)  # noqa: S603 - our own command
         seconds.append(time.perf_counter() - started)
