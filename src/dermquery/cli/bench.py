@@ -97,10 +97,17 @@ def search(
 
     numbers = sorted(_number(part) for part in sizes.split(","))
     known = list(read_cases(cases).cases)[:images]
-    result = bench_search(model, known, numbers, n_queries=queries, hnsw_up_to=hnsw_up_to, starts=starts)
-    _write("search", result, model, json_out)
-    if json_out != "-":
-        _print_search(result)
+
+    def tell(so_far: dict[str, Any]) -> None:
+        if json_out != "-":
+            _write("search", so_far, model, json_out)
+            _print_size(so_far["sizes"][-1])
+
+    result = bench_search(model, known, numbers, n_queries=queries, hnsw_up_to=hnsw_up_to, starts=starts, tell=tell)
+    if json_out == "-":
+        _write("search", result, model, json_out)
+    else:
+        Console(soft_wrap=True).print(f"growth: {result['growth']}", highlight=False)
 
 
 @app.command()
@@ -134,21 +141,19 @@ def _number(written: str) -> int:
     return int(written)
 
 
-def _print_search(result: dict[str, Any]) -> None:
+def _print_size(entry: dict[str, Any]) -> None:
     out = Console(soft_wrap=True)
-    for entry in result["sizes"]:
-        out.print(f"{entry['cases']} cases; encoding one query {entry['encode one query']['p50_ms']:.1f} ms")
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in ("λ", "filter", "recall@10", "p50 ms", "to encoding"):
-            table.add_column(title, justify="right")
-        for row in entry["store"]:
-            ratio = row["ratio to encoding"]
-            numbers = (f"{row['local_weight']:g}", row["filter"], f"{row['recall@10']:.3f}", f"{row['p50_ms']:.1f}")
-            table.add_row(*numbers, f"{ratio:.2f}")
-        out.print(table)
-        for key in ("numpy", "bytes per case", "start", "seconds"):
-            out.print(f"{key}: {entry[key]}", highlight=False)
-    out.print(f"growth: {result['growth']}", highlight=False)
+    out.print(f"{entry['cases']} cases")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("λ", "filter", "recall@10", "p50 ms", "encoding ms", "ratio"):
+        table.add_column(title, justify="right")
+    for row in entry["store"]:
+        times = (f"{row[name]:.1f}" for name in ("p50_ms", "encoding p50_ms"))
+        words = (f"{row['local_weight']:g}", row["filter"], f"{row['recall@10']:.3f}", *times)
+        table.add_row(*words, f"{row['ratio to encoding']:.2f}")
+    out.print(table)
+    for key in ("numpy", "bytes per case", "start", "seconds"):
+        out.print(f"{key}: {entry[key]}", highlight=False)
 
 
 def _images(table: Path, n: int) -> list[Path]:

@@ -202,7 +202,9 @@ def grown(vectors: Vectors, width: int, n: int, *, noise: float = 0.5, seed: int
     """
     rng = np.random.default_rng(seed)
     copies = vectors[np.arange(n) % len(vectors)].reshape(n, -1, width).copy()
-    copies[len(vectors) :] += rng.normal(0, noise / width**0.5, copies[len(vectors) :].shape).astype(np.float32)
+    copies[len(vectors) :] += rng.standard_normal(copies[len(vectors) :].shape, np.float32) * np.float32(
+        noise / width**0.5
+    )
     copies /= np.linalg.norm(copies, axis=-1, keepdims=True)
     return np.asarray(copies.reshape(n, -1), np.float32)
 

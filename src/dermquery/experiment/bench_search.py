@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
-from dermquery.experiment.bench import QUERY_TEXT, Timing, grown, rounds
+from dermquery.experiment.bench import QUERY_TEXT, grown, rounds
 from dermquery.model.alignment import BlockLayout, Vectors
 from dermquery.model.artifact import load_model
 from dermquery.model.composed import ComposedModel
@@ -35,7 +35,7 @@ WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 FILTERS = {"none": [], "10 %": ["site=site 0"], "0.5 %": ["source=source 0"]}
 """Conditions by the share of the cases that they let through."""
 _SITES, _SOURCES = 10, 200
-_STEP = 20_000
+_STEP = 50_000
 _TOP = 10
 
 
@@ -69,6 +69,7 @@ def bench_search(
     n_queries: int = 25,
     hnsw_up_to: int = 100_000,
     starts: int = 3,
+    tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Recall@10 and time of one search by size, λ and filter, with ratios to the time of encoding one composed query.
 
@@ -80,6 +81,7 @@ def bench_search(
         n_queries: queries, each asked once for every λ and filter.
         hnsw_up_to: size beyond which no HNSW graph is built, for that takes hours.
         starts: new processes that are timed on each base.
+        tell: called with what is known after each size.
     """
     loaded = load_model(model)
     pictures = [load_image(case.image) for case in cases]
@@ -93,18 +95,24 @@ def bench_search(
             gallery = _gallery(folder / "vectors.npy", encoded, queries, loaded.layout, n)
             base = CaseBase.create(folder / "base", loaded, reference=model, images=False)
             results.append(_one_size(loaded, base, gallery, asked, hnsw=n <= hnsw_up_to, starts=starts))
+            if tell:
+                tell(_summary(loaded, asked, results))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    worst = {entry["cases"]: max(row["p50_ms"] for row in entry["store"]) for entry in results}
-    plain = {entry["cases"]: _plain(entry)["p50_ms"] for entry in results}
+    return _summary(loaded, asked, results)
+
+
+def _summary(model: ComposedModel, asked: Sequence[Query], results: list[dict[str, Any]]) -> dict[str, Any]:
+    worst = [max(row["p50_ms"] for row in entry["store"]) for entry in results]
+    plain = [_plain(entry)["p50_ms"] for entry in results]
     return {
-        "runtime": loaded.runtime.name,
-        "numbers": loaded.layout.size,
+        "runtime": model.runtime.name,
+        "numbers": model.layout.size,
         "queries": len(asked),
         "sizes": results,
         "growth": {
-            "p50 without filter, λ = 0.6": round(plain[sizes[-1]] / plain[sizes[0]], 2),
-            "slowest p50": round(worst[sizes[-1]] / worst[sizes[0]], 2),
+            "p50 without filter, λ = 0.6": round(plain[-1] / plain[0], 2),
+            "slowest p50": round(worst[-1] / worst[0], 2),
         },
     }
 
@@ -130,11 +138,13 @@ def _one_size(
     written = time.perf_counter()
     base.store.compact()
     indexed = time.perf_counter()
-    next_query = itertools.cycle(asked)
-    encode = rounds({"encode": lambda: model.encode_query([next(next_query)])}, 2 * len(asked))["encode"]
+    turns = itertools.cycle(asked)
+
+    def encode() -> object:
+        return model.encode_query([next(turns)])
+
     result: dict[str, Any] = {
         "cases": n,
-        "encode one query": encode.to_dict(),
         "seconds": {"writing": round(written - started, 1), "compaction and index": round(indexed - written, 1)},
         "store": _measured(gallery, encode, lambda vector, where: _ids(base, vector, where)),
         "numpy": _numpy(gallery, encode),
@@ -201,37 +211,40 @@ def _ids(base: CaseBase, vector: Vectors, where: Filter) -> list[int]:
 
 
 def _measured(
-    gallery: _Gallery, encode: Timing, search: Callable[[Vectors, Filter], list[int]]
+    gallery: _Gallery, encode: Callable[[], object], search: Callable[[Vectors, Filter], list[int]]
 ) -> list[dict[str, Any]]:
-    """Every query once for every λ and filter, after one that does not count."""
+    """Every query once for every λ and filter, after one that does not count, in turns with encoding one."""
     rows = []
     for weight, share in itertools.product(WEIGHTS, FILTERS):
         where = parse_where(FILTERS[share])
         weighed = gallery.layout.weigh(gallery.queries, weight)
         search(weighed[0], where)
-        found, seconds = [], []
-        for vector in weighed:
-            started = time.perf_counter()
-            found.append(search(vector, where))
-            seconds.append(time.perf_counter() - started)
-        timing = Timing(tuple(seconds))
+        found: list[list[int]] = []
+        vectors = iter(weighed)
+        timings = rounds(
+            {"search": lambda: found.append(search(next(vectors), where)), "encode": encode}, len(weighed), warm=0
+        )
+        timing = timings["search"]
         rows.append(
             {"local_weight": weight, "filter": share, "recall@10": round(gallery.recall(weight, share, found), 4)}
             | timing.to_dict()
-            | {"ratio to encoding": round(timing.p50 / encode.p50, 3)}
+            | {"encoding p50_ms": timings["encode"].to_dict()["p50_ms"]}
+            | {"ratio to encoding": round(timing.p50 / timings["encode"].p50, 3)}
         )
     return rows
 
 
-def _numpy(gallery: _Gallery, encode: Timing) -> dict[str, Any]:
+def _numpy(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
     """One product of all vectors with a query; the ranking is what the others are held against."""
     weighed = gallery.layout.weigh(gallery.queries[:5], 0.6)
     turns = itertools.cycle(weighed)
-    timing = rounds({"numpy": lambda: np.argpartition(-(gallery.vectors @ next(turns)), _TOP)[:_TOP]}, 5)["numpy"]
-    return {**timing.to_dict(), "ratio to encoding": round(timing.p50 / encode.p50, 3)}
+    things = {"numpy": lambda: np.argpartition(-(gallery.vectors @ next(turns)), _TOP)[:_TOP], "encode": encode}
+    timings = rounds(things, 5)
+    ratio = timings["numpy"].p50 / timings["encode"].p50
+    return {**timings["numpy"].to_dict(), "ratio to encoding": round(ratio, 3)}
 
 
-def _hnsw(gallery: _Gallery, encode: Timing) -> dict[str, Any]:
+def _hnsw(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
     import faiss as library
 
     faiss: Any = library
