@@ -214,24 +214,30 @@ def _measured(
     gallery: _Gallery, encode: Callable[[], object], search: Callable[[Vectors, Filter], list[int]]
 ) -> list[dict[str, Any]]:
     """Every query once for every λ and filter, after one that does not count, in turns with encoding one."""
-    rows = []
-    for weight, share in itertools.product(WEIGHTS, FILTERS):
-        where = parse_where(FILTERS[share])
-        weighed = gallery.layout.weigh(gallery.queries, weight)
-        search(weighed[0], where)
-        found: list[list[int]] = []
-        vectors = iter(weighed)
-        timings = rounds(
-            {"search": lambda: found.append(search(next(vectors), where)), "encode": encode}, len(weighed), warm=0
-        )
-        timing = timings["search"]
-        rows.append(
-            {"local_weight": weight, "filter": share, "recall@10": round(gallery.recall(weight, share, found), 4)}
-            | timing.to_dict()
-            | {"encoding p50_ms": timings["encode"].to_dict()["p50_ms"]}
-            | {"ratio to encoding": round(timing.p50 / timings["encode"].p50, 3)}
-        )
-    return rows
+    return [_row(gallery, encode, search, weight, share) for weight, share in itertools.product(WEIGHTS, FILTERS)]
+
+
+def _row(
+    gallery: _Gallery,
+    encode: Callable[[], object],
+    search: Callable[[Vectors, Filter], list[int]],
+    weight: float,
+    share: str,
+) -> dict[str, Any]:
+    where = parse_where(FILTERS[share])
+    weighed = gallery.layout.weigh(gallery.queries, weight)
+    search(weighed[0], where)
+    vectors, found = iter(weighed), list[list[int]]()
+    things = {"search": lambda: found.append(search(next(vectors), where)), "encode": encode}
+    timings = rounds(things, len(weighed), warm=0)
+    return {
+        "local_weight": weight,
+        "filter": share,
+        "recall@10": round(gallery.recall(weight, share, found), 4),
+        **timings["search"].to_dict(),
+        "encoding p50_ms": timings["encode"].to_dict()["p50_ms"],
+        "ratio to encoding": round(timings["search"].p50 / timings["encode"].p50, 3),
+    }
 
 
 def _numpy(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
