@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from dermquery import __version__
-from dermquery.cli import audit, base, data, demo, keys
+from dermquery.cli import audit, base, bench, data, demo, keys
 from dermquery.cli.compare import ablate, compare
 from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
 from dermquery.cli.index import index
@@ -45,6 +45,7 @@ app.add_typer(base.app, name="base")
 app.add_typer(keys.app, name="keys")
 app.add_typer(keys.users_app, name="users")
 app.add_typer(audit.app, name="audit")
+app.add_typer(bench.app, name="bench")
 for command in (
     train,
     crossval,

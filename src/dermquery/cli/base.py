@@ -53,6 +53,16 @@ def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
     Console(soft_wrap=True).print(Text("\n".join(lines)))
 
 
+@app.command("index")
+@expected_errors
+def build_index(base: BaseArgument) -> None:
+    """Build the index for approximate search now; `dermquery index` does it from 10,000 cases."""
+    from dermquery.store.casebase import CaseBase
+
+    n = CaseBase.open(base).build_index()
+    Console(soft_wrap=True).print(Text(f"{base}: {n} cases in the index."))
+
+
 @app.command()
 @expected_errors
 def copy(

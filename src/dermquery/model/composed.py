@@ -119,6 +119,10 @@ class ComposedModel:
         fields = vision.model_dump(mode="json", include={"image_size", "remove_borders", "mean", "std"})
         return {**fields, "decoded_size": vision.decoded_size}
 
+    def network_input(self, images: Sequence[ImageSource]) -> Tensor:
+        """What the network sees of images: (n, 3, side, side) float32, cropped, resized and normalised."""
+        return self._input([self._pixels(image) for image in images])
+
     def encode_case(self, images: Sequence[ImageSource]) -> Vectors:
         """Vectors of database images; (n, 2·L·d) float32, every block of unit norm.
 

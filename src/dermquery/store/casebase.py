@@ -186,6 +186,17 @@ class CaseBase:
         with self._home.writing():
             return self.store.delete(case_ids)
 
+    def build_index(self) -> int:
+        """Build the index for approximate search now, whatever the number of cases; returns the number in it.
+
+        Raises:
+            ValueError: for too few cases.
+            ModuleNotFoundError: a package that it needs is not installed.
+            BaseBusyError: another process is writing.
+        """
+        with self._home.writing():
+            return self.store.build_index()
+
     def count(self, where: Filter | Sequence[str] | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
         return self.store.count(None if where is None else as_filter(where))
@@ -238,6 +249,7 @@ class CaseBase:
         exclude_lesion: str | Collection[str] | None = None,
         exclude_patient: str | Collection[str] | None = None,
         offset: int = 0,
+        exact: bool = False,
     ) -> SearchResult:
         """Find the most similar cases.
 
@@ -252,6 +264,7 @@ class CaseBase:
             exclude_lesion: id or ids of lesions of which no case must be found.
             exclude_patient: id or ids of patients of whom no case must be found.
             offset: best hits to pass over, so that a ranking can be read in pages; hits keep their rank in it.
+            exact: look at every case also where a large base has an index (``dermquery base index``).
 
         Raises:
             QueryError: without image and text, or with ``top_k`` below 1 or ``offset`` below 0.
@@ -260,7 +273,7 @@ class CaseBase:
         """
         condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
         self._check(top_k, local_weight, offset)
-        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset)
+        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset, exact)
 
     def search_encoded(
         self,
@@ -269,6 +282,7 @@ class CaseBase:
         top_k: int = 5,
         local_weight: float = LOCAL_WEIGHT,
         offset: int = 0,
+        exact: bool = False,
     ) -> SearchResult:
         """The same for a query that is encoded already; nothing goes through the network.
 
@@ -288,7 +302,7 @@ class CaseBase:
             model_name=self.manifest.model_name,
             model_hash=self.manifest.model_hash,
         )
-        hits = self._hits(encoded, condition, top_k, weight, offset)
+        hits = self._hits(encoded, condition, top_k, weight, offset, exact)
         n_candidates = self.store.count(condition)
         return SearchResult(
             encoded.query, encoded.terms, encoded.unread, hits, weight, condition, n_candidates, info,
@@ -323,9 +337,11 @@ class CaseBase:
             raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
         return weight, n_cases
 
-    def _hits(self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float, offset: int) -> tuple[Hit, ...]:
+    def _hits(
+        self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float, offset: int, exact: bool
+    ) -> tuple[Hit, ...]:
         layout, unit = self.manifest.layout, encoded.vector[None]
-        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k, offset=offset)
+        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k, offset=offset, exact=exact)
         scored = []
         for item in found:
             # One case at a time: a product over several rows may round equal vectors apart.

@@ -1,4 +1,8 @@
-"""The embedded store: one LanceDB table in a folder, searched exhaustively, so that every ranking is exact."""
+"""The embedded store: one LanceDB table in a folder.
+
+A small one is searched exhaustively. A large one gets an index (:mod:`.lance_index`), which proposes candidates; scores
+are exact either way.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.lance_filter import beyond, to_lance
+from dermquery.store.lance_index import TableIndex, vectors_of
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
 from dermquery.store.ranking import MARGIN, SPARE, check_page, check_rows, check_search, id_filters, products, without
 
@@ -45,6 +50,11 @@ class LanceStore:
         self._schema = _schema(size)
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         self._table: Any = database.create_table(table, schema=self._schema, exist_ok=True)
+        if "serial" not in self._table.schema.names:  # a base from before there were indexes
+            self._schema = self._schema.remove(self._schema.get_field_index("serial"))
+        self._index = TableIndex(folder, table, self._table)
+        self._next: tuple[int, int] | None = None
+        self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
 
     def upsert(self, rows: Sequence[StoredCase]) -> None:
         """Add rows, replacing those with the same ``case_id``; all of them or none.
@@ -56,7 +66,9 @@ class LanceStore:
             return
         check_rows(rows, self.size)
         merge = self._table.merge_insert("case_id").when_matched_update_all().when_not_matched_insert_all()
-        merge.execute(_to_table(rows, self._schema))
+        first = self._next_serial()
+        merge.execute(_to_table(rows, self._schema, first))
+        self._next = int(self._table.version), first + len(rows)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
@@ -85,30 +97,48 @@ class LanceStore:
         top_k: int = 5,
         exclude: Collection[str] = (),
         offset: int = 0,
+        *,
+        exact: bool = False,
     ) -> list[ScoredCase]:
         """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
 
-        Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
-        fetched while one that was left out could still reach the last place, so the order never depends on how the
-        rows lie on disk. ``offset`` of the best are passed over.
+        ``offset`` of the best are passed over. Candidates come from the index if there is one, and rows written after
+        it are all looked at; ``exact`` looks at every row. Products are taken in float64 of what the table holds.
         """
         check_search(vector, self.size, top_k, offset)
         condition = without(where or Filter(), exclude)
         depth = offset + top_k
-        fetch = depth + SPARE
-        while True:
-            table = self._nearest(vector, condition, fetch)
-            scores = products(_vectors(table), vector)
-            if table.num_rows < fetch:
-                break
-            worst_proposed = 1.0 - float(table["_distance"][-1].as_py())
-            if worst_proposed < np.partition(scores, -depth)[-depth] - MARGIN:
-                break
-            fetch *= 4
+        indexed = None if exact else self._index.nearest(vector, condition, depth + SPARE)
+        if indexed is None:
+            table = self._candidates(vector, to_lance(condition), depth)
+        else:
+            table, beside = indexed
+            if beside is not None:
+                fresh = self._candidates(vector, f"({to_lance(condition)} AND {beside})", depth)
+                table = pa.concat_tables([part.select(self._schema.names) for part in (table, fresh)])
+        scores = products(vectors_of(table), vector)
         ids = table["case_id"].to_pylist()
         order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
         rows = list(_rows(table.take(pa.array(order, pa.int64()))))
         return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
+
+    def _candidates(self, vector: Vectors, condition: str, depth: int) -> pa.Table:
+        """Rows among which the ``depth`` best of all are.
+
+        Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
+        fetched while one that was left out could still reach the last place, so the order never depends on how the
+        rows lie on disk.
+        """
+        fetch = depth + SPARE
+        while True:
+            table = self._nearest(vector, condition, fetch)
+            scores = products(vectors_of(table), vector)
+            if table.num_rows < fetch:
+                return table
+            worst_proposed = 1.0 - float(table["_distance"][-1].as_py())
+            if worst_proposed < np.partition(scores, -depth)[-depth] - MARGIN:
+                return table
+            fetch *= 4
 
     def page(
         self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
@@ -135,19 +165,48 @@ class LanceStore:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
         if field not in FIELDS:
             raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
+        version = int(self._table.version)
+        if where is None and field in self._counted and self._counted[field][0] == version:
+            return dict(self._counted[field][1])
         query = self._table.search().select([field]).limit(None)
         table = (query.where(to_lance(where)) if where else query).to_arrow()
         counts = [(entry["values"], entry["counts"]) for entry in table[field].value_counts().to_pylist()]
-        return dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
+        found = dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
+        if where is None:
+            self._counted[field] = version, found
+        return dict(found)
 
     def compact(self) -> None:
-        """Merge the small files of many writes; versions that another process may still read are kept a week."""
-        self._table.optimize()
+        """Merge the small files of many writes; bring the index up to date, or build one for a table that has grown.
 
-    def _nearest(self, vector: Vectors, where: Filter, limit: int) -> pa.Table:
+        Versions that another process may still read are kept a week.
+        """
+        self._table.optimize()
+        self._index.refresh()
+
+    def build_index(self) -> int:
+        """Build the index now, whatever the number of cases; returns how many are in it.
+
+        Raises:
+            ModuleNotFoundError: FAISS is not installed.
+            ValueError: for too few cases.
+        """
+        return self._index.build()
+
+    def _next_serial(self) -> int:
+        """A number greater than that of every row, and of every row that the index knows."""
+        version = int(self._table.version)
+        if self._next is not None and self._next[0] == version:
+            return self._next[1]
+        if "serial" not in self._schema.names:
+            return 1
+        held = self._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_numpy()
+        return 1 + max(int(held.max()) if len(held) else 0, self._index.last)
+
+    def _nearest(self, vector: Vectors, condition: str, limit: int) -> pa.Table:
         query = self._table.search(vector, vector_column_name="vector").distance_type("dot").bypass_vector_index()
-        if not where.is_empty:
-            query = query.where(to_lance(where), prefilter=True)
+        if condition != "true":
+            query = query.where(condition, prefilter=True)
         return query.limit(limit).to_arrow()
 
 
@@ -164,6 +223,7 @@ def drop_table(folder: Path, name: str) -> None:
 
     database: Any = lancedb.connect(str(folder))
     database.drop_table(name, ignore_missing=True)
+    TableIndex(folder, name, None).drop()
 
 
 def _schema(size: int) -> pa.Schema:
@@ -182,12 +242,13 @@ def _schema(size: int) -> pa.Schema:
             pa.field("image_size", pa.int64(), nullable=False),
             pa.field("image_mtime_ns", pa.int64(), nullable=False),
             pa.field("image_phash", pa.string(), nullable=False),
+            pa.field("serial", pa.int64(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), size), nullable=False),
         ]
     )
 
 
-def _to_table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
+def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.Table:
     columns: dict[str, Any] = {
         name: [getattr(row.case, name) for row in rows] for name in ("case_id", *_TEXT_COLUMNS, "age")
     }
@@ -199,14 +260,15 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
     columns["image_size"] = [row.stamp.size for row in rows]
     columns["image_mtime_ns"] = [row.stamp.mtime_ns for row in rows]
     columns["image_phash"] = [row.stamp.phash for row in rows]
+    columns["serial"] = list(range(serial, serial + len(rows)))
     flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
-    return pa.table(columns, schema=schema)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
 def _rows(table: pa.Table) -> Iterator[StoredCase]:
-    vectors = _vectors(table) if "vector" in table.column_names else np.empty((table.num_rows, 0), np.float32)
-    plain = table.drop_columns([name for name in ("vector", "_distance") if name in table.column_names])
+    vectors = vectors_of(table) if "vector" in table.column_names else np.empty((table.num_rows, 0), np.float32)
+    plain = table.drop_columns([name for name in ("vector", "serial", "_distance") if name in table.column_names])
     for record, vector in zip(plain.to_pylist(), vectors, strict=True):
         case = Case(
             case_id=record["case_id"],
@@ -221,10 +283,3 @@ def _rows(table: pa.Table) -> Iterator[StoredCase]:
             record["image_sha256"], record["image_size"], record["image_mtime_ns"], record["image_phash"]
         )
         yield StoredCase(case, vector, stamp)
-
-
-def _vectors(table: pa.Table) -> Vectors:
-    """Vectors of a result, (n, size) float32."""
-    column = table["vector"].combine_chunks()
-    size = column.type.list_size
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
@@ -16,11 +17,13 @@ from dermquery.model.alignment import Vectors
 from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.milvus_filter import MISSING_AGE, column_text, text_of_column, to_milvus
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+from dermquery.store.quantised import FEWEST, INDEX_FROM
 from dermquery.store.ranking import MARGIN, SPARE, best, check_page, check_rows, check_search, id_filters, without
 
 __all__ = ["MilvusStore", "collection_schema"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
+_MOST_LISTS = 65_536
 _MOST = 16_384
 """Rows that Milvus gives in one answer."""
 _ROWS_PER_PAGE = 500
@@ -60,6 +63,7 @@ class MilvusStore:
     def __init__(self, client: Any, collection: str, size: int) -> None:
         self.collection, self.size = collection, size
         self._client = client
+        self._index: dict[str, Any] | None = None
 
     def upsert(self, rows: Sequence[StoredCase]) -> None:
         """Add rows, replacing those with the same ``case_id``; all of them or none, in writes of at most 8 MB.
@@ -101,11 +105,13 @@ class MilvusStore:
         top_k: int = 5,
         exclude: Collection[str] = (),
         offset: int = 0,
+        *,
+        exact: bool = False,
     ) -> list[ScoredCase]:
         """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
 
         As in the embedded store, the server proposes in float32, and products are taken again here in float64.
-        ``offset`` of the best are passed over.
+        ``offset`` of the best are passed over. Of an index some lists are read, and all of them if ``exact``.
 
         Raises:
             ValueError: for a ranking deeper than the rows of one answer.
@@ -118,12 +124,14 @@ class MilvusStore:
                 "narrow the filter"
             )
         condition = to_milvus(without(where or Filter(), exclude))
+        probes = _MOST_LISTS if exact else self._probes()
         fetch = depth + SPARE
         while True:
             limit = min(fetch, _MOST)
             answer = self._client.search(
                 self.collection, data=[np.asarray(vector, np.float32)], limit=limit, filter=condition,
                 output_fields=["payload", "vector"], consistency_level="Strong",
+                search_params={"metric_type": "IP", "params": {"nprobe": probes}},
             )[0]  # fmt: skip
             rows = [_row(hit["entity"]) for hit in answer]
             ranked = best(rows, vector, depth)
@@ -163,8 +171,51 @@ class MilvusStore:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
 
     def compact(self) -> None:
-        """Seal what was written, so that it lies in files and indexes; searches give the same answer."""
+        """Seal what was written, so that it lies in files; a collection that has grown large gets an index."""
         self._client.flush(self.collection)
+        if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
+            self.build_index()
+
+    def build_index(self) -> int:
+        """Build an inverted file (IVF_FLAT) in place of the list that every search reads whole.
+
+        Every segment has one, the server extends it to new rows, and it answers exactly when all lists are read.
+        Searches wait while the collection is loaded again.
+
+        Raises:
+            ValueError: for too few rows.
+        """
+        n = self.count()
+        if n < FEWEST:
+            raise ValueError(
+                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
+            )
+        client = self._client
+        client.flush(self.collection)
+        lists = max(16, min(_MOST_LISTS, 2 ** round(math.log2(4 * math.sqrt(n)))))
+        params = client.prepare_index_params()
+        params.add_index("vector", index_type="IVF_FLAT", metric_type="IP", params={"nlist": lists})
+        client.release_collection(self.collection)
+        try:
+            client.drop_index(self.collection, "vector")
+            client.create_index(self.collection, params)
+        finally:
+            client.load_collection(self.collection)
+        self._index = None
+        return n
+
+    def _index_type(self) -> str:
+        return str(self._described().get("index_type", "FLAT"))
+
+    def _probes(self) -> int:
+        """Lists that a search reads: half of them."""
+        return max(1, int(self._described().get("nlist", 2)) // 2)
+
+    def _described(self) -> dict[str, Any]:
+        """The index of the vectors, looked up once."""
+        if self._index is None:
+            self._index = dict(self._client.describe_index(self.collection, "vector") or {})
+        return self._index
 
     def _query(self, condition: str, columns: list[str], limit: int = _MOST) -> list[dict[str, Any]]:
         options: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": limit}

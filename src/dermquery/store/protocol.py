@@ -117,11 +117,16 @@ class CaseStore(Protocol):
         top_k: int = 5,
         exclude: Collection[str] = (),
         offset: int = 0,
+        *,
+        exact: bool = False,
     ) -> list[ScoredCase]:
         """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
 
         Fewer come back where fewer satisfy the filter. ``exclude`` names cases that must not be found. ``offset`` of
         the best are passed over, so that one ranking can be read in pages.
+
+        A large store with an index finds nearly all of them; scores and order of what it finds are exact. ``exact``
+        looks at every row.
         """
 
     def page(
@@ -143,4 +148,15 @@ class CaseStore(Protocol):
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
 
     def compact(self) -> None:
-        """Merge what many small writes left behind; searches give the same answer before and after."""
+        """Merge what many small writes left behind; exact searches give the same answer before and after.
+
+        A store that has grown large enough gets an index here.
+        """
+
+    def build_index(self) -> int:
+        """Build the index for approximate search now; returns the number of rows in it.
+
+        Raises:
+            ValueError: for too few rows.
+            ModuleNotFoundError: a package that it needs is not installed.
+        """

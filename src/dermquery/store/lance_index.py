@@ -1,0 +1,241 @@
+"""The index beside a Lance table: which of its vectors still stand for a row, and which rows came after it.
+
+Every write gives its rows new serial numbers. So an index that knows the serials of its vectors needs no bookkeeping
+when cases are written or removed: a serial that is gone is not looked for, rows with a later one are searched directly.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dermquery.model.alignment import Vectors
+from dermquery.store.filters import AllOf, Filter, Not
+from dermquery.store.lance_filter import to_lance
+from dermquery.store.quantised import FEWEST, INDEX_FROM, IndexShape, VectorIndex, faiss_is_there, write_index
+
+__all__ = ["TableIndex", "vectors_of"]
+
+_DEEPEST = 1000
+"""Hits up to which a ranking is taken from the index."""
+_FRESH = 1000
+"""Rows beside the index from which they are added to it."""
+_ROWS_PER_BATCH = 5000
+_BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
+_TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """An index as one version of the table sees it.
+
+    Attributes:
+        version: of the table.
+        index: the vectors.
+        last: greatest serial in the index.
+        positions: in the index by serial, −1 for serials that are not in it; (last + 1,).
+        rows: row ids by position in the index, −1 for rows that are gone.
+        fresh: rows that are not in the index.
+    """
+
+    version: int
+    index: VectorIndex
+    last: int
+    positions: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    fresh: int
+
+    @property
+    def gone(self) -> int:
+        """Vectors in the index whose rows are not in the table any more."""
+        return int((self.rows < 0).sum())
+
+
+class TableIndex:
+    """The index of one table, if there is one; see :class:`~.quantised.VectorIndex`.
+
+    Args:
+        folder: of the base.
+        name: of the table.
+        table: the table, whose reads are as new as the last write.
+    """
+
+    def __init__(self, folder: Path, name: str, table: Any) -> None:
+        self._folder, self._name, self._table = folder / "index", name, table
+        self._seen: _View | None = None
+
+    @property
+    def last(self) -> int:
+        """The greatest serial in the index; 0 without one."""
+        view = self._view()
+        return 0 if view is None else view.last
+
+    def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, str | None] | None:
+        """Rows of the index that are about the ``k`` nearest; None to look at every row of the table instead.
+
+        With them comes the condition of the rows that are not in the index and must be looked at too, if there are any.
+        """
+        if k > _DEEPEST:
+            return None
+        for _ in range(2):  # a table may be compacted between the look at it and the read
+            view = self._view()
+            if view is None:
+                return None
+            chosen = self._chosen(view, vector, where, k)
+            found = self._table.take_row_ids([int(row) for row in view.rows[chosen]]).to_arrow()
+            if sorted(found["serial"].to_pylist()) == sorted(view.index.keys[chosen].tolist()):
+                return found, f"serial > {view.last}" if view.fresh else None
+            self._seen = None
+        return None
+
+    def refresh(self) -> None:
+        """Build, extend or rebuild the index where the table has outgrown it; nothing without FAISS or few rows."""
+        if not faiss_is_there() or "serial" not in self._table.schema.names:
+            return
+        view, n = self._view(), int(self._table.count_rows())
+        if view is None:
+            if n >= INDEX_FROM:
+                self.build()
+        elif n >= 2 * view.index.shape.trained_on or view.gone > n // 5:
+            self.build()
+        elif view.fresh >= max(_FRESH, n // 200):
+            parts = self._batches(f"serial > {view.last}")
+            self._write(lambda folder: write_index(folder, view.index.shape, None, parts, view.index))
+
+    def build(self) -> int:
+        """Build the index anew, and those of the columns that filters ask for; returns the vectors in it.
+
+        Raises:
+            ModuleNotFoundError: FAISS is not installed.
+            ValueError: for too few rows, or a table from before there were indexes.
+        """
+        if not faiss_is_there():
+            raise ModuleNotFoundError("an index needs FAISS: pip install faiss-cpu")
+        n = int(self._table.count_rows())
+        if n < FEWEST:
+            raise ValueError(
+                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
+            )
+        if "serial" not in self._table.schema.names:
+            raise ValueError("this base was made before there were indexes; copy it to a new one: dermquery base copy")
+        shape = IndexShape.of(self._table.schema.field("vector").type.list_size, n)
+        self._write(lambda folder: write_index(folder, shape, self._sample(shape.sample, n), self._batches()))
+        self._index_columns()
+        return n
+
+    def drop(self) -> None:
+        """Remove the index and its files."""
+        for folder in self._folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, write: Callable[[Path], None]) -> None:
+        """Let a new index take the place of the old one, in one step."""
+        old = self._folders()
+        number = 1 + max((int(folder.name.rpartition("-")[2]) for folder in old), default=0)
+        self._folder.mkdir(exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix="part-", dir=self._folder))
+        try:
+            write(part)
+            part.chmod(0o755)
+            part.rename(self._folder / f"{self._name}-{number}")
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)  # a reader that has it open keeps it
+
+    def _folders(self) -> list[Path]:
+        """Folders of this table's indexes, the newest last."""
+        try:
+            names = [entry.name for entry in os.scandir(self._folder)]
+        except FileNotFoundError:
+            return []
+        mine = [name for name in names if name.rpartition("-")[0] == self._name]
+        return [self._folder / name for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2]))]
+
+    def _view(self) -> _View | None:
+        folders = self._folders()
+        if not folders or not faiss_is_there():
+            return None
+        version, seen = int(self._table.version), self._seen
+        if seen is not None and seen.version == version and seen.index.folder == folders[-1]:
+            return seen
+        index = seen.index if seen is not None and seen.index.folder == folders[-1] else VectorIndex(folders[-1])
+        last = int(index.keys.max())
+        positions = np.full(last + 1, -1, np.int64)
+        positions[index.keys] = np.arange(len(index.keys))
+        held = self._table.search().select(["serial"]).with_row_id(True).limit(None).to_arrow()
+        serials, rows = (held[name].to_numpy().astype(np.int64) for name in ("serial", "_rowid"))
+        known = serials <= last
+        row_of = np.full(len(index.keys), -1, np.int64)
+        row_of[positions[serials[known]]] = rows[known]
+        self._seen = _View(version, index, last, positions, row_of, int((~known).sum()))
+        return self._seen
+
+    def _chosen(self, view: _View, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
+        allowed = None if view.gone == 0 else view.rows >= 0
+        if not where.is_empty:
+            positive, excluded = _signs(where)
+            allowed = np.zeros(len(view.rows), np.bool_) if positive else view.rows >= 0
+            if positive:
+                allowed[self._positions(view, Filter(condition=AllOf(conditions=positive)))] = True
+            for condition in excluded:
+                allowed[self._positions(view, Filter(condition=condition))] = False
+            allowed &= view.rows >= 0
+        if allowed is not None and int(allowed.sum()) <= k:
+            return np.flatnonzero(allowed)
+        return view.index.nearest(vector, k, allowed)
+
+    def _positions(self, view: _View, where: Filter) -> NDArray[np.int64]:
+        """Where the rows that satisfy a filter stand in the index."""
+        found = self._table.search().where(to_lance(where)).select(["serial"]).limit(None).to_arrow()
+        serials = found["serial"].to_numpy()
+        positions = view.positions[serials[serials <= view.last]]
+        return np.asarray(positions[positions >= 0])
+
+    def _batches(self, condition: str | None = None) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        query = self._table.search().select(["serial", "vector"]).limit(None)
+        query = query if condition is None else query.where(condition)
+        for batch in query.to_batches(batch_size=_ROWS_PER_BATCH):
+            table = pa.Table.from_batches([batch])
+            yield table["serial"].to_numpy().astype(np.int64), vectors_of(table)
+
+    def _sample(self, wanted: int, n: int) -> Vectors:
+        """About so many vectors drawn at random, in random order."""
+        rng = np.random.default_rng(0)
+        drawn = [vectors[rng.random(len(vectors)) < wanted / n] for _, vectors in self._batches()]
+        sample = np.concatenate(drawn)
+        return np.asarray(sample[rng.permutation(len(sample))])
+
+    def _index_columns(self) -> None:
+        from lancedb.index import Bitmap, BTree
+
+        for names, kind in ((_BITMAPS, Bitmap), (_TREES, BTree)):
+            for name in names:
+                self._table.create_index(name, config=kind(), replace=True)
+
+
+def _signs(where: Filter) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Conditions that say what is wanted, and the contents of those that only exclude.
+
+    What is excluded is mostly few cases: it is faster to ask for those than for all others.
+    """
+    root = where.condition.conditions if isinstance(where.condition, AllOf) else (where.condition,)
+    conditions = [c for child in root for c in (child.conditions if isinstance(child, AllOf) else (child,))]
+    excluded = tuple(c.condition for c in conditions if isinstance(c, Not))
+    return tuple(c for c in conditions if not isinstance(c, Not)), excluded
+
+
+def vectors_of(table: pa.Table) -> Vectors:
+    """Vectors of a result, (n, size) float32."""
+    column = table["vector"].combine_chunks()
+    size = column.type.list_size
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, size)

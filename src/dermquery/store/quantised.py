@@ -1,0 +1,172 @@
+"""Vectors in a file, quantised, of which those with a large inner product are found fast (FAISS).
+
+Three stages, each of fewer vectors and more digits. An inverted file (k-means) says which lists to read. There every
+two numbers of a vector are one of 16 points (product quantisation, residual to the list's centre), and tables in
+registers give a first score (André et al. 2015, "Cache locality is not enough"). The best are scored again with 8 bits
+a number. What is found here are candidates: the store scores them exactly.
+
+No stage turns or mixes the numbers of a vector, as random rotations and PCA do. So a query whose λ zeroes half of them
+loses nothing to the other half, and one index serves every λ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermquery.model.alignment import Vectors
+
+__all__ = ["FEWEST", "INDEX_FROM", "IndexShape", "VectorIndex", "faiss_is_there", "write_index"]
+
+INDEX_FROM = 10_000
+"""Cases from which a base gets an index by itself; below, every vector is read and the ranking is exact."""
+FEWEST = 1024
+"""Vectors below which nothing is worth quantising, and the quantisers could not be trained."""
+REFINED = 2000
+"""Candidates of the first stage that are scored again with 8 bits a number."""
+_PER_CENTRE = 64
+_TRAINING = 32_768
+_VECTORS_AT_ONCE = 20_000
+_VECTORS, _KEYS, _SHAPE = "vectors.faiss", "keys.npy", "index.json"
+
+
+def faiss_is_there() -> bool:
+    """Whether the library is installed."""
+    return find_spec("faiss") is not None
+
+
+def _faiss() -> Any:
+    try:
+        return import_module("faiss")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("an index needs FAISS: pip install faiss-cpu") from error
+
+
+@dataclass(frozen=True)
+class IndexShape:
+    """How an index is built.
+
+    Attributes:
+        size: length of a vector.
+        lists: of the inverted file.
+        probes: lists that a search reads.
+        trained_on: vectors that there were when the quantisers were trained.
+    """
+
+    size: int
+    lists: int
+    probes: int
+    trained_on: int
+
+    @classmethod
+    def of(cls, size: int, n: int) -> IndexShape:
+        """The shape for n vectors: about 2·√n lists, of which as many as hold 200,000 are read, at least a quarter."""
+        lists = max(1, min(2 ** round(math.log2(2 * math.sqrt(n))), n // 39))
+        return cls(size, lists, math.ceil(lists * min(1.0, max(0.25, 200_000 / n))), n)
+
+    @property
+    def sample(self) -> int:
+        """Vectors to train on."""
+        return max(_TRAINING, _PER_CENTRE * self.lists)
+
+
+class VectorIndex:
+    """An index in a folder, mapped into memory, so that opening it reads nothing and processes share it.
+
+    Attributes:
+        folder: where it lies.
+        keys: of the vectors in it, (n,) int64.
+        shape: how it was built.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shape = IndexShape(**json.loads((folder / _SHAPE).read_text(encoding="utf-8")))
+        self.keys: NDArray[np.int64] = np.load(folder / _KEYS, mmap_mode="r")
+        self._index: Any = _faiss().read_index(str(folder / _VECTORS), _faiss().IO_FLAG_MMAP_IFC)
+
+    def nearest(self, vector: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Positions in :attr:`keys` of about the ``k`` greatest inner products with ``vector``, greatest first.
+
+        Args:
+            vector: (size,) float32, weighted or not.
+            k: candidates wanted; fewer come back where fewer are allowed.
+            allowed: (n,) which vectors may be found; all if not given. With it twice the lists are read, for each
+                holds fewer that count.
+        """
+        faiss = _faiss()
+        base: dict[str, Any] = {"nprobe": self.shape.probes}
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")
+            base = {"nprobe": min(self.shape.lists, 2 * self.shape.probes), "sel": faiss.IDSelectorBitmap(bits)}
+        options = faiss.IndexRefineSearchParameters(
+            k_factor=max(1.0, REFINED / k), base_index_params=faiss.SearchParametersIVF(**base)
+        )
+        _, found = self._index.search(vector[None].astype(np.float32), k, params=options)
+        return np.asarray(found[0][found[0] >= 0], np.int64)
+
+
+def write_index(
+    folder: Path,
+    shape: IndexShape,
+    sample: Vectors | None,
+    parts: Iterable[tuple[NDArray[np.int64], Vectors]],
+    old: VectorIndex | None = None,
+) -> None:
+    """Write an index, new or a longer one, into an empty folder.
+
+    Args:
+        folder: where to.
+        shape: as it should be; that of ``old`` if there is one.
+        sample: vectors to train on, (m, size); None if ``old`` is given.
+        parts: keys (n,) and vectors (n, size), a bounded number at a time.
+        old: what to add to; its quantisers and vectors are kept.
+    """
+    faiss = _faiss()
+    if old is None:
+        assert sample is not None  # noqa: S101 - the caller keeps to the contract
+        index, keys = _trained(shape, sample), []
+    else:
+        index, keys = faiss.read_index(str(old.folder / _VECTORS)), [np.asarray(old.keys)]
+    for part, vectors in parts:
+        for start in range(0, len(part), _VECTORS_AT_ONCE):
+            index.add(np.ascontiguousarray(vectors[start : start + _VECTORS_AT_ONCE], np.float32))
+        keys.append(part)
+    faiss.write_index(index, str(folder / _VECTORS))
+    np.save(folder / _KEYS, np.concatenate(keys).astype(np.int64))
+    (folder / _SHAPE).write_text(json.dumps(asdict(shape)), encoding="utf-8")
+
+
+def _trained(shape: IndexShape, sample: Vectors) -> Any:
+    faiss = _faiss()
+    layout = f"IVF{shape.lists},PQ{shape.size // 2}x4fsr,Refine(SQ8)"
+    index = faiss.index_factory(shape.size, layout, faiss.METRIC_INNER_PRODUCT)
+    centres = faiss.Kmeans(shape.size, shape.lists, niter=10, seed=0, max_points_per_centroid=_PER_CENTRE)
+    centres.train(sample)
+    coarse = faiss.downcast_index(index.base_index).quantizer
+    coarse.train(centres.centroids)
+    coarse.add(centres.centroids)
+    with _one_thread(faiss):
+        index.train(sample[:_TRAINING])
+    return index
+
+
+@contextmanager
+def _one_thread(faiss: Any) -> Iterator[None]:
+    """Hundreds of small k-means: on a busy machine, threads that wait for one another make them twenty times slower."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
