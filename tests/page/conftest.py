@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from dermquery.data.case import Case
 from dermquery.data.sources.synthetic import synthesize
@@ -121,14 +121,19 @@ def guarded(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield url
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+def chromium(playwright: Playwright) -> Browser:
+    """Debian's Chromium; the test is skipped where there is none."""
     path = os.environ.get("DERMQUERY_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("there is no Chromium; install it (apt-get install chromium) or name it in DERMQUERY_CHROMIUM")
+    return playwright.chromium.launch(executable_path=path, args=_FLAGS)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all visits."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = chromium(playwright)
         yield browser
         browser.close()
 
