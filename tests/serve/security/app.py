@@ -11,14 +11,12 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, File, Request, UploadFile, WebSocket
 from fastapi.responses import HTMLResponse
 from fastapi.testclient import TestClient
-from starlette.responses import Response
 
 from dermquery.serve import security
 from dermquery.serve.audit import AuditLog
 from dermquery.serve.audit_chain import read_lines
-from dermquery.serve.security.identity import Principal, RefusedError, principal_of, require
+from dermquery.serve.security.identity import Principal, principal_of, require
 from dermquery.serve.security.keys import KeyFile
-from dermquery.serve.security.problems import refusal
 from dermquery.serve.security.users import UserFile
 from dermquery.serve.settings import ServeSettings
 
@@ -62,14 +60,8 @@ def make_service(state: Path, *, user: str | None = None, **settings: Any) -> Se
     app = FastAPI()
     for routes in (_plain_routes, _body_routes, _slow_routes, _page_routes):
         routes(app)
-    app.add_exception_handler(RefusedError, _refused)
     security.install(app, chosen, audit)
     return Service(app, chosen, audit)
-
-
-def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)
-    return refusal(error)
 
 
 def _plain_routes(app: FastAPI) -> None:

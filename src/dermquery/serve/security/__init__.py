@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from dermquery.serve.audit import AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import KnownHosts, Proxies
 from dermquery.serve.security.guard import Guard
 from dermquery.serve.security.headers import SecurityHeaders
+from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.limits import BodyLimit, TimeLimit
+from dermquery.serve.security.problems import refusal
 from dermquery.serve.security.signin import router
 from dermquery.serve.settings import ServeSettings, check_binding
 
@@ -21,8 +25,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     """Put the chain around an app, whatever it mounts, and add the sign-in page.
 
     From the outside in: headers, proxies, host names, CORS if configured, time, authentication with CSRF protection and
-    rate, size of the body. Errors that the app itself raises (:class:`.identity.RefusedError`) become answers by
-    :func:`dermquery.serve.errors.install`.
+    rate, size of the body. A :class:`.identity.RefusedError` that the app raises becomes a problem.
 
     Raises:
         ValueError: the service would be open to others than this machine, see :func:`check_binding`; or a file with
@@ -33,6 +36,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     accounts = Accounts(settings)
     audit.write("start", None, base=settings.base, host=settings.host, port=settings.port, **accounts.summary())
     app.include_router(router(settings, accounts, audit))
+    app.add_exception_handler(RefusedError, _refused)
     # The one added last is outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Guard, settings=settings, accounts=accounts, audit=audit)
@@ -49,6 +53,11 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(Proxies, settings=settings)
     app.add_middleware(SecurityHeaders)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 - what it is registered for
+    return refusal(error)
 
 
 def server_options(settings: ServeSettings) -> dict[str, object]:

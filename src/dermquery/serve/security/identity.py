@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -75,10 +75,10 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return principal
 
 
-def require(scope: Scope) -> Callable[[HTTPConnection], Principal]:
+def require(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
     """A FastAPI dependency that gives the principal, and refuses those without the scope (403)."""
 
-    def dependency(connection: HTTPConnection) -> Principal:
+    async def dependency(connection: HTTPConnection) -> Principal:
         principal = principal_of(connection)
         if not principal.may(scope):
             raise RefusedError(

@@ -66,7 +66,8 @@ class _SignIn:
             return self._form(request, local_path(wanted), message, 429, {"Retry-After": str(int(wait) + 1)})
         user = await asyncio.to_thread(self._users.check, name, password)
         if user is None:
-            await asyncio.to_thread(self._audit.write, "sign-in-failed", None, name=name[:64], address=address)
+            known = name if name in self._users.list() else None  # people type passwords into the wrong field
+            await asyncio.to_thread(self._audit.write, "sign-in-failed", None, name=known, address=address)
             return self._form(request, local_path(wanted), "Name or password is wrong.", 403)
         self._per_name.give_back(name)
         self._per_address.give_back(address)
