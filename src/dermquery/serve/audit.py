@@ -85,6 +85,15 @@ class AuditLog:
             number = self._append({"event": event, **who, **{name: _short(value) for name, value in facts.items()}})
         self._flush(number)
 
+    def check(self) -> None:
+        """Say before anything is done whether it could be logged.
+
+        Raises:
+            AuditError: an earlier line could not be written.
+        """
+        if self._broken is not None:
+            raise self._failure(self._broken)
+
     def close(self) -> None:
         """Let other processes have the log."""
         if self._broken is None:
@@ -97,8 +106,7 @@ class AuditLog:
             self._process.release()
 
     def _append(self, values: Mapping[str, Any]) -> int:
-        if self._broken is not None:
-            raise self._failure(self._broken)
+        self.check()
         try:
             if self._size >= self._max_bytes:
                 self._next_file()
@@ -118,8 +126,7 @@ class AuditLog:
             if self._synced >= number:
                 return
             with self._appending:
-                if self._broken is not None:
-                    raise self._failure(self._broken)
+                self.check()
                 # A copy, because another thread may begin the next file meanwhile and close this one.
                 file, reached, sha256 = os.dup(self._file), self._number, self._sha256
             try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from dermquery.serve.security.identity import principal_of
 from tests.serve.security.app import HOST, PASSWORD, Service, make_service
 from tests.serve.security.browser import sign_in
 
@@ -112,6 +114,29 @@ def test_accounts_that_cannot_be_read_let_nobody_in(service: Service) -> None:
     answer = service.client().get("/api/v1/who", headers=bearer(key))
     assert answer.status_code == 503
     assert str(service.settings.state) not in answer.text
+
+
+def test_what_cannot_be_logged_is_not_done(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    @service.app.post("/api/v1/logged")
+    def logged(request: Request) -> None:
+        done.append("done")
+        service.audit.write("add", principal_of(request), case="x")
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    key, client = service.keys.create("writer", "write"), service.client()
+    assert client.post("/api/v1/logged", headers=bearer(key)).status_code == 200
+    with monkeypatch.context() as patch:
+        patch.setattr("dermquery.serve.audit._write_all", full)
+        answer = client.post("/api/v1/logged", headers=bearer(key))
+    assert (answer.status_code, answer.json()["title"]) == (503, "Not in order")
+    assert str(service.settings.state) not in answer.text
+    assert client.post("/api/v1/logged", headers=bearer(key)).status_code == 503
+    assert len(done) == 2, "what follows is refused before it is done"
+    assert client.get("/healthz").status_code == 200
 
 
 def test_refusals_are_put_down_without_the_secret(service: Service) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit import AuditError, AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import KnownHosts, Proxies
 from dermquery.serve.security.guard import Guard
 from dermquery.serve.security.headers import SecurityHeaders
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.limits import BodyLimit, TimeLimit
-from dermquery.serve.security.problems import refusal
+from dermquery.serve.security.problems import not_in_order, refusal
 from dermquery.serve.security.signin import router
 from dermquery.serve.settings import ServeSettings, check_binding
 
 __all__ = ["SecurityHeaders", "install", "server_options"]
+
+_log = logging.getLogger("dermquery.serve")
 
 
 def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
@@ -37,6 +41,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     audit.write("start", None, base=settings.base, host=settings.host, port=settings.port, **accounts.summary())
     app.include_router(router(settings, accounts, audit))
     app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(AuditError, _not_logged)
     # The one added last is outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Guard, settings=settings, accounts=accounts, audit=audit)
@@ -58,6 +63,11 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
 def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - what it is registered for
     return refusal(error)
+
+
+def _not_logged(_: Request, error: Exception) -> Response:
+    _log.error("%s", error)
+    return refusal(not_in_order())
 
 
 def server_options(settings: ServeSettings) -> dict[str, object]:

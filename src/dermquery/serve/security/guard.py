@@ -18,7 +18,7 @@ from dermquery.serve.security.identity import Principal, RefusedError, principal
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, needs_token, path_of, rate_cost
-from dermquery.serve.security.problems import refusal, refuse_socket
+from dermquery.serve.security.problems import not_in_order, refusal, refuse_socket
 from dermquery.serve.security.sessions import Session
 from dermquery.serve.security.sockets import WatchedSocket
 from dermquery.serve.settings import ServeSettings
@@ -49,6 +49,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
+            if not is_public(path_of(scope)):
+                self._audit.check()
             for event, facts in self._accounts.changes():
                 self._audit.write(event, None, **facts)
             self._admit(scope)
@@ -56,8 +58,7 @@ class Guard:
             await self._refuse(error, scope, receive, send)
         except (ValueError, OSError):
             _log.exception("nobody can be let in")
-            said = "Accounts cannot be read, or the audit log cannot be written; the service's log says why."
-            await self._refuse(RefusedError(503, "Not in order", said), scope, receive, send)
+            await self._refuse(not_in_order(), scope, receive, send)
         else:
             if scope["type"] == "websocket":
                 socket = self._watched(scope, receive, send)

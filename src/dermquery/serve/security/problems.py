@@ -7,7 +7,7 @@ from starlette.types import Send
 
 from dermquery.serve.security.identity import RefusedError
 
-__all__ = ["refusal", "refuse_socket"]
+__all__ = ["not_in_order", "refusal", "refuse_socket"]
 
 
 def refusal(error: RefusedError) -> JSONResponse:
@@ -15,6 +15,12 @@ def refusal(error: RefusedError) -> JSONResponse:
     from dermquery.serve.errors import problem  # there, RefusedError is needed first
 
     return problem(error.status, error.title, error.detail, headers=error.headers)
+
+
+def not_in_order() -> RefusedError:
+    """The refusal while accounts cannot be read or nothing can be logged; paths and causes are for our own log."""
+    said = "Accounts cannot be read, or the audit log cannot be written; the service's log says why."
+    return RefusedError(503, "Not in order", said, {"Retry-After": "60"})
 
 
 async def refuse_socket(send: Send) -> None:
