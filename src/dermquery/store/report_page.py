@@ -21,7 +21,7 @@ STRONG, PALE, GOOD, BAD = "#3c5668", "#a3b6c3", "#1d6b4f", "#7d6843"
 _FAMILY = "DejaVu"
 _MARGIN, _FOOT = 15.0, 16.0
 _JPEG_QUALITY = 86
-_PAGES = "\ue000"
+_PAGES = "\ue000\ue000\ue000"
 """Stands for the number of pages; it cannot occur in the text of a case, which is cleaned of private characters."""
 _POINT = 25.4 / 72
 _LEADING = 1.32
