@@ -31,6 +31,10 @@ def keys() -> dict[str, Any]:
     }
 
 
+class FromNow(int):
+    """Seconds from the moment when a token is made."""
+
+
 def publish(path: Path, *keys: Any) -> None:
     path.write_text(json.dumps(KeySet(list(keys)).as_dict(private=False)))
     os.utime(path, ns=(time.time_ns(), time.time_ns()))
@@ -50,7 +54,8 @@ def claims(**changes: Any) -> dict[str, Any]:
         "exp": now + 300,
         "scope": "openid dermquery.read",
     }
-    return {name: value for name, value in (made | changes).items() if value is not None}
+    made |= {name: now + value if isinstance(value, FromNow) else value for name, value in changes.items()}
+    return {name: value for name, value in made.items() if value is not None}
 
 
 def token(key: Any, algorithm: str, **changes: Any) -> str:
@@ -74,11 +79,11 @@ def test_a_good_token_names_a_principal(tmp_path: Path, keys: dict[str, Any], al
         {"aud": "another-service"},
         {"aud": ["another-service", "a-third"]},
         {"aud": None},
-        {"exp": int(time.time()) - 31},
+        {"exp": FromNow(-31)},
         {"exp": None},
         {"exp": "tomorrow"},
-        {"nbf": int(time.time()) + 120},
-        {"iat": int(time.time()) + 3600},
+        {"nbf": FromNow(120)},
+        {"iat": FromNow(3600)},
         {"sub": None},
         {"sub": ""},
         {"sub": "a\nb"},
@@ -94,7 +99,7 @@ def test_claims_that_are_wrong(tmp_path: Path, keys: dict[str, Any], changes: di
 
 @pytest.mark.parametrize(
     "changes",
-    [{"exp": int(time.time()) - 5}, {"nbf": int(time.time()) + 10}, {"aud": ["other", AUDIENCE]}],
+    [{"exp": FromNow(-20)}, {"nbf": FromNow(20)}, {"aud": ["other", AUDIENCE]}],
     ids=["exp", "nbf", "aud"],
 )
 def test_clocks_may_differ_a_little_and_audiences_be_many(

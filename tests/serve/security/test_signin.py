@@ -210,7 +210,6 @@ def test_without_people_the_page_says_who_can_help(tmp_path: Path) -> None:
 
 def test_under_a_path_of_a_proxy(tmp_path: Path) -> None:
     service = make_service(tmp_path, user="ann", root_path="/derm")
-    service.app.root_path = "/derm"
     client = service.client()
     answer = client.get("/cases", headers={"Accept": "text/html"})
     assert answer.headers["location"] == "/derm/sign-in?next=/cases"

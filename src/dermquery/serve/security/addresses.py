@@ -20,15 +20,17 @@ _FORWARDED = (b"forwarded", b"x-forwarded-")
 class Proxies:
     """Takes the client's address and scheme from ``X-Forwarded-For`` and ``-Proto`` of trusted proxies.
 
-    All such headers are removed then: nothing behind this looks at what a stranger claims.
+    All such headers are removed then: nothing behind this looks at what a stranger claims. The path under which a proxy
+    shows the service comes from the settings.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app = app
+        self._app, self._root_path = app, settings.root_path
         self._trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
+            scope["root_path"] = self._root_path or scope.get("root_path", "")
             headers = Headers(scope=scope)
             peer = scope["client"][0] if scope.get("client") else None
             if self._believes(peer):
