@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_a_vector_does_not_depend_on_its_batch(fast: ComposedModel, tmp_path: Pa
     together = fast.encode_case(images)
     alone = np.concatenate([fast.encode_case([image]) for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_threads_do_not_read_each_others_results(fast: ComposedModel, tmp_path: Path) -> None:
+    images = [case.image for case in noise_cases(tmp_path, 6)]
+    expected = [fast.encode_query([Query(image=image, text=TEXT)]) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: fast.encode_query([Query(image=images[i % 6], text=TEXT)]), range(60)))
+    for i, vectors in enumerate(found):
+        np.testing.assert_allclose(vectors, expected[i % 6], atol=1e-6)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -238,4 +239,12 @@ def _compiled(core: Any, path: Path, precision: str) -> Callable[[Any], Any]:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    return cast("Callable[[Any], Any]", core.compile_model(str(path), "CPU", settings))
+    compiled, own = core.compile_model(str(path), "CPU", settings), threading.local()
+
+    def run(inputs: Any) -> Any:
+        # Calling a compiled model directly shares one request between threads, which then read each other's results.
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return own.request.infer(inputs)
+
+    return run
