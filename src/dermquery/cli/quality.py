@@ -50,8 +50,9 @@ def evaluate_quality(
 
     cases = _cases(data, need=("diagnosis",))
     splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
-    test = set(splits.folds[fold].test)
-    asked, rest = ([case for case in cases if (case.case_id in test) == inside] for inside in (True, False))
+    asked = splits.split(cases, fold).test
+    test = {case.case_id for case in asked}
+    rest = [case for case in cases if case.case_id not in test]
     close_ups = [] if clinical is None else _cases(clinical)
     if fit is not None:
         _fit(fit, rest, [] if fit_rendered is None else _cases(fit_rendered), close_ups, test)

@@ -57,5 +57,5 @@ def evaluate_likeness(
 
 
 def _mean_rate(pairs: Sequence[tuple[Likeness, NDArray[np.float32]]], local_weight: float) -> float:
-    rates = [np.mean([base.judge(v, local_weight, least_cases=2) is not None for v in asked]) for base, asked in pairs]
+    rates = [(base.best(asked, local_weight) < base.threshold(local_weight)).mean() for base, asked in pairs]
     return round(float(np.mean(rates)), 4)

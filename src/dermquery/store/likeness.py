@@ -105,24 +105,30 @@ class Likeness:
         best = (local_weight * self._local + (1.0 - local_weight) * self._global).max(axis=1)
         return np.sort(best[best > _NO_PAIR / 2])
 
-    def judge(
-        self, vector: Vectors, local_weight: float = LOCAL_WEIGHT, *, least_cases: int = LEAST_CASES
-    ) -> UnlikeWarning | None:
+    def threshold(self, local_weight: float = LOCAL_WEIGHT) -> float:
+        """The score below which an image is called unlike the base; NaN without two lesions."""
+        own = self.best_scores(local_weight)
+        return _first_percentile(own) if len(own) else float("nan")
+
+    def best(self, vectors: Vectors, local_weight: float = LOCAL_WEIGHT) -> NDArray[np.float32]:
+        """The best score of each of the vectors (n, size) against the sample, (n,)."""
+        scores: NDArray[np.float32] = self.layout.score(vectors, self.cases, local_weight).max(axis=1)
+        return scores
+
+    def judge(self, vector: Vectors, local_weight: float = LOCAL_WEIGHT) -> UnlikeWarning | None:
         """A warning if the image of a query is like nothing in the base.
 
         Args:
             vector: (size,) of unit blocks without λ, of the image alone (:func:`encode_alone`).
             local_weight: λ.
-            least_cases: a smaller sample says nothing.
 
         Returns:
-            None if it is like something, or the sample is too small to say.
+            None if it is like something, or the sample has fewer than ``LEAST_CASES`` to compare with.
         """
         own = self.best_scores(local_weight)
-        if len(own) < least_cases:
+        if len(own) < LEAST_CASES:
             return None
-        best = float(self.layout.score(vector[None], self.cases, local_weight).max())
-        threshold = float(np.quantile(own, UNLIKE_QUANTILE))
+        best, threshold = float(self.best(vector[None], local_weight)[0]), _first_percentile(own)
         if best >= threshold:
             return None
         percentile = 100.0 * float(np.searchsorted(own, best)) / len(own)
@@ -171,6 +177,10 @@ def _message(best: float, threshold: float, percentile: float) -> str:
         f"This image is unlike every case of the base: its best score is {best:.2f}, and {below} as far from all other "
         f"cases (expected: at least {threshold:.2f}). The hits may mean nothing."
     )
+
+
+def _first_percentile(own: NDArray[np.float32]) -> float:
+    return float(np.quantile(own, UNLIKE_QUANTILE))
 
 
 def _same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
