@@ -112,3 +112,7 @@ def _page_routes(app: FastAPI) -> None:
         await websocket.send_text(name)
         async for text in websocket.iter_text():
             await websocket.send_text(f"heard {text}")
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}

@@ -79,6 +79,7 @@ def server_options(settings: ServeSettings) -> dict[str, object]:
         "server_header": False,
         "access_log": False,  # the audit log says who asked; a line with address and query string would say too much
         "timeout_keep_alive": 15,
+        "timeout_graceful_shutdown": 30,  # an open page must not keep the service from ending
         "limit_concurrency": 512,
         "h11_max_incomplete_event_size": 32_768,  # headers
         "ws_max_size": 2 << 20,

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit import AuditError, AuditLog
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import client_address
 from dermquery.serve.security.identity import Principal, RefusedError, principal_of
@@ -97,12 +97,7 @@ class Guard:
     async def _refuse(self, error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         if error.title in (NOT_ACCEPTED, FOREIGN):
-            address = client_address(scope)
-            if wait := self._rate.take(f"address {address}"):
-                error = too_many(wait)
-            else:
-                facts = {"status": error.status, "why": error.title, "path": path, "address": address}
-                await asyncio.to_thread(self._audit.write, "refused", None, **facts)
+            error = await self._noted_refusal(error, path, client_address(scope))
         if scope["type"] == "websocket":
             await refuse_socket(send)
         elif error.status == 401 and _wants_page(scope, path):
@@ -111,6 +106,17 @@ class Guard:
             await RedirectResponse(f"{scope.get('root_path', '')}{SIGN_IN}?next={wanted}", 303)(scope, receive, send)
         else:
             await refusal(error)(scope, receive, send)
+
+    async def _noted_refusal(self, error: RefusedError, path: str, address: str) -> RefusedError:
+        """Put down who tried what, but not so often that it fills the log; gives the refusal to send."""
+        if wait := self._rate.take(f"address {address}"):
+            return too_many(wait)
+        facts = {"status": error.status, "why": error.title, "path": path, "address": address}
+        try:
+            await asyncio.to_thread(self._audit.write, "refused", None, **facts)
+        except AuditError:
+            return not_in_order()
+        return error
 
     def _noted(self, scope: Scope, send: Send) -> Send:
         """Answers on their way out; what a known principal was not allowed to do is put down."""

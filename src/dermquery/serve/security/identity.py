@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from starlette.requests import HTTPConnection
@@ -24,13 +24,11 @@ class Principal:
         name: as the audit log has it: a person's name, a key's name, the claim of a token.
         scopes: what they may do, with all that a scope includes.
         method: how they showed who they are; "open" is this machine's own user without any authentication.
-        key_id: which key or session it was, never a secret.
     """
 
     name: str
     scopes: frozenset[Scope]
     method: Method
-    key_id: str | None = field(default=None, compare=False)
 
     def may(self, scope: Scope) -> bool:
         """Whether the scope is among theirs."""

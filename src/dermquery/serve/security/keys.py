@@ -114,7 +114,7 @@ class KeyFile:
         right = hmac.compare_digest(_hash(match[2]), found.sha256 if found else _hash(""))
         if found is None or not right or not found.valid(datetime.now(UTC)):
             return None
-        return Principal(found.name, wider((found.scope,)), "key", key_id=match[1])
+        return Principal(found.name, wider((found.scope,)), "key")
 
 
 def _add(keys: dict[str, ApiKey], name: str, scope: Scope, expires: datetime | None) -> str:
