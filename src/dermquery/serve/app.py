@@ -74,7 +74,6 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         openapi_tags=_TAGS,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
-        root_path=settings.root_path,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
     )
@@ -137,6 +136,7 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 description=app.description,
                 tags=app.openapi_tags,
                 routes=app.routes,
+                servers=[{"url": root}] if (root := app.state.settings.root_path) else None,
                 license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
                 separate_input_output_schemas=False,
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from dermquery.data.case import Case
+from dermquery.data.image import ImageError
 from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entries
 from dermquery.serve.jobs import BadCase, Job, JobFolder, fingerprint, sync_all
 from dermquery.serve.writing import CaseWriter
@@ -105,8 +106,12 @@ class Chunk:
             file = self._scratch / str(number)
             try:
                 self._bundle.extract(name, file)
+                self._writer.check_size(file)
             except BundleError as error:
                 self._leave_out(fields.case_id, str(error))
+                continue
+            except ImageError as error:
+                self._leave_out(fields.case_id, f"{name}: {error}")
                 continue
             self._cases.append(fields.case(file))
             self._names[file] = name

@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from dermquery.data.case import Case
-from dermquery.data.image import ImageError, load_image
+from dermquery.data.image import FORMATS, ImageError, load_image
 from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.line import Line
@@ -92,6 +94,20 @@ class CaseWriter:
         n = self.base.delete(case_ids)
         self._metrics.written.labels("deleted").inc(n)
         return n
+
+    def check_size(self, file: Path) -> None:
+        """Refuse an image of more pixels than are taken, by its header; whatever else is wrong with it shows later.
+
+        Raises:
+            ImageError: it is too large.
+        """
+        try:
+            with Image.open(file, formats=FORMATS) as image:
+                pixels = image.width * image.height
+        except Exception:  # Pillow's plugins raise nearly every built-in type
+            return
+        if pixels > self._max_pixels:
+            raise ImageError(f"{pixels:,} pixels are more than the limit of {self._max_pixels:,}; make it smaller")
 
     def ingest(self, cases: Sequence[Case], progress: Callable[[IngestProgress], None] | None = None) -> IngestReport:
         """Put cases in whose images lie in files that will not last.

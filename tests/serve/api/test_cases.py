@@ -168,6 +168,7 @@ _LETTERS = st.characters(exclude_categories=("Cs", "Cc"))
 _IDS = st.text(_LETTERS, min_size=1, max_size=30).filter(lambda s: s == s.strip() and s not in (".", ".."))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(_IDS)
 @example("../../etc/passwd")
@@ -311,6 +312,18 @@ def test_every_change_is_in_the_audit_log(own: Served, own_client: Client) -> No
 def test_the_url_of_a_case_is_one_segment() -> None:
     assert case_url("a/b c%é") == f"/api/v1/cases/{quote('a/b c%é', safe='')}"
     assert case_url("a/b").count("/") == 4
+
+
+def test_under_a_proxys_path_addresses_have_it(tmp_path: Path) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    with serving(base, tmp_path / "state", root_path="/derm") as served:
+        with Client(f"{served.url}/derm") as client:
+            made = client.add({"case_id": "a/b"}, photo())
+            assert made.url == "/derm/api/v1/cases/a%2Fb"
+            assert httpx.get(served.url + made.image_url).content == client.image("a/b")
+            assert client.search(photo()).hits[0].case.url == made.url
+        document = httpx.get(f"{served.url}/derm/api/v1/openapi.json").json()
+        assert document["servers"] == [{"url": "/derm"}]
 
 
 def test_the_service_writes_by_itself_too(tmp_path: Path, own: Served) -> None:

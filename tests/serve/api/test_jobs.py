@@ -25,7 +25,7 @@ from dermquery.serve.metrics import Metrics
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase
 from tests.serve.conftest import Served
-from tests.store.conftest import make_cases
+from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 
 
@@ -353,6 +353,20 @@ def test_a_job_that_failed_says_why_and_goes_on_when_asked(
     jobs.resume(job.id)
     done = ended(jobs, job)
     assert (done.state, done.added, done.n_bad, len(base)) == ("done", 150, 0, 150)
+    jobs.stop()
+
+
+def test_images_of_too_many_pixels_are_left_out(base: CaseBase, tmp_path: Path) -> None:
+    writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, max_pixels=50 * 50)
+    jobs = Jobs(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
+    cases = make_cases(tmp_path / "many", 3)
+    draw_lesion(cases[1].image, 1, size=51)
+    with zipped(tmp_path / "many", cases).open("rb") as file:
+        job = jobs.submit("me", file)
+    jobs.start()
+    done = ended(jobs, job)
+    assert (done.added, done.n_bad) == (2, 1)
+    assert done.bad[0].reason.startswith("images/001.png: 2,601 pixels are more than the limit of 2,500")
     jobs.stop()
 
 

@@ -18,6 +18,8 @@ import pytest
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Query
 from dermquery.model.alignment import Vectors
+from dermquery.serve.security.keys import KeyFile
+from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from tests.serve.conftest import Served, serving
 from tests.store.conftest import make_cases
@@ -173,6 +175,31 @@ def test_an_empty_base_and_a_base_in_use_say_what_to_do(tmp_path: Path) -> None:
         assert str(tmp_path) not in caught.value.detail
         client.add({"case_id": "a"}, image)
         assert len(client.search(text="no streaks").hits) == 1
+
+
+def test_a_key_does_what_its_scope_allows_and_has_its_own_searches(tmp_path: Path) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    cases = make_cases(tmp_path / "cases", 3)
+    base.add(cases)
+    keys = KeyFile(ServeSettings(base=".", state=tmp_path / "state").keys_file)
+    reader, other, writer = keys.create("ann", "read"), keys.create("bob", "read"), keys.create("eve", "write")
+    with serving(base, tmp_path / "state") as served:
+        with Client(served.url) as nobody, pytest.raises(ApiError) as caught:
+            nobody.info()
+        assert caught.value.status == 401
+        with Client(served.url, reader) as ann, Client(served.url, other) as bob, Client(served.url, writer) as eve:
+            key = ann.search(text="no streaks").search
+            assert len(ann.rerank(key).hits) == 3
+            with pytest.raises(ApiError, match="this search is not kept any more"):
+                bob.rerank(key)
+            for ask in (lambda: ann.add({"case_id": "a"}, cases[0].image), lambda: ann.delete("case-001"), ann.jobs):
+                with pytest.raises(ApiError, match="needs the scope 'write'") as caught:
+                    ask()
+                assert caught.value.status == 403
+            eve.add({"case_id": "a"}, cases[0].image)
+            assert httpx.get(f"{served.url}/metrics").status_code == 401
+            assert httpx.get(f"{served.url}/metrics", headers={"X-API-Key": reader}).status_code == 200
+    assert len(base) == 4
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
-from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, problems, signed
+from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, problems, root_of, signed
 from dermquery.serve.api.paths import CaseIdPath
-from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, case_url
+from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.pictures import Picture
 from dermquery.serve.service import SearchService
@@ -47,7 +47,7 @@ async def cases(
     condition = parse_where(where or ())
     rows = await attended(request, service.readers.call(service.cases, condition, after, limit + 1))
     more = rows[limit - 1].case.case_id if len(rows) > limit else None
-    return CasePage(cases=tuple(_answer(row) for row in rows[:limit]), next=more)
+    return CasePage(cases=tuple(_answer(row, request) for row in rows[:limit]), next=more)
 
 
 @router.get("/cases/{case_id}", operation_id="case", responses=problems(404, 422))
@@ -61,7 +61,7 @@ async def case(
         audit.write("view", principal, case=case_id, what="case")
         return row
 
-    return _answer(await attended(request, service.readers.call(work)))
+    return _answer(await attended(request, service.readers.call(work)), request)
 
 
 @router.get(
@@ -119,10 +119,10 @@ async def add(
         written = service.writer.put(fields, data, update=form.update)
         event = "add" if written.added else "update"
         audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
-        return written.added, _answer(written.row)
+        return written.added, _answer(written.row, request)
 
     added, answer = await attended(request, service.writer.line.call(work))
-    status, headers = (201, {"Location": case_url(fields.case_id)}) if added else (200, {})
+    status, headers = (201, {"Location": answer.url}) if added else (200, {})
     return JSONResponse(answer.model_dump(mode="json"), status, headers)
 
 
@@ -144,7 +144,7 @@ async def update(
         audit.write("update", principal, case=case_id, image=row.stamp.sha256)
         return row
 
-    return _answer(await attended(request, service.writer.line.call(work)))
+    return _answer(await attended(request, service.writer.line.call(work)), request)
 
 
 @router.delete("/cases/{case_id}", operation_id="delete", status_code=204, responses=problems(404, 422))
@@ -161,8 +161,8 @@ async def delete(
     await attended(request, service.writer.line.call(work))
 
 
-def _answer(row: StoredCase) -> CaseAnswer:
-    return CaseAnswer.shown(row.case, row.stamp.sha256)
+def _answer(row: StoredCase, request: Request) -> CaseAnswer:
+    return CaseAnswer.shown(row.case, row.stamp.sha256, root_of(request))
 
 
 async def _picture(request: Request, service: SearchService, work: Callable[[], Picture]) -> Response:

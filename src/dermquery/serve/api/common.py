@@ -16,7 +16,7 @@ from dermquery.serve.errors import MEDIA_TYPE
 from dermquery.serve.security.identity import Principal, require
 from dermquery.serve.service import SearchService
 
-__all__ = ["Audited", "Reader", "ServiceHere", "Writer", "attended", "owner_of", "png", "problems", "signed"]
+__all__ = ["Audited", "Reader", "ServiceHere", "Writer", "attended", "owner_of", "png", "problems", "root_of", "signed"]
 
 R = TypeVar("R")
 
@@ -46,6 +46,11 @@ Audited = Annotated[AuditLog, Depends(_audit)]
 def owner_of(principal: Principal) -> str:
     """Whose prepared queries are whose."""
     return f"{principal.method} {principal.name}"
+
+
+def root_of(request: Request) -> str:
+    """The path under which a proxy shows the service."""
+    return str(request.scope.get("root_path", ""))
 
 
 _MEANINGS = {

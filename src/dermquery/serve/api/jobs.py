@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermquery.serve.api.common import Audited, Writer, attended, problems, signed
+from dermquery.serve.api.common import Audited, Writer, attended, problems, root_of, signed
 from dermquery.serve.api.common import ServiceHere as Here
 from dermquery.serve.api.schemas import PREFIX, Out
 from dermquery.serve.bundle import BundleError
@@ -63,7 +63,7 @@ async def submit(
         return job
 
     job = await attended(request, service.intake.call(work))
-    response.headers["Location"] = f"{PREFIX}/jobs/{job.id}"
+    response.headers["Location"] = f"{root_of(request)}{PREFIX}/jobs/{job.id}"
     return job
 
 

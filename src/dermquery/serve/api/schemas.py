@@ -29,9 +29,9 @@ __all__ = [
 PREFIX = "/api/v1"
 
 
-def case_url(case_id: str) -> str:
-    """Address of a case; its id is one segment, whatever letters it has."""
-    return f"{PREFIX}/cases/{quote(case_id, safe='')}"
+def case_url(case_id: str, root: str = "") -> str:
+    """Address of a case; its id is one segment, whatever letters it has. ``root`` is the path that a proxy adds."""
+    return f"{root}{PREFIX}/cases/{quote(case_id, safe='')}"
 
 
 Notice = Annotated[str, Field(description="Stands with every answer that shows cases.", examples=[RESEARCH_USE])]
@@ -80,14 +80,14 @@ class CaseAnswer(CaseFields):
     sha256: str = Field(description="Of the image file that its vector was made of.")
 
     @classmethod
-    def shown(cls, case: Case, sha256: str) -> CaseAnswer:
-        """The answer for a case and the SHA-256 of its image."""
+    def shown(cls, case: Case, sha256: str, root: str) -> CaseAnswer:
+        """The answer for a case and the SHA-256 of its image, with addresses below a proxy's path."""
         fields: dict[str, Any] = {name: getattr(case, name) for name in CaseFields.model_fields}
-        return cls.model_construct(**fields, **_links(case.case_id), sha256=sha256)
+        return cls.model_construct(**fields, **_links(case.case_id, root), sha256=sha256)
 
 
-def _links(case_id: str) -> dict[str, Any]:
-    url = case_url(case_id)
+def _links(case_id: str, root: str) -> dict[str, Any]:
+    url = case_url(case_id, root)
     return {"url": url, "image_url": f"{url}/image", "thumbnail_url": f"{url}/thumbnail"}
 
 

@@ -37,7 +37,7 @@ class HitAnswer(Out):
     case: CaseAnswer
 
     @classmethod
-    def of(cls, hit: Hit) -> HitAnswer:
+    def of(cls, hit: Hit, root: str) -> HitAnswer:
         """The answer for a hit."""
         return cls.model_construct(
             rank=hit.rank,
@@ -46,7 +46,7 @@ class HitAnswer(Out):
             global_=hit.global_,
             shared_criteria=dict(hit.shared_criteria),
             differing_criteria=dict(hit.differing_criteria),
-            case=CaseAnswer.shown(hit.case, hit.sha256),
+            case=CaseAnswer.shown(hit.case, hit.sha256, root),
         )
 
 
@@ -102,7 +102,7 @@ class SearchAnswer(Out):
     warnings: tuple[WarningAnswer, ...]
 
     @classmethod
-    def of(cls, answer: Answer) -> SearchAnswer:
+    def of(cls, answer: Answer, root: str) -> SearchAnswer:
         """What is sent for an answer of the service."""
         prepared, result = answer.prepared, answer.result
         terms, marks = dict(prepared.encoded.terms), prepared.marks
@@ -125,7 +125,7 @@ class SearchAnswer(Out):
             count=result.base.count,
             model=result.base.model_name,
             model_hash=result.base.model_hash,
-            hits=tuple(HitAnswer.of(hit) for hit in result.hits),
+            hits=tuple(HitAnswer.of(hit, root) for hit in result.hits),
             diagnoses=_shares(result.diagnoses, result.base.diagnoses),
             warnings=tuple(WarningAnswer.of(warning) for warning in answer.warnings),
         )

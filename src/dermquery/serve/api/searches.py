@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Form, Path, Query, Request, Response
 
 from dermquery.serve.answers import Answer
-from dermquery.serve.api.common import Audited, Reader, ServiceHere, attended, owner_of, png, problems, signed
+from dermquery.serve.api.common import Audited, Reader, ServiceHere, attended, owner_of, png, problems, root_of, signed
 from dermquery.serve.api.paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.api.search_schemas import FeedbackRequest, RankingRequest, SearchAnswer, SearchForm
@@ -133,4 +133,4 @@ async def _ranked(
         )
         return answer
 
-    return SearchAnswer.of(await attended(request, service.readers.call(work)))
+    return SearchAnswer.of(await attended(request, service.readers.call(work)), root_of(request))
