@@ -65,18 +65,16 @@ def searches(browser: Browser, url: str, images: list[Path]) -> tuple[list[float
     page.goto(url)
     page.wait_for_selector("#search")
     asked, moved = [], []
-    shown = "[...document.querySelectorAll('.cards .card img')].filter(i => i.complete && i.naturalWidth).length >= 10"
+    shown = "[...document.querySelectorAll('ol.cards img')].filter(i => i.complete && i.naturalWidth).length >= 10"
     for i, image in enumerate(images):
         page.set_input_files("input[type=file] >> nth=0", image)
         until(page, "document.querySelector('.stage img')?.complete === true")
         page.fill("#text", "atypical network" if i % 2 else "irregular streaks, blue-whitish veil")
         page.wait_for_timeout(600)
-        page.evaluate("document.querySelectorAll('.cards .card').forEach(card => card.dataset.old = '1')")
-        before = page.inner_text(".cards") if i else ""
+        before = page.inner_text("ol.cards") if i else ""
         begun = time.perf_counter()
         page.click("#search")
-        until(page, "document.querySelector('#search').getAttribute('aria-busy') === 'true' || true")
-        while (i and page.inner_text(".cards") == before) or not page.evaluate(shown):
+        while (i and page.inner_text("ol.cards") == before) or not page.evaluate(shown):
             page.wait_for_timeout(5)
         asked.append(time.perf_counter() - begun)
         weight = f"{0.3 + 0.05 * (i % 9):.2f}".rstrip("0")
@@ -93,6 +91,7 @@ def _summary(seconds: list[float]) -> dict[str, Any]:
         "median": round(float(np.median(seconds)), 3),
         "p95": round(float(np.quantile(seconds, 0.95)), 3),
         "max": round(max(seconds), 3),
+        "all": [round(second, 3) for second in seconds],
     }
 
 
@@ -102,13 +101,15 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--searches", type=int, default=24)
     parser.add_argument("--paints", type=int, default=10)
+    parser.add_argument("--folder", type=Path, help="keep cases and base here, and use those that are there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = options.folder or Path(name)
         cases = read_cases(synthesize(folder / "cases", n=80 + options.searches, size=(384, 384), workers=2)).cases
-        base = CaseBase.create(folder / "base", "demo")
-        base.add(cases[:80])
-        grow(base, options.cases)
+        base = CaseBase.open_or_create(folder / "base", "demo")
+        if base.count() < options.cases:
+            base.add(cases[:80])
+            grow(base, options.cases)
         with serving(folder / "base", folder / "state") as url, sync_playwright() as playwright:
             browser = chromium(playwright)
             painted = paints(browser, url, options.paints)

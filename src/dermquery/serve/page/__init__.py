@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 from fastapi import FastAPI, Request
 from nicegui import core, ui
 
@@ -20,12 +23,16 @@ from dermquery.serve.settings import ServeSettings
 
 __all__ = ["install"]
 
+_SECONDS = 30.0
+
 
 def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> None:
     """Put the pages into an app that has its audit log in ``app.state.audit`` already.
 
     NiceGUI is one per process: a second app takes the pages over from the first.
     """
+    # NiceGUI looks for its server among all objects of the process, and one of PyTorch's warns when it is looked at.
+    warnings.filterwarnings("ignore", "`torch.distributed.reduce_op` is deprecated", FutureWarning)
     images = KeptImages(max_pixels=settings.max_pixels)
     site = Site(service, settings, images, Shelf(), app.state.audit, BaseFacts(service.base))
     app.include_router(router(site))
@@ -37,25 +44,32 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     # Without a storage secret NiceGUI sets no cookie: nothing of a person is kept but what stands in the address.
     ui.run_with(
         app, title=texts.TITLE, language=texts.LANGUAGE, dark=None, tailwind=False, show_welcome_message=False,
-        binding_refresh_interval=None, reconnect_timeout=30,
+        binding_refresh_interval=None, reconnect_timeout=30, favicon=Path(__file__).parent / "static" / "favicon.svg",
     )  # fmt: skip
 
 
 def _pages(site: Site) -> None:
-    @ui.page("/")
-    def search(request: Request) -> None:
+    async def counted() -> None:
+        """Count what the pages say about the base, beside the event loop."""
+        await site.service.readers.call(site.facts.fetch)
+
+    @ui.page("/", response_timeout=_SECONDS)
+    async def search(request: Request) -> None:
+        await counted()
         visit = Visit.of(site, request)
         with frame(visit, "/", texts.NAV_SEARCH, "search"):
             SearchPage(visit)
 
-    @ui.page("/base")
-    def overview(request: Request) -> None:
+    @ui.page("/base", response_timeout=_SECONDS)
+    async def overview(request: Request) -> None:
+        await counted()
         visit = Visit.of(site, request)
         with frame(visit, "/base", texts.NAV_BASE, "overview"):
             BasePage(visit)
 
-    @ui.page("/add")
-    def add(request: Request) -> None:
+    @ui.page("/add", response_timeout=_SECONDS)
+    async def add(request: Request) -> None:
+        await counted()
         visit = Visit.of(site, request)
         with frame(visit, "/add", texts.NAV_ADD, "adding"):
             AddPage(visit)

@@ -17,6 +17,7 @@ __all__ = ["BaseFacts"]
 T = TypeVar("T")
 _SECONDS = 60.0
 _EXAMPLES = 6
+_COUNTED = ("diagnosis", "fine_diagnosis", "sex", "site", "source", "date")
 _MOST_COMPARED = 20_000
 
 
@@ -36,6 +37,12 @@ class BaseFacts:
     def counts(self, field: str) -> Mapping[str | float | None, int]:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
         return self._fresh(field, lambda: self._base.store.value_counts(field))
+
+    def fetch(self) -> None:
+        """Count what every page shows, and load the model, so that building a page waits for nothing."""
+        for field in _COUNTED:
+            self.counts(field)
+        _ = self.examples, self._base.model
 
     @property
     def count(self) -> int:
