@@ -78,14 +78,16 @@ class TextEncoder(nn.Module):
         if not self.config.frozen:
             return dict(zip(sentences, self._run(sentences), strict=True))
         device = next(self.encoder.parameters()).device
-        missing = [s for s in sentences if s not in self._cache]
-        if len(self._cache) + len(missing) > 4096:  # free text is unbounded; the checklist's own sentences number 27
-            self._cache.clear()
-            missing = sentences
+        known = {s: found for s in sentences if (found := self._cache.get(s)) is not None}
+        missing = [s for s in sentences if s not in known]
         if missing:
             with torch.no_grad():
-                self._cache.update(zip(missing, self._run(missing), strict=True))
-        return {s: self._cache[s].to(device) for s in sentences}
+                new = dict(zip(missing, self._run(missing), strict=True))
+            if len(self._cache) + len(new) > 4096:  # free text is unbounded; the checklist's own sentences number 27
+                self._cache.clear()  # another thread's look-up keeps what it has found
+            self._cache.update(new)
+            known |= new
+        return {s: known[s].to(device) for s in sentences}
 
     def _run(self, sentences: list[str]) -> list[Tensor]:
         encodings = [self.tokenizer.encode(s) for s in sentences]

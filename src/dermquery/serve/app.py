@@ -90,6 +90,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         web_page.install(app, service, settings)
     app.add_middleware(errors.CrashGuard, unready=service.unready)
     app.add_middleware(_Measured, metrics=service.metrics)
+    app.add_middleware(security.SecurityHeaders)  # once more around the guard above: its answers need them too
     app.openapi = _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -309,6 +309,13 @@ def test_every_change_is_in_the_audit_log(own: Served, own_client: Client) -> No
     ]
 
 
+def test_who_lists_cases_is_in_the_audit_log(own: Served, own_client: Client) -> None:
+    listed = [found.case_id for found in own_client.cases(page=5)]
+    lines = [json.loads(line) for path in (own.state / "audit").glob("*.jsonl") for line in path.open()]
+    views = [(line["what"], line["cases"]) for line in lines if line["event"] == "view"]
+    assert views == [("list", listed[:5]), ("list", listed[5:10]), ("list", listed[10:])]
+
+
 def test_the_url_of_a_case_is_one_segment() -> None:
     assert case_url("a/b c%é") == f"/api/v1/cases/{quote('a/b c%é', safe='')}"
     assert case_url("a/b").count("/") == 4

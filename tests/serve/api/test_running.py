@@ -153,6 +153,8 @@ def test_a_defect_becomes_a_problem_with_an_id_and_nothing_internal(
     with caplog.at_level(logging.ERROR, "dermquery.serve"):
         answer = httpx.get(f"{own.url}/api/v1/info")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
     problem = answer.json()
     assert problem["instance"] in caplog.text
     assert "unexpected KeyError" in caplog.text

@@ -37,6 +37,7 @@ async def cases(
     request: Request,
     principal: Reader,
     service: ServiceHere,
+    audit: Audited,
     where: Annotated[
         list[str] | None, Query(max_length=100, description="Condition such as `site=back`; repeatable.")
     ] = None,
@@ -45,7 +46,13 @@ async def cases(
 ) -> CasePage:
     """List cases in the order of their ids."""
     condition = parse_where(where or ())
-    rows = await attended(request, service.readers.call(service.cases, condition, after, limit + 1))
+
+    def work() -> list[StoredCase]:
+        rows = service.cases(condition, after, limit + 1)
+        audit.write("view", principal, cases=[row.case.case_id for row in rows[:limit]], what="list")
+        return rows
+
+    rows = await attended(request, service.readers.call(work))
     more = rows[limit - 1].case.case_id if len(rows) > limit else None
     return CasePage(cases=tuple(_answer(row, request) for row in rows[:limit]), next=more)
 
