@@ -32,7 +32,7 @@ INDEX_FROM = 10_000
 """Cases from which a base gets an index by itself; below, every vector is read and the ranking is exact."""
 FEWEST = 1024
 """Vectors below which nothing is worth quantising, and the quantisers could not be trained."""
-REFINED = 2000
+REFINED = 1000
 """Candidates of the first stage that are scored again with 8 bits a number."""
 _PER_CENTRE = 64
 _TRAINING = 32_768
@@ -71,9 +71,9 @@ class IndexShape:
 
     @classmethod
     def of(cls, size: int, n: int) -> IndexShape:
-        """The shape for n vectors: about 2·√n lists, of which as many as hold 200,000 are read, at least a quarter."""
+        """The shape for n vectors: about 2·√n lists, of which as many as hold 200,000 are read, at least a fifth."""
         lists = max(1, min(2 ** round(math.log2(2 * math.sqrt(n))), n // 39))
-        return cls(size, lists, math.ceil(lists * min(1.0, max(0.25, 200_000 / n))), n)
+        return cls(size, lists, math.ceil(lists * min(1.0, max(0.2, 200_000 / n))), n)
 
     @property
     def sample(self) -> int:
