@@ -71,9 +71,9 @@ class IndexShape:
 
     @classmethod
     def of(cls, size: int, n: int) -> IndexShape:
-        """The shape for n vectors: about 2·√n lists, of which as many as hold 200,000 are read, at least a fifth."""
+        """The shape for n vectors: about 2·√n lists, of which as many as hold 200,000 are read, at least a quarter."""
         lists = max(1, min(2 ** round(math.log2(2 * math.sqrt(n))), n // 39))
-        return cls(size, lists, math.ceil(lists * min(1.0, max(0.2, 200_000 / n))), n)
+        return cls(size, lists, math.ceil(lists * min(1.0, max(0.25, 200_000 / n))), n)
 
     @property
     def sample(self) -> int:
@@ -102,14 +102,14 @@ class VectorIndex:
         Args:
             vector: (size,) float32, weighted or not.
             k: candidates wanted; fewer come back where fewer are allowed.
-            allowed: (n,) which vectors may be found; all if not given. With it twice the lists are read, for each
-                holds fewer that count.
+            allowed: (n,) which vectors may be found; all if not given. With it half as many lists more are read,
+                for each holds fewer that count.
         """
         faiss = faiss_library()
         base: dict[str, Any] = {"nprobe": self.shape.probes}
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
-            base = {"nprobe": min(self.shape.lists, 2 * self.shape.probes), "sel": faiss.IDSelectorBitmap(bits)}
+            base = {"nprobe": min(self.shape.lists, self.shape.probes * 3 // 2), "sel": faiss.IDSelectorBitmap(bits)}
         options = faiss.IndexRefineSearchParameters(
             k_factor=max(1.0, REFINED / k), base_index_params=faiss.SearchParametersIVF(**base)
         )
