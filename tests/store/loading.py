@@ -1,4 +1,4 @@
-"""Models by name, without weights. Apart from the encoder, which a process that is killed after a while must load fast."""
+"""Models by name, without weights; apart from the encoder, which a process that is killed must load fast."""
 
 from __future__ import annotations
 
