@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from dermquery.data.case import Query
 from dermquery.data.image import load_image
 from dermquery.model.alignment import BlockLayout, Vectors
-from dermquery.store import casebase, source
-from dermquery.store.protocol import Encoder
 
 _SIDE = 8
-
-
-def load_by(monkeypatch: pytest.MonkeyPatch, load: Callable[[str | Path], tuple[Encoder, str]]) -> None:
-    """Let ``load`` resolve the names and paths of models, wherever the store does."""
-    monkeypatch.setattr(casebase, "load_model_of", load)
-    monkeypatch.setattr(source, "load_model_of", load)
 
 
 class ProjectionEncoder:

@@ -21,7 +21,8 @@ from dermquery.store.hits import SearchResult, compare_criteria
 from dermquery.store.manifest import ManifestError, ModelMismatchError
 from dermquery.store.protocol import Encoder
 from dermquery.store.where import parse_where
-from tests.store.encoder import ProjectionEncoder, load_by
+from tests.store.encoder import ProjectionEncoder
+from tests.store.loading import load_by
 
 TERMS = {"pigment_network": "atypical", "streaks": "irregular"}
 

@@ -16,7 +16,8 @@ from dermquery.data.case import Case
 from dermquery.data.table import write_cases
 from dermquery.store.casebase import CaseBase
 from tests.store.conftest import make_cases
-from tests.store.encoder import ProjectionEncoder, load_by
+from tests.store.encoder import ProjectionEncoder
+from tests.store.loading import load_by
 
 app = typer.Typer()
 app.command()(index)

@@ -19,7 +19,8 @@ from dermquery.data.table import write_cases
 from dermquery.store.casebase import CaseBase
 from dermquery.store.home import FolderHome, MilvusHome, home_of
 from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
-from tests.store.encoder import ProjectionEncoder, load_by
+from tests.store.encoder import ProjectionEncoder
+from tests.store.loading import load_by
 from tests.store.rows import row
 
 _NUMBERS = itertools.count()

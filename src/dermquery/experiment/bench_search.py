@@ -26,7 +26,7 @@ from dermquery.model.composed import ComposedModel
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
 from dermquery.store.protocol import ImageStamp, StoredCase
-from dermquery.store.quantised import VectorIndex
+from dermquery.store.quantised import VectorIndex, faiss_library
 from dermquery.store.where import parse_where
 
 __all__ = ["FILTERS", "WEIGHTS", "bench_search"]
@@ -251,9 +251,7 @@ def _numpy(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
 
 
 def _hnsw(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
-    import faiss as library
-
-    faiss: Any = library
+    faiss = faiss_library()
     index = faiss.IndexHNSWFlat(gallery.layout.size, 32, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 80
     started = time.perf_counter()

@@ -29,6 +29,8 @@ __all__ = ["LanceStore", "drop_table", "tables"]
 
 _TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
 _ROWS_PER_BATCH = 500
+_BESIDE = 6
+"""Candidates of the index beyond those asked for: each costs a read, and 8 bits a number misplace few by more."""
 
 
 class LanceStore:
@@ -108,7 +110,7 @@ class LanceStore:
         check_search(vector, self.size, top_k, offset)
         condition = without(where or Filter(), exclude)
         depth = offset + top_k
-        indexed = None if exact else self._index.nearest(vector, condition, depth + SPARE)
+        indexed = None if exact else self._index.nearest(vector, condition, depth + _BESIDE)
         if indexed is None:
             table = self._candidates(vector, to_lance(condition), depth)
         else:

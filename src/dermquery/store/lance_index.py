@@ -10,7 +10,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ _DEEPEST = 1000
 _FRESH = 1000
 """Rows beside the index from which they are added to it."""
 _ROWS_PER_BATCH = 5000
+_FILTERS = 16
+"""Filters whose cases are remembered, a byte for each case."""
 _BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
 _TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _View:
     """An index as one version of the table sees it.
 
@@ -45,6 +48,7 @@ class _View:
         positions: in the index by serial, −1 for serials that are not in it; (last + 1,).
         rows: row ids by position in the index, −1 for rows that are gone.
         fresh: rows that are not in the index.
+        filters: which vectors the last few filters let through.
     """
 
     version: int
@@ -53,8 +57,9 @@ class _View:
     positions: NDArray[np.int64]
     rows: NDArray[np.int64]
     fresh: int
+    filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def gone(self) -> int:
         """Vectors in the index whose rows are not in the table any more."""
         return int((self.rows < 0).sum())
@@ -181,18 +186,29 @@ class TableIndex:
         return self._seen
 
     def _chosen(self, view: _View, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
-        allowed = None if view.gone == 0 else view.rows >= 0
-        if not where.is_empty:
-            positive, excluded = _signs(where)
-            allowed = np.zeros(len(view.rows), np.bool_) if positive else view.rows >= 0
-            if positive:
-                allowed[self._positions(view, Filter(condition=AllOf(conditions=positive)))] = True
-            for condition in excluded:
-                allowed[self._positions(view, Filter(condition=condition))] = False
-            allowed &= view.rows >= 0
+        whole = where.is_empty and view.gone == 0
+        allowed = None if whole else self._allowed(view, where)
         if allowed is not None and int(allowed.sum()) <= k:
             return np.flatnonzero(allowed)
         return view.index.nearest(vector, k, allowed)
+
+    def _allowed(self, view: _View, where: Filter) -> NDArray[np.bool_]:
+        """Which vectors of the index a filter lets through, (n,); of the last few filters it is remembered."""
+        key = where.model_dump_json()
+        if (known := view.filters.pop(key, None)) is not None:
+            view.filters[key] = known  # the most recent is the last
+            return known
+        positive, excluded = _signs(where)
+        allowed = np.zeros(len(view.rows), np.bool_) if positive else view.rows >= 0
+        if positive:
+            allowed[self._positions(view, Filter(condition=AllOf(conditions=positive)))] = True
+        for condition in excluded:
+            allowed[self._positions(view, Filter(condition=condition))] = False
+        allowed &= view.rows >= 0
+        if len(view.filters) >= _FILTERS:
+            view.filters.pop(next(iter(view.filters)), None)
+        view.filters[key] = allowed
+        return allowed
 
     def _positions(self, view: _View, where: Filter) -> NDArray[np.int64]:
         """Where the rows that satisfy a filter stand in the index."""

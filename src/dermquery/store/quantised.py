@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 
 from dermquery.model.alignment import Vectors
 
-__all__ = ["FEWEST", "INDEX_FROM", "IndexShape", "VectorIndex", "faiss_is_there", "write_index"]
+__all__ = ["FEWEST", "INDEX_FROM", "IndexShape", "VectorIndex", "faiss_is_there", "faiss_library", "write_index"]
 
 INDEX_FROM = 10_000
 """Cases from which a base gets an index by itself; below, every vector is read and the ranking is exact."""
 FEWEST = 1024
 """Vectors below which nothing is worth quantising, and the quantisers could not be trained."""
-REFINED = 2000
+REFINED = 1000
 """Candidates of the first stage that are scored again with 8 bits a number."""
 _PER_CENTRE = 64
 _TRAINING = 32_768
@@ -45,7 +45,8 @@ def faiss_is_there() -> bool:
     return find_spec("faiss") is not None
 
 
-def _faiss() -> Any:
+def faiss_library() -> Any:
+    """The library; ModuleNotFoundError says what to install."""
     try:
         return import_module("faiss")
     except ModuleNotFoundError as error:
@@ -93,7 +94,7 @@ class VectorIndex:
         self.folder = folder
         self.shape = IndexShape(**json.loads((folder / _SHAPE).read_text(encoding="utf-8")))
         self.keys: NDArray[np.int64] = np.load(folder / _KEYS, mmap_mode="r")
-        self._index: Any = _faiss().read_index(str(folder / _VECTORS), _faiss().IO_FLAG_MMAP_IFC)
+        self._index: Any = faiss_library().read_index(str(folder / _VECTORS), faiss_library().IO_FLAG_MMAP_IFC)
 
     def nearest(self, vector: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Positions in :attr:`keys` of about the ``k`` greatest inner products with ``vector``, greatest first.
@@ -101,14 +102,14 @@ class VectorIndex:
         Args:
             vector: (size,) float32, weighted or not.
             k: candidates wanted; fewer come back where fewer are allowed.
-            allowed: (n,) which vectors may be found; all if not given. With it twice the lists are read, for each
-                holds fewer that count.
+            allowed: (n,) which vectors may be found; all if not given. With it half as many lists more are read,
+                for each holds fewer that count.
         """
-        faiss = _faiss()
+        faiss = faiss_library()
         base: dict[str, Any] = {"nprobe": self.shape.probes}
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
-            base = {"nprobe": min(self.shape.lists, 2 * self.shape.probes), "sel": faiss.IDSelectorBitmap(bits)}
+            base = {"nprobe": min(self.shape.lists, self.shape.probes * 3 // 2), "sel": faiss.IDSelectorBitmap(bits)}
         options = faiss.IndexRefineSearchParameters(
             k_factor=max(1.0, REFINED / k), base_index_params=faiss.SearchParametersIVF(**base)
         )
@@ -132,7 +133,7 @@ def write_index(
         parts: keys (n,) and vectors (n, size), a bounded number at a time.
         old: what to add to; its quantisers and vectors are kept.
     """
-    faiss = _faiss()
+    faiss = faiss_library()
     if old is None:
         assert sample is not None  # noqa: S101 - the caller keeps to the contract
         index, keys = _trained(shape, sample), []
@@ -148,7 +149,7 @@ def write_index(
 
 
 def _trained(shape: IndexShape, sample: Vectors) -> Any:
-    faiss = _faiss()
+    faiss = faiss_library()
     layout = f"IVF{shape.lists},PQ{shape.size // 2}x4fsr,Refine(SQ8)"
     index = faiss.index_factory(shape.size, layout, faiss.METRIC_INNER_PRODUCT)
     centres = faiss.Kmeans(shape.size, shape.lists, niter=10, seed=0, max_points_per_centroid=_PER_CENTRE)

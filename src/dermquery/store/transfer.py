@@ -83,6 +83,8 @@ def copy_base(
             if tell:
                 tell(len(ids), total)
         _verify(store, ids, held.scan())
+        if written:
+            store.compact()
     return Transferred(len(ids), written)
 
 
@@ -133,6 +135,8 @@ def restore_snapshot(path: Path, target: str | Path, *, tell: Tell | None = None
             if tell:
                 tell(len(ids), total)
         _verify(store, ids, _rows(file, path))
+        if written:
+            store.compact()
     return Transferred(len(ids), written)
 
 
