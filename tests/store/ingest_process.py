@@ -36,5 +36,5 @@ if __name__ == "__main__":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(options[1]), int(options[1])))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails, as on a full disk
     base = CaseBase.open_or_create(Path(target), SlowEncoder())
-    base.add(cases, batch_size=5, progress=lambda state: say("done", state.done))
+    base.add(cases, batch_size=4, progress=lambda state: say("done", state.done))
     say("end")

@@ -173,3 +173,11 @@ def test_no_base(tmp_path: Path) -> None:
     failed = run("search", "--base", tmp_path / "none", "--text", "x")
     assert failed.exit_code != 0
     assert "is no case base" in plain(failed.output)
+
+
+def test_a_ranking_is_read_on_with_an_offset(indexed: Path, cases: Sequence[Case]) -> None:
+    asked = ("search", "--base", indexed, "--image", cases[0].image, "--exact", "--json", "-")
+    whole = json.loads(run(*asked, "--top-k", 6).stdout)["hits"]
+    rest = json.loads(run(*asked, "--top-k", 3, "--offset", 3).stdout)["hits"]
+    assert [(hit["rank"], hit["case_id"]) for hit in rest] == [(hit["rank"], hit["case_id"]) for hit in whole[3:]]
+    assert "offset must be" in plain(run(*asked, "--offset", -1).output)

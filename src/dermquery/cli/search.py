@@ -38,6 +38,8 @@ def search(
         typer.Option(help="Condition, for example site=back, site=back,chest, age>=40, diagnosis!=nv; repeatable."),
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", help="Hits wanted.")] = 5,
+    offset: Annotated[int, typer.Option("--offset", help="Best hits to pass over, to read on in a ranking.")] = 0,
+    exact: Annotated[bool, typer.Option("--exact", help="Look at every case, also where there is an index.")] = False,
     local_weight: Annotated[
         float, typer.Option("--local-weight", help="λ of equation 9: 0 is global only, 1 is local only.")
     ] = LOCAL_WEIGHT,
@@ -67,6 +69,8 @@ def search(
         checklist=_terms(term or []),
         where=where,
         top_k=top_k,
+        offset=offset,
+        exact=exact,
         local_weight=local_weight,
         exclude_case=exclude_case,
         exclude_lesion=exclude_lesion,

@@ -52,8 +52,6 @@ class LanceStore:
         self._schema = _schema(size)
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         self._table: Any = database.create_table(table, schema=self._schema, exist_ok=True)
-        if "serial" not in self._table.schema.names:  # a base from before there were indexes
-            self._schema = self._schema.remove(self._schema.get_field_index("serial"))
         self._index = TableIndex(folder, table, self._table)
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
@@ -200,8 +198,6 @@ class LanceStore:
         version = int(self._table.version)
         if self._next is not None and self._next[0] == version:
             return self._next[1]
-        if "serial" not in self._schema.names:
-            return 1
         held = self._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_numpy()
         return 1 + max(int(held.max()) if len(held) else 0, self._index.last)
 

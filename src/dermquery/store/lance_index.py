@@ -104,7 +104,7 @@ class TableIndex:
 
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it; nothing without FAISS or few rows."""
-        if not faiss_is_there() or "serial" not in self._table.schema.names:
+        if not faiss_is_there():
             return
         view, n = self._view(), int(self._table.count_rows())
         if view is None:
@@ -121,7 +121,7 @@ class TableIndex:
 
         Raises:
             ModuleNotFoundError: FAISS is not installed.
-            ValueError: for too few rows, or a table from before there were indexes.
+            ValueError: for too few rows.
         """
         if not faiss_is_there():
             raise ModuleNotFoundError("an index needs FAISS: pip install faiss-cpu")
@@ -130,8 +130,6 @@ class TableIndex:
             raise ValueError(
                 f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
             )
-        if "serial" not in self._table.schema.names:
-            raise ValueError("this base was made before there were indexes; copy it to a new one: dermquery base copy")
         shape = IndexShape.of(self._table.schema.field("vector").type.list_size, n)
         self._write(lambda folder: write_index(folder, shape, self._sample(shape.sample, n), self._batches()))
         self._index_columns()
