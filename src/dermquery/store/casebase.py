@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,11 +171,12 @@ class CaseBase:
 
         Raises:
             BaseBusyError: another process is writing.
+            ManifestError: the base was encoded again since it was opened.
         """
         if executor is None:
             described = self.manifest.described
             executor = LocalExecutor(self.model, described=described, archive=self.archive, batch_size=batch_size)
-        with self._home.writing():
+        with self._writing():
             return index_cases(cases, self.store, executor, progress=progress)
 
     def delete(self, case_ids: Collection[str]) -> int:
@@ -182,8 +184,9 @@ class CaseBase:
 
         Raises:
             BaseBusyError: another process is writing.
+            ManifestError: the base was encoded again since it was opened.
         """
-        with self._home.writing():
+        with self._writing():
             return self.store.delete(case_ids)
 
     def build_index(self) -> int:
@@ -193,8 +196,9 @@ class CaseBase:
             ValueError: for too few cases.
             ModuleNotFoundError: a package that it needs is not installed.
             BaseBusyError: another process is writing.
+            ManifestError: the base was encoded again since it was opened.
         """
-        with self._home.writing():
+        with self._writing():
             return self.store.build_index()
 
     def count(self, where: Filter | Sequence[str] | None = None) -> int:
@@ -324,6 +328,18 @@ class CaseBase:
             for hit in result.hits
         ]
         return replace(result, evidence=tuple(evidence))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The right to write, to the version that readers get: what goes into an older one is lost with it."""
+        with self._home.writing():
+            current = self._home.manifest().version
+            if current != self.manifest.version:
+                raise ManifestError(
+                    f"{self.uri} was encoded again since it was opened: it is at version {current}, and this is "
+                    f"{self.manifest.version}; open it again (restart what serves it), then write"
+                )
+            yield
 
     def _check(self, top_k: int, local_weight: float, offset: int) -> tuple[float, int]:
         """λ and the number of cases, once both can be searched with."""
