@@ -101,3 +101,14 @@ def test_too_few_cases(make_store: MakeStore) -> None:
     with pytest.raises(ValueError, match="an index needs at least 1024 cases, and there are 10"):
         store.build_index()
     assert ids(store, clustered(1)[0]) == ids(store, clustered(1)[0], exact=True)
+
+
+@pytest.mark.slow
+def test_a_base_that_shrinks_below_what_can_be_indexed(make_store: MakeStore) -> None:
+    store, vectors = make_store(LAYOUT.size), clustered(1101)
+    store.upsert(case_rows(vectors[:1100]))
+    store.build_index()
+    store.delete([f"{i:05d}" for i in range(400)])
+    store.upsert(case_rows(vectors[1100:], start=1100))
+    store.compact()
+    assert ids(store, vectors[1100]) == ids(store, vectors[1100], exact=True)

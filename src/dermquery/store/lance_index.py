@@ -110,7 +110,7 @@ class TableIndex:
         if view is None:
             if n >= INDEX_FROM:
                 self.build()
-        elif n >= 2 * view.index.shape.trained_on or view.gone > n // 5:
+        elif n >= FEWEST and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
             self.build()
         elif view.fresh >= max(_FRESH, n // 200):
             parts = self._batches(f"serial > {view.last}")
@@ -145,6 +145,8 @@ class TableIndex:
         old = self._folders()
         number = 1 + max((int(folder.name.rpartition("-")[2]) for folder in old), default=0)
         self._folder.mkdir(exist_ok=True)
+        for left in self._folder.glob("part-*"):
+            shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: one process writes at a time
         part = Path(tempfile.mkdtemp(prefix="part-", dir=self._folder))
         try:
             write(part)
@@ -203,8 +205,8 @@ class TableIndex:
         for condition in excluded:
             allowed[self._positions(view, Filter(condition=condition))] = False
         allowed &= view.rows >= 0
-        if len(view.filters) >= _FILTERS:
-            view.filters.pop(next(iter(view.filters)), None)
+        for oldest in list(view.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
+            view.filters.pop(oldest, None)
         view.filters[key] = allowed
         return allowed
 

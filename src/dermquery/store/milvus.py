@@ -208,8 +208,12 @@ class MilvusStore:
         return str(self._described().get("index_type", "FLAT"))
 
     def _probes(self) -> int:
-        """Lists that a search reads: half of them."""
-        return max(1, int(self._described().get("nlist", 2)) // 2)
+        """Lists that a search reads: half of them, and all where none are known of.
+
+        Another process may have built them since the look; to the list that every search reads whole, it is all one.
+        """
+        lists = self._described().get("nlist")
+        return _MOST_LISTS if lists is None else max(1, int(lists) // 2)
 
     def _described(self) -> dict[str, Any]:
         """The index of the vectors, looked up once."""
