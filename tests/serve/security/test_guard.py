@@ -8,6 +8,7 @@ import pytest
 from fastapi import Request
 
 from dermquery.serve.security.identity import principal_of
+from dermquery.serve.security.keys import KeyFile
 from tests.serve.security.app import HOST, Service, bearer, make_service
 from tests.serve.security.browser import sign_in
 
@@ -38,6 +39,18 @@ def test_what_is_set_up_while_it_runs_closes_it_for_good(open_service: Service) 
     open_service.keys.revoke("viewer")
     assert client.get("/api/v1/who").status_code == 401, "revoking the last key must not open the door"
     assert [line["event"] for line in open_service.log()] == ["start", "key-made", "key-removed"]
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["set up before the start", "set up while it runs"])
+def test_it_stays_closed_if_nobody_ever_came_without_a_key(tmp_path: Path, running: bool) -> None:
+    """A request with a key never asks whether the service is open, so another one must not find out too late."""
+    service = make_service(tmp_path) if running else None
+    key = KeyFile(tmp_path / "keys.json").create("viewer", "read")
+    service = service or make_service(tmp_path)
+    client = service.client()
+    assert client.get("/api/v1/who", headers=bearer(key)).status_code == 200
+    service.keys.revoke("viewer")
+    assert client.get("/api/v1/who").status_code == 401
 
 
 def test_keys_in_either_header(service: Service) -> None:

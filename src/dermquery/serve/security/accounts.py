@@ -36,6 +36,7 @@ class Accounts:
         self.sessions = Sessions(self.users, settings.session_idle_minutes * 60, settings.session_hours * 3600)
         self._open = True
         self._known = (self._keys.list(), self.users.list())
+        self.is_open()  # what is set up at the start counts, even if it is gone before the first anonymous request
 
     def is_open(self) -> bool:
         """Whether this machine's user needs no authentication. Once some is set up it stays so."""
@@ -80,6 +81,7 @@ class Accounts:
     def changes(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What was changed in the files since the last call, as events of the audit log."""
         (keys, users), self._known = self._known, (self._keys.list(), self.users.list())
+        self.is_open()  # here, because not every request asks for it: one with a key does not
         yield from _changes("key", keys, self._known[0])
         yield from _changes("user", users, self._known[1])
 
