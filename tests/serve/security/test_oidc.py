@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
+from starlette.websockets import WebSocketDisconnect
 
 from dermquery.serve.security.identity import Principal, wider
 from dermquery.serve.security.oidc import TokenChecker
@@ -253,3 +254,7 @@ def test_through_the_chain(tmp_path: Path, keys: dict[str, Any]) -> None:
     answer = client.get("/api/v1/who", headers=without)
     assert answer.status_code == 403
     assert "needs the scope 'read'; u-17 has none" in answer.json()["detail"]
+    assert client.get("/", headers=without).status_code == 403, "the pages show cases too"
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_nicegui_ws/socket.io/", headers=without):
+        pass
+    assert [line["principal"] for line in service.log("refused")][-2:] == ["u-17", "u-17"]

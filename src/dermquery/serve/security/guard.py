@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermquery.serve.audit import AuditError, AuditLog
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import client_address
-from dermquery.serve.security.identity import Principal, RefusedError, principal_of
+from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, needs_token, path_of, rate_cost
@@ -81,6 +81,8 @@ class Guard:
             if not is_public(path):
                 principal_of(HTTPConnection(scope))
             return
+        if not is_public(path):  # the pages and their socket have no dependency that would ask
+            check_scope(principal, "read")
         self._check_page(scope, path, principal, session)
 
     def _check_page(self, scope: Scope, path: str, principal: Principal, session: Session | None) -> None:
@@ -96,8 +98,8 @@ class Guard:
 
     async def _refuse(self, error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
-        if error.title in (NOT_ACCEPTED, FOREIGN):
-            error = await self._noted_refusal(error, path, client_address(scope))
+        if error.title in (NOT_ACCEPTED, FOREIGN, NOT_ALLOWED):
+            error = await self._noted_refusal(error, scope)
         if scope["type"] == "websocket":
             await refuse_socket(send)
         elif error.status == 401 and _wants_page(scope, path):
@@ -107,13 +109,14 @@ class Guard:
         else:
             await refusal(error)(scope, receive, send)
 
-    async def _noted_refusal(self, error: RefusedError, path: str, address: str) -> RefusedError:
+    async def _noted_refusal(self, error: RefusedError, scope: Scope) -> RefusedError:
         """Put down who tried what, but not so often that it fills the log; gives the refusal to send."""
+        address, principal = client_address(scope), scope.get("state", {}).get("principal")
         if wait := self._rate.take(f"address {address}"):
             return too_many(wait)
-        facts = {"status": error.status, "why": error.title, "path": path, "address": address}
+        facts = {"status": error.status, "why": error.title, "path": path_of(scope), "address": address}
         try:
-            await asyncio.to_thread(self._audit.write, "refused", None, **facts)
+            await asyncio.to_thread(self._audit.write, "refused", principal, **facts)
         except AuditError:
             return not_in_order()
         return error

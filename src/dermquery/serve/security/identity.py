@@ -10,7 +10,9 @@ from starlette.requests import HTTPConnection
 
 from dermquery.serve.settings import Scope
 
-__all__ = ["Principal", "RefusedError", "Scope", "principal_of", "require", "wider"]
+__all__ = ["NOT_ALLOWED", "Principal", "RefusedError", "Scope", "check_scope", "principal_of", "require", "wider"]
+
+NOT_ALLOWED = "Not allowed"
 
 Method = Literal["open", "key", "oidc", "session"]
 _RANK: dict[Scope, int] = {"read": 0, "write": 1, "admin": 2}
@@ -78,14 +80,22 @@ def require(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
 
     async def dependency(connection: HTTPConnection) -> Principal:
         principal = principal_of(connection)
-        if not principal.may(scope):
-            raise RefusedError(
-                403,
-                "Not allowed",
-                f"This needs the scope {scope!r}; "
-                f"{principal.name} has {', '.join(sorted(principal.scopes)) or 'none'}. "
-                "An administrator can give it with: dermquery keys create, or dermquery users add.",
-            )
+        check_scope(principal, scope)
         return principal
 
     return dependency
+
+
+def check_scope(principal: Principal, scope: Scope) -> None:
+    """Refuse somebody without a scope.
+
+    Raises:
+        RefusedError: they do not have it (403).
+    """
+    if not principal.may(scope):
+        raise RefusedError(
+            403,
+            NOT_ALLOWED,
+            f"This needs the scope {scope!r}; {principal.name} has {', '.join(sorted(principal.scopes)) or 'none'}. "
+            "An administrator can give it with: dermquery keys create, or dermquery users add.",
+        )
