@@ -173,6 +173,15 @@ def test_attempts_are_slowed_down_by_address(service: Service, monkeypatch: pyte
     assert submit(service.client(address="127.0.1.2"), name="user99").status_code == 403
 
 
+def test_of_a_name_no_more_is_kept_than_a_name_may_have(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody must fill the memory with names of a megabyte, each of which is counted for itself."""
+    monkeypatch.setattr(type(service.users), "check", lambda *_: None)
+    statuses = [
+        submit(service.client(address=f"127.0.1.{i}"), name="a" * 65 + str(i) * 1000).status_code for i in range(12)
+    ]
+    assert statuses == [403] * 10 + [429] * 2
+
+
 def test_those_who_know_their_password_are_not_slowed_down(service: Service) -> None:
     assert [submit(service.client()).status_code for _ in range(12)] == [303] * 12
 

@@ -26,6 +26,7 @@ from dermquery.serve.settings import ServeSettings, is_loopback
 __all__ = ["local_path", "router"]
 
 _FORM_COOKIE = "dermquery-form"
+_LONGEST_NAME = 65  # one more than a name may have; a megabyte must not become the name of a bucket that is kept
 _TEMPLATES = Environment(
     loader=PackageLoader("dermquery.serve.security"), autoescape=True, undefined=StrictUndefined, auto_reload=False
 )
@@ -57,6 +58,7 @@ class _SignIn:
             return _page(request, "plain-http.html", 403)
         fields = await request.form(max_files=0, max_fields=4)
         name, password, wanted = (str(fields.get(key, "")) for key in ("name", "password", "next"))
+        name = name[:_LONGEST_NAME]
         form = request.cookies.get(_FORM_COOKIE, "")
         if not form or not hmac.compare_digest(form.encode(), str(fields.get(CSRF_FIELD, "")).encode()):
             return self._form(request, local_path(wanted), "The form was out of date. Please sign in again.", 403)
