@@ -73,6 +73,11 @@ def test_what_an_address_cannot_mean_is_left_out(fragment: str) -> None:
     assert question.top_k == 10
 
 
+def test_a_text_that_nobody_wrote_is_cut() -> None:
+    long = "irregular streaks and " * 100_000
+    assert Question.from_fragment(f"text={long}").text == Question(text=long).text == long[:2000]
+
+
 def test_the_filter_says_what_the_form_says() -> None:
     patient = Patient(
         sex="female", age_from="40", age_to="60", site="back", without_patient=" p1 ", without_lesion="l1"

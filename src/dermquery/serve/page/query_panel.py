@@ -13,7 +13,7 @@ from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.image_field import ImageField
 from dermquery.serve.page.patient_fields import PatientFields
 from dermquery.serve.page.session import Session, read_words
-from dermquery.serve.page.state import Crop, Question
+from dermquery.serve.page.state import LONGEST_TEXT, Crop, Question
 from dermquery.store.display import term_phrase
 
 __all__ = ["QueryPanel"]
@@ -80,7 +80,7 @@ class QueryPanel:
             on_submit=self._on_search,
             id="text",
             rows=2,
-            maxlength=2000,
+            maxlength=LONGEST_TEXT,
             placeholder=texts.TEXT_PLACEHOLDER,
             aria_describedby="text-read",
             autocomplete="off",

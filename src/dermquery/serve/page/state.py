@@ -14,10 +14,12 @@ from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Range, iso_day
 from dermquery.store.where import excluding
 
-__all__ = ["CHOSEN_FIELDS", "TOP_K", "Crop", "Patient", "Question", "read_crop"]
+__all__ = ["CHOSEN_FIELDS", "LONGEST_TEXT", "TOP_K", "Crop", "Patient", "Question", "read_crop"]
 
 TOP_K = (5, 10, 20, 50)
 """How many hits can be asked for."""
+LONGEST_TEXT = 2000
+"""Characters of free text that are taken; a link or a socket could bring megabytes, which nobody wrote."""
 CHOSEN_FIELDS = ("sex", "site", "diagnosis", "source")
 """Fields of a case that a filter takes one value of."""
 
@@ -91,6 +93,10 @@ class Question:
     top_k: int = 10
     relevant: tuple[str, ...] = ()
     irrelevant: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Cut the text: it is read in the event loop while one types, which a long one would hold up for everybody."""
+        object.__setattr__(self, "text", self.text[:LONGEST_TEXT])
 
     @property
     def is_empty(self) -> bool:
