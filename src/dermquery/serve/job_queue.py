@@ -65,9 +65,11 @@ class Jobs:
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if path.name in known:
                 continue
-            job = JobFolder(path).load()
-            if job is None or path.name.startswith("."):
+            if path.name.startswith("."):
                 JobFolder(path).remove()  # a submission that was never acknowledged
+                continue
+            if (job := JobFolder(path).load()) is None:
+                _log.error("job %s cannot be read and is left as it is", path.name)
                 continue
             if job.ended is not None and datetime.now(UTC) - job.ended > _KEPT:
                 JobFolder(path).remove()

@@ -166,7 +166,7 @@ class Chunk:
             elif fingerprint(row.case, row.stamp.sha256) == mark:
                 self._same.append(case.case_id)
                 self._cases.remove(case)
-            elif not self._job.update and case.case_id not in self._own:
+            elif not self._job.update:  # even of one that this job noted: then somebody else was first, or changed it
                 words = "there is another case of this id already; submit the job with update=true to replace it"
                 self._leave_out(case.case_id, words)
                 self._cases.remove(case)

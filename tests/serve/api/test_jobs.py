@@ -24,6 +24,8 @@ from dermquery.serve.jobs import Job
 from dermquery.serve.metrics import Metrics
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase
+from dermquery.store.encoding import LocalExecutor
+from dermquery.store.ingest import index_cases
 from tests.serve.conftest import Served
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
@@ -331,6 +333,23 @@ def test_a_job_waits_for_another_process_that_writes(base: CaseBase, tmp_path: P
     jobs.stop()
 
 
+def test_what_another_process_wrote_meanwhile_is_not_replaced(base: CaseBase, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = make_cases(tmp_path / "other", 1)[0].model_copy(update={"diagnosis": "theirs"})
+    jobs = jobs_of(base, tmp_path / "state")
+    job = submitted(jobs, tmp_path / "many", 10)
+    with base._home.writing():
+        jobs.start()
+        until(lambda: (jobs.get(job.id).message or "").startswith("waits for another process"))
+        index_cases([other], base.store, LocalExecutor(base.model, described=False, archive=base.archive))
+    done = ended(jobs, job)
+    assert (done.added, [bad.case_id for bad in done.bad]) == (9, [other.case_id])
+    jobs.undo(job.id)
+    assert ended(jobs, job).removed == 9
+    assert [row.case.diagnosis for row in base.store.page(None, None, 10)] == ["theirs"]
+    jobs.stop()
+
+
 def test_a_job_that_failed_says_why_and_goes_on_when_asked(
     base: CaseBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +400,18 @@ def test_a_submission_that_was_cut_off_is_forgotten(base: CaseBase, tmp_path: Pa
     assert [known.id for known in again.all()] == [job.id]
     assert not cut.exists()
     again.stop()
+
+
+def test_a_job_that_cannot_be_read_is_left_as_it_is(base: CaseBase, tmp_path: Path) -> None:
+    """It was acknowledged: its table and images may be all that there is of these cases."""
+    job = submitted(jobs_of(base, tmp_path / "state"), tmp_path / "many", 3)
+    folder = tmp_path / "state" / "jobs" / job.id
+    (folder / "job.json").write_text("{", encoding="utf-8")
+    again = jobs_of(base, tmp_path / "state")
+    again.start()
+    again.stop()
+    assert again.all() == []
+    assert (folder / "upload.zip").exists()
 
 
 def test_a_note_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
