@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from dermquery.data.image import load_image
 from dermquery.data.quality import check_image
@@ -34,7 +33,8 @@ def router(site: Site) -> APIRouter:
     @routes.post("/images")
     async def keep_image(request: Request, who: Reader) -> dict[str, object]:
         data = await request.body()  # the chain of middlewares has bounded it
-        return await run_in_threadpool(_kept, site.images, owner_of(who), data)
+        # In a line: a decoded image may take 200 MB, and forty threads would decode as many at once.
+        return await site.service.readers.call(_kept, site.images, owner_of(who), data)
 
     @routes.get("/images/{key}/image")
     def query_image(key: str, who: Reader, turn: int = 0, crop: str = "") -> Response:
