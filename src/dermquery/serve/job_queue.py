@@ -183,7 +183,10 @@ class Jobs:
             self._cancelled.discard(job.id)
         if state != "failed":
             JobFolder(self._folder / job.id).forget_upload()
-        self._told(ended)
+        try:
+            self._told(ended)
+        except Exception:  # what is done stays done, even if nobody could be told
+            _log.exception("the end of job %s was not logged", job.id)
         return ended
 
     def _failed(self, job_id: str, why: str) -> None:

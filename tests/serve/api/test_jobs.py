@@ -402,6 +402,18 @@ def test_a_submission_that_was_cut_off_is_forgotten(base: CaseBase, tmp_path: Pa
     again.stop()
 
 
+def test_a_job_whose_end_cannot_be_logged_has_ended_still(base: CaseBase, tmp_path: Path) -> None:
+    def full(_: Job) -> None:
+        raise OSError("No space left on device")
+
+    jobs = jobs_of(base, tmp_path / "state")
+    first, second = submitted(jobs, tmp_path / "one", 3), submitted(jobs, tmp_path / "two", 3)
+    jobs.start(full)
+    assert [ended(jobs, job).state for job in (first, second)] == ["done", "done"]
+    jobs.stop()
+    assert [job.state for job in jobs.all()] == ["done", "done"]
+
+
 def test_a_job_that_cannot_be_read_is_left_as_it_is(base: CaseBase, tmp_path: Path) -> None:
     """It was acknowledged: its table and images may be all that there is of these cases."""
     job = submitted(jobs_of(base, tmp_path / "state"), tmp_path / "many", 3)
