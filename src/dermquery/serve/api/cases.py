@@ -97,7 +97,7 @@ async def image(
     responses={**_PICTURE, **problems(404, 422)},
 )
 async def thumbnail(request: Request, principal: Reader, service: ServiceHere, case_id: CaseIdPath) -> Response:
-    """A case's image as a JPEG of at most 256 pixels a side; the search that showed the case is in the audit log."""
+    """A case's image as a JPEG of at most 256 pixels a side. Thumbnails by themselves are not in the audit log."""
     return await _picture(request, service, lambda: service.thumbnail(case_id))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nicegui.element import Element
 
 from dermquery.serve.page import texts
@@ -12,11 +14,12 @@ from dermquery.serve.page.tones import bar, toned
 from dermquery.serve.service import UnknownCaseError
 from dermquery.store.display import describe_case, diagnosis_title, tones
 from dermquery.store.duplicates import DuplicateGroup
+from dermquery.store.protocol import StoredCase
 
 __all__ = ["BasePage"]
 
 _COUNTED = {"diagnosis": texts.DIAGNOSIS, "sex": texts.SEX, "site": texts.SITE, "source": texts.SOURCE}
-_MOST_VALUES, _MOST_GROUPS = 12, 30
+_MOST_VALUES, _MOST_GROUPS, _MOST_CASES = 12, 30, 8
 
 
 class _Map(Element, component="static/map.js"):
@@ -109,12 +112,21 @@ class BasePage:
         if not case_id:
             return
         try:
-            case = (await self.visit.site.service.readers.call(self.visit.site.service.case, str(case_id))).case
+            case = (await self.visit.site.service.readers.call(self._read_case, str(case_id))).case
         except UnknownCaseError:  # deleted since the map was drawn
             self.chosen.clear()
             return
         with fill(self.chosen):
             self._case(case.case_id, case.diagnosis, " · ".join(describe_case(case)))
+
+    def _read_case(self, case_id: str) -> StoredCase:
+        row = self.visit.site.service.case(case_id)
+        self._log([case_id], "case")
+        return row
+
+    def _log(self, case_ids: Sequence[str], what: str) -> None:
+        """Log who saw which cases; whoever cannot be logged sees none."""
+        self.visit.site.audit.write("view", self.visit.who, cases=list(case_ids), what=what)
 
     def _case(self, case_id: str, name: str | None, about: str) -> None:
         with toned(el("div", cls="small-case"), tones([name])[name]):
@@ -134,7 +146,7 @@ class BasePage:
         """Compare the base's images and show the groups."""
         with fill(self.duplicates):
             el("p", texts.DUPLICATES_LOADING, "hint", role="status")
-        groups = await self.visit.site.service.readers.call(self.visit.site.facts.find_duplicates)
+        groups = await self.visit.site.service.readers.call(self._read_duplicates)
         with fill(self.duplicates):
             if groups is None:
                 el("p", texts.DUPLICATES_TOO_MANY, "hint")
@@ -145,6 +157,13 @@ class BasePage:
             for group in shown:
                 self._group(group)
 
+    def _read_duplicates(self) -> list[DuplicateGroup] | None:
+        groups = self.visit.site.facts.find_duplicates()
+        if groups:
+            shown = [case.case_id for group in groups[:_MOST_GROUPS] for case in group.cases[:_MOST_CASES]]
+            self._log(shown, "duplicates")
+        return groups
+
     def _group(self, group: DuplicateGroup) -> None:
         with el("div", cls="group"):
             with el("p", cls="hint"):
@@ -153,5 +172,5 @@ class BasePage:
                     fields = ", ".join(texts.FIELD_TITLES[name] for name in group.conflicts)
                     el("strong", f" · {texts.DUPLICATE_CONFLICT.format(fields=fields)}")
             with el("div", cls="row"):
-                for case in group.cases[:8]:
+                for case in group.cases[:_MOST_CASES]:
                     self._case(case.case_id, case.diagnosis, " · ".join(describe_case(case)))

@@ -49,8 +49,10 @@ def router(site: Site) -> APIRouter:
         return Response(shown, media_type="image/jpeg")
 
     @routes.get("/map")
-    def base_map(_who: Reader) -> dict[str, object]:
-        return site.facts.map.to_dict()
+    def base_map(who: Reader) -> dict[str, object]:
+        drawn = site.facts.map
+        site.audit.write("view", who, cases=[point.case_id for point in drawn.points], what="map")
+        return drawn.to_dict()
 
     @routes.get("/answers/{key}/hits.{ending}")
     def file(key: str, ending: str, who: Reader) -> Response:
@@ -59,7 +61,10 @@ def router(site: Site) -> APIRouter:
             raise HTTPException(404, f"there is no hits.{ending}; use one of: {', '.join(_FILES)}")
         media_type, write = _FILES[ending]
         headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
-        return Response(write(answer, site.settings.notice), media_type=media_type, headers=headers)
+        data = write(answer, site.settings.notice)
+        shown = [hit.case.case_id for hit in answer.result.hits]
+        site.audit.write("view", who, cases=shown, what="report", search=answer.prepared.key)
+        return Response(data, media_type=media_type, headers=headers)
 
     return routes
 
