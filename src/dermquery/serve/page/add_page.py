@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.fields import CaseFields
+from dermquery.serve.jobs import fingerprint
 from dermquery.serve.page import texts
-from dermquery.serve.page.dom import Choice, Control, button, el, fill, set_text
+from dermquery.serve.page.dom import Choice, Control, button, el, fill, set_attributes, set_text
 from dermquery.serve.page.failures import AskError, words_for
 from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.image_field import ImageField
@@ -40,10 +41,16 @@ class _Bundle(Element, component="static/bundle.js"):
 
 @dataclass(frozen=True, eq=False)
 class _Undo:
-    """What was there before a case was written: None if it was new, else the case and its image."""
+    """How to take a case back.
+
+    Attributes:
+        before: what was there before it was written: None if it was new, else the case and its image.
+        mark: fingerprint of what was written; anything else has been written since, and stays.
+    """
 
     case_id: str
     before: tuple[CaseFields, bytes] | None
+    mark: str
 
 
 class AddPage:
@@ -54,6 +61,7 @@ class AddPage:
         self._values: dict[str, str] = {}
         self._terms: dict[str, str] = {}
         self._image: tuple[str, int, Crop | None] = ("", 0, None)
+        self._undo: _Undo | None = None
         el("h1", texts.ADD, "wide")
         if not visit.who.may("write"):
             el("p", texts.ADD_NO_RIGHT, "problem wide", role="alert")
@@ -98,7 +106,7 @@ class AddPage:
         self.problem = el("p", cls="problem", role="alert")
         self.done = el("div", cls="note", role="status")
         with el("div", cls="row") as self.buttons:
-            button(texts.ADD_SAVE, partial(self.save, update=False), "primary", id="add-case")
+            button(texts.ADD_SAVE, self.save, "primary", id="add-case")
 
     def _field(self, name: str, title: str, **attributes: Any) -> Control:
         if name in _KNOWN:
@@ -132,14 +140,14 @@ class AddPage:
     def _problem(self, message: str) -> None:
         set_text(self.problem, message)
 
-    async def save(self, *, update: bool) -> None:
-        """Put the case of the form in; one that is there already only after being asked a second time."""
+    async def save(self, replacing: str | None = None) -> None:
+        """Put the case of the form in; one that is there already only if it is the one that ``replacing`` names."""
         self._problem("")
         try:
-            undo = await self.visit.site.service.writer.line.call(self._write, update=update)
+            undo = await self.visit.site.service.writer.line.call(self._write, replacing)
         except _TakenError as taken:
             self._problem(texts.ADD_REPLACES.format(case_id=taken.case_id))
-            self._offer(texts.ADD_REPLACE, partial(self.save, update=True))
+            self._offer(texts.ADD_REPLACE, partial(self.save, taken.case_id))
             return
         except ValidationError as error:
             self._problem("; ".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors()))
@@ -148,22 +156,31 @@ class AddPage:
             self._problem(words_for(error))
             return
         self.visit.site.facts.forget()
-        self._offer(texts.ADD_SAVE, partial(self.save, update=False))
+        self._offer(texts.ADD_SAVE, self.save)
         self._clear()
+        self._undo = undo
         with fill(self.done):
             el("span", texts.ADD_DONE.format(case_id=undo.case_id))
-            button(texts.ADD_UNDO, partial(self.undo, undo), "small")
+            self.undo_button = button(texts.ADD_UNDO, partial(self.undo, undo), "small")
 
     async def undo(self, undo: _Undo) -> None:
-        """Take the last case back."""
+        """Take the last case back, once."""
+        if self._undo is not undo:  # a second click, before the browser had disabled the button
+            return
+        self._undo, pressed = None, self.undo_button
+        set_attributes(pressed, disabled=True)
         try:
             await self.visit.site.service.writer.line.call(self._take_back, undo)
         except Exception as error:
             self._problem(words_for(error))
+            if self._undo is None:
+                self._undo = undo
+                set_attributes(pressed, disabled=None)
             return
         self.visit.site.facts.forget()
-        with fill(self.done):
-            el("span", texts.ADD_UNDONE)
+        if self._undo is None:  # else another case was added meanwhile, which can be undone in its turn
+            with fill(self.done):
+                el("span", texts.ADD_UNDONE)
 
     def _offer(self, title: str, run_it: Callable[[], Any]) -> None:
         with fill(self.buttons):
@@ -178,7 +195,7 @@ class AddPage:
             choice.show("")
         self._show_image("", 0, None)
 
-    def _write(self, *, update: bool) -> _Undo:
+    def _write(self, replacing: str | None) -> _Undo:
         service = self.visit.site.service
         key, turn, crop = self._image
         if not key:
@@ -193,18 +210,21 @@ class AddPage:
         values = {name: value.strip() for name, value in self._values.items() if value.strip()}
         fields = CaseFields.model_validate({**values, "checklist": self._terms})
         held = service.base.store.get([fields.case_id], vectors=False).get(fields.case_id)
-        if held is not None and not update:
+        if held is not None and fields.case_id != replacing:
             raise _TakenError(fields.case_id)
-        undo = _Undo(fields.case_id, None if held is None else self._before(held))
-        written = service.writer.put(fields, data, update=update)
+        before = None if held is None else self._before(held)
+        written = service.writer.put(fields, data, update=held is not None)
         self._log("add" if written.added else "update", fields.case_id, written.row.stamp.sha256)
-        return undo
+        return _Undo(fields.case_id, before, _mark(written.row))
 
     def _before(self, held: StoredCase) -> tuple[CaseFields, bytes]:
         return CaseFields.of(held.case), original_bytes(held, self.visit.site.service.base.archive)
 
     def _take_back(self, undo: _Undo) -> None:
         writer = self.visit.site.service.writer
+        held = writer.base.store.get([undo.case_id], vectors=False).get(undo.case_id)
+        if held is None or _mark(held) != undo.mark:
+            raise AskError(texts.ADD_CHANGED.format(case_id=undo.case_id))
         if undo.before is None:
             writer.delete([undo.case_id])
             self._log("delete", undo.case_id)
@@ -215,6 +235,10 @@ class AddPage:
     def _log(self, event: str, case_id: str, sha256: str | None = None) -> None:
         facts = {"image": sha256} if sha256 else {}
         self.visit.site.audit.write(event, self.visit.who, case=case_id, **facts)
+
+
+def _mark(row: StoredCase) -> str:
+    return fingerprint(row.case, row.stamp.sha256)
 
 
 class _TakenError(Exception):

@@ -236,6 +236,7 @@ ADD_REPLACE = "Replace case"
 ADD_DONE = "Case {case_id} was added."
 ADD_UNDO = "Undo"
 ADD_UNDONE = "Undone: the base is as it was before."
+ADD_CHANGED = "Case {case_id} was changed or removed since, and is left alone."
 ADD_MANY_HINT = (
     "Choose a folder, or a CSV table and its images together. The table needs the columns case_id and image (the name "
     "of the file); diagnosis, sex, age, site, lesion_id, patient_id and the seven criteria are read if they are there. "
