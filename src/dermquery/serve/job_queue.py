@@ -145,12 +145,13 @@ class Jobs:
             return job
 
     def resume(self, job_id: str) -> Job:
-        """Let a job that failed go on where it stopped. Errors as for :meth:`cancel`."""
+        """Let a job that failed go on where it stopped, be it with adding or with undoing. Errors as :meth:`cancel`."""
         with self._changed:
             job = self.get(job_id)
             if job.state != "failed":
                 raise ConflictError(f"job {job_id} is {job.state}; only one that failed can be resumed")
-            return self._enter(job.model_copy(update={"state": "queued", "message": None, "ended": None}))
+            state = "undoing" if job.undo else "queued"
+            return self._enter(job.model_copy(update={"state": state, "message": None, "ended": None}))
 
     def undo(self, job_id: str) -> Job:
         """Take out exactly the cases that a job added and that nobody changed since. Errors as for :meth:`cancel`."""
@@ -158,7 +159,8 @@ class Jobs:
             job = self.get(job_id)
             if job.state in _OPEN or job.state == "undone":
                 raise ConflictError(f"job {job_id} is {job.state}; it must have ended before it can be undone")
-            return self._enter(job.model_copy(update={"state": "undoing", "message": None, "ended": None}))
+            changes = {"state": "undoing", "undo": True, "message": None, "ended": None}
+            return self._enter(job.model_copy(update=changes))
 
     # --- work --------------------------------------------------------------------------------------------------
 
@@ -213,7 +215,7 @@ class Jobs:
                 return
             except Exception as error:
                 _log.exception("job %s failed", job.id)
-                self._failed(job.id, _why(error))
+                self._failed(job.id, _why(error, "undo it again" if job.undo else "resume the job"))
 
     def _run(self, job: Job) -> None:
         folder = JobFolder(self._folder / job.id)
@@ -277,9 +279,9 @@ class _Stopped(Exception):  # noqa: N818 - the process ends, which is no error
     """The service ends."""
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, remedy: str) -> str:
     if isinstance(error, StoreWriteError):
-        return "the base cannot be written to (is its disk full?); mend that and resume the job"
+        return f"the base cannot be written to (is its disk full?); mend that and {remedy}"
     if isinstance(error, BundleError):
         return str(error)
-    return f"unexpected {type(error).__name__}; the server's log says more. Resume the job when that is mended"
+    return f"unexpected {type(error).__name__}; the server's log says more. When that is mended, {remedy}"

@@ -42,6 +42,7 @@ class Job(BaseModel):
         done: cases that are through: added, updated, unchanged or bad.
         added: cases that were new in the base.
         n_bad: cases that were left out; ``bad`` names the first thousand.
+        undo: it is, or was last, being undone.
         removed: cases that were taken out again when the job was undone.
         message: what it waits for, or why it failed.
         rate: cases per second of this run; None before there is one.
@@ -63,6 +64,7 @@ class Job(BaseModel):
     unchanged: int = 0
     n_bad: int = 0
     bad: tuple[BadCase, ...] = ()
+    undo: bool = False
     removed: int = 0
     message: str | None = None
     rate: float | None = None

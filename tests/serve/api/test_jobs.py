@@ -25,7 +25,7 @@ from dermquery.serve.metrics import Metrics
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
-from dermquery.store.ingest import index_cases
+from dermquery.store.ingest import StoreWriteError, index_cases
 from tests.serve.conftest import Served
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
@@ -372,6 +372,32 @@ def test_a_job_that_failed_says_why_and_goes_on_when_asked(
     jobs.resume(job.id)
     done = ended(jobs, job)
     assert (done.state, done.added, done.n_bad, len(base)) == ("done", 150, 0, 150)
+    jobs.stop()
+
+
+def test_an_undo_that_failed_goes_on_when_asked(
+    base: CaseBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = jobs_of(base, tmp_path / "state")
+    jobs.start()
+    job = ended(jobs, submitted(jobs, tmp_path / "many", 5))
+    assert job.state == "done"
+
+    def full(_: Any) -> int:
+        raise StoreWriteError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(base, "delete", full)
+        jobs.undo(job.id)
+        failed = ended(jobs, job)
+    assert (failed.state, failed.undo) == ("failed", True)
+    assert failed.message == "the base cannot be written to (is its disk full?); mend that and undo it again"
+    jobs.stop()
+    jobs = jobs_of(base, tmp_path / "state")  # the next process
+    jobs.start()
+    assert jobs.resume(job.id).state == "undoing"
+    undone = ended(jobs, job)
+    assert (undone.state, undone.removed, len(base)) == ("undone", 5, 0)
     jobs.stop()
 
 
