@@ -9,10 +9,11 @@ import pytest
 from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.websockets import WebSocketDisconnect
 
 from dermquery.serve.security.addresses import Proxies
 from dermquery.serve.settings import ServeSettings
-from tests.serve.security.app import make_service
+from tests.serve.security.app import HOST, make_service
 
 TRUSTED = ("10.0.0.0/8", "127.0.0.1")
 
@@ -56,6 +57,17 @@ def test_without_any_trusted_proxy_nobody_is_believed(tmp_path: Path) -> None:
         service.client().get("/healthz", headers={"X-Forwarded-For": f"198.51.100.{i}"}).status_code for i in range(4)
     ]
     assert statuses == [200, 200, 200, 429], "a made-up address must not give a new allowance"
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded"])
+def test_open_access_is_not_for_those_behind_a_proxy(tmp_path: Path, name: str) -> None:
+    client = make_service(tmp_path).client(headers={name: "198.51.100.7"})
+    answer = client.get("/api/v1/who")
+    assert (answer.status_code, answer.json()["title"]) == (403, "Unknown proxy")
+    assert "trusted_proxies" in answer.json()["detail"]
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"ws://{HOST}/_nicegui_ws/socket.io/"):
+        pass
+    assert client.get("/healthz").status_code == 200
 
 
 addresses = st.ip_addresses(v=4).map(str)

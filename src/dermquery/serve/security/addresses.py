@@ -12,16 +12,17 @@ from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.problems import refusal, refuse_socket
 from dermquery.serve.settings import ServeSettings, is_loopback
 
-__all__ = ["KnownHosts", "Proxies", "client_address", "is_secure"]
+__all__ = ["KnownHosts", "Proxies", "by_unknown_proxy", "client_address", "is_secure"]
 
 _FORWARDED = (b"forwarded", b"x-forwarded-")
+_UNKNOWN_PROXY = "dermquery.unknown_proxy"
 
 
 class Proxies:
     """Takes the client's address and scheme from ``X-Forwarded-For`` and ``-Proto`` of trusted proxies.
 
-    All such headers are removed then: nothing behind this looks at what a stranger claims. The path under which a proxy
-    shows the service comes from the settings.
+    All such headers are removed then: nothing behind this looks at what a stranger claims. That there were some is kept
+    (:func:`by_unknown_proxy`). The path under which a proxy shows the service comes from the settings.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
@@ -38,7 +39,9 @@ class Proxies:
                 scope["client"] = (address, 0)
                 if headers.get("x-forwarded-proto", "").strip().lower() == "https":
                     scope["scheme"] = "wss" if scope["type"] == "websocket" else "https"
-            scope["headers"] = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
+            kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
+            scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not self._believes(peer)
+            scope["headers"] = kept
         await self._app(scope, receive, send)
 
     def _client(self, forwarded: list[str]) -> str | None:
@@ -91,6 +94,11 @@ class KnownHosts:
 def is_secure(scope: Scope) -> bool:
     """Whether the client came over TLS, itself or by a trusted proxy."""
     return scope.get("scheme") in ("https", "wss")
+
+
+def by_unknown_proxy(scope: Scope) -> bool:
+    """Whether a proxy that is not trusted seems to have passed a request on: its peer says nothing about who asks."""
+    return bool(scope.get(_UNKNOWN_PROXY, False))
 
 
 def client_address(scope: Scope) -> str:

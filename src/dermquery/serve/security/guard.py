@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.audit import AuditError, AuditLog
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
-from dermquery.serve.security.addresses import client_address
+from dermquery.serve.security.addresses import by_unknown_proxy, client_address
 from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
@@ -86,14 +86,17 @@ class Guard:
         self._check_page(scope, path, principal, session)
 
     def _check_page(self, scope: Scope, path: str, principal: Principal, session: Session | None) -> None:
-        """A browser adds a cookie, and open access needs nothing at all: then the page that asks must be ours."""
+        """A browser adds a cookie, a proxy a token, open access needs nothing: the page that asks must be ours."""
         if principal.method == "open":
+            _check_no_proxy(scope, path)
             check_origin(scope, self._cors, unsaid=True)
-        elif session is not None and scope["type"] == "websocket":
+        elif scope["type"] == "http" and scope["method"] in _SAFE:
+            return
+        elif session is None:  # a key or token, which a program sends itself, or a proxy adds for whatever page asks
+            check_origin(scope, self._cors, unsaid=True)
+        else:
             check_origin(scope)
-        elif session is not None and scope["method"] not in _SAFE:
-            check_origin(scope)
-            if needs_token(path):
+            if scope["type"] == "http" and needs_token(path):
                 check_token(session.csrf, Headers(scope=scope))
 
     async def _refuse(self, error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,6 +147,17 @@ class Guard:
 
         bucket = _bucket(scope, principal)
         return WatchedSocket(scope, receive, send, holds=holds, wait=lambda: self._rate.take(bucket, _EVENT))
+
+
+def _check_no_proxy(scope: Scope, path: str) -> None:
+    """Open access is for this machine's user; behind a proxy on this machine everybody would seem to be that."""
+    if by_unknown_proxy(scope) and not is_public(path):
+        raise RefusedError(
+            403,
+            "Unknown proxy",
+            "The request has X-Forwarded headers, and without authentication the service is for this machine only. Set "
+            "up keys or people (dermquery keys create, dermquery users add), and name the proxy in trusted_proxies.",
+        )
 
 
 def _wants_page(scope: Scope, path: str) -> bool:
