@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dermquery.serve.security.identity import Principal, Scope, wider
 from dermquery.serve.security.keys import KeyFile
 from dermquery.serve.security.sessions import Sessions
-from dermquery.serve.security.users import UserFile
+from dermquery.serve.security.users import User, UserFile
 from tests.serve.security.app import PASSWORD
 
 
@@ -220,8 +220,13 @@ def sessions(users: UserFile, clock: Clock) -> Sessions:
     return Sessions(users, idle_seconds=600, absolute_seconds=3600, clock=clock)
 
 
-def test_a_session_that_is_not_used_ends(sessions: Sessions, clock: Clock) -> None:
-    session_id = sessions.begin("ann")
+@pytest.fixture
+def ann(users: UserFile) -> User:
+    return users.list()["ann"]
+
+
+def test_a_session_that_is_not_used_ends(sessions: Sessions, clock: Clock, ann: User) -> None:
+    session_id = sessions.begin("ann", ann)
     for _ in range(3):
         clock.now += 599
         assert sessions.find(session_id) is not None
@@ -231,8 +236,8 @@ def test_a_session_that_is_not_used_ends(sessions: Sessions, clock: Clock) -> No
     assert sessions.find(session_id) is None
 
 
-def test_a_session_ends_in_any_case(sessions: Sessions, clock: Clock) -> None:
-    session_id = sessions.begin("ann")
+def test_a_session_ends_in_any_case(sessions: Sessions, clock: Clock, ann: User) -> None:
+    session_id = sessions.begin("ann", ann)
     for _ in range(7):
         clock.now += 500
         assert sessions.find(session_id) is not None
@@ -240,19 +245,31 @@ def test_a_session_ends_in_any_case(sessions: Sessions, clock: Clock) -> None:
     assert sessions.find(session_id) is None
 
 
-def test_sessions_follow_the_file(sessions: Sessions, users: UserFile) -> None:
-    first = sessions.begin("ann")
+def test_sessions_follow_the_file(sessions: Sessions, users: UserFile, ann: User) -> None:
+    first = sessions.begin("ann", ann)
     users.set_password("ann", "another long password")
     assert sessions.find(first) is None
-    second = sessions.begin("ann")
+    second = sessions.begin("ann", users.list()["ann"])
+    assert sessions.find(second) is not None
     users.remove("ann")
     assert sessions.find(second) is None
-    with pytest.raises(KeyError):
-        sessions.begin("ann")
 
 
-def test_session_ids_are_random_and_not_kept(sessions: Sessions) -> None:
-    ids = {sessions.begin("ann") for _ in range(10)}
+@pytest.mark.parametrize("change", ["new password", "removed"])
+def test_a_password_that_changes_while_it_is_checked_opens_nothing(
+    sessions: Sessions, users: UserFile, change: str
+) -> None:
+    checked = users.check("ann", PASSWORD)
+    assert checked is not None
+    if change == "removed":
+        users.remove("ann")
+    else:
+        users.set_password("ann", "another long password")
+    assert sessions.find(sessions.begin("ann", checked)) is None
+
+
+def test_session_ids_are_random_and_not_kept(sessions: Sessions, ann: User) -> None:
+    ids = {sessions.begin("ann", ann) for _ in range(10)}
     assert len(ids) == 10
     assert all(len(session_id) == 43 for session_id in ids)
     assert not any(session_id in repr(vars(sessions)) for session_id in ids)
@@ -260,13 +277,13 @@ def test_session_ids_are_random_and_not_kept(sessions: Sessions) -> None:
     assert len(tokens) == 10
 
 
-def test_only_the_newest_sessions_of_one_person_are_kept(sessions: Sessions) -> None:
-    ids = [sessions.begin("ann") for _ in range(25)]
+def test_only_the_newest_sessions_of_one_person_are_kept(sessions: Sessions, ann: User) -> None:
+    ids = [sessions.begin("ann", ann) for _ in range(25)]
     assert [sessions.find(session_id) is not None for session_id in ids] == [False] * 5 + [True] * 20
 
 
-def test_signing_out_ends_one_session(sessions: Sessions) -> None:
-    first, second = sessions.begin("ann"), sessions.begin("ann")
+def test_signing_out_ends_one_session(sessions: Sessions, ann: User) -> None:
+    first, second = sessions.begin("ann", ann), sessions.begin("ann", ann)
     sessions.end(first)
     sessions.end("no session")
     assert sessions.find(first) is None

@@ -91,6 +91,20 @@ def test_no_password_over_the_network_without_tls(tmp_path: Path, claimed: dict[
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"])
+def test_no_password_through_a_proxy_that_is_not_trusted(tmp_path: Path, name: str) -> None:
+    """It is on this machine, which says nothing of where the browser is and whether the way there is encrypted."""
+    service = make_service(tmp_path, user="ann", hosts=("cases.example.org",))
+    base = "http://cases.example.org"
+    client = service.client(base=base, headers={name: "https"})
+    assert 'type="password"' not in client.get("/sign-in").text
+    data = {"name": "ann", "password": PASSWORD, "csrf": "x"}
+    answer = client.post("/sign-in", data=data, headers={"Origin": base})
+    assert answer.status_code == 403
+    assert "trusted_proxies" in answer.text
+    assert "set-cookie" not in answer.headers
+
+
 def test_signing_in_gives_a_new_id_and_ends_the_old_session(service: Service) -> None:
     client = service.client()
     sign_in(client)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dermquery.serve.security.identity import Principal
-from dermquery.serve.security.users import UserFile
+from dermquery.serve.security.users import User, UserFile
 
 __all__ = ["Session", "Sessions", "cookie_name"]
 
@@ -54,13 +54,13 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()  # by hash of the id, the one used longest ago first
         self._lock = threading.Lock()
 
-    def begin(self, name: str) -> str:
+    def begin(self, name: str, user: User) -> str:
         """Make a session and return its id, for a cookie.
 
-        Raises:
-            KeyError: nobody of that name.
+        Args:
+            name: of the person.
+            user: as they were when the password was checked; if it was changed since, the session does not hold.
         """
-        user = self._users.list()[name]
         now, session_id = self._clock(), secrets.token_urlsafe(32)
         session = Session(user.principal(name), user.changed.isoformat(), now, now)
         with self._lock:

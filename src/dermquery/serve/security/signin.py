@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery.serve.audit import AuditLog
 from dermquery.serve.security.accounts import Accounts
-from dermquery.serve.security.addresses import client_address, is_secure
+from dermquery.serve.security.addresses import by_unknown_proxy, client_address, is_secure
 from dermquery.serve.security.headers import form_policy, nonce_of
 from dermquery.serve.security.limits import Buckets
 from dermquery.serve.security.origins import CSRF_FIELD, check_origin, check_token
@@ -79,7 +79,7 @@ class _SignIn:
         response = self._redirect(request, local_path(wanted))
         response.set_cookie(
             cookie_name(secure=secure),
-            self._sessions.begin(name),
+            self._sessions.begin(name, user),
             path="/",
             secure=secure,
             httponly=True,
@@ -170,7 +170,9 @@ def _session(request: Request) -> Session | None:
 
 
 def _may_carry_passwords(request: Request) -> bool:
-    """Over TLS, or within this machine."""
+    """Over TLS, or within this machine; a proxy on this machine, unless it is trusted, hides where it came from."""
+    if by_unknown_proxy(request.scope):
+        return False
     return is_secure(request.scope) or (request.client is not None and _loopback_address(request.client.host))
 
 
