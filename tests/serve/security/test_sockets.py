@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from dermquery.serve.security.paths import is_use
 from tests.serve.security.app import HOST, PASSWORD, Service, bearer, make_service
 from tests.serve.security.browser import sign_in
 
@@ -95,3 +96,27 @@ def test_a_websocket_of_an_open_service_ends_when_it_is_closed(open_service: Ser
         socket.send_text("3")
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ('42["event",{}]', True),
+        ('420["event",{}]', True),
+        ('42/,["event",{}]', True),
+        ('42/,7["event",{}]', True),
+        ('451-["event",{"_placeholder":true,"num":0}]', True),
+        ('42[ "ack"]', True),
+        ('42["acknowledge"]', True),
+        ('420["ack",{}]', True),
+        ('42["javascript_response",{}]', True),
+        ('42["ack",{"next_message_id":3}]', False),
+        ('42["log",{"message":"[\\"event\\"]"}]', False),
+        ("2", False),
+        ("3", False),
+        ("40", False),
+    ],
+)
+def test_events_count_however_they_are_written(text: str, counts: bool) -> None:
+    scope = {"type": "websocket", "path": "/_nicegui_ws/socket.io/"}
+    assert is_use(scope, {"type": "websocket.receive", "text": text}) is counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import Message, Scope
 
 __all__ = [
@@ -21,6 +23,7 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 SOCKET = "/_nicegui_ws/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz"})
 _NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", "/_nicegui")
+_UNASKED = re.compile(r'42\["(?:ack|log)"')  # as NiceGUI's own script writes them
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")
 
 
@@ -62,5 +65,11 @@ def needs_token(path: str) -> bool:
 
 
 def is_use(scope: Scope, message: Message) -> bool:
-    """Whether somebody did something: a page that is merely open answers pings and confirms updates."""
-    return not path_of(scope).startswith(SOCKET) or str(message.get("text") or "").startswith('42["event"')
+    """Whether somebody did something: a page that is merely open answers pings, confirms updates and reports faults.
+
+    Any other event counts, however it is written: with an id, a namespace or binary parts.
+    """
+    if not path_of(scope).startswith(SOCKET):
+        return True
+    text = str(message.get("text") or "")
+    return text.startswith(("42", "45")) and not _UNASKED.match(text)
