@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from dermquery.serve.service import Answer
 
@@ -12,18 +14,25 @@ __all__ = ["Shelf"]
 
 
 class Shelf:
-    """The last answers, each for its owner. Safe to use from several threads."""
+    """The last answers, each for its owner, forgotten some time after their last use. Safe to use from several threads.
 
-    def __init__(self, most: int = 512) -> None:
-        self._most = most
-        self._answers: OrderedDict[str, tuple[str, Answer]] = OrderedDict()
+    Args:
+        most: how many.
+        seconds: how long after the last use; as ``PreparedQueries``, because an answer holds its query's image.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, most: int = 512, seconds: float = 1800.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._seconds, self._clock = most, seconds, clock
+        self._answers: OrderedDict[str, tuple[float, str, Answer]] = OrderedDict()  # the one used longest ago first
         self._lock = threading.Lock()
 
     def put(self, owner: str, answer: Answer) -> str:
         """Keep an answer; returns its key."""
         key = secrets.token_urlsafe(16)
         with self._lock:
-            self._answers[key] = (owner, answer)
+            self._drop_old()
+            self._answers[key] = (self._clock(), owner, answer)
             while len(self._answers) > self._most:
                 self._answers.popitem(last=False)
         return key
@@ -31,5 +40,15 @@ class Shelf:
     def get(self, owner: str, key: str) -> Answer | None:
         """An answer of this owner, or None."""
         with self._lock:
+            self._drop_old()
             found = self._answers.get(key)
-        return found[1] if found is not None and found[0] == owner else None
+            if found is None or found[1] != owner:
+                return None
+            self._answers[key] = (self._clock(), *found[1:])
+            self._answers.move_to_end(key)
+            return found[2]
+
+    def _drop_old(self) -> None:
+        oldest = self._clock() - self._seconds
+        while self._answers and next(iter(self._answers.values()))[0] < oldest:
+            self._answers.popitem(last=False)
