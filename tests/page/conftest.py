@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_
 from dermquery.data.case import Case
 from dermquery.data.sources.synthetic import synthesize
 from dermquery.data.table import read_cases
+from dermquery.serve.security.identity import Scope
 from dermquery.serve.security.users import UserFile
 from dermquery.store.casebase import CaseBase
 
@@ -113,10 +114,11 @@ def served(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 @pytest.fixture(scope="session")
 def guarded(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same base behind a sign-in; "reader" may read."""
+    """The same base behind a sign-in; "reader" may read, "writer" add too."""
     state = tmp_path_factory.mktemp("guarded") / "state"
     state.mkdir(mode=0o700)
-    UserFile(state / "users.json").add("reader", "read", "a long pass phrase")
+    for name, scope in (("reader", "read"), ("writer", "write")):
+        UserFile(state / "users.json").add(name, cast("Scope", scope), "a long pass phrase")
     with serving(made[0], state) as url:
         yield url
 

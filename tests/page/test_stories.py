@@ -356,6 +356,29 @@ def test_people_sign_in_and_see_what_they_may_do(guarded: str, visit: Visit) -> 
     assert "/sign-in" in page.url
 
 
+def test_a_tab_left_open_does_not_go_on_for_who_signs_in_next(guarded: str, visit: Visit) -> None:
+    left = visit(f"{guarded}/base", expected=(403,))
+    _sign_in(left, "reader")
+    left.wait_for_selector("canvas")
+    other = left.context.new_page()
+    other.goto(guarded)
+    left.evaluate("window.dropped = window.socket.io.engine, window.socket.io.reconnectionDelay(4000)")
+    left.evaluate("window.socket.io.reconnectionDelayMax(4000), window.dropped.close()")
+    other.click("button:has-text('Sign out')")
+    other.wait_for_url("**/sign-in*")
+    _sign_in(other, "writer")
+    other.wait_for_selector("text=Signed in as writer")
+    left.wait_for_selector("text=Signed in as writer")
+    assert left.url == f"{guarded}/"
+    assert "Add cases" in left.inner_text("nav"), "a page of their own, with their rights"
+
+
+def _sign_in(page: Page, name: str) -> None:
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", "a long pass phrase")
+    page.click("button[type=submit]")
+
+
 def test_the_base_shows_what_it_holds(served: Served, visit: Visit) -> None:
     page = visit(f"{served.url}/base")
     page.wait_for_selector("canvas")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any, cast
 
-from nicegui import ui
+from nicegui import Client, background_tasks, core, ui
 from starlette.requests import Request
 
 from dermquery import __version__
@@ -102,6 +103,7 @@ def frame(visit: Visit, here: str, title: str, kind: str = "") -> Iterator[None]
         kind: class of its layout.
     """
     client = ui.context.client
+    _keep_to(client, visit)
     client.title = f"{title} · {texts.TITLE}"
     client.content.classes(f"page {kind}".strip())
     with client.layout.default_slot:
@@ -115,6 +117,28 @@ def frame(visit: Visit, here: str, title: str, kind: str = "") -> Iterator[None]
             el("span", texts.VERSION.format(version=__version__))
     _style(visit, header)
     yield
+
+
+def _keep_to(client: Client, visit: Visit) -> None:
+    """End the page if somebody else's browser session connects to it, and show them their own instead.
+
+    NiceGUI takes any socket of the same tab back: after one person signed out and another one in, a tab that was left
+    open would go on with the new cookie and the old rights.
+    """
+
+    def connected() -> None:
+        if _principal(client.environ) != visit.who:
+            client.delete()
+            # Not by the page's own queue, which ended with it.
+            background_tasks.create(core.sio.emit("open", {"path": "/", "new_tab": False}, room=client.id))
+
+    client.on_connect(connected)
+
+
+def _principal(environ: dict[str, Any] | None) -> Principal | None:
+    """Who opened a socket, as the guard found out."""
+    state = (environ or {}).get("asgi.scope", {}).get("state", {})
+    return cast("Principal | None", state.get("principal"))
 
 
 def _style(visit: Visit, element: Element) -> None:
