@@ -73,6 +73,7 @@ class Proxied:
 
     def __init__(self, service: Service, port: int, plain_port: int, pem: Path) -> None:
         self.service, self.port, self.plain_port = service, port, plain_port
+        self.errors = pem.with_name("error.log")
         self.tls = ssl.create_default_context(cafile=str(pem))
         self.origin = f"https://{NAME}:{port}"
 
@@ -136,6 +137,7 @@ def configuration(folder: Path, port: int, plain: int, behind: int) -> Path:
     changes = {
         "listen 443 ssl http2;": f"listen 127.0.0.1:{port} ssl http2;",
         "listen [::]:443 ssl http2;": "",
+        "/var/log/nginx/error.log": str(folder / "error.log"),
         "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen [::]:80;": "",
         "/etc/ssl/certs/cases.example.org.pem": str(folder / "cert.pem"),
@@ -198,6 +200,12 @@ def test_the_log_has_the_clients_address_and_not_what_it_claims(proxied: Proxied
     proxied.ask("GET", "/api/v1/who", Authorization="Bearer wrong", X_Forwarded_For="198.51.100.66")
     (line,) = proxied.service.log("refused")[before:]
     assert line["address"] == "127.0.0.1"
+
+
+def test_the_proxy_writes_down_no_address_of_a_case(proxied: Proxied) -> None:
+    """Not even with an error: nginx refuses this one itself, which its log would say with the request's line."""
+    assert proxied.ask("POST", "/api/v1/cases/a-case", Content_Length=str(600 << 20))[0] == 413
+    assert "a-case" not in proxied.errors.read_text()
 
 
 def test_limits_hold_through_the_proxy(proxied: Proxied) -> None:
