@@ -4,12 +4,15 @@ import datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.data.rows import read_rows
 from dermquery.data.table import COLUMNS, CaseTableError, read_cases, write_cases
 from tests.data.made_up import write_skin
 
@@ -186,6 +189,24 @@ def test_a_nameless_index_column_is_ignored(tmp_path: Path) -> None:
     path = table(tmp_path, ",case_id,image\n0,x,a.jpg\n")
     (case,) = read_cases(path)
     assert case.extra == {}
+
+
+def test_a_small_file_cannot_hold_too_many_rows_or_too_much_text(tmp_path: Path) -> None:
+    many, long = tmp_path / "many.parquet", tmp_path / "long.parquet"
+    pq.write_table(pa.table({"case_id": pa.array(["a"] * 3_000_000).dictionary_encode()}), many)
+    assert many.stat().st_size < 60_000
+    assert "3,000,000 rows, more than 2,000,000; split the table" in message(many)
+    # A text of 100 KB is in the file once, and would be written out 200 times.
+    pq.write_table(pa.table({"case_id": [str(i) for i in range(200)], "text": ["x" * 100_000] * 200}), long)
+    assert long.stat().st_size < 200_000
+    assert len(read_rows(long).numbered) == 200
+    with pytest.raises(CaseTableError, match="more than 9 MiB of text; split the table into parts"):
+        read_rows(long, 10_000)
+    lines = tmp_path / "lines.csv"
+    lines.write_text("case_id\n" + "a\n" * 11)
+    assert len(read_rows(lines, 11).numbered) == 11
+    with pytest.raises(CaseTableError, match="more than 10 rows; split the table into parts"):
+        read_rows(lines, 10)
 
 
 def test_parquet_written_by_pandas(tmp_path: Path) -> None:

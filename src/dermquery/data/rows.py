@@ -5,14 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["BadRow", "CaseTableError", "Rows", "read_rows"]
+__all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_rows"]
+
+MAX_ROWS = 2_000_000
+"""Rows that a table may have unless something else is said."""
+_ROW_BYTES, _CELL_BYTES = 1024, 8
+"""What a row may take in memory if a table has all the rows that it may have, and what a cell takes beside its text."""
+_BATCH = 4096
 
 
 class CaseTableError(ValueError):
@@ -57,8 +64,13 @@ class Rows:
     numbered: list[tuple[int, list[str]]]
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
     """Read a ``.csv``, ``.tsv`` or ``.parquet`` file, by its suffix.
+
+    Args:
+        path: the file.
+        max_rows: rows that it may have. A Parquet file of 25 KB can hold millions, and little of it says how much
+            text: all cells together may take 1 KiB for each row of ``max_rows``.
 
     Raises:
         CaseTableError: naming the file, what is wrong with it and the remedy.
@@ -69,13 +81,13 @@ def read_rows(path: Path) -> Rows:
         raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv"}:
-        return _read_csv(path)
+        return _read_csv(path, max_rows)
     if suffix in {".parquet", ".pq"}:
-        return _read_parquet(path)
+        return _read_parquet(path, max_rows)
     raise CaseTableError(f"{path}: a case table is a .csv or .parquet file, not {suffix or 'a file without suffix'!r}")
 
 
-def _read_csv(path: Path) -> Rows:
+def _read_csv(path: Path, max_rows: int) -> Rows:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -91,6 +103,8 @@ def _read_csv(path: Path) -> Rows:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 records.append((start, [cell.strip() for cell in cells]))
+            if len(records) > max_rows + 1:  # the header is one
+                raise _too_large(path, f"more than {max_rows:,} rows")
             start = reader.line_num + 1
     except csv.Error as error:
         raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
@@ -99,19 +113,58 @@ def _read_csv(path: Path) -> Rows:
     return Rows("line", tuple(records[0][1]), records[1:])
 
 
-def _read_parquet(path: Path) -> Rows:
+def _read_parquet(path: Path, max_rows: int) -> Rows:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+        for field in schema:
+            if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
+                raise CaseTableError(
+                    f"{path}: column {field.name!r} holds {field.type}; a column must hold text or numbers"
+                )
+        most = max_rows * _ROW_BYTES
+        if metadata.num_rows > max_rows:
+            raise _too_large(path, f"{metadata.num_rows:,} rows, more than {max_rows:,}")
+        unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        if max(unpacked, metadata.num_rows * len(schema) * _CELL_BYTES) > most:
+            raise _too_large(path, f"more than {most >> 20:,} MiB of cells")
+        rows = [cells for batch in _batches(path, schema, most) for cells in _cells(batch)]
+    except (pa.ArrowException, OSError) as error:
         raise CaseTableError(f"{path}: not a readable Parquet file ({error}); write it again") from error
-    for field in table.schema:
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-            raise CaseTableError(
-                f"{path}: column {field.name!r} holds {field.type}; a column must hold text or numbers"
-            )
-    data = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
-    rows = [(number, list(cells)) for number, cells in enumerate(zip(*data, strict=True), start=1)]
-    return Rows("row", tuple(name.strip() for name in table.column_names), rows)
+    return Rows("row", tuple(name.strip() for name in schema.names), list(enumerate(rows, start=1)))
+
+
+def _batches(path: Path, schema: pa.Schema, most: int) -> Iterator[pa.RecordBatch]:
+    """The rows, some at a time, as long as their text takes no more than ``most`` bytes.
+
+    Text is read as a dictionary, as it is stored: a long one that a million rows share is there once, and its length
+    is known before it is written out a million times.
+    """
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    taken = 0
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(_BATCH):
+            taken += sum(_text_bytes(column) for column in batch.columns)
+            if taken > most:
+                raise _too_large(path, f"more than {most >> 20:,} MiB of text")
+            yield batch
+
+
+def _text_bytes(column: pa.Array) -> int:
+    if isinstance(column, pa.DictionaryArray):
+        if not (pa.types.is_string(column.type.value_type) or pa.types.is_large_string(column.type.value_type)):
+            return 0
+        return pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0
+    return int(column.nbytes)
+
+
+def _cells(batch: pa.RecordBatch) -> Iterator[list[str]]:
+    columns = [[_cell(value) for value in column.to_pylist()] for column in batch.columns]
+    return map(list, zip(*columns, strict=True))
+
+
+def _too_large(path: Path, what: str) -> CaseTableError:
+    return CaseTableError(f"{path}: {what}; split the table into parts")
 
 
 def _cell(value: object) -> str:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
-from dermquery.data.rows import BadRow, CaseTableError, read_rows
+from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, read_rows
 
 __all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "FindImage", "read_cases", "write_cases"]
 
@@ -62,6 +62,7 @@ def read_cases(
     skip_bad: bool = False,
     check_images: bool = True,
     find_image: FindImage | None = None,
+    max_rows: int = MAX_ROWS,
 ) -> CaseTable:
     """Read and check a case table.
 
@@ -74,12 +75,13 @@ def read_cases(
         check_images: whether each image file must exist.
         find_image: another way from an image cell to its file; it raises ValueError with the reason and the remedy.
             With it the image column may be missing, and the case id is looked for.
+        max_rows: rows that the table may have.
 
     Raises:
         CaseTableError: for an unreadable file, for missing columns, and for bad rows: all of them in one message.
     """
     path = Path(path)
-    rows = read_rows(path)
+    rows = read_rows(path, max_rows)
     needed = tuple(dict.fromkeys([*_REQUIRED[: 1 if find_image else 2], *need]))
     names = _our_names(path, list(rows.header), columns or {}, needed)
     find = find_image or _beside(path.parent.absolute(), check=check_images)

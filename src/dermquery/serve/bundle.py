@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import posixpath
 import shutil
+import struct
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
@@ -22,7 +23,9 @@ __all__ = ["Bundle", "BundleError", "Entry", "pack"]
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MOST_ENTRIES, _TABLE_BYTES = 200_000, 64 << 20
+_MOST_ENTRIES, _TABLE_BYTES, _DIRECTORY_BYTES = 200_000, 64 << 20, 128 << 20
+_HEADER = struct.Struct("<4s24x3H12x")
+"""Of a file in the directory at the end of an archive: signature, and how long name, extra field and comment are."""
 
 Entry = tuple[CaseFields, str]
 """A case and the name of its image in the bundle."""
@@ -63,14 +66,15 @@ class Bundle:
     def __init__(self, path: Path, image_bytes: int) -> None:
         self._limit = image_bytes
         try:
+            with path.open("rb") as file:
+                _check_directory(file)
             self._zip = zipfile.ZipFile(path)
+        except BundleError:
+            raise
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise BundleError(f"the archive is no ZIP file that can be read ({error}); pack it again") from error
         shown = [info for info in self._zip.infolist() if not info.is_dir() and _is_shown(info)]
         self._files = {info.filename.replace("\\", "/"): info for info in shown}
-        if len(self._zip.infolist()) > _MOST_ENTRIES:
-            self.close()
-            raise BundleError(f"the archive has more than {_MOST_ENTRIES:,} files; send it in parts")
         for info in self._files.values():
             if info.flag_bits & 1 or info.compress_type not in _METHODS:
                 self.close()
@@ -110,7 +114,9 @@ class Bundle:
         file = scratch / f"table{posixpath.splitext(table)[1].lower()}"
         file.write_bytes(self._read(table, _TABLE_BYTES))
         try:
-            read = read_cases(file, skip_bad=True, find_image=lambda cell: Path(self._find(cell, table)))
+            read = read_cases(
+                file, skip_bad=True, find_image=lambda cell: Path(self._find(cell, table)), max_rows=_MOST_ENTRIES
+            )
         except CaseTableError as error:
             raise CaseTableError(str(error).replace(str(file), table), error.rows) from error
         finally:
@@ -182,6 +188,40 @@ def load_entries(path: Path) -> Iterator[Entry]:
         for line in file:
             record = json.loads(line)
             yield CaseFields.model_validate_json(json.dumps(record["case"])), record["image"]
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Count the files of an archive before :class:`zipfile.ZipFile` makes an object of each.
+
+    The directory's end is looked for as ``ZipFile`` itself does it, so that no archive can show us another directory.
+    Its own count of the files is not used, there or here.
+
+    Raises:
+        BundleError: too many files, or a directory that is too large.
+        zipfile.BadZipFile: no directory where its end says that it is.
+    """
+    end: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001
+    if end is None:
+        raise zipfile.BadZipFile("there is no directory at its end")
+    signature, size, place = end[0], end[5], end[9]
+    if size > _DIRECTORY_BYTES:
+        raise BundleError(f"the names in the archive take more than {_DIRECTORY_BYTES >> 20} MiB; send it in parts")
+    start = place - size - (76 if signature == b"PK\x06\x06" else 0)  # after it come the two records of ZIP64
+    if start < 0:
+        raise zipfile.BadZipFile("its directory would begin before the file")
+    file.seek(start)
+    directory, at = file.read(size), 0
+    for _ in range(_MOST_ENTRIES):
+        if at >= len(directory):
+            return
+        if len(directory) - at < _HEADER.size:
+            raise zipfile.BadZipFile("its directory is cut off")
+        mark, *lengths = _HEADER.unpack_from(directory, at)
+        if mark != b"PK\x01\x02":
+            raise zipfile.BadZipFile("its directory is damaged")
+        at += _HEADER.size + sum(lengths)
+    if at < len(directory):
+        raise BundleError(f"the archive has more than {_MOST_ENTRIES:,} files; send it in parts")
 
 
 def _is_shown(info: zipfile.ZipInfo) -> bool:

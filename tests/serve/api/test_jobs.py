@@ -231,6 +231,34 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         assert not (tmp_path / "image").exists()
 
 
+def test_files_are_counted_before_the_archive_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"cases.csv": _TABLE, "a.png": b"1", "b.png": b"2"}
+    made = archive(tmp_path / "a.zip", files)
+    data = bytearray(made.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 8 : end + 12] = struct.pack("<2H", 1, 1)  # it says that it holds one file
+    lying = tmp_path / "lying.zip"
+    lying.write_bytes(data)
+    large = tmp_path / "zip64.zip"
+    size, start = struct.unpack("<2L", data[end + 12 : end + 20])
+    wide = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 3, 3, size, start)
+    wide += struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    large.write_bytes(
+        data[:end] + wide + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0)
+    )
+    for path in (made, lying, large):
+        with Bundle(path, 1000) as bundle:
+            assert len(bundle.entries(tmp_path, skip_bad=False)[0]) == 1
+    monkeypatch.setattr("dermquery.serve.bundle._MOST_ENTRIES", 2)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    for path in (made, lying, large):
+        with pytest.raises(BundleError, match="the archive has more than 2 files; send it in parts"):
+            Bundle(path, 1000)
+    monkeypatch.setattr("dermquery.serve.bundle._DIRECTORY_BYTES", 1)
+    with pytest.raises(BundleError, match="the names in the archive take more than"):
+        Bundle(made, 1000)
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_unusual_compression_is_refused(tmp_path: Path, method: int) -> None:
     with pytest.raises(BundleError, match="pack it as a plain ZIP file"):
