@@ -68,3 +68,10 @@ def test_nearly_every_hand_written_text_is_read_exactly() -> None:
     written = read_written()
     missed = [query.text for query in written if find(query.text) != query.meaning]
     assert len(missed) <= 0.02 * len(written), missed
+
+
+def test_a_text_without_an_end_means_what_its_beginning_means() -> None:
+    found = read_findings("irregular streaks " * 500)
+    assert (found.checklist, found.unread) == ({"streaks": "irregular"}, ())
+    listed = read_findings("streaks, globules, veil, " * 300 + "are all absent")
+    assert listed.checklist == read_findings("streaks, globules, veil, are all absent").checklist

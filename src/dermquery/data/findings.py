@@ -19,6 +19,8 @@ from dermquery.data.tokens import Placed, tokens_of
 __all__ = ["Findings", "query_terms", "read_findings"]
 
 _CLAUSE = re.compile(r"[.;!?\n]+(?!\w)|[;!?\n]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
+_REACH = 40
+"""Tokens between an item and the farthest quality that may describe it; what one says of a thing stands nearer."""
 _SEGMENT = re.compile(r"(,|\bwith\b)", re.IGNORECASE)
 
 
@@ -67,10 +69,9 @@ def _clause_findings(clause: str) -> Iterator[tuple[str, str]]:
     """Criterion and value of each finding of a clause; the value is empty where the criterion is only mentioned."""
     segments = _segments(clause)
     denied = False
-    for at, segment in enumerate(segments):
+    for segment, later in zip(segments, _laters(segments), strict=True):
         carried = denied and segment.after_comma and not _has(segment.tokens, "quality")
         # "streaks, globules and veil are all absent"
-        later = next((s for s in segments[at + 1 :] if not (_is_bare(s.tokens) and s.after_comma)), None)
         ends_absent = later is not None and later.after_comma and _is_bare(segment.tokens) and _all_absent(later.tokens)
         named = list(_segment_findings(segment, carried, ends_absent=ends_absent))
         denied = named[-1][2]
@@ -100,6 +101,17 @@ def _segments(clause: str) -> list[_Segment]:
         else:
             before += tokens
     return found
+
+
+def _laters(segments: Sequence[_Segment]) -> list[_Segment | None]:
+    """For each segment the first after it that does more than name structures of a list."""
+    found: list[_Segment | None] = []
+    later: _Segment | None = None
+    for segment in reversed(segments):
+        found.append(later)
+        if not (_is_bare(segment.tokens) and segment.after_comma):
+            later = segment
+    return found[::-1]
 
 
 def _is_bare(segment: list[Placed]) -> bool:
@@ -157,19 +169,25 @@ def _denials(segment: list[Placed], carried: bool) -> list[bool]:
     """For each token whether it is an item that the text says is not there."""
     flags = [False] * len(segment)
     denying, first, joined = carried, False, ""
+    last_item = _last(segment, "item")
+    last = max(last_item, _last(segment, "quality"))
     for at, (token, _, _) in enumerate(segment):
-        ends = not _has(segment[at + 1 :], "item") and not _has(segment[at + 1 :], "quality")
+        ends = last <= at
         if (token.kind == "absent" or (token.kind == "no" and ends)) and (before := _absent_run(segment, flags, at)):
             for item in before:
                 flags[item] = True
         elif token.kind in ("no", "absent"):
-            denying = first = _has(segment[at + 1 :], "item")
+            denying = first = last_item > at
         elif token.kind in ("and", "or"):
             joined = token.kind
         elif token.kind == "item":
             denying = denying and (first or joined == "or" or _is_unqualified(at, segment))
             flags[at], first = denying, False
     return flags
+
+
+def _last(segment: list[Placed], kind: str) -> int:
+    return max((at for at, placed in enumerate(segment) if placed.token.kind == kind), default=-1)
 
 
 def _absent_run(segment: list[Placed], flags: list[bool], end: int) -> list[int]:
@@ -204,29 +222,32 @@ def _described(name: str, at: int, segment: list[Placed]) -> str:
 def _nearest(name: str, at: int, segment: list[Placed], fits: Callable[[str], bool]) -> str:
     best: tuple[bool, int] | None = None
     value = ""
-    for place, (token, _, _) in enumerate(segment):
+    item = max(at, 0)
+    first = next(p.token.kind for p in segment if p.token.kind in ("item", "quality"))
+    for place in range(max(item - _REACH, 0), min(item + _REACH + 1, len(segment))):
+        token = segment[place].token
         meaning = token.meanings.get(name, "") if token.kind == "quality" else ""
         if not meaning or not fits(meaning):
             continue
-        item = max(at, 0)
-        owner = _owner(place, segment)
-        own = owner == item
-        if not own and not _may_borrow(item, place, owner, segment):
+        owner = _owner(place, segment, first)
+        rank = (owner != item, abs(place - item))
+        if best is not None and rank >= best:
             continue
-        rank = (not own, abs(place - item))
-        if best is None or rank < best:
+        if owner == item or _may_borrow(item, place, owner, segment):
             best, value = rank, meaning
     return value
 
 
-def _owner(place: int, segment: list[Placed]) -> int | None:
-    """Index of the item that a quality stands beside; between them may only be qualities, or joined ones if need be."""
+def _owner(place: int, segment: list[Placed], first: str) -> int | None:
+    """Index of the item that a quality stands beside; between them may only be qualities, or joined ones if need be.
+
+    Between two items it belongs to the one before if the segment's ``first`` kind is "item", else to the one after.
+    """
     before, after = _beside(place, segment, ("quality", "no"))
     if before is None and after is None:
         before, after = _beside(place, segment, ("quality", "and"))
     if before is None or after is None:
         return after if before is None else before
-    first = next(p.token.kind for p in segment if p.token.kind in ("item", "quality"))
     return before if first == "item" else after
 
 
@@ -235,7 +256,7 @@ def _beside(place: int, segment: list[Placed], between: tuple[str, ...]) -> list
     sides: list[int | None] = []
     for step in (-1, 1):
         at = place + step
-        while 0 <= at < len(segment) and segment[at].token.kind in between:
+        while 0 <= at < len(segment) and abs(at - place) <= _REACH and segment[at].token.kind in between:
             at += step
         sides.append(at if 0 <= at < len(segment) and segment[at].token.kind == "item" else None)
     return sides
