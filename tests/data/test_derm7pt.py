@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
 from dermquery.data.checklist import CRITERIA
+from dermquery.data.sources import prepare
 from dermquery.data.sources.derm7pt import group_diagnosis, prepare_derm7pt, read_release
 from dermquery.data.sources.prepare import PrepareError
 from dermquery.data.table import COLUMNS, read_cases
@@ -91,12 +94,23 @@ def test_all_diagnoses(release: Path, tmp_path: Path) -> None:
     assert all(case.diagnosis == case.fine_diagnosis for case in report.cases)
 
 
-def test_an_interrupted_run_is_continued(release: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_continued(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
+    begun, stopped, make = itertools.count(1), threading.Event(), prepare._prepare_image
+
+    def held(job: tuple[Path, Path, int]) -> bool | str:
+        """Threads run ahead of the report; the last images wait until it was interrupted."""
+        if next(begun) > 5:
+            stopped.wait(60)
+        return make(job)
 
     def stop(done: int, _: int) -> None:
         if done == 4:
+            stopped.set()
             raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "_prepare_image", held)
+    monkeypatch.setattr(prepare, "_WORKERS", 2)
 
     with pytest.raises(KeyboardInterrupt):
         prepare_derm7pt(release, out, size=64, progress=stop)

@@ -223,7 +223,7 @@ def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> 
         (["search", "--base", "{base}", "--text", "x", "--local-weight", "1.5"], "between 0"),
         (["search", "--base", "{base}", "--text", "x", "--where", "colour=red"], "colour"),
         (["search", "--base", "{base}", "--image", "nowhere.jpg"], "nowhere.jpg"),
-        (["search", "--base", "{base}", "--text", "x", "--explain"], "add --html FILE or --png FILE"),
+        (["search", "--base", "{base}", "--text", "x", "--explain"], "add --html, --pdf or --png FILE"),
         (["search", "--base", "nowhere", "--text", "x"], "nowhere"),
         (["index", "nowhere.csv", "--base", "{base}", "--model", "{model}"], "nowhere.csv"),
         (["train", "{table}", "--out", "{out}", "--config", "no-such"], "no configuration"),

@@ -21,7 +21,7 @@ __all__ = [
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 SOCKET = "/_nicegui_ws/"
-_PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz"})
+_PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz", "/favicon.ico"})
 _NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", "/_nicegui")
 _UNASKED = re.compile(r'42\["(?:ack|log)"')  # as NiceGUI's own script writes them
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")
