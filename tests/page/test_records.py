@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from fastapi import FastAPI, Request
 from nicegui import Client, ui
 from starlette.testclient import TestClient
 
+from dermquery.data.image import ImageError
 from dermquery.serve.audit import AuditLog
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.page import texts
@@ -140,3 +144,35 @@ def test_a_second_click_on_undo_does_nothing(visit: Visit, tmp_path: Path) -> No
     assert page.problem._text == ""
     assert store.get(["new"]) == {}
     assert [line["event"] for line in logged(tmp_path / "audit")] == ["add", "delete"]
+
+
+def test_what_many_ask_at_once_is_counted_once(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, facts, asked = visit.site.service.base.store, visit.site.facts, []
+    together, count = Barrier(6), store.value_counts
+
+    def counted(field: str) -> Any:
+        asked.append(field)
+        time.sleep(0.05)
+        return count(field)
+
+    def ask(_: int) -> int:
+        together.wait(10)
+        return facts.count
+
+    monkeypatch.setattr(store, "value_counts", counted)
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, range(6))) == [8] * 6
+    assert asked == ["diagnosis"]
+    facts.forget()
+    assert (facts.count, asked) == (8, ["diagnosis", "diagnosis"])
+
+
+def test_a_limit_on_pixels_holds_for_images_that_are_served(visit: Visit, tmp_path: Path) -> None:
+    base = visit.site.service.base
+    service = SearchService(base, tmp_path / "strict", max_pixels=100)
+    try:
+        with pytest.raises(ImageError, match="more than the limit of 100"):
+            service.image("case-001")
+    finally:
+        service.close()
+    assert visit.site.service.image("case-001").media_type == "image/png"

@@ -33,6 +33,8 @@ class BaseFacts:
         self._base, self._clock = base, clock
         self._kept: dict[str, tuple[float, object]] = {}
         self._lock = threading.Lock()
+        self._counting: dict[str, threading.Lock] = {}
+        self._changes = 0
 
     def counts(self, field: str) -> Mapping[str | float | None, int]:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
@@ -70,6 +72,7 @@ class BaseFacts:
         """Count again, because the base changed."""
         with self._lock:
             self._kept.clear()
+            self._changes += 1
 
     def _choose(self) -> tuple[tuple[str, str | None], ...]:
         names = [str(name) for name in self.counts("diagnosis") if name is not None]
@@ -82,11 +85,16 @@ class BaseFacts:
         return tuple(in_turn[:_EXAMPLES])
 
     def _fresh(self, name: str, count: Callable[[], T]) -> T:
+        """What is kept, or counted now: by one thread, while the others that ask for the same wait for it."""
         with self._lock:
-            kept = self._kept.get(name)
-        if kept is not None and kept[0] > self._clock():
-            return cast("T", kept[1])
-        value = count()
-        with self._lock:
-            self._kept[name] = (self._clock() + _SECONDS, value)
-        return value
+            counting = self._counting.setdefault(name, threading.Lock())
+        with counting:
+            with self._lock:
+                kept, changes = self._kept.get(name), self._changes
+            if kept is not None and kept[0] > self._clock():
+                return cast("T", kept[1])
+            value = count()
+            with self._lock:
+                if changes == self._changes:  # else it is of the base before
+                    self._kept[name] = (self._clock() + _SECONDS, value)
+            return value
