@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
+from urllib.parse import quote
 
 import httpx
 
@@ -121,7 +122,9 @@ class Client:
 
     def rerank(self, search: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
         """Rank a search again by its key, with another λ, filter or page."""
-        return SearchAnswer.model_validate(self._json("POST", f"{PREFIX}/searches/{search}", json=_sent(ranking)))
+        return SearchAnswer.model_validate(
+            self._json("POST", f"{PREFIX}/searches/{quote(search, safe='')}", json=_sent(ranking))
+        )
 
     def feedback(
         self,
@@ -132,7 +135,9 @@ class Client:
     ) -> SearchAnswer:
         """Move a search towards the cases marked as relevant and away from the others; the answer has its own key."""
         body = _sent(ranking) | {"relevant": list(relevant), "irrelevant": list(irrelevant)}
-        return SearchAnswer.model_validate(self._json("POST", f"{PREFIX}/searches/{search}/feedback", json=body))
+        return SearchAnswer.model_validate(
+            self._json("POST", f"{PREFIX}/searches/{quote(search, safe='')}/feedback", json=body)
+        )
 
     def similar(self, case_id: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
         """Find more like a case; itself, its lesion and its patient are left out."""
@@ -142,7 +147,7 @@ class Client:
         self, search: str, case_id: str, over: Literal["case", "query"] = "case", level: str | None = None
     ) -> bytes:
         """A transparent PNG that shows where the local similarity of a search and a case comes from."""
-        url = f"{PREFIX}/searches/{search}{case_url(case_id).removeprefix(PREFIX)}/overlay"
+        url = f"{PREFIX}/searches/{quote(search, safe='')}{case_url(case_id).removeprefix(PREFIX)}/overlay"
         return self._ask("GET", url, params={"over": over} | ({"level": level} if level else {})).content
 
     # --- cases -------------------------------------------------------------------------------------------------
@@ -221,7 +226,7 @@ class Client:
 
     def job(self, job_id: str) -> Job:
         """Where a job stands."""
-        return Job.model_validate(self._json("GET", f"{PREFIX}/jobs/{job_id}"))
+        return Job.model_validate(self._json("GET", f"{PREFIX}/jobs/{quote(job_id, safe='')}"))
 
     def jobs(self) -> list[Job]:
         """Every job, the latest first."""
@@ -239,15 +244,15 @@ class Client:
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job after the cases that are being written."""
-        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{job_id}/cancel"))
+        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{quote(job_id, safe='')}/cancel"))
 
     def resume(self, job_id: str) -> Job:
         """Let a job that failed go on."""
-        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{job_id}/resume"))
+        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{quote(job_id, safe='')}/resume"))
 
     def undo(self, job_id: str) -> Job:
         """Take out the cases that a job added and that nobody changed since."""
-        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{job_id}/undo"))
+        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{quote(job_id, safe='')}/undo"))
 
     # --- the service -------------------------------------------------------------------------------------------
 

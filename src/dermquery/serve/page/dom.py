@@ -11,7 +11,7 @@ from typing import Any
 
 from nicegui.element import Element
 
-__all__ = ["Choice", "Control", "Dialog", "Element", "Wire", "announce", "button", "el", "fill", "icon", "link"]
+__all__ = ["Choice", "Control", "Dialog", "Element", "Wire", "button", "el", "fill", "icon", "link"]
 
 
 def el(tag: str, text: str | None = None, cls: str = "", **attributes: Any) -> Element:
@@ -201,8 +201,3 @@ class Wire(Element, component="static/wire.js"):
         """Have the browser do something once: ``copy`` a text, ``focus`` the element that a selector names."""
         self._n_deeds += 1
         self.props["deed"] = {"n": self._n_deeds, "kind": kind, "value": value}
-
-
-def announce(region: Element, text: str) -> None:
-    """Say a text to a screen reader through an ``aria-live`` region."""
-    set_text(region, text)

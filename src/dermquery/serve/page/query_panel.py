@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.serve.page import texts
@@ -153,7 +154,7 @@ class QueryPanel:
         if question.like:
             self.image.show(self.visit.case_image(question.like), fixed=True)
         elif question.image:
-            address = self.visit.to(f"/page/images/{question.image}/image?turn={question.turn}")
+            address = self.visit.to(f"/page/images/{quote(question.image, safe='')}/image?turn={question.turn}")
             self.image.show(address, question.turn, question.crop)
         else:
             self.image.show(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from dermquery.serve.page import texts
 from dermquery.serve.page.compare import Compare
@@ -168,7 +169,7 @@ class SearchPage:
         if not question.image:
             return None
         crop = ",".join(f"{part:.4f}" for part in question.crop) if question.crop else ""
-        return self.visit.to(f"/page/images/{question.image}/image?turn={question.turn}&crop={crop}")
+        return self.visit.to(f"/page/images/{quote(question.image, safe='')}/image?turn={question.turn}&crop={crop}")
 
 
 def _plain(session: Session) -> Any:
