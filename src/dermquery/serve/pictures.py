@@ -36,7 +36,7 @@ class Picture:
     etag: str
 
 
-def clean_picture(original: bytes, sha256: str) -> Picture:
+def clean_picture(original: bytes, sha256: str, *, max_pixels: int) -> Picture:
     """The whole image, upright, without EXIF, XMP, comments or profile.
 
     As everywhere in the project, an RGB image's own colour profile is not applied.
@@ -44,7 +44,7 @@ def clean_picture(original: bytes, sha256: str) -> Picture:
     Raises:
         ImageError: it cannot be decoded.
     """
-    image = load_image(original)
+    image = load_image(original, max_pixels=max_pixels)
     with Image.open(io.BytesIO(original), formats=FORMATS) as opened:
         lossless = opened.format in _LOSSLESS
     buffer = io.BytesIO()
@@ -87,7 +87,7 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
     return data
 
 
-def thumbnail_picture(row: StoredCase, archive: ImageArchive | None) -> Picture:
+def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixels: int) -> Picture:
     """A JPEG of at most 256 pixels a side; errors as for the whole image."""
     etag = f"{row.stamp.sha256}-small"
     if archive is not None:
@@ -95,7 +95,8 @@ def thumbnail_picture(row: StoredCase, archive: ImageArchive | None) -> Picture:
             return Picture(archive.thumbnail(row.stamp.sha256), "image/jpeg", etag)
         except ArchiveError:
             pass
-    return Picture(thumbnail_of(small_copy(load_image(original_bytes(row, archive)))), "image/jpeg", etag)
+    image = load_image(original_bytes(row, archive), max_pixels=max_pixels)
+    return Picture(thumbnail_of(small_copy(image)), "image/jpeg", etag)
 
 
 class PictureCache:

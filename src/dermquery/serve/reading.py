@@ -31,13 +31,13 @@ class BaseReader:
         warmed: whether the model has encoded once.
     """
 
-    def __init__(self, base: CaseBase, *, waiting: int) -> None:
+    def __init__(self, base: CaseBase, *, waiting: int, max_pixels: int) -> None:
         self.base = base
         self.metrics = Metrics()
         self.readers, self.probes = Line("reading", 4, waiting), Line("probing", 1, 16)
         self.warmed = False
         self._home = home_of(base.uri)
-        self._pictures = PictureCache()
+        self._pictures, self._max_pixels = PictureCache(), max_pixels
 
     def close(self) -> None:
         """Let what is at work finish, and send away what waits."""
@@ -65,13 +65,13 @@ class BaseReader:
         row = self.case(case_id)
         found = self._pictures.get(row.stamp.sha256)
         if found is None:
-            found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256)
+            found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256, max_pixels=self._max_pixels)
             self._pictures.put(found)
         return found
 
     def thumbnail(self, case_id: str) -> Picture:
         """A JPEG of at most 256 pixels a side. Errors as for :meth:`image`."""
-        return thumbnail_picture(self.case(case_id), self.base.archive)
+        return thumbnail_picture(self.case(case_id), self.base.archive, max_pixels=self._max_pixels)
 
     def info(self) -> Info:
         """The model and the base."""

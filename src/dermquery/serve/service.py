@@ -73,7 +73,7 @@ class SearchService(BaseReader):
         keep_query_images: bool = False,
         image_bytes: int = 20 << 20,
     ) -> None:
-        super().__init__(base, waiting=4 * waiting)
+        super().__init__(base, waiting=4 * waiting, max_pixels=max_pixels)
         self.encoders = Line("encoding", concurrency, waiting)
         self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, max_pixels=max_pixels)
         self.jobs = Jobs(self.writer, state / "jobs", image_bytes=image_bytes)
@@ -82,7 +82,6 @@ class SearchService(BaseReader):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
         self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
-        self._max_pixels = max_pixels
         self._keep_images = state / "queries" if keep_query_images else None
         self._loading, self._lock = threading.Lock(), threading.Lock()
 
@@ -158,7 +157,7 @@ class SearchService(BaseReader):
         row = self.case(case_id)
         encoded, case = self.base.encoded_case(case_id), row.case
         try:
-            shown = query_copy(load_image(original_bytes(row, self.base.archive)))
+            shown = query_copy(load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels))
         except (LookupError, OSError, ImageError):  # the vector is all that the search needs
             shown = None
         excluded = Exclusions(
@@ -268,7 +267,7 @@ class SearchService(BaseReader):
         if not isinstance(model, ExplainingEncoder):
             raise QueryError(f"the model {model.name!r} cannot explain a similarity")
         asked = None if query.image is None else load_image(query.image)
-        image = load_image(original_bytes(row, self.base.archive))
+        image = load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
         evidence = model.evidence(
             query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
         )
