@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 import torch
 
+from dermquery import __version__
 from dermquery.data.case import Query
-from dermquery.model import runtime
+from dermquery.model import composer, graphs
 from dermquery.model.artifact import load_model
 from dermquery.model.composed import ComposedModel
 from dermquery.model.runtime import OpenVinoRuntime, ParityError, TorchRuntime, choose_runtime
@@ -87,8 +92,71 @@ def test_f32_follows_pytorch_closely(fast: ComposedModel, cache: Path) -> None:
 @pytest.mark.slow
 def test_an_artifact_is_exported_once(fast: ComposedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fast.runtime.name
-    monkeypatch.setattr(runtime, "_export", lambda *_: pytest.fail("exported again"))
+    for step in ("_export", "_measure"):
+        monkeypatch.setattr(graphs, step, lambda *_: pytest.fail("exported again"))
     assert load_model("demo", runtime="openvino").runtime.name == fast.runtime.name
+
+
+@pytest.mark.slow
+def test_threads_that_export_at_once_export_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, exports, start = load_model("demo"), [], threading.Barrier(2)
+    export = graphs._export
+
+    def counted(*given: Any) -> None:
+        exports.append(given)
+        export(*given)
+
+    def first(_: int) -> OpenVinoRuntime:
+        start.wait()
+        return OpenVinoRuntime(model.network, tmp_path / "graphs", "f32")
+
+    monkeypatch.setattr(graphs, "_export", counted)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(first, range(2))
+    assert len(exports) == 1
+    inputs = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    np.testing.assert_allclose(one.cases(inputs), other.cases(inputs), atol=1e-6)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["graphs"]
+
+
+@pytest.mark.slow
+def test_processes_that_export_at_once_both_end_well(tmp_path: Path) -> None:
+    script = (
+        "from dermquery.model.artifact import load_model; print(load_model('demo', runtime='openvino').runtime.name)"
+    )
+    environment = os.environ | {"DERMQUERY_CACHE": str(tmp_path)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        for _ in range(2)
+    ]
+    for process in started:
+        said, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert said.startswith("openvino")
+    (folder,) = (path for path in (tmp_path / "openvino").iterdir() if path.is_dir())
+    assert {path.name for path in folder.glob("*.xml")} == {"case.xml", "query.xml"}
+
+
+@pytest.mark.slow
+def test_another_processor_measures_for_itself(
+    fast: ComposedModel, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fast.runtime.name
+    (folder,) = (path for path in (cache / "openvino").iterdir() if path.is_dir())
+    (own,) = folder.glob("parity-*.json")
+    assert json.loads(own.read_text())["processor"]["capabilities"]
+    here, exported = json.loads(own.read_text())["processor"], (folder / "case.xml").stat().st_mtime_ns
+    monkeypatch.setattr("dermquery.model.runtime.processor", lambda _: here | {"capabilities": ["FP32"]})
+    assert OpenVinoRuntime(fast.network, folder).name == "openvino f32"
+    (other,) = set(folder.glob("parity-*.json")) - {own}
+    try:
+        assert json.loads(other.read_text())["processor"]["capabilities"] == ["FP32"]
+        assert json.loads(other.read_text())["parity"]["f32"] > 0.99999
+        assert (folder / "case.xml").stat().st_mtime_ns == exported
+    finally:
+        other.unlink()
 
 
 @pytest.mark.slow
@@ -136,6 +204,35 @@ def test_without_openvino_pytorch_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert choose_runtime(network, "abc").name == "torch"
     with pytest.raises(ModuleNotFoundError):
         choose_runtime(network, "abc", "openvino")
+
+
+def test_graphs_are_named_by_weights_code_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny_model(tmp_path).network
+    name = graphs.graphs_name(network, "a" * 64)
+    assert name.startswith(f"{'a' * 24}-{__version__}-{openvino.__version__.split('-')[0]}-")
+    assert graphs.graphs_name(network, "b" * 64) != name
+    assert graphs.graphs_name(network, "a" * 64) == name
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino, "__version__", "2099.1.0-1-abc-releases/2099/1")
+        assert "-2099.1.0-" in graphs.graphs_name(network, "a" * 64)
+    changed = tmp_path / "composer.py"
+    changed.write_bytes(Path(composer.__file__).read_bytes() + b"# changed")
+    monkeypatch.setattr(composer, "__file__", str(changed))
+    assert graphs.graphs_name(network, "a" * 64) != name
+
+
+def test_a_network_without_a_hash_leaves_the_cache_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DERMQUERY_RUNTIME", "auto")
+    kept = tmp_path / "cache" / "openvino" / "another" / "case.xml"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    network = tiny_model(tmp_path).network
+    with pytest.raises(ValueError, match="without an artifact hash has no place in OpenVINO's cache"):
+        choose_runtime(network, "", "openvino")
+    with pytest.warns(RuntimeWarning, match="without an artifact hash"):
+        assert choose_runtime(network, "").name == "torch"
+    assert kept.is_file()
 
 
 def test_an_unknown_runtime_is_named(tmp_path: Path) -> None:
