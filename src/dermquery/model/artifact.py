@@ -21,7 +21,6 @@ from torch import Tensor
 from dermquery.model.composed import ComposedModel
 from dermquery.model.config import ModelConfig
 from dermquery.model.network import ComposedNetwork
-from dermquery.model.text import build_text_encoder
 
 __all__ = ["ArtifactError", "Manifest", "load_model", "save_model", "shipped_models"]
 
@@ -133,12 +132,12 @@ def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "au
             raise ArtifactError(
                 f"{folder / file} is not the file that was saved with this model; copy the folder again"
             )
-    network = ComposedNetwork(
-        manifest.model, manifest.vision_description, manifest.text_description, folder / _TOKENIZER
-    )
+    # A text encoder that a package provides comes with its weights; described, it would first be built at random.
+    described = manifest.text_description if manifest.text_source is None else None
+    network = ComposedNetwork(manifest.model, manifest.vision_description, described, folder / _TOKENIZER)
     state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / _WEIGHTS).items()}
     if manifest.text_source is not None:
-        state |= _package_text(manifest)
+        state |= _package_text(network, manifest)
     network.load_state_dict(state)
     return ComposedModel(
         network.to(device),
@@ -150,9 +149,9 @@ def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "au
     )
 
 
-def _package_text(manifest: Manifest) -> dict[str, Tensor]:
-    encoder = build_text_encoder(manifest.model.text).encoder
-    state = encoder.state_dict()
+def _package_text(network: ComposedNetwork, manifest: Manifest) -> dict[str, Tensor]:
+    """The text encoder's part of the network's state as the package provides it, if that is the expected one."""
+    state: dict[str, Tensor] = network.text.encoder.state_dict()
     if _digest(state) != manifest.text_source:
         raise ArtifactError(
             f"the installed text encoder {manifest.model.text.encoder!r} is not the one that {manifest.name!r} was "
@@ -172,7 +171,7 @@ def _digest(state: dict[str, Tensor]) -> str:
     for key in sorted(state):
         value = state[key].detach().cpu().contiguous()
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -33,7 +33,8 @@ class ComposedNetwork(nn.Module):
     Args:
         config: the model's configuration.
         vision_description, text_description, tokenizer: what an artifact stores of a hub model, so that loading it
-            looks nothing up; all absent for a new model.
+            looks nothing up; all absent for a new model. Without a description, the tokenizer stands in for that of
+            the encoder that the configuration names.
     """
 
     def __init__(

