@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from dermquery.cli import app
+from dermquery.data.case import Case
 from dermquery.data.sources.synthetic import synthesize
+from dermquery.experiment import bench_width as bench_width_module
 from dermquery.experiment.bench import grown
 from dermquery.experiment.bench_width import cut, principal_directions, rounded
 
@@ -82,6 +85,21 @@ def test_sizes_that_cannot_be_measured(table: Path) -> None:
     said = CliRunner().invoke(app, ["bench", "search", "--data", str(table), "--cases", "4000,many"])
     assert said.exit_code == 2
     assert "numbers from 4000" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("known", "remedy"), [({"fold": 2}, "it is judged on fold 2"), ({}, "no fold was left out of its training")]
+)
+def test_a_model_that_has_seen_the_fold_is_refused(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, int], remedy: str
+) -> None:
+    cases = [Case(case_id=f"c{i}", image=Path("none.png"), diagnosis="nv") for i in range(4)]
+    folds = SimpleNamespace(sha256="f" * 64)
+    model = SimpleNamespace(name="mine", provenance={"folds_sha256": folds.sha256, **known})
+    monkeypatch.setattr(bench_width_module, "load_model", lambda _: model)
+    monkeypatch.setattr(bench_width_module, "published_folds", lambda _: folds)
+    with pytest.raises(ValueError, match=f"has seen the cases of fold 0; {remedy}"):
+        bench_width_module.bench_width("mine", cases)
 
 
 def test_cut_blocks_keep_what_the_directions_hold() -> None:

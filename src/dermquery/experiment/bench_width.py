@@ -41,7 +41,9 @@ def bench_width(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[str
     folds = published_folds(cases)
     known = loaded.provenance
     if known.get("folds_sha256") == folds.sha256 and known.get("fold") != fold:
-        raise ValueError(f"model {loaded.name!r} has seen the cases of fold {fold}; it is judged on {known['fold']}")
+        own = known.get("fold")
+        remedy = "no fold was left out of its training" if own is None else f"it is judged on fold {own}"
+        raise ValueError(f"model {loaded.name!r} has seen the cases of fold {fold}; {remedy}")
     test, training = protocol_sets(Protocol.SEEN, folds, fold, cases)
     everyone = [*test, *training]
     held = loaded.encode_case([case.image for case in everyone])
