@@ -181,3 +181,6 @@ def test_a_ranking_is_read_on_with_an_offset(indexed: Path, cases: Sequence[Case
     rest = json.loads(run(*asked, "--top-k", 3, "--offset", 3).stdout)["hits"]
     assert [(hit["rank"], hit["case_id"]) for hit in rest] == [(hit["rank"], hit["case_id"]) for hit in whole[3:]]
     assert "offset must be" in plain(run(*asked, "--offset", -1).output)
+    beyond = plain(run("search", "--base", indexed, "--text", "x", "--offset", 24).stdout)
+    assert "The ranking ends at 24: 24 cases satisfy the conditions" in beyond
+    assert "No case satisfies" not in beyond

@@ -162,6 +162,8 @@ def _streams(written: bytes) -> list[bytes]:
 
 def test_an_image_that_is_lost_and_no_hits(result: SearchResult, tmp_path: Path) -> None:
     lost = replace(result, query=result.query.model_copy(update={"image": tmp_path / "none.jpg"}), hits=())
+    assert "The ranking ends at" in read(pdf(lost))
+    lost = replace(lost, n_candidates=0)
     write_pdf(lost, tmp_path / "deep" / "report.pdf", created=WHEN)
     written = (tmp_path / "deep" / "report.pdf").read_bytes()
     assert pages(written) == 1

@@ -186,6 +186,11 @@ def test_words_only_and_no_hit(base: CaseBase, tmp_path: Path) -> None:
     none = base.search(text="unusual", where=["site=moon"])
     assert "No case satisfies the conditions." in sheet(none, tmp_path).text
     write_png(none, tmp_path / "none.png")
+    beyond = base.search(text="unusual", offset=24)
+    assert "The ranking ends at 24: 24 cases satisfy the conditions" in sheet(beyond, tmp_path).text
+    assert "No case satisfies" not in sheet(beyond, tmp_path).text
+    write_png(beyond, tmp_path / "beyond.png")
+    assert (tmp_path / "beyond.png").read_bytes() != (tmp_path / "none.png").read_bytes()
 
 
 def test_the_picture(result: SearchResult, tmp_path: Path) -> None:

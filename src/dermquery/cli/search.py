@@ -190,8 +190,10 @@ def _shared(hit: Hit, result: SearchResult) -> str:
 
 
 def _why_none(result: SearchResult, case_base: CaseBase) -> str:
-    lines = ["No case satisfies the conditions."]
-    for field in result.where.fields:
+    from dermquery.store.report_content import no_hits
+
+    lines = [no_hits(result)]
+    for field in () if result.n_candidates else result.where.fields:
         counts = case_base.store.value_counts(field)
         values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
         more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""

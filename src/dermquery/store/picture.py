@@ -16,6 +16,7 @@ from dermquery.data.image import ImageError, ImageSource, load_image
 from dermquery.store.display import describe_case, describe_condition, diagnosis_title, term_phrase, tones
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 from dermquery.store.overlay import of_hit, of_query
+from dermquery.store.report_content import no_hits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ def write_png(result: SearchResult, path: str | Path, *, notice: str | None = No
     for column, hit in enumerate(result.hits[:_SHOWN]):
         _hit(canvas, _RIGHT + column * (_COLUMN + _GAP), hit, result, palette[hit.case.diagnosis].light)
     if not result.hits:
-        canvas.text(_RIGHT, _TOP + 20, "No case satisfies the conditions.", 12, _SOFT)
+        canvas.text(_RIGHT, _TOP + 20, no_hits(result), 12, _SOFT)
     _foot(canvas, max(canvas.lowest + 28, _MIN_HEIGHT - 48), result)
     with replacing(path) as part:
         canvas.figure().savefig(part, format="png", metadata={"Software": "dermquery"})

@@ -126,8 +126,8 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
 def _hits(page: ReportPage, content: Content, result: SearchResult, palette: Mapping[str | None, Tone]) -> None:
     page.room(_HIT_ROOM + 8)
     page.heading("Most similar first" if content.hits else "Hits")
-    if not content.hits:
-        page.words("No case satisfies the conditions.", 9, SOFT)
+    if content.no_hits:
+        page.words(content.no_hits, 9, SOFT)
         page.ln(3)
     for item in content.hits:
         image = _image(result.picture(item.hit), partial(of_hit, result, item.hit.rank))

@@ -12,7 +12,17 @@ from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.store.display import describe_case, describe_condition, diagnosis_title, term_phrase
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 
-__all__ = ["Comparison", "Content", "HitContent", "QueryContent", "Share", "Term", "Warned", "report_content"]
+__all__ = [
+    "Comparison",
+    "Content",
+    "HitContent",
+    "QueryContent",
+    "Share",
+    "Term",
+    "Warned",
+    "no_hits",
+    "report_content",
+]
 
 _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
@@ -123,6 +133,7 @@ class Content:
         when: local time with its zone: a report is filed where it was printed.
         notice: a line on top, for example "These cases are synthetic.".
         warnings: what is wrong with the query's image, or that it is like nothing in the base.
+        no_hits: why there is none, where there is none.
         formula: what a score is made of.
         shares: in the order of the base.
         source: what answered, as pairs of name and value.
@@ -136,6 +147,7 @@ class Content:
     warnings: tuple[str, ...]
     query: QueryContent
     hits: tuple[HitContent, ...]
+    no_hits: str | None
     formula: str
     shares: tuple[Share, ...]
     source: tuple[tuple[str, str], ...]
@@ -161,6 +173,7 @@ def report_content(
         warnings=tuple(warning.message for warning in warnings),
         query=_query(result),
         hits=tuple(_hit(hit, result.terms) for hit in result.hits),
+        no_hits=None if result.hits else no_hits(result),
         formula=f"Score = {weight:g} × local + {1 - weight:g} × global similarity.",
         shares=_shares(result),
         source=(
@@ -171,6 +184,15 @@ def report_content(
             ("Program", f"dermquery {__version__}"),
         ),
     )
+
+
+def no_hits(result: SearchResult) -> str:
+    """Why an answer without hits has none: no case may be found, or the offset lies beyond the last one."""
+    n = result.n_candidates
+    if not n:
+        return "No case satisfies the conditions."
+    cases = "1 case satisfies" if n == 1 else f"{n} cases satisfy"
+    return f"The ranking ends at {n}: {cases} the conditions, and the offset passes over {'it' if n == 1 else 'them'}."
 
 
 def _heading(result: SearchResult) -> str:
