@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dermquery import __version__
 from dermquery.data.files import replacing
 from dermquery.model.network import ComposedNetwork
 
@@ -76,6 +75,7 @@ def graphs_name(network: ComposedNetwork, artifact_hash: str) -> str:
         raise ValueError(
             "a network without an artifact hash has no place in OpenVINO's cache; save the model and load it"
         )
+    own = sys.modules["dermquery"].__version__  # importing the package would count as importing what it offers, too
     version = str(openvino().__version__)
     digest = hashlib.sha256(version.encode())
     for name in sorted({type(part).__module__ for part in network.modules()} | {__name__}):
@@ -83,7 +83,7 @@ def graphs_name(network: ComposedNetwork, artifact_hash: str) -> str:
         digest.update(f"{name} {getattr(package, '__version__', '')}".encode())
         if package.__name__ == "dermquery" and module.__file__:
             digest.update(Path(module.__file__).read_bytes())
-    return f"{artifact_hash[:24]}-{__version__}-{version.partition('-')[0]}-{digest.hexdigest()[:8]}"
+    return f"{artifact_hash[:24]}-{own}-{version.partition('-')[0]}-{digest.hexdigest()[:8]}"
 
 
 def processor(core: Any) -> dict[str, Any]:
