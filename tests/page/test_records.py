@@ -31,6 +31,7 @@ from dermquery.serve.security.identity import Principal, wider
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
+from tests.loops import run_alone
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 
@@ -86,9 +87,9 @@ def test_the_map_and_the_files_of_an_answer_are_logged(visit: Visit, tmp_path: P
 
 def test_a_chosen_case_and_duplicates_are_logged(visit: Visit, tmp_path: Path) -> None:
     page = BasePage(visit)
-    asyncio.run(page.show_case("case-002"))
-    asyncio.run(page.show_case("no such case"))
-    asyncio.run(page.find_duplicates())
+    run_alone(page.show_case("case-002"))
+    run_alone(page.show_case("no such case"))
+    run_alone(page.find_duplicates())
     seen = [(line["what"], line["cases"]) for line in logged(tmp_path / "audit")]
     assert seen == [("case", ["case-002"]), ("duplicates", ["case-006", "case-007"])]
 
@@ -103,13 +104,13 @@ def test_only_the_case_that_was_asked_about_is_replaced(visit: Visit, tmp_path: 
     page, base = AddPage(visit), visit.site.service.base
     image = draw_lesion(tmp_path / "new.png", 77)
     fill_in(page, "case-001", image, diagnosis="scar")
-    asyncio.run(page.save())
+    run_alone(page.save())
     assert page.problem._text == texts.ADD_REPLACES.format(case_id="case-001")
     page._values["case_id"] = "case-002"
-    asyncio.run(page.save("case-001"))
+    run_alone(page.save("case-001"))
     assert page.problem._text == texts.ADD_REPLACES.format(case_id="case-002")
     assert "scar" not in base.store.value_counts("diagnosis")
-    asyncio.run(page.save("case-002"))
+    run_alone(page.save("case-002"))
     assert base.store.get(["case-002"])["case-002"].case.diagnosis == "scar"
 
 
@@ -118,12 +119,12 @@ def test_undo_leaves_alone_what_was_changed_since(visit: Visit, tmp_path: Path, 
     page, service = AddPage(visit), visit.site.service
     image = draw_lesion(tmp_path / "new.png", 77)
     fill_in(page, "case-001", image, diagnosis="scar")
-    asyncio.run(page.save("case-001"))
+    run_alone(page.save("case-001"))
     undo = page._undo
     assert undo is not None
     if changed:
         service.writer.change(CaseFields(case_id="case-001", diagnosis="blister"), None)
-    asyncio.run(page.undo(undo))
+    run_alone(page.undo(undo))
     case = service.base.store.get(["case-001"])["case-001"].case
     assert case.diagnosis == ("blister" if changed else make_cases(tmp_path / "again", 2)[1].diagnosis)
     assert page.problem._text == (texts.ADD_CHANGED.format(case_id="case-001") if changed else "")
@@ -132,14 +133,14 @@ def test_undo_leaves_alone_what_was_changed_since(visit: Visit, tmp_path: Path, 
 def test_a_second_click_on_undo_does_nothing(visit: Visit, tmp_path: Path) -> None:
     page, store = AddPage(visit), visit.site.service.base.store
     fill_in(page, "new", draw_lesion(tmp_path / "new.png", 77))
-    asyncio.run(page.save())
+    run_alone(page.save())
     undo = page._undo
     assert undo is not None
 
     async def twice() -> None:
         await asyncio.gather(page.undo(undo), page.undo(undo))
 
-    asyncio.run(twice())
+    run_alone(twice())
     assert page.undo_button.props["disabled"] == ""
     assert page.problem._text == ""
     assert store.get(["new"]) == {}

@@ -16,6 +16,7 @@ from dermquery.data.case import Query
 from dermquery.serve.line import Busy, Line
 from dermquery.serve.prepared import ExpiredQueryError, Prepared, PreparedQueries
 from dermquery.store.encoded import EncodedQuery
+from tests.loops import run_alone
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -81,7 +82,7 @@ def test_a_coroutine_that_is_cancelled_frees_its_place() -> None:
         gate.set()
         await asyncio.gather(busy, other)
 
-    asyncio.run(scenario())
+    run_alone(scenario())
     assert ran == ["other"]
     line.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import re
 import shutil
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dermquery.serve.security import server_options
 from dermquery.serve.security.sessions import cookie_name
 from dermquery.serve.settings import load_settings
+from tests.loops import run_alone
 from tests.serve.security.app import PASSWORD, Service, make_service
 from tests.serve.security.browser import field
 
@@ -232,10 +232,10 @@ def test_websockets_come_through_with_their_session(proxied: Proxied) -> None:
         ) as socket:
             return str(await socket.recv())
 
-    assert asyncio.run(greeted(proxied.origin, cookie)) == "ann"
+    assert run_alone(greeted(proxied.origin, cookie)) == "ann"
     for origin, sent in ((proxied.origin, ""), ("https://evil.example", cookie)):
         with pytest.raises(websockets.InvalidStatus) as error:
-            asyncio.run(greeted(origin, sent))
+            run_alone(greeted(origin, sent))
         assert error.value.response.status_code == 403
 
 

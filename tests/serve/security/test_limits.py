@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dermquery.serve.security.limits import Buckets, TimeLimit
 from dermquery.serve.settings import ServeSettings
+from tests.loops import run_alone
 from tests.serve.security.app import Service, make_service
 
 LIMIT = 2048
@@ -120,8 +121,7 @@ async def exchange(app: Any, parts: list[tuple[float, bytes]], seconds: float) -
 
 
 def run(app: Any, parts: list[tuple[float, bytes]], seconds: float) -> tuple[int, float]:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        sent, took = runner.run(exchange(app, parts, seconds))
+    sent, took = run_alone(exchange(app, parts, seconds), loop=VirtualLoop)
     status: int = sent[0]["status"]
     return status, took
 
@@ -179,7 +179,7 @@ def test_a_thread_that_cannot_be_stopped_keeps_nobody_waiting() -> None:
         await asyncio.sleep(0.2)
         return sent
 
-    sent = asyncio.run(both())
+    sent = run_alone(both())
     assert (sent[0]["status"], len(sent)) == (408, 2), "a late answer goes nowhere"
 
 
