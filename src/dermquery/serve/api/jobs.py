@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
@@ -82,34 +83,35 @@ async def job(principal: Writer, service: Here, job_id: JobId) -> Job:
 @router.post("/{job_id}/cancel", operation_id="cancel", responses=problems(404, 409, 422))
 async def cancel(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
     """Stop a job after the cases that are being written; what it has added stays."""
-
-    def work() -> Job:
-        stopped = service.jobs.cancel(job_id)
-        audit.write("job", principal, job=job_id, state="cancel")
-        return stopped
-
-    return await attended(request, service.intake.call(work))
+    return await _told(request, principal, service, audit, job_id, "cancel", service.jobs.cancel)
 
 
 @router.post("/{job_id}/resume", operation_id="resume", responses=problems(404, 409, 422))
 async def resume(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
     """Let a job that failed go on where it stopped."""
-
-    def work() -> Job:
-        again = service.jobs.resume(job_id)
-        audit.write("job", principal, job=job_id, state="resume")
-        return again
-
-    return await attended(request, service.intake.call(work))
+    return await _told(request, principal, service, audit, job_id, "resume", service.jobs.resume)
 
 
 @router.post("/{job_id}/undo", operation_id="undo", responses=problems(404, 409, 422))
 async def undo(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
     """Take out exactly the cases that a job added and that nobody changed since."""
+    return await _told(request, principal, service, audit, job_id, "undo", service.jobs.undo)
+
+
+async def _told(
+    request: Request,
+    principal: Writer,
+    service: Here,
+    audit: Audited,
+    job_id: str,
+    what: str,
+    change: Callable[[str], Job],
+) -> Job:
+    """Tell a job what to do, and write down who did."""
 
     def work() -> Job:
-        undone = service.jobs.undo(job_id)
-        audit.write("job", principal, job=job_id, state="undo")
-        return undone
+        changed = change(job_id)
+        audit.write("job", principal, job=job_id, state=what)
+        return changed
 
     return await attended(request, service.intake.call(work))
