@@ -107,7 +107,8 @@ def make_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         return lambda size: LanceStore(tmp_path_factory.mktemp("lance"), size)
     from pymilvus import MilvusClient
 
-    from dermquery.store.milvus import MilvusStore, collection_schema
+    from dermquery.store.milvus import MilvusStore
+    from dermquery.store.milvus_rows import collection_schema
 
     address = request.getfixturevalue("milvus_address").removeprefix("milvus://")
     client = MilvusClient(uri=f"http://{address}")

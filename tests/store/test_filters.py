@@ -29,7 +29,7 @@ from dermquery.store.filters import (
 )
 from dermquery.store.lance_filter import to_lance
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
-from dermquery.store.where import as_filter, parse_where
+from dermquery.store.where import as_filter, excluding, parse_where
 from tests.store.conftest import MakeStore
 
 NASTY = [
@@ -270,3 +270,11 @@ def test_field_value_reads_the_checklist(cases: Sequence[Case]) -> None:
     assert field_value(cases[1], "pigment_network") == "atypical"
     assert field_value(cases[1], "age") == 21.0
     assert field_value(cases[3], "diagnosis") is None
+
+
+def test_more_ids_than_one_condition_may_name() -> None:
+    case = Case(case_id="c1", image=Path("c1.png"), lesion_id="l2499", patient_id="p")
+    lesions = [f"l{i}" for i in range(2500)]
+    assert not matches(excluding(Filter(), None, lesions, None), case)
+    assert matches(excluding(Filter(), None, lesions[:-1], ["other"]), case)
+    assert not matches(excluding(parse_where(["site=missing"]), [f"c{i}" for i in range(1001)], None, None), case)

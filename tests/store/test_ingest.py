@@ -232,6 +232,29 @@ def test_a_store_that_cannot_be_written_to_says_what_is_safe(
     assert (report.added, report.unchanged) == (7, 5)
 
 
+def test_an_ingest_that_was_killed_before_it_tidied_up_does_so_when_run_again(
+    own_base: CaseBase, own_cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_base.store, "compact", killed)
+        with pytest.raises(KeyboardInterrupt):
+            own_base.add(own_cases)
+    compact, calls = own_base.store.compact, []
+
+    def told() -> None:
+        calls.append(own_base.count())
+        compact()
+
+    monkeypatch.setattr(own_base.store, "compact", told)
+    assert own_base.add(own_cases).unchanged == 12
+    assert calls == [12]
+    index_cases(own_cases, own_base.store, LocalExecutor(None), dry_run=True)
+    assert calls == [12]
+
+
 def _process(*arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.store.ingest_process", *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dermquery.store import lance_index, quantised
-from dermquery.store.lance import LanceStore, drop_table
+from dermquery.store.casebase import CaseBase
+from dermquery.store.lance import LanceStore, drop_table, tables
+from dermquery.store.manifest import ManifestError
+from tests.store.encoder import ProjectionEncoder
 from tests.store.rows import SIZE, random_rows, row
 
 
@@ -106,11 +110,74 @@ def test_an_index_that_is_half_written_is_none(tmp_path: Path, monkeypatch: pyte
     assert store.search(query, top_k=1)[0].row.case.case_id == "0003"
 
 
-def test_without_faiss_every_search_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["vectors.faiss", "keys.npy", "index.json"])
+@pytest.mark.parametrize("damage", ["cut", "absent", "another"])
+def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damage: str) -> None:
     store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
     store.upsert(rows)
     store.build_index()
-    monkeypatch.setattr(lance_index, "faiss_is_there", lambda: False)
-    assert LanceStore(tmp_path, SIZE).search(rows[3].vector, top_k=1)[0].row.case.case_id == "0003"
-    with pytest.raises(ModuleNotFoundError, match="an index needs FAISS: pip install faiss-cpu"):
-        store.build_index()
+    path = tmp_path / "index" / "cases-1" / name
+    if damage == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage == "cut" else b"{}")
+    again = LanceStore(tmp_path, SIZE)
+    with pytest.warns(RuntimeWarning, match=r"cases-1 cannot be used .*dermquery base index") as said:
+        found = [again.search(r.vector, top_k=1)[0].row.case.case_id for r in rows[3:5]]
+    assert found == ["0003", "0004"]
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        again.upsert([row("new", -rows[5].vector)])
+    assert again.search(-rows[5].vector, top_k=1)[0].row.case.case_id == "new"
+    serials = again._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_pylist()
+    assert len(set(serials)) == len(serials) == 1201
+    if name != "keys.npy":  # an index without keys was removed by the write, and this base is too small for another
+        again.compact()
+        (folder,) = (tmp_path / "index").iterdir()
+        assert len(quantised.VectorIndex(folder).keys) == 1201
+        assert again._index._view() is not None
+
+
+def test_an_index_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
+    store.upsert(rows)
+    store.build_index()
+    opened: list[str] = []
+
+    def slow(folder: Path) -> quantised.VectorIndex:
+        opened.append(folder.name)
+        if len(opened) == 1:
+            store.build_index()
+        return quantised.VectorIndex(folder)
+
+    reader = LanceStore(tmp_path, SIZE)
+    monkeypatch.setattr(lance_index, "VectorIndex", slow)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert reader.search(rows[3].vector, top_k=1)[0].row.case.case_id == "0003"
+    assert opened == ["cases-1", "cases-2"]
+
+
+def test_rows_that_an_index_should_know_and_does_not_are_found(tmp_path: Path) -> None:
+    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
+    store.upsert(rows)
+    store.build_index()
+    keys = tmp_path / "index" / "cases-1" / "keys.npy"
+    known = np.load(keys)
+    known[known == known.max()] += 7
+    np.save(keys, known)  # the last row's serial is not in it, and yet smaller than the greatest
+    again = LanceStore(tmp_path, SIZE)
+    with pytest.warns(RuntimeWarning, match="1 rows of the table are neither in it nor after it"):
+        found = [again.search(r.vector, top_k=1)[0].row.case.case_id for r in (rows[3], rows[-1])]
+    assert found == ["0003", rows[-1].case.case_id]
+    again.compact()
+    assert again._index._view() is not None
+
+
+def test_a_base_whose_table_is_lost_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    drop_table(tmp_path / "base", "cases")
+    with pytest.raises(ManifestError, match=r"its rows \(table 'cases'\) are not there"):
+        CaseBase.open(tmp_path / "base")
+    assert tables(tmp_path / "base") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,40 @@ def test_a_migration_that_was_cut_off_goes_on(uri: str, own_cases: list[Case]) -
     assert 0 < fresh.encoded < 12
     assert report.added + report.unchanged == 12
     check_encoded(CaseBase.open(uri, OTHER), OTHER, [case.image for case in own_cases])
+
+
+def test_what_writers_change_meanwhile_is_encoded_too(uri: str, own_cases: list[Case]) -> None:
+    old = CaseBase.open(uri, ProjectionEncoder()).store
+    told: list[IngestProgress] = []
+
+    def writer(state: IngestProgress) -> None:
+        told.append(state)
+        if len(told) == 1:  # the first batch is in the new version already
+            rows = old.get(["case-000", "case-001"])
+            moved = rows["case-000"].case.model_copy(update={"site": "scalp"})
+            new = rows["case-001"].case.model_copy(update={"case_id": "new"})
+            old.upsert([replace(rows["case-000"], case=moved), replace(rows["case-001"], case=new)])
+            old.delete(["case-002"])
+
+    done, report = migrate(uri, OTHER, batch_size=4, progress=writer)
+    assert (report.added, report.bad) == (13, ())
+    assert done.store.ids() == sorted({case.case_id for case in own_cases} - {"case-002"} | {"new"})
+    rows = done.store.get(["case-000", "case-001", "new"])
+    assert rows["case-000"].case.site == "scalp"
+    np.testing.assert_allclose(rows["new"].vector, rows["case-001"].vector, atol=1e-6)
+
+
+def test_a_base_that_never_stops_changing_is_left_alone(uri: str) -> None:
+    old = CaseBase.open(uri, ProjectionEncoder()).store
+    ages = itertools.count(1)
+
+    def writer(_: IngestProgress) -> None:
+        (row,) = old.get(["case-000"]).values()
+        old.upsert([replace(row, case=row.case.model_copy(update={"age": float(next(ages))}))])
+
+    with pytest.raises(MigrationError, match="stop what writes to it, and run the command again"):
+        migrate(uri, OTHER, progress=writer)
+    assert CaseBase.open(uri, ProjectionEncoder()).manifest.version == 1
 
 
 def test_the_beginning_with_yet_another_model_is_dropped(uri: str, own_cases: list[Case]) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
+from pymilvus import MilvusException
 from typer.testing import CliRunner
 
 from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
 from dermquery.data.table import write_cases
+from dermquery.store import milvus_rows
 from dermquery.store.casebase import CaseBase
 from dermquery.store.home import FolderHome, MilvusHome, home_of
+from dermquery.store.ingest import StoreWriteError
 from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
+from dermquery.store.milvus import MilvusStore
+from dermquery.store.milvus_client import StoreError
 from tests.store.encoder import ProjectionEncoder
 from tests.store.loading import load_by
 from tests.store.rows import row
@@ -96,6 +102,91 @@ def test_a_ranking_deeper_than_milvus_gives_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match=r"16380 \+ top_k 10 = 16390 hits, and Milvus ranks at most 16384"):
         base.store.search(query, top_k=10, offset=16_380)
     assert base.store.search(query, top_k=4, offset=16_380) == []
+
+
+def test_a_search_reads_the_diagnoses_of_the_base_once(
+    uri: str, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = CaseBase.create(uri, ProjectionEncoder())
+    base.add(cases)
+    pages, read = MilvusStore._pages, []
+
+    def counted(store: MilvusStore, condition: str, columns: list[str], *rest: Any) -> Any:
+        read.append(columns)
+        return pages(store, condition, columns, *rest)
+
+    monkeypatch.setattr(MilvusStore, "_pages", counted)
+    first = base.search(image=cases[0].image).base.diagnoses
+    assert read == [["diagnosis"]]
+    assert base.search(image=cases[1].image).base.diagnoses == first
+    assert read == [["diagnosis"]]
+    base.store.upsert([replace(base.store.get([cases[0].case_id])[cases[0].case_id],
+                               case=cases[0].model_copy(update={"diagnosis": "df"}))])  # fmt: skip
+    assert base.search(image=cases[0].image).base.diagnoses["df"] == 1
+    CaseBase.open(uri, ProjectionEncoder()).delete([cases[0].case_id])
+    assert "df" not in base.search(image=cases[0].image).base.diagnoses, "the number of cases is another"
+    (n, at, counts) = base.store._counted["diagnosis"]  # type: ignore[attr-defined]
+    base.store._counted["diagnosis"] = (n, at - 61, counts)  # type: ignore[attr-defined]
+    del read[:]
+    base.search(image=cases[1].image)
+    assert read == [["diagnosis"]], "a minute is over"
+
+
+def test_a_server_that_fails_says_how_many_cases_are_safe(
+    uri: str, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = CaseBase.create(uri, ProjectionEncoder())
+    client: Any = base.store._client._client  # type: ignore[attr-defined]
+    write, left = client.upsert, iter([True])
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        if next(left, None) is None:
+            raise MilvusException(message="quota exceeded[reason=disk]")
+        return write(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "upsert", full)
+        with pytest.raises(StoreWriteError, match=r"did not upsert \(quota exceeded.*the 5 cases before are safe"):
+            base.add(cases, batch_size=5)
+    assert base.add(cases).unchanged == 5
+    with pytest.raises(StoreError, match="did not query"):
+        MilvusStore(client, "nothing", 4).count()
+
+
+def test_a_build_that_was_killed_is_mended_when_the_base_is_opened(uri: str, cases: Sequence[Case]) -> None:
+    base = CaseBase.create(uri, ProjectionEncoder())
+    base.add(cases)
+    client, collection = base.store._client, base.store.collection  # type: ignore[attr-defined]
+    for killed_after in ("release", "drop", "create"):
+        client.release_collection(collection)
+        if killed_after != "release":
+            client.drop_index(collection, "vector")
+        if killed_after == "create":
+            params = client.prepare_index_params()
+            params.add_index("vector", index_type="IVF_FLAT", metric_type="IP", params={"nlist": 16})
+            client.create_index(collection, params)
+        again = CaseBase.open(uri, ProjectionEncoder())
+        assert again.search(image=cases[3].image, exact=True).hits[0].case == cases[3]
+        assert again.count() == len(cases)
+
+
+def test_rows_that_are_lost_are_named(uri: str) -> None:
+    base = CaseBase.create(uri, ProjectionEncoder())
+    manifest = base.manifest.model_copy(update={"version": 7})
+    with pytest.raises(ManifestError, match=r"no collection 'base_\d+__v7' with the rows of version 7"):
+        MilvusHome(uri).store(manifest)
+
+
+def test_writes_are_cut_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(milvus_rows, "_BYTES_PER_WRITE", 10_000)
+    records = [milvus_rows.to_record(row(str(i), np.ones(4), text="é" * (4500 if i == 3 else 900))) for i in range(8)]
+    writes = list(milvus_rows.in_writes(records))
+    assert [record for part in writes for record in part] == records
+    assert 3 <= len(writes) < 8
+    for part in writes:
+        held = sum(len(v.encode()) if isinstance(v, str) else 8 if isinstance(v, float) else v.nbytes
+                   for record in part for v in record.values())  # fmt: skip
+        assert held <= 10_000 or len(part) == 1
 
 
 @pytest.mark.parametrize(

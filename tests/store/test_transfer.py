@@ -75,6 +75,16 @@ def test_a_copy_that_was_cut_off_goes_on(base: CaseBase, target: str, monkeypatc
     assert same(CaseBase.open(target).store, base.store)
 
 
+def test_a_copy_that_was_killed_at_its_end_is_tidied_by_the_next(
+    base: CaseBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_base(base.uri, tmp_path / "copy")
+    calls: list[int] = []
+    monkeypatch.setattr(lance.LanceStore, "compact", lambda store: calls.append(store.count()))
+    assert copy_base(base.uri, tmp_path / "copy").written == 0
+    assert calls == [24]
+
+
 def test_a_snapshot_comes_back_whole(base: CaseBase, target: str, tmp_path: Path) -> None:
     assert write_snapshot(base.uri, tmp_path / "base.parquet") == 24
     done = restore_snapshot(tmp_path / "base.parquet", target)

@@ -88,7 +88,7 @@ def search(
     starts: Annotated[int, typer.Option(min=0, help="New search processes that are timed on each base.")] = 3,
     json_out: JsonOption = None,
 ) -> None:
-    """Our store, exact NumPy and FAISS HNSW side by side: recall and time by λ and filter. Needs faiss-cpu.
+    """Our store, exact NumPy and FAISS HNSW side by side: recall and time by λ and filter.
 
     A million cases take about 16 GB in the folder for temporary files, and a while.
     """

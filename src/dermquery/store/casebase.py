@@ -194,7 +194,6 @@ class CaseBase:
 
         Raises:
             ValueError: for too few cases.
-            ModuleNotFoundError: a package that it needs is not installed.
             BaseBusyError: another process is writing.
             ManifestError: the base was encoded again since it was opened.
         """

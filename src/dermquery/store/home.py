@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from dermquery.store.archive import ImageArchive
 from dermquery.store.manifest import MANIFEST_FILE, Manifest, ManifestError
+from dermquery.store.milvus_client import TOKEN_VARIABLE, StoreError, connected, make_searchable
 from dermquery.store.protocol import CaseStore
 
 __all__ = ["BaseBusyError", "FolderHome", "Home", "MilvusHome", "home_of", "images_place"]
 
-TOKEN_VARIABLE, CERTIFICATE_VARIABLE = "DERMQUERY_MILVUS_TOKEN", "DERMQUERY_MILVUS_CA"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 _NEXT, _LOCK = "next-manifest.json", "writer.lock"
 
@@ -90,14 +90,12 @@ class FolderHome:
         if self._folder.exists() and not self._folder.is_dir():
             raise ManifestError(f"{self._folder} is a file; choose a folder for the case base")
         # The manifest last: until it is there the folder is no base, and the next create goes over it again.
-        store = self.store(manifest)
+        store = self._rows(manifest, create=True)
         manifest.save(self._folder)
         return store
 
     def store(self, manifest: Manifest) -> CaseStore:
-        from dermquery.store.lance import LanceStore
-
-        return LanceStore(self._folder, manifest.layout.size, _table(manifest.version))
+        return self._rows(manifest, create=False)
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:
         if manifest.images is None:
@@ -111,7 +109,7 @@ class FolderHome:
         if begun is None or not begun.same_vectors(manifest) or begun.version != manifest.version:
             drop_table(self._folder, _table(manifest.version))
             manifest.save(self._folder, _NEXT)
-        return self.store(manifest)
+        return self._rows(manifest, create=True)
 
     def switch(self, manifest: Manifest) -> None:
         manifest.save(self._folder)
@@ -126,6 +124,11 @@ class FolderHome:
             drop_table(self._folder, name)
         (self._folder / _NEXT).unlink(missing_ok=True)
         return len(others)
+
+    def _rows(self, manifest: Manifest, *, create: bool) -> CaseStore:
+        from dermquery.store.lance import LanceStore
+
+        return LanceStore(self._folder, manifest.layout.size, _table(manifest.version), create=create)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -209,7 +212,14 @@ class MilvusHome:
     def store(self, manifest: Manifest) -> CaseStore:
         from dermquery.store.milvus import MilvusStore
 
-        return MilvusStore(self._connected(), self._versioned(manifest), manifest.layout.size)
+        client, versioned = self._connected(), self._versioned(manifest)
+        if not client.has_collection(versioned):
+            raise ManifestError(
+                f"{self.uri}: the server has no collection {versioned!r} with the rows of version {manifest.version}; "
+                "open the base again if it was encoded again, else restore it from a snapshot"
+            )
+        make_searchable(client, versioned)
+        return MilvusStore(client, versioned, manifest.layout.size)
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:
         return None if manifest.images is None else ImageArchive(manifest.images)
@@ -241,7 +251,7 @@ class MilvusHome:
         return f"{self._name}__v{manifest.version}"
 
     def _collection(self, manifest: Manifest) -> CaseStore:
-        from dermquery.store.milvus import collection_schema
+        from dermquery.store.milvus_rows import collection_schema
 
         client = self._connected()
         schema, index = collection_schema(client, manifest.layout.size, manifest.model_dump_json())
@@ -253,22 +263,9 @@ class MilvusHome:
     def _connected(self) -> Any:
         if self._client is None:
             try:
-                from pymilvus import MilvusClient, MilvusException
-            except ModuleNotFoundError as error:
-                raise ModuleNotFoundError(f"{self.uri} needs pymilvus: pip install 'dermquery[milvus]'") from error
-            secure = {"server_pem_path": os.environ[CERTIFICATE_VARIABLE]} if CERTIFICATE_VARIABLE in os.environ else {}
-            try:
-                self._client = MilvusClient(
-                    uri=f"{'https' if self._tls else 'http'}://{self._server}",
-                    token=os.environ.get(TOKEN_VARIABLE, ""),
-                    timeout=10,
-                    **secure,
-                )
-            except MilvusException as error:
-                raise ManifestError(
-                    f"no Milvus server answers at {self._server} ({error.message}); check host, port, ?tls=true and "
-                    f"{TOKEN_VARIABLE}"
-                ) from error
+                self._client = connected(self._server, tls=self._tls)
+            except StoreError as error:
+                raise ManifestError(str(error)) from error
         return self._client
 
 

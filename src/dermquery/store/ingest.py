@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _CHUNK = 256
 
 
 class StoreWriteError(OSError):
-    """Rows cannot be written; the message says how many are safe and what to do."""
+    """A store fails during an ingest; the message says how many cases are safe and what to do."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def index_cases(
 
     Raises:
         ValueError: for a ``case_id`` that occurs twice.
-        StoreWriteError: rows cannot be written, for instance because the disk is full.
+        StoreWriteError: rows cannot be written or read, for instance because the disk is full.
         ArchiveError: an image cannot be kept.
     """
     cases = tuple(case.model_copy(update={"image": case.image.absolute()}) for case in cases)
@@ -120,7 +121,7 @@ def index_cases(
     run = _Run(None if dry_run else store, len(cases), progress)
     pending: Future[None] | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
-        for outcomes in executor.run(_known(cases, store)):
+        for outcomes in executor.run(_known(cases, store, run)):
             if pending is not None:
                 pending.result()
             pending = writer.submit(run.take, outcomes)
@@ -129,12 +130,14 @@ def index_cases(
     return run.finish()
 
 
-def _known(cases: Sequence[Case], store: CaseStore | None) -> Iterator[Known]:
+def _known(cases: Sequence[Case], store: CaseStore | None, run: _Run) -> Iterator[Known]:
     """Each case with its row; the rows of a chunk are looked up together, and not at all in a store that was empty."""
-    held = store if store is not None and store.count() else None
+    with run.storing("read"):
+        held = store if store is not None and store.count() else None
     for start in range(0, len(cases), _CHUNK):
         chunk = cases[start : start + _CHUNK]
-        rows = {} if held is None else held.get([case.case_id for case in chunk], vectors=False)
+        with run.storing("read"):
+            rows = {} if held is None else held.get([case.case_id for case in chunk], vectors=False)
         yield from ((case, rows.get(case.case_id)) for case in chunk)
 
 
@@ -149,7 +152,6 @@ class _Run:
     updated: int = 0
     unchanged: int = 0
     encoded: int = 0
-    writes: int = 0
     repeated: int = 0
     bad: list[BadImage] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -174,9 +176,10 @@ class _Run:
         self._tell()
 
     def finish(self) -> IngestReport:
-        """Tidy the store after many writes, and report."""
-        if self.writes and self.store is not None:
-            self.store.compact()
+        """Tidy the store, and report; also where nothing was written, for a run before may have been killed here."""
+        if self.store is not None:
+            with self.storing("tidied up"):
+                self.store.compact()
         self._tell()
         seconds = time.monotonic() - self.started
         return IngestReport(
@@ -187,22 +190,28 @@ class _Run:
     def done(self) -> int:
         return self.added + self.updated + self.unchanged + len(self.bad)
 
+    @contextmanager
+    def storing(self, done_to_it: str) -> Iterator[None]:
+        """Turn a failure of the store within the block into one that says how many cases are safe."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            raise StoreWriteError(
+                f"the base cannot be {done_to_it} ({error}); the {self.done} cases before are safe. "
+                "Mend the cause (is the disk full?) and run the command again: it goes on where it stopped"
+            ) from error
+
     def _write(self, changed: Sequence[Outcome], store: CaseStore) -> None:
         same = [item.case.case_id for item in changed if item.vector is None]
-        old = store.get(same) if same else {}
+        with self.storing("read"):
+            old = store.get(same) if same else {}
         rows = []
         for item in changed:
             assert item.stamp is not None  # noqa: S101 - the caller looked
             vector = old[item.case.case_id].vector if item.vector is None else item.vector
             rows.append(StoredCase(item.case, vector, item.stamp))
-        try:
+        with self.storing("written to"):
             store.upsert(rows)
-        except (OSError, RuntimeError) as error:
-            raise StoreWriteError(
-                f"the base cannot be written to ({error}); the {self.done} cases before are safe. "
-                "Mend the cause (is the disk full?) and run the command again: it goes on where it stopped"
-            ) from error
-        self.writes += 1
 
     def _tell(self) -> None:
         if self.progress is None:

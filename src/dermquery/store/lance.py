@@ -22,6 +22,7 @@ from dermquery.model.alignment import Vectors
 from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.lance_filter import beyond, to_lance
 from dermquery.store.lance_index import TableIndex, vectors_of
+from dermquery.store.manifest import ManifestError
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
 from dermquery.store.ranking import MARGIN, SPARE, check_page, check_rows, check_search, id_filters, products, without
 
@@ -39,19 +40,30 @@ class LanceStore:
     Readers and writers may be different processes; a reader sees every write that was finished before it asked.
 
     Args:
-        folder: where the table lies; made with an empty table if there is none.
+        folder: where the table lies.
         size: length of the vectors.
         table: its name; a base that is encoded again has two for a while.
+        create: make folder and table, empty, if there is none.
+
+    Raises:
+        ManifestError: there is no such table, and none was to be made.
     """
 
-    def __init__(self, folder: Path, size: int, table: str = "cases") -> None:
+    def __init__(self, folder: Path, size: int, table: str = "cases", *, create: bool = True) -> None:
         import lancedb  # takes a second, which commands that touch no base should not pay
 
         self.folder = folder
         self.size = size
         self._schema = _schema(size)
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-        self._table: Any = database.create_table(table, schema=self._schema, exist_ok=True)
+        if not create and table not in database.list_tables().tables:
+            raise ManifestError(
+                f"{folder} has a manifest, but its rows (table {table!r}) are not there; open the base again if it was "
+                "encoded again meanwhile, else restore it from a backup or index the cases into a new base"
+            )
+        self._table: Any = (
+            database.create_table(table, schema=self._schema, exist_ok=True) if create else database.open_table(table)
+        )
         self._index = TableIndex(folder, table, self._table)
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
@@ -188,7 +200,6 @@ class LanceStore:
         """Build the index now, whatever the number of cases; returns how many are in it.
 
         Raises:
-            ModuleNotFoundError: FAISS is not installed.
             ValueError: for too few cases.
         """
         return self._index.build()
@@ -199,7 +210,7 @@ class LanceStore:
         if self._next is not None and self._next[0] == version:
             return self._next[1]
         held = self._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_numpy()
-        return 1 + max(int(held.max()) if len(held) else 0, self._index.last)
+        return 1 + max(int(held.max()) if len(held) else 0, self._index.last())
 
     def _nearest(self, vector: Vectors, condition: str, limit: int) -> pa.Table:
         query = self._table.search(vector, vector_column_name="vector").distance_type("dot").bypass_vector_index()

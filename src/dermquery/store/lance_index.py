@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import AllOf, Filter, Not
 from dermquery.store.lance_filter import to_lance
-from dermquery.store.quantised import FEWEST, INDEX_FROM, IndexShape, VectorIndex, faiss_is_there, write_index
+from dermquery.store.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
 
 __all__ = ["TableIndex", "vectors_of"]
 
@@ -37,12 +38,17 @@ _BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
 _TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
 
 
+_Place = tuple[Path, int]
+"""Folder of an index, and when it was written, because its number may come again."""
+
+
 @dataclass(eq=False)
 class _View:
     """An index as one version of the table sees it.
 
     Attributes:
         version: of the table.
+        place: where the index lies, and since when.
         index: the vectors.
         last: greatest serial in the index.
         positions: in the index by serial, −1 for serials that are not in it; (last + 1,).
@@ -52,6 +58,7 @@ class _View:
     """
 
     version: int
+    place: _Place
     index: VectorIndex
     last: int
     positions: NDArray[np.int64]
@@ -77,12 +84,22 @@ class TableIndex:
     def __init__(self, folder: Path, name: str, table: Any) -> None:
         self._folder, self._name, self._table = folder / "index", name, table
         self._seen: _View | None = None
+        self._unusable: _Place | None = None
 
-    @property
     def last(self) -> int:
-        """The greatest serial in the index; 0 without one."""
-        view = self._view()
-        return 0 if view is None else view.last
+        """The greatest serial in the index, 0 without one; for a writer, of which there is one at a time.
+
+        An index whose serials cannot be read any more is removed: nobody can search it, and nobody must find it again
+        once other rows have its numbers.
+        """
+        while (place := self._newest()) is not None:
+            try:
+                return int(read_keys(place[0]).max())
+            except DAMAGED as error:
+                if place == self._newest():
+                    self._warn(place[0], error)
+                    shutil.rmtree(place[0])
+        return 0
 
     def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, str | None] | None:
         """Rows of the index that are about the ``k`` nearest; None to look at every row of the table instead.
@@ -103,12 +120,10 @@ class TableIndex:
         return None
 
     def refresh(self) -> None:
-        """Build, extend or rebuild the index where the table has outgrown it; nothing without FAISS or few rows."""
-        if not faiss_is_there():
-            return
+        """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
         view, n = self._view(), int(self._table.count_rows())
         if view is None:
-            if n >= INDEX_FROM:
+            if n >= (FEWEST if self._folders() else INDEX_FROM):
                 self.build()
         elif n >= FEWEST and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
             self.build()
@@ -120,11 +135,8 @@ class TableIndex:
         """Build the index anew, and those of the columns that filters ask for; returns the vectors in it.
 
         Raises:
-            ModuleNotFoundError: FAISS is not installed.
             ValueError: for too few rows.
         """
-        if not faiss_is_there():
-            raise ModuleNotFoundError("an index needs FAISS: pip install faiss-cpu")
         n = int(self._table.count_rows())
         if n < FEWEST:
             raise ValueError(
@@ -163,27 +175,65 @@ class TableIndex:
             names = [entry.name for entry in os.scandir(self._folder)]
         except FileNotFoundError:
             return []
-        mine = [name for name in names if name.rpartition("-")[0] == self._name]
+        parts = [(name, name.rpartition("-")) for name in names]
+        mine = [name for name, (table, _, number) in parts if table == self._name and number.isdecimal()]
         return [self._folder / name for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2]))]
 
-    def _view(self) -> _View | None:
+    def _newest(self) -> _Place | None:
         folders = self._folders()
-        if not folders or not faiss_is_there():
-            return None
-        version, seen = int(self._table.version), self._seen
-        if seen is not None and seen.version == version and seen.index.folder == folders[-1]:
-            return seen
-        index = seen.index if seen is not None and seen.index.folder == folders[-1] else VectorIndex(folders[-1])
+        try:
+            return (folders[-1], folders[-1].stat().st_mtime_ns) if folders else None
+        except FileNotFoundError:
+            return self._newest()  # replaced meanwhile
+
+    def _view(self) -> _View | None:
+        """The newest index for the table as it is now; None without one that can be used.
+
+        A writer may replace an index between the look at the folder and the reading of it.
+        """
+        seen = self._seen
+        while (place := self._newest()) is not None and place != self._unusable:
+            version = int(self._table.version)
+            same = seen is not None and seen.place == place
+            if seen is not None and same and seen.version == version:
+                return seen
+            try:
+                index = seen.index if seen is not None and same else VectorIndex(place[0])
+            except DAMAGED as error:
+                if place == self._newest():
+                    self._refuse(place, error)
+                continue
+            view = self._seen = self._seen_by(place, index, version)
+            return view
+        return None
+
+    def _seen_by(self, place: _Place, index: VectorIndex, version: int) -> _View | None:
         last = int(index.keys.max())
         positions = np.full(last + 1, -1, np.int64)
         positions[index.keys] = np.arange(len(index.keys))
         held = self._table.search().select(["serial"]).with_row_id(True).limit(None).to_arrow()
         serials, rows = (held[name].to_numpy().astype(np.int64) for name in ("serial", "_rowid"))
         known = serials <= last
+        at = positions[serials[known]]
+        if (at < 0).any():  # else −1 would be the last vector, and these rows would be found nowhere
+            self._refuse(place, f"{int((at < 0).sum())} rows of the table are neither in it nor after it")
+            return None
         row_of = np.full(len(index.keys), -1, np.int64)
-        row_of[positions[serials[known]]] = rows[known]
-        self._seen = _View(version, index, last, positions, row_of, int((~known).sum()))
-        return self._seen
+        row_of[at] = rows[known]
+        return _View(version, place, index, last, positions, row_of, int((~known).sum()))
+
+    def _refuse(self, place: _Place, reason: object) -> None:
+        """Search without this index from here on; the next ``refresh`` builds another."""
+        self._unusable = place
+        self._warn(place[0], reason)
+
+    def _warn(self, folder: Path, reason: object) -> None:
+        warnings.warn(
+            f"the index {folder} cannot be used ({reason}); searches look at every case until it is built again with: "
+            f"dermquery base index {self._folder.parent}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def _chosen(self, view: _View, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
         whole = where.is_empty and view.gone == 0

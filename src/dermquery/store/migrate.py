@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
 from dermquery.store.home import home_of
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.manifest import Manifest, ManifestError
-from dermquery.store.protocol import CaseStore, ImageStamp
+from dermquery.store.protocol import CaseStore, StoredCase
 from dermquery.store.source import ModelSource, load_source
+
+_LOOKS = 10
+"""How often a base that is written to all the while is gone over before a migration gives up."""
 
 __all__ = ["MigrationError", "migrate", "tidy"]
 
@@ -33,8 +36,10 @@ def migrate(
     """Encode all cases of a base with another model, and let the result take the base's place.
 
     Until the last step, and wherever the process is killed, the base is the old one; run again, the migration goes on
-    where it stopped. Readers that are open keep the old version, whose rows stay until ``tidy``. Images come from the
-    base's archive, without one from the files that the cases name.
+    where it stopped. A server takes writes meanwhile: what they changed is encoded too, until a look at every row finds
+    nothing new. Only what is written after that look stays in the old version. Readers that are open keep the old
+    version, whose rows stay until ``tidy``. Images come from the base's archive, without one from the files that the
+    cases name.
 
     Args:
         uri: the base.
@@ -46,7 +51,7 @@ def migrate(
 
     Raises:
         ManifestError: no base there, or one that has these vectors already.
-        MigrationError: images are missing, or the base changed meanwhile.
+        MigrationError: images are missing, or the base never stops changing.
         BaseBusyError: another process is writing.
     """
     home = home_of(uri)
@@ -60,15 +65,13 @@ def migrate(
         if current.same_vectors(manifest):
             raise ManifestError(f"{home.uri} was encoded with model {loaded.name!r} already; there is nothing to do")
         old, new, archive = home.store(current), home.begin(manifest), home.archive(current)
-        cases, stamps = _held(old)
-        executor = LocalExecutor(
-            loaded,
-            described=findings,
-            archive=archive,
-            batch_size=batch_size,
-            held=None if archive is None else stamps,
-        )
-        report = index_cases(cases, new, executor, progress=progress)
+
+        def encode(rows: Sequence[StoredCase]) -> IngestReport:
+            held = None if archive is None else {row.case.case_id: row.stamp for row in rows}
+            executor = LocalExecutor(loaded, described=findings, archive=archive, batch_size=batch_size, held=held)
+            return index_cases([row.case for row in rows], new, executor, progress=progress)
+
+        report = _until_nothing_changes(old, encode)
         _check(old, new, report, skip_bad=skip_bad)
         home.switch(manifest)
     return CaseBase(home, manifest, new, loaded), report
@@ -94,9 +97,46 @@ def tidy(uri: str | Path) -> tuple[int, int]:
         return versions, archive.sweep(kept)
 
 
-def _held(store: CaseStore) -> tuple[list[Case], dict[str, ImageStamp]]:
-    rows = [row for page in store.scan(vectors=False) for row in page]
-    return [row.case for row in rows], {row.case.case_id: row.stamp for row in rows}
+def _until_nothing_changes(old: CaseStore, encode: Callable[[Sequence[StoredCase]], IngestReport]) -> IngestReport:
+    """Encode every case, then those that writers changed meanwhile, until there are none.
+
+    Raises:
+        MigrationError: there are some again and again.
+    """
+    seen: dict[str, StoredCase] = {}
+    report: IngestReport | None = None
+    for _ in range(_LOOKS):
+        changed = list(_changed(old, seen))
+        if report is not None and not changed:
+            return report
+        seen.update((row.case.case_id, row) for row in changed)
+        report = _both(report, encode(changed), {row.case.case_id for row in changed})
+    raise MigrationError(
+        f"cases changed again during each of {_LOOKS} looks at the base, which is as it was; stop what writes to it, "
+        "and run the command again"
+    )
+
+
+def _changed(store: CaseStore, seen: dict[str, StoredCase]) -> Iterator[StoredCase]:
+    """Rows that are not as they were seen: new, with another image or another description."""
+    for page in store.scan(vectors=False):
+        for row in page:
+            before = seen.get(row.case.case_id)
+            if before is None or (before.case, before.stamp) != (row.case, row.stamp):
+                yield row
+
+
+def _both(first: IngestReport | None, then: IngestReport, again: set[str]) -> IngestReport:
+    """The report of two runs, of which the second went over some cases ``again``."""
+    if first is None:
+        return then
+    return replace(
+        first,
+        added=first.added + then.added,
+        bad=(*(item for item in first.bad if item.case_id not in again), *then.bad),
+        repeated=first.repeated + then.repeated,
+        seconds=first.seconds + then.seconds,
+    )
 
 
 def _check(old: CaseStore, new: CaseStore, report: IngestReport, *, skip_bad: bool) -> None:

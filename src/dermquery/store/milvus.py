@@ -2,81 +2,70 @@
 
 from __future__ import annotations
 
-import json
 import math
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
-from dermquery.store.filters import FIELDS, Filter, field_value
+from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.milvus_client import TranslatedClient
 from dermquery.store.milvus_filter import MISSING_AGE, column_text, text_of_column, to_milvus
-from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+from dermquery.store.milvus_rows import in_writes, to_record, to_row
+from dermquery.store.protocol import ScoredCase, StoredCase
 from dermquery.store.quantised import FEWEST, INDEX_FROM
 from dermquery.store.ranking import MARGIN, SPARE, best, check_page, check_rows, check_search, id_filters, without
 
-__all__ = ["MilvusStore", "collection_schema"]
+__all__ = ["MilvusStore"]
 
-_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _MOST_LISTS = 65_536
 _MOST = 16_384
 """Rows that Milvus gives in one answer."""
 _ROWS_PER_PAGE = 500
-_ID_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 2048, 65_535
-_BYTES_PER_WRITE = 8_000_000
-
-
-def collection_schema(client: Any, size: int, description: str) -> tuple[Any, Any]:
-    """Schema and index of a collection: a column for each field of a filter, the case as JSON, its vector."""
-    from pymilvus import DataType
-
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
-    schema.add_field("case_id", DataType.VARCHAR, is_primary=True, max_length=_ID_BYTES)
-    for name in _TEXT_COLUMNS:
-        schema.add_field(name, DataType.VARCHAR, max_length=_TEXT_BYTES)
-    schema.add_field("age", DataType.DOUBLE)
-    schema.add_field("payload", DataType.VARCHAR, max_length=_PAYLOAD_BYTES)
-    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
-    index = client.prepare_index_params()
-    index.add_index("vector", index_type="FLAT", metric_type="IP")
-    return schema, index
+_REMEMBERED_SECONDS = 60.0
+"""How long counts of values that were read row by row stand, unless the number of cases changes."""
 
 
 class MilvusStore:
     """A :class:`~dermquery.store.protocol.CaseStore` in a collection of a Milvus server.
 
-    Reads are strongly consistent: they see every write that was acknowledged to anyone before they asked, which costs
-    the server's time tick (about .2 s). One answer holds at most 16,384 rows, so of more equal scores than that at the
-    last place, which ones are found is the server's choice.
+    Reads are strongly consistent: they see every write that was acknowledged to anyone before they asked, for which
+    each waits for the server's time tick (about .2 s). Whatever the server fails at is a
+    :class:`~dermquery.store.milvus_client.StoreError`. One answer holds at most 16,384 rows, so of more equal scores
+    than that at the last place, which ones are found is the server's choice.
 
     Args:
         client: a ``pymilvus.MilvusClient``.
-        collection: name or alias of a collection with :func:`collection_schema`.
+        collection: name or alias of a collection with :func:`~dermquery.store.milvus_rows.collection_schema`.
         size: length of the vectors.
     """
 
     def __init__(self, client: Any, collection: str, size: int) -> None:
         self.collection, self.size = collection, size
-        self._client = client
+        self._client = client if isinstance(client, TranslatedClient) else TranslatedClient(client)
         self._index: dict[str, Any] | None = None
+        self._counted: dict[str, tuple[int, float, dict[str | float | None, int]]] = {}
+        self._wrote = False
 
     def upsert(self, rows: Sequence[StoredCase]) -> None:
-        """Add rows, replacing those with the same ``case_id``; all of them or none, in writes of at most 8 MB.
+        """Add rows, replacing those with the same ``case_id``.
+
+        Nothing is written if one row cannot be held. Then they go in writes of at most 8 MB, far below what the server
+        takes at once; each of these is there as a whole or not at all, and one that fails leaves those before it.
 
         Raises:
             ValueError: for a ``case_id`` that occurs twice, a vector of another length or with a NaN, or a case whose
                 description is longer than Milvus can hold.
         """
         check_rows(rows, self.size)
-        records = [_record(row) for row in rows]
-        step = max(1, _BYTES_PER_WRITE // (4 * self.size + _TEXT_BYTES))
-        for start in range(0, len(records), step):
-            self._client.upsert(self.collection, records[start : start + step])
+        records = [to_record(row) for row in rows]
+        for part in in_writes(records):
+            self._changed()
+            self._client.upsert(self.collection, part)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
@@ -84,6 +73,7 @@ class MilvusStore:
         for part in id_filters(case_ids):
             there = [record["case_id"] for record in self._query(to_milvus(part), ["case_id"])]
             if there:
+                self._changed()
                 self._client.delete(self.collection, ids=there)
             removed += len(there)
         return removed
@@ -91,7 +81,7 @@ class MilvusStore:
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         """The rows with these ids, by id; ids that are not there are left out."""
         columns = ["payload", "vector"] if vectors else ["payload"]
-        found = (_row(r) for part in id_filters(case_ids) for r in self._query(to_milvus(part), columns))
+        found = (to_row(r) for part in id_filters(case_ids) for r in self._query(to_milvus(part), columns))
         return {row.case.case_id: row for row in found}
 
     def count(self, where: Filter | None = None) -> int:
@@ -133,7 +123,7 @@ class MilvusStore:
                 output_fields=["payload", "vector"], consistency_level="Strong",
                 search_params={"metric_type": "IP", "params": {"nprobe": probes}},
             )[0]  # fmt: skip
-            rows = [_row(hit["entity"]) for hit in answer]
+            rows = [to_row(hit["entity"]) for hit in answer]
             ranked = best(rows, vector, depth)
             if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < ranked[-1].score - MARGIN:
                 return ranked[offset:]
@@ -147,22 +137,35 @@ class MilvusStore:
         columns = ["payload", "vector"] if vectors else ["payload"]
         start = "" if after is None else column_text(after)
         pages = self._pages(to_milvus(where), columns, min(limit, _ROWS_PER_PAGE), start)
-        return [_row(record) for record in islice(chain.from_iterable(pages), limit)]
+        return [to_row(record) for record in islice(chain.from_iterable(pages), limit)]
 
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, in ascending order of ``case_id``."""
         columns = ["payload", "vector"] if vectors else ["payload"]
         for page in self._pages("", columns, _ROWS_PER_PAGE):
-            yield [_row(record) for record in page]
+            yield [to_row(record) for record in page]
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
         return sorted(str(text_of_column(record["case_id"])) for record in self._every("", ["case_id"]))
 
     def value_counts(self, field: str, where: Filter | None = None) -> dict[str | float | None, int]:
-        """How often each value of a field occurs, most frequent first; None counts the cases without one."""
+        """How often each value of a field occurs, most frequent first; None counts the cases without one.
+
+        The server counts no groups, so every row's value is read. Without a filter the answer is remembered: for a
+        minute at most, and until the number of cases changes or something is written here.
+        """
         if field not in FIELDS:
             raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
+        if where is not None:
+            return self._value_counts(field, where)
+        n, now = self.count(), time.monotonic()
+        known = self._counted.get(field)
+        if known is None or known[0] != n or now - known[1] > _REMEMBERED_SECONDS:
+            known = self._counted[field] = n, now, self._value_counts(field, None)
+        return dict(known[2])
+
+    def _value_counts(self, field: str, where: Filter | None) -> dict[str | float | None, int]:
         stored = Counter(record[field] for record in self._every(to_milvus(where), [field]))
         if field == "age":
             counts = {None if age == MISSING_AGE else age: n for age, n in stored.items()}
@@ -172,7 +175,9 @@ class MilvusStore:
 
     def compact(self) -> None:
         """Seal what was written, so that it lies in files; a collection that has grown large gets an index."""
-        self._client.flush(self.collection)
+        if self._wrote:  # servers take one flush in ten seconds, and what others wrote they seal themselves
+            self._client.flush(self.collection)
+            self._wrote = False
         if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
             self.build_index()
 
@@ -203,6 +208,10 @@ class MilvusStore:
             client.load_collection(self.collection)
         self._index = None
         return n
+
+    def _changed(self) -> None:
+        self._counted.clear()
+        self._wrote = True
 
     def _index_type(self) -> str:
         return str(self._described().get("index_type", "FLAT"))
@@ -247,38 +256,3 @@ class MilvusStore:
             if len(found) < step:
                 return
             after = max(str(record["case_id"]) for record in found)
-
-
-def _record(row: StoredCase) -> dict[str, Any]:
-    case, stamp = row.case, row.stamp
-    payload = json.dumps(
-        {
-            "case": case.model_dump(mode="json") | {"image": str(case.image.absolute())},
-            "stamp": [stamp.sha256, stamp.size, stamp.mtime_ns, stamp.phash],
-        },
-        ensure_ascii=False,
-    )
-    texts = {name: column_text(_text(case, name)) for name in _TEXT_COLUMNS}
-    columns = {"case_id": column_text(case.case_id), **texts, "payload": payload}
-    for name, text in columns.items():
-        most = {"case_id": _ID_BYTES, "payload": _PAYLOAD_BYTES}.get(name, _TEXT_BYTES)
-        if len(text.encode()) > most:
-            what = "its whole description" if name == "payload" else name
-            raise ValueError(
-                f"case {case.case_id[:60]!r}: {what} takes {len(text.encode())} bytes, and a Milvus column holds "
-                f"{most}; shorten it, or keep this base in a folder"
-            )
-    age = MISSING_AGE if case.age is None else float(case.age)
-    return {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
-
-
-def _text(case: Case, name: str) -> str | None:
-    value = field_value(case, name)
-    return None if value is None else str(value)
-
-
-def _row(record: dict[str, Any]) -> StoredCase:
-    held = json.loads(record["payload"])
-    case = Case(**{**held["case"], "image": Path(held["case"]["image"])})
-    vector = np.asarray(record.get("vector", ()), np.float32)
-    return StoredCase(case, vector, ImageStamp(*held["stamp"]))

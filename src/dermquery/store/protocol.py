@@ -99,7 +99,7 @@ class CaseStore(Protocol):
     """
 
     def upsert(self, rows: Sequence[StoredCase]) -> None:
-        """Add rows, replacing those with the same ``case_id``; all of them or none."""
+        """Add rows, replacing those with the same ``case_id``; all of them or none, save very many to a server."""
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
@@ -158,5 +158,4 @@ class CaseStore(Protocol):
 
         Raises:
             ValueError: for too few rows.
-            ModuleNotFoundError: a package that it needs is not installed.
         """

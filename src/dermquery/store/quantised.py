@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,16 @@ from numpy.typing import NDArray
 
 from dermquery.model.alignment import Vectors
 
-__all__ = ["FEWEST", "INDEX_FROM", "IndexShape", "VectorIndex", "faiss_is_there", "faiss_library", "write_index"]
+__all__ = [
+    "DAMAGED",
+    "FEWEST",
+    "INDEX_FROM",
+    "IndexShape",
+    "VectorIndex",
+    "faiss_library",
+    "read_keys",
+    "write_index",
+]
 
 INDEX_FROM = 10_000
 """Cases from which a base gets an index by itself; below, every vector is read and the ranking is exact."""
@@ -40,17 +48,25 @@ _VECTORS_AT_ONCE = 20_000
 _VECTORS, _KEYS, _SHAPE = "vectors.faiss", "keys.npy", "index.json"
 
 
-def faiss_is_there() -> bool:
-    """Whether the library is installed."""
-    return find_spec("faiss") is not None
+DAMAGED = (OSError, RuntimeError, ValueError, TypeError, EOFError)
+"""What opening an index raises whose files are damaged or gone."""
 
 
 def faiss_library() -> Any:
-    """The library; ModuleNotFoundError says what to install."""
-    try:
-        return import_module("faiss")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("an index needs FAISS: pip install faiss-cpu") from error
+    """The library, whose import takes a moment that commands without an index should not pay."""
+    return import_module("faiss")
+
+
+def read_keys(folder: Path) -> NDArray[np.int64]:
+    """Keys of the vectors of an index, (n,) int64, mapped into memory.
+
+    Raises:
+        OSError, ValueError, EOFError: the file cannot be read, or holds something else.
+    """
+    keys = np.load(folder / _KEYS, mmap_mode="r")
+    if keys.dtype != np.int64 or keys.ndim != 1 or not len(keys) or int(keys.min()) < 0:
+        raise ValueError(f"{folder / _KEYS} holds no keys")
+    return np.asanyarray(keys)
 
 
 @dataclass(frozen=True)
@@ -88,13 +104,21 @@ class VectorIndex:
         folder: where it lies.
         keys: of the vectors in it, (n,) int64.
         shape: how it was built.
+
+    Raises:
+        OSError, RuntimeError, ValueError, TypeError, EOFError: its files are damaged, or gone (:data:`DAMAGED`).
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.shape = IndexShape(**json.loads((folder / _SHAPE).read_text(encoding="utf-8")))
-        self.keys: NDArray[np.int64] = np.load(folder / _KEYS, mmap_mode="r")
+        self.keys = read_keys(folder)
         self._index: Any = faiss_library().read_index(str(folder / _VECTORS), faiss_library().IO_FLAG_MMAP_IFC)
+        if (self._index.ntotal, self._index.d) != (len(self.keys), self.shape.size):
+            raise ValueError(
+                f"{folder} holds {self._index.ntotal} vectors of length {self._index.d} for {len(self.keys)} keys and "
+                f"length {self.shape.size}"
+            )
 
     def nearest(self, vector: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Positions in :attr:`keys` of about the ``k`` greatest inner products with ``vector``, greatest first.

@@ -12,7 +12,18 @@ from dermquery.model.alignment import Vectors
 from dermquery.store.filters import AllOf, Filter, Not, OneOf
 from dermquery.store.protocol import ScoredCase, StoredCase
 
-__all__ = ["MARGIN", "SPARE", "best", "check_page", "check_rows", "check_search", "id_filters", "products", "without"]
+__all__ = [
+    "MARGIN",
+    "SPARE",
+    "best",
+    "check_page",
+    "check_rows",
+    "check_search",
+    "id_filters",
+    "in_parts",
+    "products",
+    "without",
+]
 
 SPARE = 16
 """Candidates that are fetched beyond those asked for."""
@@ -70,9 +81,15 @@ def best(rows: Sequence[StoredCase], query: Vectors, top_k: int) -> list[ScoredC
 
 def id_filters(case_ids: Collection[str]) -> Iterator[Filter]:
     """Filters that name the cases, each a bounded number of them."""
-    ids = list(dict.fromkeys(case_ids))
-    for start in range(0, len(ids), _IDS_PER_READ):
-        yield Filter(condition=OneOf(field="case_id", values=tuple(ids[start : start + _IDS_PER_READ])))
+    for part in in_parts(case_ids):
+        yield Filter(condition=OneOf(field="case_id", values=part))
+
+
+def in_parts(ids: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """The ids, each once, in parts that one condition can name."""
+    each = tuple(dict.fromkeys(ids))
+    for start in range(0, len(each), _IDS_PER_READ):
+        yield each[start : start + _IDS_PER_READ]
 
 
 def without(where: Filter, case_ids: Collection[str]) -> Filter:

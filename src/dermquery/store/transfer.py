@@ -83,8 +83,7 @@ def copy_base(
             if tell:
                 tell(len(ids), total)
         _verify(store, ids, held.scan())
-        if written:
-            store.compact()
+        store.compact()  # also where nothing was written: a transfer before may have been killed here
     return Transferred(len(ids), written)
 
 
@@ -135,8 +134,7 @@ def restore_snapshot(path: Path, target: str | Path, *, tell: Tell | None = None
             if tell:
                 tell(len(ids), total)
         _verify(store, ids, _rows(file, path))
-        if written:
-            store.compact()
+        store.compact()  # also where nothing was written: a transfer before may have been killed here
     return Transferred(len(ids), written)
 
 

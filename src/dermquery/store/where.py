@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, Range, iso_day
+from dermquery.store.ranking import in_parts
 
 __all__ = ["as_filter", "excluding", "parse_where"]
 
@@ -44,8 +45,9 @@ def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
     fields: tuple[Any, ...] = ("case_id", "lesion_id", "patient_id")
     for field, values in zip(fields, ids, strict=True):
         chosen = (values,) if isinstance(values, str) else tuple(values or ())
-        if chosen:
-            where = where.also(Not(condition=OneOf(field=field, values=chosen)))
+        parts = tuple(Not(condition=OneOf(field=field, values=part)) for part in in_parts(chosen))
+        if parts:
+            where = where.also(*(parts if len(parts) == 1 else (AllOf(conditions=parts),)))
     return where
 
 
