@@ -49,12 +49,12 @@ def test_no_manifest(tmp_path: Path) -> None:
         Manifest.load(tmp_path / "file")
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 3}, {"width": 0}, {"surprise": 1}, {"created": "2026-01-01"}])
+@pytest.mark.parametrize("change", [{"schema_version": 4}, {"width": 0}, {"surprise": 1}, {"created": "2026-01-01"}])
 def test_an_unusable_manifest_says_why(tmp_path: Path, encoder: ProjectionEncoder, change: dict[str, object]) -> None:
     Manifest.of(encoder).save(tmp_path)
     path = tmp_path / MANIFEST_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ManifestError, match=rf"schema version 4 \({next(iter(change))}: .*index the case table again"):
+    with pytest.raises(ManifestError, match=rf"schema version 5 \({next(iter(change))}: .*index the case table again"):
         Manifest.load(tmp_path)
 
 

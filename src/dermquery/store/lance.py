@@ -6,7 +6,6 @@ are exact either way.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from heapq import nsmallest
@@ -16,19 +15,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import FIELDS, Filter, field_value
 from dermquery.store.lance_filter import beyond, to_lance
 from dermquery.store.lance_index import TableIndex, vectors_of
 from dermquery.store.manifest import ManifestError
-from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+from dermquery.store.payload import from_payload, to_payload
+from dermquery.store.protocol import ScoredCase, StoredCase
 from dermquery.store.ranking import MARGIN, SPARE, check_page, check_rows, check_search, id_filters, products, without
 
 __all__ = ["LanceStore", "drop_table", "tables"]
 
-_TEXT_COLUMNS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
+_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
+_ROW = ("case_id", "payload")
+_HIT = (*_ROW, "serial", "vector")
 _ROWS_PER_BATCH = 500
 _BESIDE = 6
 """Candidates of the index beyond those asked for: each costs a read, and 8 bits a number misplace few by more."""
@@ -64,7 +64,7 @@ class LanceStore:
         self._table: Any = (
             database.create_table(table, schema=self._schema, exist_ok=True) if create else database.open_table(table)
         )
-        self._index = TableIndex(folder, table, self._table)
+        self._index = TableIndex(folder, table, self._table, _HIT)
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
 
@@ -91,7 +91,7 @@ class LanceStore:
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         """The rows with these ids, by id; ids that are not there are left out."""
-        columns = [name for name in self._schema.names if vectors or name != "vector"]
+        columns = [*_ROW, "vector"] if vectors else [*_ROW]
         found: dict[str, StoredCase] = {}
         for part in id_filters(case_ids):
             table = self._table.search().where(to_lance(part)).select(columns).limit(None).to_arrow()
@@ -127,7 +127,7 @@ class LanceStore:
             table, beside = indexed
             if beside is not None:
                 fresh = self._candidates(vector, f"({to_lance(condition)} AND {beside})", depth)
-                table = pa.concat_tables([part.select(self._schema.names) for part in (table, fresh)])
+                table = pa.concat_tables([part.select(_HIT) for part in (table, fresh)])
         scores = products(vectors_of(table), vector)
         ids = table["case_id"].to_pylist()
         order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
@@ -165,7 +165,7 @@ class LanceStore:
 
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, as the table was when the scan began."""
-        columns = [name for name in self._schema.names if vectors or name != "vector"]
+        columns = [*_ROW, "vector"] if vectors else [*_ROW]
         for batch in self._table.search().select(columns).limit(None).to_batches(batch_size=_ROWS_PER_BATCH):
             yield list(_rows(pa.Table.from_batches([batch])))
 
@@ -214,6 +214,7 @@ class LanceStore:
 
     def _nearest(self, vector: Vectors, condition: str, limit: int) -> pa.Table:
         query = self._table.search(vector, vector_column_name="vector").distance_type("dot").bypass_vector_index()
+        query = query.select([*_HIT, "_distance"])
         if condition != "true":
             query = query.where(condition, prefilter=True)
         return query.limit(limit).to_arrow()
@@ -236,21 +237,15 @@ def drop_table(folder: Path, name: str) -> None:
 
 
 def _schema(size: int) -> pa.Schema:
-    text = [pa.field(name, pa.string()) for name in (*_TEXT_COLUMNS, *CRITERIA)]
+    """Columns: what filters ask for, the case as one text, its vector, and a number that grows with every write."""
     # The key makes two processes that index at once conflict and retry, where both would else insert the same case.
     key = pa.field("case_id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
     return pa.schema(
         [
             key,
-            pa.field("image", pa.string(), nullable=False),
-            *text,
+            *(pa.field(name, pa.string()) for name in _TEXT_COLUMNS),
             pa.field("age", pa.float64()),
-            pa.field("date", pa.string()),
-            pa.field("extra", pa.string(), nullable=False),
-            pa.field("image_sha256", pa.string(), nullable=False),
-            pa.field("image_size", pa.int64(), nullable=False),
-            pa.field("image_mtime_ns", pa.int64(), nullable=False),
-            pa.field("image_phash", pa.string(), nullable=False),
+            pa.field("payload", pa.string(), nullable=False),
             pa.field("serial", pa.int64(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), size), nullable=False),
         ]
@@ -258,17 +253,8 @@ def _schema(size: int) -> pa.Schema:
 
 
 def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.Table:
-    columns: dict[str, Any] = {
-        name: [getattr(row.case, name) for row in rows] for name in ("case_id", *_TEXT_COLUMNS, "age")
-    }
-    columns |= {name: [row.case.checklist.get(name) for row in rows] for name in CRITERIA}
-    columns["image"] = [str(row.case.image.absolute()) for row in rows]
-    columns["date"] = [field_value(row.case, "date") for row in rows]
-    columns["extra"] = [json.dumps(dict(row.case.extra), ensure_ascii=False) for row in rows]
-    columns["image_sha256"] = [row.stamp.sha256 for row in rows]
-    columns["image_size"] = [row.stamp.size for row in rows]
-    columns["image_mtime_ns"] = [row.stamp.mtime_ns for row in rows]
-    columns["image_phash"] = [row.stamp.phash for row in rows]
+    columns: dict[str, Any] = {name: [field_value(row.case, name) for row in rows] for name in FIELDS}
+    columns["payload"] = [to_payload(row) for row in rows]
     columns["serial"] = list(range(serial, serial + len(rows)))
     flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
@@ -277,18 +263,5 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.
 
 def _rows(table: pa.Table) -> Iterator[StoredCase]:
     vectors = vectors_of(table) if "vector" in table.column_names else np.empty((table.num_rows, 0), np.float32)
-    plain = table.drop_columns([name for name in ("vector", "serial", "_distance") if name in table.column_names])
-    for record, vector in zip(plain.to_pylist(), vectors, strict=True):
-        case = Case(
-            case_id=record["case_id"],
-            image=Path(record["image"]),
-            age=record["age"],
-            date=record["date"],
-            checklist={name: record[name] for name in CRITERIA if record[name]},
-            extra=json.loads(record["extra"]),
-            **{name: record[name] for name in _TEXT_COLUMNS},
-        )
-        stamp = ImageStamp(
-            record["image_sha256"], record["image_size"], record["image_mtime_ns"], record["image_phash"]
-        )
-        yield StoredCase(case, vector, stamp)
+    for payload, vector in zip(table["payload"].to_pylist(), vectors, strict=True):
+        yield from_payload(payload, vector)

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,10 +79,11 @@ class TableIndex:
         folder: of the base.
         name: of the table.
         table: the table, whose reads are as new as the last write.
+        columns: that :meth:`nearest` reads, ``serial`` among them.
     """
 
-    def __init__(self, folder: Path, name: str, table: Any) -> None:
-        self._folder, self._name, self._table = folder / "index", name, table
+    def __init__(self, folder: Path, name: str, table: Any, columns: Sequence[str] = ()) -> None:
+        self._folder, self._name, self._table, self._columns = folder / "index", name, table, list(columns)
         self._seen: _View | None = None
         self._unusable: _Place | None = None
 
@@ -113,7 +114,8 @@ class TableIndex:
             if view is None:
                 return None
             chosen = self._chosen(view, vector, where, k)
-            found = self._table.take_row_ids([int(row) for row in view.rows[chosen]]).to_arrow()
+            rows = [int(row) for row in view.rows[chosen]]
+            found = self._table.take_row_ids(rows).select(self._columns).to_arrow()
             if sorted(found["serial"].to_pylist()) == sorted(view.index.keys[chosen].tolist()):
                 return found, f"serial > {view.last}" if view.fresh else None
             self._seen = None

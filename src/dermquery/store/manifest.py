@@ -16,7 +16,7 @@ from dermquery.store.protocol import Encoder
 __all__ = ["MANIFEST_FILE", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 
 class ManifestError(ValueError):
@@ -47,7 +47,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     model_name: str
     model_hash: str = Field(min_length=1)
     model_reference: str | None = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,8 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.store.filters import FIELDS, field_value
 from dermquery.store.milvus_filter import MISSING_AGE, column_text
-from dermquery.store.protocol import ImageStamp, StoredCase
+from dermquery.store.payload import from_payload, to_payload
+from dermquery.store.protocol import StoredCase
 
 __all__ = ["collection_schema", "in_writes", "to_record", "to_row"]
 
@@ -54,16 +53,9 @@ def in_writes(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]
 
 def to_record(row: StoredCase) -> dict[str, Any]:
     """A row as Milvus takes it; ValueError for one that its columns cannot hold."""
-    case, stamp = row.case, row.stamp
-    payload = json.dumps(
-        {
-            "case": case.model_dump(mode="json") | {"image": str(case.image.absolute())},
-            "stamp": [stamp.sha256, stamp.size, stamp.mtime_ns, stamp.phash],
-        },
-        ensure_ascii=False,
-    )
+    case = row.case
     texts = {name: column_text(_text(case, name)) for name in _TEXT_COLUMNS}
-    columns = {"case_id": column_text(case.case_id), **texts, "payload": payload}
+    columns = {"case_id": column_text(case.case_id), **texts, "payload": to_payload(row)}
     for name, text in columns.items():
         most = {"case_id": _ID_BYTES, "payload": _PAYLOAD_BYTES}.get(name, _TEXT_BYTES)
         if len(text.encode()) > most:
@@ -83,7 +75,4 @@ def _text(case: Case, name: str) -> str | None:
 
 def to_row(record: dict[str, Any]) -> StoredCase:
     """A row as Milvus gives it, with its vector if that was asked for."""
-    held = json.loads(record["payload"])
-    case = Case(**{**held["case"], "image": Path(held["case"]["image"])})
-    vector = np.asarray(record.get("vector", ()), np.float32)
-    return StoredCase(case, vector, ImageStamp(*held["stamp"]))
+    return from_payload(record["payload"], np.asarray(record.get("vector", ()), np.float32))
