@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from dermquery.model.config import VisionConfig
 from dermquery.rankers.base import Ranker
 from dermquery.rankers.checklist import ChecklistCosine, ChecklistRegression, one_hot
 from dermquery.rankers.composed import ComposedRanker, case_query, query_parts
+from dermquery.rankers.diagnosed import TEMPERATURES, DiagnosedGallery
 from dermquery.rankers.frozen import FrozenFeatures
 from tests.tiny import noise_cases, tiny_model
 
@@ -75,6 +77,37 @@ def test_a_described_gallery_is_composed_as_queries_are(cases: list[Case], tmp_p
     vectors = model.encode_query([case_query(case) for case in cases[:4]])
     assert ranker.name == "composed, described gallery"
     np.testing.assert_allclose(ranker.score(cases[:2], cases[:4]), model.layout.score(vectors[:2], vectors), atol=1e-6)
+
+
+def test_known_diagnoses_are_ranked_by_the_vote_of_the_training_cases(cases: list[Case], tmp_path: Path) -> None:
+    composed = ComposedRanker(tiny_model(tmp_path))
+    ranker = DiagnosedGallery(composed)
+    training, validation, test = cases[:24], cases[24:30], cases[30:]
+    ranker.fit(training, validation)
+    votes = []
+    for scores in composed.score(test, training):
+        sums = dict.fromkeys(ranker.labels, 0.0)
+        for case, score in zip(training, scores, strict=True):
+            sums[str(case.diagnosis)] += math.exp(float(score) / ranker.temperature)
+        votes.append([sums[label] / sum(sums.values()) for label in ranker.labels])
+    np.testing.assert_allclose(ranker.chances(test), votes, rtol=1e-4)
+    losses = []
+    for ranker.temperature in TEMPERATURES:
+        losses.append(-np.mean([math.log(c[ranker.labels.index(str(case.diagnosis))])
+                                for c, case in zip(ranker.chances(validation), validation, strict=True)]))  # fmt: skip
+    ranker.fit(training, validation)
+    assert ranker.temperature == TEMPERATURES[int(np.argmin(losses))]
+    similarity = composed.score(test, test)
+    for chances, alike, row in zip(votes, similarity, rank(ranker.score(test, test), test, test).order, strict=True):
+        placed = [(-chances[ranker.labels.index(str(test[i].diagnosis))], -alike[i]) for i in row if i >= 0]
+        assert placed == sorted(placed)
+
+
+def test_known_diagnoses_name_a_label_that_has_no_vote(cases: list[Case], tmp_path: Path) -> None:
+    ranker = DiagnosedGallery(ComposedRanker(tiny_model(tmp_path)))
+    ranker.fit([c for c in cases if c.diagnosis != "bkl"], [])
+    with pytest.raises(ValueError, match="no case of bkl"):
+        ranker.score(cases[:1], cases)
 
 
 def test_the_curve_is_the_score_at_each_local_weight(cases: list[Case], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from dermquery.rankers.composed import ComposedRanker, QueryParts
 from dermquery.rankers.comquery_former import ComqueryFormer
 from dermquery.rankers.crn import CRN
 from dermquery.rankers.dahnet import DAHNet
+from dermquery.rankers.diagnosed import DiagnosedGallery
 from dermquery.rankers.frozen import FrozenFeatures
 from dermquery.rankers.maskrcnn_fusion import MaskRCNNFusion
 from dermquery.rankers.resnet50_cossim import ResNet50CosSim
@@ -123,6 +124,10 @@ _LISTED = (
     System(
         "described", "ours, described gallery", "image + text", "image + findings", "composed",
         _part("composed", described=True),
+    ),
+    System(
+        "diagnosed", "ours, known diagnoses", "image + text", "image + diagnosis", "composed",
+        lambda b: DiagnosedGallery(b.composed()),
     ),
     System(
         "comquery_former", "ComqueryFormer", "image + text", "image", "comquery_former",
