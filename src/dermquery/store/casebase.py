@@ -275,7 +275,7 @@ class CaseBase:
             FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
         """
         condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
-        self._check(top_k, local_weight, offset)
+        _check_search(top_k, local_weight, offset)
         return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset, exact)
 
     def search_encoded(
@@ -295,7 +295,10 @@ class CaseBase:
             FilterError, ValueError: for a filter or a weight that cannot be used.
         """
         condition = as_filter(where)
-        weight, n_cases = self._check(top_k, local_weight, offset)
+        weight = _check_search(top_k, local_weight, offset)
+        n_cases = self.count()
+        if n_cases == 0:
+            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
         info = BaseInfo(
             uri=str(self.uri),
             version=self.manifest.version,
@@ -306,7 +309,7 @@ class CaseBase:
             model_hash=self.manifest.model_hash,
         )
         hits = self._hits(encoded, condition, top_k, weight, offset, exact)
-        n_candidates = self.store.count(condition)
+        n_candidates = n_cases if condition.is_empty else self.store.count(condition)
         return SearchResult(
             encoded.query, encoded.terms, encoded.unread, hits, weight, condition, n_candidates, info,
             archive=self.archive,
@@ -340,18 +343,6 @@ class CaseBase:
                 )
             yield
 
-    def _check(self, top_k: int, local_weight: float, offset: int) -> tuple[float, int]:
-        """λ and the number of cases, once both can be searched with."""
-        weight = check_local_weight(local_weight)
-        if top_k < 1:
-            raise QueryError(f"top_k must be at least 1, got {top_k}")
-        if offset < 0:
-            raise QueryError(f"offset must be at least 0, got {offset}")
-        n_cases = self.count()
-        if n_cases == 0:
-            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
-        return weight, n_cases
-
     def _hits(
         self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float, offset: int, exact: bool
     ) -> tuple[Hit, ...]:
@@ -367,6 +358,16 @@ class CaseBase:
             Hit(rank, row.case, score, local, global_, *compare_criteria(encoded.terms, row.case), row.stamp.sha256)
             for rank, (score, local, global_, row) in enumerate(scored, start=offset + 1)
         )
+
+
+def _check_search(top_k: int, local_weight: float, offset: int) -> float:
+    """λ, if a ranking can be asked for with these; a count of cases is left to the search, which needs it anyway."""
+    weight = check_local_weight(local_weight)
+    if top_k < 1:
+        raise QueryError(f"top_k must be at least 1, got {top_k}")
+    if offset < 0:
+        raise QueryError(f"offset must be at least 0, got {offset}")
+    return weight
 
 
 def _by_name(counts: Mapping[str | float | None, int]) -> dict[str | None, int]:
