@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +139,46 @@ def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damag
         (folder,) = (tmp_path / "index").iterdir()
         assert len(quantised.VectorIndex(folder).keys) == 1201
         assert again._index._view() is not None
+
+
+def test_an_index_that_could_not_be_opened_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
+    store.upsert(rows)
+    store.build_index()
+    again = LanceStore(tmp_path, SIZE)
+
+    def failing(_: Path) -> quantised.VectorIndex:
+        raise OSError("the network drive does not answer")
+
+    monkeypatch.setattr(lance_index, "VectorIndex", failing)
+    with pytest.warns(RuntimeWarning, match="cases-1 cannot be used .the network"):
+        assert again.search(rows[3].vector, top_k=1)[0].row.case.case_id == "0003"
+    monkeypatch.setattr(lance_index, "VectorIndex", quantised.VectorIndex)
+    assert again._index._view() is None
+    monkeypatch.setattr(lance_index, "_AGAIN", 0.0)
+    assert again._index._view() is not None
+
+
+def test_threads_that_search_after_a_write_look_at_the_table_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
+    store.upsert(rows)
+    store.build_index()
+    seen_by, looks = lance_index.TableIndex._seen_by, []
+
+    def slow(*arguments: object) -> object:
+        looks.append(1)
+        time.sleep(0.2)
+        return seen_by(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lance_index.TableIndex, "_seen_by", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda r: store.search(r.vector, top_k=1)[0].row.case.case_id, rows[:4]))
+    assert found == ["0000", "0001", "0002", "0003"]
+    assert len(looks) == 1
 
 
 def test_an_index_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,14 @@ when cases are written or removed: a serial that is gone is not looked for, rows
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dermquery.model.alignment import Vectors
-from dermquery.store.filters import AllOf, Filter, Not
-from dermquery.store.lance_filter import to_lance
+from dermquery.store.filters import Filter
+from dermquery.store.lance_view import Place, View
 from dermquery.store.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
 
 __all__ = ["TableIndex", "vectors_of"]
@@ -32,44 +33,10 @@ _DEEPEST = 1000
 _FRESH = 1000
 """Rows beside the index from which they are added to it."""
 _ROWS_PER_BATCH = 5000
-_FILTERS = 16
-"""Filters whose cases are remembered, a byte for each case."""
+_AGAIN = 60.0
+"""Seconds after which an index that could not be opened is tried again: what failed may have been the disk."""
 _BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
 _TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
-
-
-_Place = tuple[Path, int]
-"""Folder of an index, and when it was written, because its number may come again."""
-
-
-@dataclass(eq=False)
-class _View:
-    """An index as one version of the table sees it.
-
-    Attributes:
-        version: of the table.
-        place: where the index lies, and since when.
-        index: the vectors.
-        last: greatest serial in the index.
-        positions: in the index by serial, −1 for serials that are not in it; (last + 1,).
-        rows: row ids by position in the index, −1 for rows that are gone.
-        fresh: rows that are not in the index.
-        filters: which vectors the last few filters let through.
-    """
-
-    version: int
-    place: _Place
-    index: VectorIndex
-    last: int
-    positions: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    fresh: int
-    filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-
-    @cached_property
-    def gone(self) -> int:
-        """Vectors in the index whose rows are not in the table any more."""
-        return int((self.rows < 0).sum())
 
 
 class TableIndex:
@@ -84,8 +51,10 @@ class TableIndex:
 
     def __init__(self, folder: Path, name: str, table: Any, columns: Sequence[str] = ()) -> None:
         self._folder, self._name, self._table, self._columns = folder / "index", name, table, list(columns)
-        self._seen: _View | None = None
-        self._unusable: _Place | None = None
+        self._seen: View | None = None
+        self._unusable: Place | None = None
+        self._tried = -math.inf
+        self._looking = threading.Lock()
 
     def last(self) -> int:
         """The greatest serial in the index, 0 without one; for a writer, of which there is one at a time.
@@ -113,7 +82,7 @@ class TableIndex:
             view = self._view()
             if view is None:
                 return None
-            chosen = self._chosen(view, vector, where, k)
+            chosen = view.chosen(self._table, vector, where, k)
             rows = [int(row) for row in view.rows[chosen]]
             found = self._table.take_row_ids(rows).select(self._columns).to_arrow()
             if sorted(found["serial"].to_pylist()) == sorted(view.index.keys[chosen].tolist()):
@@ -181,20 +150,25 @@ class TableIndex:
         mine = [name for name, (table, _, number) in parts if table == self._name and number.isdecimal()]
         return [self._folder / name for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2]))]
 
-    def _newest(self) -> _Place | None:
+    def _newest(self) -> Place | None:
         folders = self._folders()
         try:
             return (folders[-1], folders[-1].stat().st_mtime_ns) if folders else None
         except FileNotFoundError:
             return self._newest()  # replaced meanwhile
 
-    def _view(self) -> _View | None:
+    def _view(self) -> View | None:
         """The newest index for the table as it is now; None without one that can be used.
 
-        A writer may replace an index between the look at the folder and the reading of it.
+        A writer may replace an index between the look at the folder and the reading of it. One thread looks at a time:
+        after a write every row's number is read again, and once is enough for all that are searching.
         """
+        with self._looking:
+            return self._look()
+
+    def _look(self) -> View | None:
         seen = self._seen
-        while (place := self._newest()) is not None and place != self._unusable:
+        while (place := self._newest()) is not None and self._worth_opening(place):
             version = int(self._table.version)
             same = seen is not None and seen.place == place
             if seen is not None and same and seen.version == version:
@@ -209,7 +183,7 @@ class TableIndex:
             return view
         return None
 
-    def _seen_by(self, place: _Place, index: VectorIndex, version: int) -> _View | None:
+    def _seen_by(self, place: Place, index: VectorIndex, version: int) -> View | None:
         last = int(index.keys.max())
         positions = np.full(last + 1, -1, np.int64)
         positions[index.keys] = np.arange(len(index.keys))
@@ -222,11 +196,14 @@ class TableIndex:
             return None
         row_of = np.full(len(index.keys), -1, np.int64)
         row_of[at] = rows[known]
-        return _View(version, place, index, last, positions, row_of, int((~known).sum()))
+        return View(version, place, index, last, positions, row_of, int((~known).sum()))
 
-    def _refuse(self, place: _Place, reason: object) -> None:
-        """Search without this index from here on; the next ``refresh`` builds another."""
-        self._unusable = place
+    def _worth_opening(self, place: Place) -> bool:
+        return place != self._unusable or time.monotonic() - self._tried > _AGAIN
+
+    def _refuse(self, place: Place, reason: object) -> None:
+        """Search without this index for a while; the next ``refresh`` builds another."""
+        self._unusable, self._tried = place, time.monotonic()
         self._warn(place[0], reason)
 
     def _warn(self, folder: Path, reason: object) -> None:
@@ -236,38 +213,6 @@ class TableIndex:
             RuntimeWarning,
             stacklevel=2,
         )
-
-    def _chosen(self, view: _View, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
-        whole = where.is_empty and view.gone == 0
-        allowed = None if whole else self._allowed(view, where)
-        if allowed is not None and int(allowed.sum()) <= k:
-            return np.flatnonzero(allowed)
-        return view.index.nearest(vector, k, allowed)
-
-    def _allowed(self, view: _View, where: Filter) -> NDArray[np.bool_]:
-        """Which vectors of the index a filter lets through, (n,); of the last few filters it is remembered."""
-        key = where.model_dump_json()
-        if (known := view.filters.pop(key, None)) is not None:
-            view.filters[key] = known  # the most recent is the last
-            return known
-        positive, excluded = _signs(where)
-        allowed = np.zeros(len(view.rows), np.bool_) if positive else view.rows >= 0
-        if positive:
-            allowed[self._positions(view, Filter(condition=AllOf(conditions=positive)))] = True
-        for condition in excluded:
-            allowed[self._positions(view, Filter(condition=condition))] = False
-        allowed &= view.rows >= 0
-        for oldest in list(view.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
-            view.filters.pop(oldest, None)
-        view.filters[key] = allowed
-        return allowed
-
-    def _positions(self, view: _View, where: Filter) -> NDArray[np.int64]:
-        """Where the rows that satisfy a filter stand in the index."""
-        found = self._table.search().where(to_lance(where)).select(["serial"]).limit(None).to_arrow()
-        serials = found["serial"].to_numpy()
-        positions = view.positions[serials[serials <= view.last]]
-        return np.asarray(positions[positions >= 0])
 
     def _batches(self, condition: str | None = None) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         query = self._table.search().select(["serial", "vector"]).limit(None)
@@ -289,17 +234,6 @@ class TableIndex:
         for names, kind in ((_BITMAPS, Bitmap), (_TREES, BTree)):
             for name in names:
                 self._table.create_index(name, config=kind(), replace=True)
-
-
-def _signs(where: Filter) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Conditions that say what is wanted, and the contents of those that only exclude.
-
-    What is excluded is mostly few cases: it is faster to ask for those than for all others.
-    """
-    root = where.condition.conditions if isinstance(where.condition, AllOf) else (where.condition,)
-    conditions = [c for child in root for c in (child.conditions if isinstance(child, AllOf) else (child,))]
-    excluded = tuple(c.condition for c in conditions if isinstance(c, Not))
-    return tuple(c for c in conditions if not isinstance(c, Not)), excluded
 
 
 def vectors_of(table: pa.Table) -> Vectors:

@@ -1,0 +1,98 @@
+"""What an index knows of one version of its table: which vectors stand for a row, and which a filter lets through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermquery.model.alignment import Vectors
+from dermquery.store.filters import AllOf, Filter, Not
+from dermquery.store.lance_filter import to_lance
+from dermquery.store.quantised import VectorIndex
+
+__all__ = ["Place", "View"]
+
+_FILTERS = 16
+"""Filters whose cases are remembered, a byte for each case."""
+
+Place = tuple[Path, int]
+"""Folder of an index, and when it was written, because its number may come again."""
+
+
+@dataclass(eq=False)
+class View:
+    """An index as one version of the table sees it.
+
+    Attributes:
+        version: of the table.
+        place: where the index lies, and since when.
+        index: the vectors.
+        last: greatest serial in the index.
+        positions: in the index by serial, −1 for serials that are not in it; (last + 1,).
+        rows: row ids by position in the index, −1 for rows that are gone.
+        fresh: rows that are not in the index.
+        filters: which vectors the last few filters let through.
+    """
+
+    version: int
+    place: Place
+    index: VectorIndex
+    last: int
+    positions: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    fresh: int
+    filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    @cached_property
+    def gone(self) -> int:
+        """Vectors in the index whose rows are not in the table any more."""
+        return int((self.rows < 0).sum())
+
+    def chosen(self, table: Any, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
+        """Positions in the index of about the ``k`` nearest that a filter lets through; all if there are no more."""
+        whole = where.is_empty and self.gone == 0
+        allowed = None if whole else self._allowed(table, where)
+        if allowed is not None and int(allowed.sum()) <= k:
+            return np.flatnonzero(allowed)
+        return self.index.nearest(vector, k, allowed)
+
+    def _allowed(self, table: Any, where: Filter) -> NDArray[np.bool_]:
+        """Which vectors of the index a filter lets through, (n,); of the last few filters it is remembered."""
+        key = where.model_dump_json()
+        if (known := self.filters.pop(key, None)) is not None:
+            self.filters[key] = known  # the most recent is the last
+            return known
+        positive, excluded = _signs(where)
+        allowed = np.zeros(len(self.rows), np.bool_) if positive else self.rows >= 0
+        if positive:
+            allowed[self._positions(table, Filter(condition=AllOf(conditions=positive)))] = True
+        for condition in excluded:
+            allowed[self._positions(table, Filter(condition=condition))] = False
+        allowed &= self.rows >= 0
+        for oldest in list(self.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
+            self.filters.pop(oldest, None)
+        self.filters[key] = allowed
+        return allowed
+
+    def _positions(self, table: Any, where: Filter) -> NDArray[np.int64]:
+        """Where the rows that satisfy a filter stand in the index."""
+        found = table.search().where(to_lance(where)).select(["serial"]).limit(None).to_arrow()
+        serials = found["serial"].to_numpy()
+        positions = self.positions[serials[serials <= self.last]]
+        return np.asarray(positions[positions >= 0])
+
+
+def _signs(where: Filter) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Conditions that say what is wanted, and the contents of those that only exclude.
+
+    What is excluded is mostly few cases: it is faster to ask for those than for all others.
+    """
+    root = where.condition.conditions if isinstance(where.condition, AllOf) else (where.condition,)
+    conditions = [c for child in root for c in (child.conditions if isinstance(child, AllOf) else (child,))]
+    excluded = tuple(c.condition for c in conditions if isinstance(c, Not))
+    return tuple(c for c in conditions if not isinstance(c, Not)), excluded
