@@ -52,9 +52,22 @@ def _protocols(result: Mapping[str, Any], reference: str) -> list[str]:
     parts = []
     for protocol, rows in _by_protocol(result).items():
         tests, curve = _tests(result["tests"], protocol, reference), _curve(result["curve"], protocol, reference)
-        shown = [f"## {protocol.heading}", evaluation_tables(rows), _first(rows, reference), tests, curve]
+        leaders = _leaders(rows, reference, result.get("systems", ()))
+        shown = [f"## {protocol.heading}", evaluation_tables(rows), leaders, tests, curve]
         parts += [part for part in shown if part]
     return parts
+
+
+def _leaders(rows: Mapping[str, Any], reference: str, systems: Sequence[Mapping[str, Any]]) -> str:
+    """Who is first of all rows, and of those that do not read the gallery's diagnoses, where some do."""
+    readers = {system["system"] for system in systems if "diagnosis" in system["gallery"]}
+    others = {system: row for system, row in rows.items() if system not in readers}
+    if len(others) in (0, len(rows)):
+        return f"First on {_first(rows, reference)}."
+    return (
+        f"Of all rows, first on {_first(rows, reference)}.\n\n"
+        f"Of the rows that do not read the gallery's diagnoses, first on {_first(others, reference)}."
+    )
 
 
 def _first(rows: Mapping[str, Any], reference: str) -> str:
@@ -65,7 +78,7 @@ def _first(rows: Mapping[str, Any], reference: str) -> str:
         value, own = (100 * rows[system][section][metric] for system in (best, reference))
         behind = "" if best == reference else f"; {reference} has {own:.1f}"
         said.append(f"{name}: {best} ({value:.1f}{behind})")
-    return "First on " + ", on ".join(said) + "."
+    return ", on ".join(said)
 
 
 def _systems(result: Mapping[str, Any]) -> str:

@@ -28,8 +28,8 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
     Returns:
         ``reference`` (title of the first row), ``means``, ``tests`` (reference against each other row), ``curve`` (the
         reference over λ, where its score has parts), ``precision_recall`` by protocol and title at ``recalls``,
-        ``costs`` (training seconds, seconds per query, bytes per case; means over folds), ``systems`` (what each asks
-        with and holds), and the provenance.
+        ``costs`` (training seconds and seconds per query, the least over the folds, for other work on a machine only
+        adds to them; bytes per case, their mean), ``systems`` (what each asks with and holds), and the provenance.
     """
     reference = rows[0].title
     found: dict[tuple[str, str], list[EvaluationBlock]] = {}
@@ -96,7 +96,8 @@ def _curve(answered: Predictions, protocol: Protocol) -> list[tuple[float, Evalu
 
 def _costs(plan: Plan, row: Row, folds: Sequence[int]) -> dict[str, Any]:
     facts = [json.loads((plan.folder(row, f) / "facts.json").read_text(encoding="utf-8")) for f in folds]
-    names = ("train_seconds", "seconds_per_query", "bytes_per_case")
-    means = {name: float(np.mean([fact[name] for fact in facts])) for name in names}
+    least = {name: min(float(fact[name]) for fact in facts) for name in ("train_seconds", "seconds_per_query")}
+    size = float(np.mean([fact["bytes_per_case"] for fact in facts]))
     machines = sorted({(m["processor"], m["threads"]) for m in (f["provenance"]["machine"] for f in facts)})
-    return {"system": row.title, **means, "machines": [f"{name}, {threads} threads" for name, threads in machines]}
+    known = [f"{name}, {threads} threads" for name, threads in machines]
+    return {"system": row.title, **least, "bytes_per_case": size, "machines": known}
