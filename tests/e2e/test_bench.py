@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case
+from dermquery.data.folds import make_folds
 from dermquery.data.sources.synthetic import synthesize
-from dermquery.experiment import bench_width as bench_width_module
+from dermquery.experiment import judging
 from dermquery.experiment.bench import grown
 from dermquery.experiment.bench_width import cut, principal_directions, rounded
 
@@ -96,10 +97,27 @@ def test_a_model_that_has_seen_the_fold_is_refused(
     cases = [Case(case_id=f"c{i}", image=Path("none.png"), diagnosis="nv") for i in range(4)]
     folds = SimpleNamespace(sha256="f" * 64)
     model = SimpleNamespace(name="mine", provenance={"folds_sha256": folds.sha256, **known})
-    monkeypatch.setattr(bench_width_module, "load_model", lambda _: model)
-    monkeypatch.setattr(bench_width_module, "published_folds", lambda _: folds)
+    monkeypatch.setattr(judging, "published_folds", lambda _: folds)
     with pytest.raises(ValueError, match=f"has seen the cases of fold 0; {remedy}"):
-        bench_width_module.bench_width("mine", cases)
+        judging.judging_parts(model, cases, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_ranking_is_the_same_on_both_runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "published_folds", make_folds)
+    out, table = tmp_path / "ranking.json", synthesize(tmp_path / "cases", n=120, seed=2, size=(96, 96))
+    line = ["bench", "ranking", "--data", table, "--model", "demo", "--json", out]
+    said = CliRunner().invoke(app, [str(part) for part in line])
+    assert said.exit_code == 0, said.output
+    result = json.loads(out.read_text())
+    assert result["runtimes"][0] == "torch" or result["runtimes"][0].startswith("torch")
+    assert result["runtimes"][1].startswith("openvino")
+    assert set(result["protocols"]) == {"seen", "unseen"}
+    for row in result["protocols"].values():
+        assert 0 < row["torch"]["map"] <= 1
+        assert row["same ten best"] >= 0.9
+    assert result["greatest change"] <= 0.002
+    assert min(result["least cosine"].values()) >= 0.999
 
 
 def test_cut_blocks_keep_what_the_directions_hold() -> None:

@@ -135,6 +135,33 @@ def width(
     Console(soft_wrap=True).print(table)
 
 
+@app.command()
+@expected_errors
+def ranking(
+    data: Annotated[Path, typer.Option("--data", help="Case table with diagnoses, .csv or .parquet.")],
+    model: ModelOption = "derm7pt-lite",
+    fold: Annotated[int, typer.Option(min=0, help="Fold whose test part asks; the model must not know it.")] = 0,
+    json_out: JsonOption = None,
+) -> None:
+    """What OpenVINO changes of a ranking: mAP and Acc@1 by runtime, and how often the ten best are the same."""
+    from dermquery.data.table import read_cases
+    from dermquery.experiment.bench_ranking import bench_ranking
+
+    result = bench_ranking(model, list(read_cases(data, need=("diagnosis",)).cases), fold=fold)
+    _write("ranking", result, model, json_out)
+    if json_out == "-":
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("gallery", "mAP PyTorch", "OpenVINO", "Acc@1 PyTorch", "OpenVINO", "same ten best"):
+        table.add_column(title, justify="left" if title == "gallery" else "right")
+    for protocol, row in result["protocols"].items():
+        values = [f"{row[runtime][m]:.6f}" for m in ("map", "acc@1") for runtime in ("torch", "openvino")]
+        table.add_row(protocol, *values, f"{row['same ten best']:.4f}")
+    out = Console(soft_wrap=True)
+    out.print(table)
+    out.print(f"greatest change: {result['greatest change']}; least cosine: {result['least cosine']}", highlight=False)
+
+
 def _number(written: str) -> int:
     if not written.strip().isdigit() or int(written) < _FEWEST:
         raise ValueError(f"--cases takes numbers from {_FEWEST} with commas between, not {written!r}")

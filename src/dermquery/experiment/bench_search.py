@@ -105,14 +105,16 @@ def bench_search(
 def _summary(model: ComposedModel, asked: Sequence[Query], results: list[dict[str, Any]]) -> dict[str, Any]:
     worst = [max(row["p50_ms"] for row in entry["store"]) for entry in results]
     plain = [_plain(entry)["p50_ms"] for entry in results]
+    query = [_plain(entry)["p50_ms"] + _plain(entry)["encoding p50_ms"] for entry in results]
     return {
         "runtime": model.runtime.name,
         "numbers": model.layout.size,
         "queries": len(asked),
         "sizes": results,
         "growth": {
-            "p50 without filter, λ = 0.6": round(plain[-1] / plain[0], 2),
-            "slowest p50": round(worst[-1] / worst[0], 2),
+            "search without filter, λ = 0.6, p50": round(plain[-1] / plain[0], 2),
+            "slowest search, p50": round(worst[-1] / worst[0], 2),
+            "encoding and search, p50": round(query[-1] / query[0], 2),
         },
     }
 

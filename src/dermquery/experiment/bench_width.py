@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 
 from dermquery.data.case import Case
-from dermquery.data.folds import published_folds
-from dermquery.evaluate.protocols import Protocol, protocol_sets
+from dermquery.evaluate.protocols import Protocol
 from dermquery.evaluate.ranking import rank
-from dermquery.evaluate.report import EvaluationBlock, evaluate_ranking
+from dermquery.experiment.judging import judged, judging_parts
 from dermquery.model.alignment import BlockLayout, Vectors
 from dermquery.model.artifact import load_model
-from dermquery.model.composed import ComposedModel
 from dermquery.rankers.composed import case_query
 
 __all__ = ["FORMATS", "bench_width", "cut", "principal_directions", "rounded"]
@@ -38,13 +36,7 @@ def bench_width(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[str
         fold: its test part asks; directions are fitted on the cases of the other folds, as images and as queries.
     """
     loaded = load_model(model)
-    folds = published_folds(cases)
-    known = loaded.provenance
-    if known.get("folds_sha256") == folds.sha256 and known.get("fold") != fold:
-        own = known.get("fold")
-        remedy = "no fold was left out of its training" if own is None else f"it is judged on fold {own}"
-        raise ValueError(f"model {loaded.name!r} has seen the cases of fold {fold}; {remedy}")
-    test, training = protocol_sets(Protocol.SEEN, folds, fold, cases)
+    facts, test, training = judging_parts(loaded, cases, fold)
     everyone = [*test, *training]
     held = loaded.encode_case([case.image for case in everyone])
     asked = loaded.encode_query([case_query(case) for case in everyone])
@@ -70,19 +62,11 @@ def bench_width(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[str
                 rows.append(
                     {"width": d, "reduction": reduction, "number": number, "bytes per case": size * layout.size} | found
                 )
-    facts = {"artifact": loaded.artifact_hash, "fold": fold, "folds_sha256": folds.sha256}
-    return {**facts, "runtime": loaded.runtime.name, **_sizes(loaded, test, training), "rows": rows}
+    return {**facts, "runtime": loaded.runtime.name, "rows": rows}
 
 
-def _sizes(model: ComposedModel, test: Sequence[Case], training: Sequence[Case]) -> dict[str, Any]:
-    return {"queries": len(test), "seen gallery": len(training), "local_weight": model.local_weight}
-
-
-def _judged(protocol: Protocol, scores: Vectors, queries: list[Case], gallery: list[Case]) -> dict[str, float | None]:
-    block: EvaluationBlock = evaluate_ranking(
-        rank(scores, queries, gallery), protocol=protocol, n_boot=1, keep_per_query=False
-    )
-    return {name: None if (v := block.micro[name]) is None else round(v, 4) for name in ("map", "acc@1")}
+def _judged(protocol: Protocol, scores: Vectors, queries: list[Case], gallery: list[Case]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in judged(protocol, rank(scores, queries, gallery)).items()}
 
 
 def principal_directions(vectors: Vectors, width: int) -> Vectors:
