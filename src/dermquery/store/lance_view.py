@@ -57,7 +57,7 @@ class View:
         """Positions in the index of about the ``k`` nearest that a filter lets through; all if there are no more."""
         whole = where.is_empty and self.gone == 0
         allowed = None if whole else self._allowed(table, where)
-        if allowed is not None and int(allowed.sum()) <= k:
+        if allowed is not None and np.count_nonzero(allowed) <= k:
             return np.flatnonzero(allowed)
         return self.index.nearest(vector, k, allowed)
 
