@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
-from dermquery.data.borders import remove_borders, visible_box
+from dermquery.data.borders import _dilate, _erode, _large_patches, _lower_chain, _medians, remove_borders, visible_box
 from dermquery.data.image import load_image
 from tests.data.made_up import Pixels, skin
 
@@ -208,6 +209,39 @@ def test_the_result_does_not_depend_much_on_the_scale() -> None:
         large = image.resize((round(W * scale), round(H * scale)), Image.Resampling.BICUBIC)
         box = np.array(visible_box(large)) / (*large.size, *large.size)
         assert np.abs(box - reference).max() < 0.035
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+@pytest.mark.parametrize("shape", [(40, 56), (32, 3), (1, 9), (5, 5)])
+def test_the_fast_steps_are_the_plain_ones(shape: tuple[int, int], share: float) -> None:
+    rng = np.random.default_rng(shape[0])
+    mask = rng.random(shape) < share
+    np.testing.assert_array_equal(_dilate(mask), ndimage.maximum_filter(mask, 5, mode="nearest"))
+    np.testing.assert_array_equal(_erode(mask), ndimage.minimum_filter(mask, 5, mode="nearest"))
+    patches, count = ndimage.label(mask)
+    sizes = np.bincount(patches.ravel(), minlength=count + 1)
+    np.testing.assert_array_equal(_large_patches(mask), mask & (sizes >= 0.001 * mask.size)[patches])
+    lines = rng.integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(_medians(lines), np.median(lines, axis=1))
+
+
+@given(st.dictionaries(st.integers(0, 60), st.integers(-30, 30), min_size=1, max_size=25))
+def test_the_hull_is_the_lowest_line_through_points(points: dict[int, int]) -> None:
+    t = np.array(sorted(points))
+    v = np.array([points[i] for i in t.tolist()])
+    corners, heights = _lower_chain(t, v)
+    lowest = [
+        min(
+            float(np.interp(x, [a, b], [points[a], points[b]]))
+            for a in t.tolist()
+            for b in t.tolist()
+            if a <= x <= b and a <= b
+        )
+        for x in t.tolist()
+    ]
+    np.testing.assert_allclose(np.interp(t, corners, heights), lowest, atol=1e-9)
+    slopes = np.diff(heights) / np.diff(corners)
+    assert (np.diff(slopes) > 0).all()
 
 
 def test_other_modes_are_refused() -> None:

@@ -347,3 +347,13 @@ def test_threads() -> None:
     thread.join()
     assert got == list(range(40))
     assert len(failures) == 40
+
+
+def test_a_decoded_image_is_copied_once_and_left_as_it_is() -> None:
+    given = Image.new("RGB", (40, 30), "red")
+    given.info["note"] = "kept"
+    loaded = load_image(given)
+    loaded.putpixel((0, 0), (0, 0, 255))
+    assert given.getpixel((0, 0)) == (255, 0, 0)
+    assert given.info == {"note": "kept"}
+    assert loaded.info == {}

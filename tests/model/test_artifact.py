@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Query
-from dermquery.model.artifact import ArtifactError, load_model, save_model
+from dermquery.model import weights
+from dermquery.model.artifact import ArtifactError, Manifest, load_model, save_model
 from dermquery.model.composed import ComposedModel
+from dermquery.model.network import ComposedNetwork
 from tests.tiny import tiny_model
 
 
@@ -91,3 +93,27 @@ def test_artifact_holds_no_pickle(model: ComposedModel, tmp_path: Path) -> None:
         "tokenizer.json",
         "weights.safetensors",
     ]
+
+
+def test_the_network_is_built_at_its_first_use_of_files_that_are_checked_again(
+    model: ComposedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(model, tmp_path, card="card")
+    loaded, again = load_model(tmp_path), load_model(tmp_path)
+    built: list[str] = []
+    build = weights.build_network
+
+    def counted(folder: Path, manifest: Manifest, device: str) -> ComposedNetwork:
+        built.append(device)
+        return build(folder, manifest, device)
+
+    monkeypatch.setattr(weights, "build_network", counted)
+    assert loaded.layout.size == 6 * 16
+    assert loaded.preprocessing["image_size"] == 64
+    assert built == []
+    assert loaded.network is loaded.network
+    assert len(built) == 1
+    content = (tmp_path / "weights.safetensors").read_bytes()
+    (tmp_path / "weights.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ArtifactError, match="is not the file"):
+        again.encode_query([Query(text="streaks")])

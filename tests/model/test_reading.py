@@ -10,7 +10,7 @@ from PIL import Image
 
 from dermquery.data.case import Query
 from dermquery.model.config import TextConfig
-from dermquery.model.text import encoded_text
+from dermquery.model.sentences import encoded_text
 from tests.tiny import tiny_model
 
 FINDINGS = TextConfig(reading="findings")

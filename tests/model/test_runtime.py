@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,10 +19,13 @@ import torch
 
 from dermquery import __version__
 from dermquery.data.case import Query
-from dermquery.model import composer, graphs
+from dermquery.model import export, graphs
 from dermquery.model.artifact import load_model
 from dermquery.model.composed import ComposedModel
-from dermquery.model.runtime import OpenVinoRuntime, ParityError, TorchRuntime, choose_runtime
+from dermquery.model.eager import TorchRuntime
+from dermquery.model.lazy import LazyNetwork
+from dermquery.model.runtime import Inputs, OpenVinoRuntime, ParityError, choose_runtime
+from dermquery.store.casebase import CaseBase
 from tests.tiny import noise_cases, tiny_model
 
 TEXT = "atypical network, blue-whitish veil"
@@ -36,6 +40,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fast(cache: Path, monkeypatch: pytest.MonkeyPatch) -> ComposedModel:
     monkeypatch.setenv("DERMQUERY_CACHE", str(cache))
     return load_model("demo", runtime="openvino")
+
+
+def noise(n: int, seed: int) -> Inputs:
+    return np.random.default_rng(seed).standard_normal((n, 3, 160, 160), np.float32)
 
 
 def cosines(one: np.ndarray, other: np.ndarray, width: int) -> np.ndarray:
@@ -79,42 +87,78 @@ def test_threads_do_not_read_each_others_results(fast: ComposedModel, tmp_path: 
 def test_f32_follows_pytorch_closely(fast: ComposedModel, cache: Path) -> None:
     assert fast.runtime.name
     (folder,) = (path for path in (cache / "openvino").iterdir() if path.is_dir())
-    network = fast.network
-    exact = OpenVinoRuntime(network, folder, "f32")
-    inputs = torch.randn(3, 3, 160, 160, generator=torch.Generator().manual_seed(5))
-    with torch.inference_mode():
-        tokens, mask = network.tokens([TEXT, "Streaks: absent.", None])
-    expected = TorchRuntime(network)
+    exact, expected = OpenVinoRuntime(LazyNetwork.of(fast.network), folder, "f32"), TorchRuntime(fast.network)
+    inputs, texts = noise(3, seed=5), [TEXT, "Streaks: absent.", None]
     np.testing.assert_allclose(exact.cases(inputs), expected.cases(inputs), atol=1e-4)
-    np.testing.assert_allclose(exact.queries(inputs, tokens, mask), expected.queries(inputs, tokens, mask), atol=1e-4)
+    np.testing.assert_allclose(exact.queries(inputs, texts), expected.queries(inputs, texts), atol=1e-4)
+    for words in ([TEXT], ["Streaks: absent. Streaks: absent.", "", TEXT, "x " * 200]):
+        np.testing.assert_allclose(exact.words(words), expected.words(words), atol=1e-4)
 
 
 @pytest.mark.slow
 def test_an_artifact_is_exported_once(fast: ComposedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fast.runtime.name
-    for step in ("_export", "_measure"):
-        monkeypatch.setattr(graphs, step, lambda *_: pytest.fail("exported again"))
+    for step in ("export", "measure"):
+        monkeypatch.setattr(export, step, lambda *_: pytest.fail("exported again"))
     assert load_model("demo", runtime="openvino").runtime.name == fast.runtime.name
 
 
 @pytest.mark.slow
+def test_tokens_are_put_together_as_pytorch_does(fast: ComposedModel, cache: Path) -> None:
+    """The same tokens count, at the same places, whichever of the two put the sentences together."""
+    assert fast.runtime.name
+    (folder,) = (path for path in (cache / "openvino").iterdir() if path.is_dir())
+    network = fast.network
+    run = OpenVinoRuntime(LazyNetwork.of(network), folder)
+    texts = ["Streaks: absent. Pigment network: atypical.", None, "x", "", "word; " * 90, "Streaks: absent."]
+    for asked in (texts, texts[2:3], [None, None]):
+        with torch.inference_mode():
+            expected, expected_mask = network.tokens(asked)
+        found, mask = run._tokens(asked)
+        np.testing.assert_array_equal(mask, expected_mask.numpy())
+        np.testing.assert_allclose(found[mask], expected.numpy()[mask], atol=2e-5)
+
+
+@pytest.mark.slow
+def test_a_search_imports_no_pytorch(fast: ComposedModel, cache: Path, tmp_path: Path) -> None:
+    """On a ready base with exported graphs; what a search must not import is most of the time of its start."""
+    cases = noise_cases(tmp_path / "images", 4)
+    base = CaseBase.create(tmp_path / "base", fast, reference="demo")
+    base.add(cases)
+    base.search(image=cases[0].image, text=TEXT)
+    script = f"""
+import sys
+from dermquery.cli import app
+app(["search", "--base", {str(base.uri)!r}, "--text", {TEXT!r}, "--json", "-"], standalone_mode=False)
+from dermquery.store.casebase import CaseBase
+assert CaseBase.open({str(base.uri)!r}).search(image={str(cases[0].image)!r}, text={TEXT!r}).hits
+heavy = {{"torch", "transformers", "safetensors", "lightning", "kornia", "sklearn", "matplotlib", "skimage"}}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+assert "openvino" in sys.modules
+"""
+    environment = os.environ | {"DERMQUERY_CACHE": str(cache), "DERMQUERY_RUNTIME": "auto"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_threads_that_export_at_once_export_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, exports, start = load_model("demo"), [], threading.Barrier(2)
-    export = graphs._export
+    network, exports, start = LazyNetwork.of(load_model("demo").network), [], threading.Barrier(2)
+    once = export.export
 
     def counted(*given: Any) -> None:
         exports.append(given)
-        export(*given)
+        once(*given)
 
     def first(_: int) -> OpenVinoRuntime:
         start.wait()
-        return OpenVinoRuntime(model.network, tmp_path / "graphs", "f32")
+        return OpenVinoRuntime(network, tmp_path / "graphs", "f32")
 
-    monkeypatch.setattr(graphs, "_export", counted)
+    monkeypatch.setattr(export, "export", counted)
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(first, range(2))
     assert len(exports) == 1
-    inputs = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    inputs = noise(2, seed=1)
     np.testing.assert_allclose(one.cases(inputs), other.cases(inputs), atol=1e-6)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["graphs"]
 
@@ -136,7 +180,7 @@ def test_processes_that_export_at_once_both_end_well(tmp_path: Path) -> None:
         assert process.returncode == 0, errors
         assert said.startswith("openvino")
     (folder,) = (path for path in (tmp_path / "openvino").iterdir() if path.is_dir())
-    assert {path.name for path in folder.glob("*.xml")} == {"case.xml", "query.xml"}
+    assert {path.name for path in folder.glob("*.xml")} == {f"{name}.xml" for name in graphs.GRAPHS}
 
 
 @pytest.mark.slow
@@ -149,7 +193,7 @@ def test_another_processor_measures_for_itself(
     assert json.loads(own.read_text())["processor"]["capabilities"]
     here, exported = json.loads(own.read_text())["processor"], (folder / "case.xml").stat().st_mtime_ns
     monkeypatch.setattr("dermquery.model.runtime.processor", lambda _: here | {"capabilities": ["FP32"]})
-    assert OpenVinoRuntime(fast.network, folder).name == "openvino f32"
+    assert OpenVinoRuntime(LazyNetwork.of(fast.network), folder).name == "openvino f32"
     (other,) = set(folder.glob("parity-*.json")) - {own}
     try:
         assert json.loads(other.read_text())["processor"]["capabilities"] == ["FP32"]
@@ -188,37 +232,42 @@ def test_a_graph_that_computes_something_else_is_refused(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(model.network, "targets", other)
     with pytest.raises(ParityError, match="follow the network with a cosine of"):
-        OpenVinoRuntime(model.network, tmp_path / "graphs")
+        OpenVinoRuntime(LazyNetwork.of(model.network), tmp_path / "graphs")
     assert not (tmp_path / "graphs").exists()
     monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path))
     monkeypatch.setenv("DERMQUERY_RUNTIME", "auto")
     with pytest.warns(RuntimeWarning, match="PyTorch does"):
-        assert choose_runtime(model.network, "abc").name == "torch"
+        assert choose_runtime(LazyNetwork.of(model.network), "abc").name == "torch"
 
 
 def test_without_openvino_pytorch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path))
     monkeypatch.setenv("DERMQUERY_RUNTIME", "auto")
-    network = tiny_model(tmp_path).network
+    network = LazyNetwork.of(tiny_model(tmp_path).network)
     assert choose_runtime(network, "abc").name == "torch"
     with pytest.raises(ModuleNotFoundError):
         choose_runtime(network, "abc", "openvino")
 
 
 def test_graphs_are_named_by_weights_code_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = tiny_model(tmp_path).network
-    name = graphs.graphs_name(network, "a" * 64)
+    name = graphs.graphs_name("a" * 64)
     assert name.startswith(f"{'a' * 24}-{__version__}-{openvino.__version__.split('-')[0]}-")
-    assert graphs.graphs_name(network, "b" * 64) != name
-    assert graphs.graphs_name(network, "a" * 64) == name
+    assert graphs.graphs_name("b" * 64) != name
+    assert graphs.graphs_name("a" * 64) == name
     with monkeypatch.context() as patch:
         patch.setattr(openvino, "__version__", "2099.1.0-1-abc-releases/2099/1")
-        assert "-2099.1.0-" in graphs.graphs_name(network, "a" * 64)
-    changed = tmp_path / "composer.py"
-    changed.write_bytes(Path(composer.__file__).read_bytes() + b"# changed")
-    monkeypatch.setattr(composer, "__file__", str(changed))
-    assert graphs.graphs_name(network, "a" * 64) != name
+        assert "-2099.1.0-" in graphs.graphs_name("a" * 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(graphs, "version", lambda package: "99" if package == "torch" else "1")
+        assert graphs.graphs_name("a" * 64) != name
+    changed = tmp_path / "code"
+    shutil.copytree(Path(graphs.__file__).parent, changed, ignore=lambda *_: {"shipped", "__pycache__"})
+    monkeypatch.setattr(graphs, "_CODE", changed)
+    assert graphs.graphs_name("a" * 64) == name
+    with (changed / "composer.py").open("a") as code:
+        code.write("# changed")
+    assert graphs.graphs_name("a" * 64) != name
 
 
 def test_a_network_without_a_hash_leaves_the_cache_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +276,7 @@ def test_a_network_without_a_hash_leaves_the_cache_alone(tmp_path: Path, monkeyp
     kept = tmp_path / "cache" / "openvino" / "another" / "case.xml"
     kept.parent.mkdir(parents=True)
     kept.touch()
-    network = tiny_model(tmp_path).network
+    network = LazyNetwork.of(tiny_model(tmp_path).network)
     with pytest.raises(ValueError, match="without an artifact hash has no place in OpenVINO's cache"):
         choose_runtime(network, "", "openvino")
     with pytest.warns(RuntimeWarning, match="without an artifact hash"):
@@ -237,4 +286,4 @@ def test_a_network_without_a_hash_leaves_the_cache_alone(tmp_path: Path, monkeyp
 
 def test_an_unknown_runtime_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown runtime 'onnx'; use one of: auto, torch, openvino"):
-        choose_runtime(tiny_model(tmp_path).network, "abc", "onnx")
+        choose_runtime(LazyNetwork.of(tiny_model(tmp_path).network), "abc", "onnx")

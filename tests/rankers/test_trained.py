@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from dermquery.data.case import Case
 from dermquery.evaluate.metrics import mean_average_precision
 from dermquery.evaluate.ranking import rank
-from dermquery.model.composed import normalise
+from dermquery.model.normalise import normalise
 from dermquery.rankers.comquery_former import ComqueryFormer
 from dermquery.rankers.config import SystemsConfig
 from dermquery.rankers.crn import CRN

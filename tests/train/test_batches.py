@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from dermquery.data.image import ImageError
-from dermquery.model.composed import normalise, prepare_pixels
 from dermquery.model.config import VisionConfig
+from dermquery.model.normalise import normalise
+from dermquery.model.pixels import prepare_pixels
 from dermquery.train.batches import Augment, BalancedBatches, cache_pixels
 from dermquery.train.config import AugmentConfig
 from tests.tiny import noise_cases

@@ -111,14 +111,11 @@ def _brightness(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _field(brightness: NDArray[np.uint8]) -> _Mask | None:
     """The visible field: the convex hull of what is lit, or None if nothing can be said."""
-    threshold = float(np.clip(_DARK_SHARE * np.median(brightness), _DARKEST, _LIGHTEST))
+    threshold = float(np.clip(_DARK_SHARE * _medians(brightness.reshape(1, -1))[0], _DARKEST, _LIGHTEST))
     for level in (threshold, threshold / 2):
         lit = brightness > level
-        patches, count = ndimage.label(_dilate(_erode(lit)))
-        large = np.bincount(patches.ravel(), minlength=count + 1) >= _PATCH * lit.size
-        large[0] = False
-        core: _Mask = large[patches]
-        if core.mean() < _LEAST_FIELD:
+        core = _large_patches(_dilate(_erode(lit)))
+        if np.count_nonzero(core) < _LEAST_FIELD * core.size:
             return None
         field = _filled_hull(core)
         outside = ~_dilate(field)
@@ -127,12 +124,32 @@ def _field(brightness: NDArray[np.uint8]) -> _Mask | None:
     return None
 
 
+def _large_patches(mask: _Mask) -> _Mask:
+    """The connected parts of a mask that are large enough."""
+    patches, count = ndimage.label(mask)
+    if count == 1:  # most images; every pixel of the mask belongs to the one patch
+        return mask if np.count_nonzero(mask) >= _PATCH * mask.size else np.zeros_like(mask)
+    large = np.bincount(patches.ravel(), minlength=count + 1) >= _PATCH * mask.size
+    large[0] = False
+    core: _Mask = large[patches]
+    return core
+
+
 def _erode(mask: _Mask) -> _Mask:
-    return np.asarray(ndimage.minimum_filter(mask, _OPENING, mode="nearest"))
+    return ~_dilate(~mask)
 
 
 def _dilate(mask: _Mask) -> _Mask:
-    return np.asarray(ndimage.maximum_filter(mask, _OPENING, mode="nearest"))
+    """The pixels with a true one in the square of side ``_OPENING`` around them; a third of the time of a filter."""
+    down = mask.copy()
+    for step in range(1, _OPENING // 2 + 1):
+        down[step:] |= mask[:-step]
+        down[:-step] |= mask[step:]
+    across = down.copy()
+    for step in range(1, _OPENING // 2 + 1):
+        across[:, step:] |= down[:, :-step]
+        across[:, :-step] |= down[:, step:]
+    return across
 
 
 def _filled_hull(mask: _Mask) -> _Mask:
@@ -150,6 +167,10 @@ def _filled_hull(mask: _Mask) -> _Mask:
 
 def _lower_chain(t: NDArray[np.intp], v: NDArray[np.intp]) -> tuple[list[int], list[int]]:
     """The lower convex hull of the points (t, v), t ascending (Andrew's monotone chain)."""
+    if len(t) > 2:  # a point on or above the line between its neighbours is no corner; most are on a straight edge
+        turns = (t[1:-1] - t[:-2]) * (v[2:] - v[:-2]) - (v[1:-1] - v[:-2]) * (t[2:] - t[:-2])
+        corner = np.concatenate([[True], turns > 0, [True]])
+        t, v = t[corner], v[corner]
     chain: list[tuple[int, int]] = []
     for point in zip(t.tolist(), v.tolist(), strict=True):
         while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
@@ -201,10 +222,19 @@ def _rim(strip: Image.Image, depth: int, *, vertical: bool, far: bool = False) -
     lines = np.asarray(strip)
     lines = lines.swapaxes(0, 1) if vertical else lines
     lines = lines[::-1] if far else lines
-    profile = np.median(_brightness(lines[:, :: max(1, lines.shape[1] // _SAMPLES)]), axis=1)
+    profile = _medians(_brightness(lines[:, :: max(1, lines.shape[1] // _SAMPLES)]))
     behind = float(np.median(profile[depth:]))
     differs = np.abs(profile[:depth] - behind) > _STEP * np.maximum(profile[:depth], behind)
     if not differs[0]:
         return 0
     end = depth if differs.all() else int(np.argmin(differs))
     return min(end + 1, depth)
+
+
+def _medians(lines: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Median of each line; NumPy sorts 16-bit numbers much faster than it partitions or sorts bytes."""
+    ordered = np.sort(np.ascontiguousarray(lines, np.uint16), axis=1)
+    upper = lines.shape[1] // 2
+    lower = upper if lines.shape[1] % 2 else upper - 1
+    medians: NDArray[np.float64] = (ordered[:, lower].astype(np.float64) + ordered[:, upper]) / 2
+    return medians

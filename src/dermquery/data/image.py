@@ -84,8 +84,8 @@ def load_image(source: ImageSource, *, max_pixels: int = 64_000_000, min_side: i
             )
         image.load()
         rgb = _to_rgb(image, name)
-        turn = _TURNS.get(_orientation(image))
-        rgb = rgb.transpose(turn) if turn is not None else rgb.copy()
+        if (turn := _TURNS.get(_orientation(image))) is not None:
+            rgb = rgb.transpose(turn)
     rgb.info = {}  # an orientation left here would turn the image again the next time
     return rgb
 
@@ -159,6 +159,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """A new image, also of one that is RGB already."""
     mode = image.mode
     if mode.startswith("I;16"):
         return _grey(np.asarray(image), name, "16-bit")

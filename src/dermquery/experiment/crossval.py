@@ -87,7 +87,7 @@ def _fold_blocks(
     composed = ComposedRanker(model)
     rankers: list[Ranker] = [composed.variant(parts=p) for p in PARTS]
     rankers += [composed.variant(described=True), ChecklistCosine(), ChecklistRegression()]
-    rankers += [FrozenFeatures(model.network.config.vision)]
+    rankers += [FrozenFeatures(model.config.vision)]
     column = {case.case_id: i for i, case in enumerate(cases)}
 
     def blocks(scores: Scores, **facts: Any) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def evaluate_model(
     """
     ranker: Ranker
     if system == FrozenFeatures.name:
-        ranker = FrozenFeatures(model.network.config.vision)
+        ranker = FrozenFeatures(model.config.vision)
     else:
         ranker = ComposedRanker(model, query_parts(system), local_weight, described)
     return evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)

@@ -45,7 +45,7 @@ def evaluate_regions(model: ComposedModel, cases: Sequence[Case], masks: Path, *
     """
     found: dict[str, list[tuple[str, str, float, float]]] = {row: [] for row in _ROWS}
     for case in cases:
-        box = visible_box(load_image(case.image)) if model.network.config.vision.remove_borders else None
+        box = visible_box(load_image(case.image)) if model.config.vision.remove_borders else None
         structures = list(_structures(case, masks, box))
         if not structures:
             continue

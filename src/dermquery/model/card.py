@@ -11,7 +11,7 @@ __all__ = ["model_card"]
 
 def model_card(model: ComposedModel, notes: str = "") -> str:
     """Markdown card: what the model is, what it was trained on, how it was chosen, and what it must not be used for."""
-    facts, config = model.provenance, model.network.config
+    facts, config = model.provenance, model.config
     best, cases, sizes = facts.get("best", {}), facts.get("cases", {}), facts.get("parameters", {})
     text = f"`{config.text.encoder}` ({'frozen' if config.text.frozen else 'trained'})"
     if facts.get("config", {}).get("train", {}).get("refit"):

@@ -87,7 +87,7 @@ class ComposedNetwork(nn.Module):
         if has_image is None or bool(has_image.all()):
             return self.compose(maps, tokens, mask)
         without = ~has_image
-        null = self._pooled(self.composer(self._null_maps(int(without.sum())), tokens[without], mask[without]))
+        null = self.compose_words(tokens[without], mask[without])
         if not bool(has_image.any()):
             return null
         seen = self.compose(tuple(m[has_image] for m in maps), tokens[has_image], mask[has_image])
@@ -98,6 +98,10 @@ class ComposedNetwork(nn.Module):
     def compose(self, maps: tuple[Tensor, ...], tokens: Tensor, mask: Tensor) -> Encoded:
         """Queries that have an image, from maps F_l (B, d, h_l, w_l) and what :meth:`tokens` gives for their texts."""
         return self._pooled(self.composer(maps, tokens, mask))
+
+    def compose_words(self, tokens: Tensor, mask: Tensor) -> Encoded:
+        """Queries without an image, from what :meth:`tokens` gives for their texts: the null image stands for it."""
+        return self._pooled(self.composer(self._null_maps(tokens.shape[0]), tokens, mask))
 
     def composed_maps(self, maps: tuple[Tensor, ...] | None, text: str | None) -> tuple[Tensor, ...]:
         """Composed maps C_l of one query; ``maps`` of its image, (1, d, h_l, w_l), or None for the null image."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from dermquery.data.case import Query
-from dermquery.data.checklist import render_text
-from dermquery.data.findings import query_terms
 from dermquery.model.config import TextConfig
 from dermquery.model.hub import from_hub, minilm_folder
+from dermquery.model.sentences import CACHED_SENTENCES, parts_of, read_tokenizer, token_ids
 
-__all__ = ["TextEncoder", "build_text_encoder", "encode_texts", "encoded_text", "split_sentences"]
-
-
-def encoded_text(query: Query, config: TextConfig) -> str | None:
-    """The text of a query that is encoded, in training and in search; None if there is none."""
-    if config.reading == "verbatim":
-        return query.sentence
-    return render_text(query_terms(query)) or None
-
-
-def split_sentences(text: str) -> list[str]:
-    """Sentences of ``text``, without empty ones; findings separated by ".", ";" or a line break count as sentences."""
-    return [part.strip() for part in re.split(r"(?<=[.;!?])\s+|[\r\n]+", text) if part.strip()]
+__all__ = ["TextEncoder", "build_text_encoder", "encode_texts"]
 
 
 class TextEncoder(nn.Module):
@@ -58,13 +43,19 @@ class TextEncoder(nn.Module):
         return dict(self.encoder.config.to_dict())
 
     def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        parts = [split_sentences(text) or [text] if self.config.by_sentence else [text] for text in texts]
+        parts = [parts_of(text, self.config) for text in texts]
         distinct = list(dict.fromkeys(sentence for sentences in parts for sentence in sentences))
         encoded = self._encode(distinct)
         joined = [torch.cat([encoded[s] for s in sentences])[: self.config.max_tokens] for sentences in parts]
         tokens = nn.utils.rnn.pad_sequence(joined, batch_first=True)
         lengths = torch.tensor([len(j) for j in joined], device=tokens.device)
         return tokens, torch.arange(tokens.shape[1], device=tokens.device)[None] < lengths[:, None]
+
+    def states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token embeddings (n, T, width) from token ids (n, T) and their mask (n, T)."""
+        out = self.encoder(input_ids=ids, attention_mask=mask.long(), output_hidden_states=self.layers > 1)
+        states: Tensor = out.last_hidden_state
+        return states if self.layers == 1 else torch.cat(out.hidden_states[-self.layers :], dim=-1)
 
     def train(self, mode: bool = True) -> TextEncoder:
         """Switch training mode; a frozen encoder stays in evaluation mode, so that its outputs can be cached."""
@@ -83,22 +74,20 @@ class TextEncoder(nn.Module):
         if missing:
             with torch.no_grad():
                 new = dict(zip(missing, self._run(missing), strict=True))
-            if len(self._cache) + len(new) > 4096:  # free text is unbounded; the checklist's own sentences number 27
+            if len(self._cache) + len(new) > CACHED_SENTENCES:
                 self._cache.clear()  # another thread's look-up keeps what it has found
             self._cache.update(new)
             known |= new
         return {s: known[s].to(device) for s in sentences}
 
     def _run(self, sentences: list[str]) -> list[Tensor]:
-        encodings = [self.tokenizer.encode(s) for s in sentences]
-        ids = [torch.tensor(e.ids[: self.config.max_tokens]) for e in encodings]
+        ids = [torch.tensor(token_ids(self.tokenizer, s, self.config)) for s in sentences]
         device = next(self.encoder.parameters()).device
         padded = nn.utils.rnn.pad_sequence(ids, batch_first=True).to(device)
         lengths = torch.tensor([len(i) for i in ids], device=device)
         mask = torch.arange(padded.shape[1], device=device)[None] < lengths[:, None]
         with torch.autocast(device.type, enabled=not self.config.frozen and torch.is_autocast_enabled(device.type)):
-            out = self.encoder(input_ids=padded, attention_mask=mask.long(), output_hidden_states=self.layers > 1)
-        states = out.last_hidden_state if self.layers == 1 else torch.cat(out.hidden_states[-self.layers :], dim=-1)
+            states = self.states(padded, mask)
         return [state[:n] for state, n in zip(states, lengths.tolist(), strict=True)]
 
 
@@ -141,28 +130,21 @@ def build_text_encoder(
 
     if description is not None and tokenizer is not None:
         settings = AutoConfig.for_model(**description)
-        return TextEncoder(AutoModel.from_config(settings), _tokenizer(tokenizer), config, layers)
+        return TextEncoder(AutoModel.from_config(settings), read_tokenizer(tokenizer), config, layers)
     source = minilm_folder() if config.encoder == "minilm" else config.encoder
     if config.pretrained:
         encoder = from_hub(source, AutoModel.from_pretrained)
     else:
         encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained))
-    found = from_hub(source, _find_tokenizer) if tokenizer is None else _tokenizer(tokenizer)
+    found = from_hub(source, _find_tokenizer) if tokenizer is None else read_tokenizer(tokenizer)
     return TextEncoder(encoder, found, config, layers)
 
 
 def _find_tokenizer(source: str) -> Tokenizer:
     local = Path(source) / "tokenizer.json"
     if local.is_file():
-        return _tokenizer(local)
+        return read_tokenizer(local)
     from transformers import AutoTokenizer
 
     tokenizer: Tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
-    return tokenizer
-
-
-def _tokenizer(path: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     return tokenizer

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from dermquery.data.case import Case
-from dermquery.model.composed import normalise, prepare_pixels
 from dermquery.model.config import VisionConfig
+from dermquery.model.normalise import normalise
+from dermquery.model.pixels import prepare_pixels
 from dermquery.model.vision import build_backbone
 from dermquery.rankers.base import Scores
 

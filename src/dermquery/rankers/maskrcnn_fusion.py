@@ -27,8 +27,9 @@ from skimage.measure import label, regionprops
 from dermquery.data.borders import remove_borders
 from dermquery.data.case import Case
 from dermquery.data.image import load_image
-from dermquery.model.composed import normalise, prepare_pixels
 from dermquery.model.config import VisionConfig
+from dermquery.model.normalise import normalise
+from dermquery.model.pixels import prepare_pixels
 from dermquery.model.vision import build_backbone
 from dermquery.rankers.base import Scores
 from dermquery.rankers.config import FusionConfig

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
-from dermquery.model.composed import ComposedModel, normalise, prepare_pixels
+from dermquery.model.composed import ComposedModel
 from dermquery.model.config import ModelConfig
-from dermquery.model.text import encoded_text
+from dermquery.model.normalise import normalise
+from dermquery.model.pixels import prepare_pixels
+from dermquery.model.sentences import encoded_text
 from dermquery.model.vision import build_backbone
 from dermquery.rankers.base import Scores
 from dermquery.train.config import TrainConfig

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
@@ -89,7 +90,11 @@ class SearchService(BaseReader):
         """Let the model encode once, so that no query waits for what happens at its first use."""
         with self._loading:  # the network is exported and compiled at its first use, which must not happen twice
             if not self.warmed:
-                self.base.encode(Image.new("RGB", (64, 64), "grey"), None, {"pigment_network": "typical"})
+                grey, model = Image.new("RGB", (64, 64), "grey"), self.base.model
+                self.base.encode(grey, None, {"pigment_network": "typical"})
+                if isinstance(model, ExplainingEncoder):  # needs PyTorch, which OpenVINO's queries do not
+                    grey_case = Case(case_id="grey", image=Path("grey"))
+                    model.evidence(Query(image=grey), grey_case, described=False, image=grey)
                 self.warmed = True
                 self._cautions.measure(self.base.count())
 

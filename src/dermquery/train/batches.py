@@ -18,8 +18,9 @@ from torch.utils.data import Dataset, Sampler
 
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
-from dermquery.model.composed import normalise, prepare_pixels, standardise
 from dermquery.model.config import VisionConfig
+from dermquery.model.normalise import normalise, standardise
+from dermquery.model.pixels import prepare_pixels
 from dermquery.train.config import AugmentConfig
 
 __all__ = ["Augment", "BalancedBatches", "PixelDataset", "cache_pixels", "default_cache"]

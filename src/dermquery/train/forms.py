@@ -11,7 +11,7 @@ from torch import Tensor
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.config import TextConfig
-from dermquery.model.text import encoded_text
+from dermquery.model.sentences import encoded_text
 from dermquery.train.config import TrainConfig
 
 __all__ = ["Forms", "draw_forms", "mix_images", "training_text"]

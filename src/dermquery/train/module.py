@@ -14,7 +14,7 @@ from dermquery.data.checklist import CRITERIA
 from dermquery.evaluate.usefulness import encode_checklist
 from dermquery.model.network import ComposedNetwork, Encoded
 from dermquery.model.regions import mask_overlap
-from dermquery.model.text import encoded_text
+from dermquery.model.sentences import encoded_text
 from dermquery.train import objective
 from dermquery.train.config import TrainConfig
 from dermquery.train.forms import draw_forms, mix_images
