@@ -22,3 +22,11 @@ def test_a_row_that_reads_diagnoses_is_first_among_all_only() -> None:
         "on Acc@1: other (75.0; ours has 70.0)."
     )
     assert _leaders(rows, "ours", []).startswith("First on mAP: reader (90.0")
+
+
+def test_a_reference_that_reads_diagnoses_is_not_looked_for_among_the_others() -> None:
+    rows = {"reader": _row(0.9, 0.6), "other": _row(0.7, 0.75)}
+    systems = [{"system": name, "gallery": "diagnosis" if name == "reader" else "image"} for name in rows]
+    assert _leaders(rows, "reader", systems).endswith(
+        "diagnoses, first on mAP: other (70.0), on macro mAP: other (70.0), on Acc@1: other (75.0)."
+    )

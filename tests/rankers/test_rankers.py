@@ -103,6 +103,19 @@ def test_known_diagnoses_are_ranked_by_the_vote_of_the_training_cases(cases: lis
         assert placed == sorted(placed)
 
 
+def test_a_diagnosis_of_small_chance_is_never_ranked_into_one_of_smaller(
+    cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranker = DiagnosedGallery(ComposedRanker(tiny_model(tmp_path)))
+    ranker.fit(cases[:24], [])
+    chances = np.array([[1 - 3e-7 - 1e-8, 3e-7, 1e-8]])
+    monkeypatch.setattr(ranker, "_votes", lambda scores, temperature: chances.repeat(len(scores), axis=0))
+    test = cases[24:]
+    for row in rank(ranker.score(test, test), test, test).order:
+        placed = [ranker.labels.index(str(test[i].diagnosis)) for i in row if i >= 0]
+        assert placed == sorted(placed)
+
+
 def test_known_diagnoses_name_a_label_that_has_no_vote(cases: list[Case], tmp_path: Path) -> None:
     ranker = DiagnosedGallery(ComposedRanker(tiny_model(tmp_path)))
     ranker.fit([c for c in cases if c.diagnosis != "bkl"], [])

@@ -75,9 +75,9 @@ def _first(rows: Mapping[str, Any], reference: str) -> str:
     said = []
     for section, metric, name in (("micro", "map", "mAP"), ("macro", "map", "macro mAP"), ("micro", "acc@1", "Acc@1")):
         best = max(rows, key=lambda system: rows[system][section][metric])
-        value, own = (100 * rows[system][section][metric] for system in (best, reference))
-        behind = "" if best == reference else f"; {reference} has {own:.1f}"
-        said.append(f"{name}: {best} ({value:.1f}{behind})")
+        value = {system: 100 * row[section][metric] for system, row in rows.items()}
+        behind = f"; {reference} has {value[reference]:.1f}" if reference in value and best != reference else ""
+        said.append(f"{name}: {best} ({value[best]:.1f}{behind})")
     return ", on ".join(said)
 
 

@@ -22,6 +22,7 @@ from dermquery.model.manifest import (
     WEIGHTS,
     ArtifactError,
     Manifest,
+    checked,
     read_manifest,
     sha256,
 )
@@ -108,7 +109,7 @@ def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "au
     network = LazyNetwork(
         manifest.model,
         build=partial(_build, folder, manifest, device),
-        tokenizer=partial(read_tokenizer, folder / TOKENIZER),
+        tokenizer=lambda: read_tokenizer(checked(folder, TOKENIZER, manifest)),
         device=device,
     )
     return ComposedModel(

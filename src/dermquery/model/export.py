@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dermquery.data.files import replacing
-from dermquery.model.graphs import GRAPHS, LEAST_COSINE, NULL_TEXT, ParityError, compiled, openvino
+from dermquery.model.graphs import GRAPHS, LEAST_COSINE, NULL_TEXT, SIZES, ParityError, compiled, graph_files, openvino
 from dermquery.model.network import ComposedNetwork
 
 __all__ = ["export", "measure"]
@@ -81,6 +81,8 @@ def export(network: ComposedNetwork, folder: Path, record: str, here: dict[str, 
             ov.save_model(model, part / f"{name}.xml", compress_to_fp16=False)
         np.save(part / NULL_TEXT, network.null_text.detach().float().numpy())
         measure(network, part, part / record, here)
+        sizes = {name: (part / name).stat().st_size for name in graph_files()}
+        (part / SIZES).write_text(json.dumps(sizes), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # graphs of which a file was deleted
         part.replace(folder)
     finally:

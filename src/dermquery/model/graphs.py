@@ -24,8 +24,11 @@ __all__ = [
     "GRAPHS",
     "LEAST_COSINE",
     "NULL_TEXT",
+    "SIZES",
     "ParityError",
     "compiled",
+    "exported_again",
+    "graph_files",
     "graphs_name",
     "openvino",
     "prepared",
@@ -47,6 +50,8 @@ words  token embeddings and their mask to blocks of queries without an image
 """
 NULL_TEXT = "null_text.npy"
 """File of the embedding (1, text width) that stands for a missing text, beside the graphs."""
+SIZES = "sizes.json"
+"""File of the bytes that each of the others had when it was exported."""
 LEAST_COSINE = {"bf16": 0.999, "f32": 0.99999}
 """Of a block, or a token's embedding, with PyTorch's own, for each precision."""
 _PATIENCE = 600
@@ -119,6 +124,12 @@ def prepared(network: LazyNetwork, folder: Path, here: dict[str, Any]) -> dict[s
     return cast("dict[str, float]", json.loads(record.read_text(encoding="utf-8"))["parity"])
 
 
+def exported_again(network: LazyNetwork, folder: Path, here: dict[str, Any]) -> None:
+    """Replace graphs of which one cannot be read, though all are there."""
+    folder.joinpath(SIZES).unlink(missing_ok=True)
+    prepared(network, folder, here)
+
+
 def _complete_now(network: LazyNetwork, folder: Path, record: Path, here: dict[str, Any]) -> None:
     from filelock import FileLock
 
@@ -133,8 +144,18 @@ def _complete_now(network: LazyNetwork, folder: Path, record: Path, here: dict[s
 
 
 def _complete(folder: Path, *more: Path) -> bool:
-    files = [folder / f"{graph}.{kind}" for graph in GRAPHS for kind in ("xml", "bin")]
-    return all(file.is_file() for file in (*files, folder / NULL_TEXT, *more))
+    """Whether every file is there, and as long as it was when it was exported."""
+    try:
+        sizes = json.loads((folder / SIZES).read_text(encoding="utf-8"))
+        whole = all((folder / name).stat().st_size == sizes[name] for name in graph_files())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return whole and all(file.is_file() for file in more)
+
+
+def graph_files() -> list[str]:
+    """Names of the files that an export leaves, but for :data:`SIZES` and the figures of processors."""
+    return [*(f"{graph}.{kind}" for graph in GRAPHS for kind in ("xml", "bin")), NULL_TEXT]
 
 
 def compiled(core: Any, path: Path, precision: str) -> Callable[[Any], Any]:

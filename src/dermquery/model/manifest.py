@@ -64,6 +64,8 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         raise ArtifactError(f"{folder / MANIFEST} is not readable by this version of dermquery: {error}") from error
+    if unlisted := {WEIGHTS, TOKENIZER} - manifest.files.keys():
+        raise ArtifactError(f"{folder / MANIFEST} says nothing of {', '.join(sorted(unlisted))}; copy the folder again")
     for name in manifest.files:
         checked(folder, name, manifest)
     return manifest, sha256(content)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -42,7 +41,7 @@ class ComposedNetwork(nn.Module):
         config: ModelConfig,
         vision_description: dict[str, Any] | None = None,
         text_description: dict[str, Any] | None = None,
-        tokenizer: Path | None = None,
+        tokenizer: bytes | None = None,
     ) -> None:
         super().__init__()
         self.config = config

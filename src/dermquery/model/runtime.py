@@ -21,6 +21,7 @@ from dermquery.model.graphs import (
     NULL_TEXT,
     ParityError,
     compiled,
+    exported_again,
     graphs_name,
     openvino,
     prepared,
@@ -83,11 +84,11 @@ class OpenVinoRuntime:
 
     def __init__(self, network: LazyNetwork, folder: Path, precision: str | None = None) -> None:
         self._core: Any = openvino().Core()
-        here = processor(self._core)
-        parity = prepared(network, folder, here)
+        self._network, self._here = network, processor(self._core)
+        parity = prepared(network, folder, self._here)
         # By size: a compiled graph refers to the weights in the exported one, and loads as fast.
         self._core.set_property({"CACHE_DIR": str(folder / "compiled"), "CACHE_MODE": "OPTIMIZE_SIZE"})
-        capable = "BF16" in here["capabilities"]
+        capable = "BF16" in self._here["capabilities"]
         self._precision = precision or ("bf16" if capable and parity["bf16"] >= LEAST_COSINE["bf16"] else "f32")
         self.name = f"openvino {self._precision}"
         self._folder = folder
@@ -111,8 +112,17 @@ class OpenVinoRuntime:
     def _run(self, graph: str, precision: str, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         with self._lock:
             if graph not in self._graphs:
-                self._graphs[graph] = compiled(self._core, self._folder / f"{graph}.xml", precision)
+                self._graphs[graph] = self._compiled(graph, precision)
         return np.array(self._graphs[graph](inputs)[0], np.float32)
+
+    def _compiled(self, graph: str, precision: str) -> Callable[[Any], Any]:
+        path = self._folder / f"{graph}.xml"
+        try:
+            return compiled(self._core, path, precision)
+        except RuntimeError as error:  # cut off, or removed since
+            warnings.warn(f"the exported graph {path} cannot be read ({error}); exporting again", RuntimeWarning, 2)
+        exported_again(self._network, self._folder, self._here)
+        return compiled(self._core, path, precision)
 
 
 def runtime_cache() -> Path:

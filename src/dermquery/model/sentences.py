@@ -57,9 +57,9 @@ def token_ids(tokenizer: Tokenizer, sentence: str, config: TextConfig) -> list[i
     return ids[: config.max_tokens]
 
 
-def read_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer from its ``tokenizer.json``, which neither pads nor cuts off."""
-    tokenizer = Tokenizer.from_file(str(path))
+def read_tokenizer(source: Path | bytes) -> Tokenizer:
+    """A tokenizer from its ``tokenizer.json``, or from the bytes of one, which neither pads nor cuts off."""
+    tokenizer = Tokenizer.from_str((source if isinstance(source, bytes) else source.read_bytes()).decode())
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

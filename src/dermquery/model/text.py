@@ -113,14 +113,14 @@ def encode_texts(encoder: TextEncoder, null: Tensor, texts: Sequence[str | None]
 
 
 def build_text_encoder(
-    config: TextConfig, description: dict[str, Any] | None = None, tokenizer: Path | None = None, layers: int = 1
+    config: TextConfig, description: dict[str, Any] | None = None, tokenizer: bytes | None = None, layers: int = 1
 ) -> TextEncoder:
     """Text encoder by name, or by an artifact's stored description (then with random weights).
 
     Args:
         config: which encoder, and whether to start from published weights.
         description: architecture stored in an artifact; given, nothing is looked up.
-        tokenizer: an artifact's ``tokenizer.json``; the named encoder's own if not given.
+        tokenizer: content of an artifact's ``tokenizer.json``; the named encoder's own if not given.
         layers: so many last layers make up an embedding.
 
     Raises:

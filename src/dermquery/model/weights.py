@@ -33,8 +33,9 @@ def build_network(folder: Path, manifest: Manifest, device: str = "cpu") -> Comp
     """
     # A text encoder that a package provides comes with its weights; described, it would first be built at random.
     described = manifest.text_description if manifest.text_source is None else None
-    network = ComposedNetwork(manifest.model, manifest.vision_description, described, folder / TOKENIZER)
     # The folder may have changed since it was opened, so what is used is what is checked.
+    tokenizer = checked(folder, TOKENIZER, manifest)
+    network = ComposedNetwork(manifest.model, manifest.vision_description, described, tokenizer)
     stored = load(checked(folder, WEIGHTS, manifest))
     state = {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
     if manifest.text_source is not None:

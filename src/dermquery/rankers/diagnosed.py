@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import log_loss
 
 from dermquery.data.case import Case
@@ -16,8 +17,8 @@ __all__ = ["TEMPERATURES", "DiagnosedGallery"]
 
 TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Of the vote, in units of the score; one is chosen on the validation part."""
-_SIMILARITY = 1e-6
-"""Weight of the similarity, which orders the cases of one diagnosis and never two diagnoses."""
+_SIMILARITY = 0.25
+"""Weight of the similarity, in [−1, 1], beside places of diagnoses, 1 apart: it orders the cases of one diagnosis."""
 
 
 class DiagnosedGallery:
@@ -69,8 +70,9 @@ class DiagnosedGallery:
         unknown = sorted({str(case.diagnosis) for case in gallery} - set(column))
         if unknown:
             raise ValueError(f"the training part has no case of {', '.join(unknown)}; leave them out of the gallery")
-        chances = self.chances(queries)[:, [column[str(case.diagnosis)] for case in gallery]]
-        return np.asarray(chances + _SIMILARITY * self._ranker.score(queries, gallery))
+        places = rankdata(self.chances(queries), method="dense", axis=1)
+        places = places[:, [column[str(case.diagnosis)] for case in gallery]]
+        return np.asarray(places + _SIMILARITY * self._ranker.score(queries, gallery))
 
     def _votes(self, scores: Scores, temperature: float) -> NDArray[np.float64]:
         weights = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature, dtype=np.float64)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from dermquery.store.archive import ImageArchive
-from dermquery.store.manifest import MANIFEST_FILE, Manifest, ManifestError
+from dermquery.store.manifest import MANIFEST_FILE, ROWS_SINCE, Manifest, ManifestError
 from dermquery.store.milvus_client import TOKEN_VARIABLE, StoreError, connected, make_searchable
 from dermquery.store.protocol import CaseStore
 
@@ -197,7 +197,7 @@ class MilvusHome:
                 f"base with: dermquery index TABLE --base {self.uri} --model MODEL"
             )
         description = self._connected().describe_collection(self._name)["description"]
-        return Manifest.read(description, f"the description of collection {self._name!r}")
+        return Manifest.read(description, f"the description of collection {self._name!r}", ROWS_SINCE)
 
     def create(self, manifest: Manifest) -> CaseStore:
         if self.exists():

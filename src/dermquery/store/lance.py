@@ -127,7 +127,7 @@ class LanceStore:
             table, beside = indexed
             if beside is not None:
                 fresh = self._candidates(vector, f"({to_lance(condition)} AND {beside})", depth)
-                table = pa.concat_tables([part.select(_HIT) for part in (table, fresh)])
+                table = _latest(pa.concat_tables([part.select(_HIT) for part in (table, fresh)]))
         scores = products(vectors_of(table), vector)
         ids = table["case_id"].to_pylist()
         order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
@@ -259,6 +259,14 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.
     flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _latest(table: pa.Table) -> pa.Table:
+    """Each case once, as it was written last: it may have been written between two reads."""
+    latest: dict[str, tuple[int, int]] = {}
+    for i, (case_id, serial) in enumerate(zip(*(table[n].to_pylist() for n in ("case_id", "serial")), strict=True)):
+        latest[case_id] = max(latest.get(case_id, (-1, -1)), (serial, i))
+    return table.take(pa.array(sorted(i for _, i in latest.values()), pa.int64()))
 
 
 def _rows(table: pa.Table) -> Iterator[StoredCase]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
-from dermquery.store.lance_view import Place, View
+from dermquery.store.lance_view import Place, View, positions
 from dermquery.store.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
 
 __all__ = ["TableIndex", "vectors_of"]
@@ -59,8 +59,8 @@ class TableIndex:
     def last(self) -> int:
         """The greatest serial in the index, 0 without one; for a writer, of which there is one at a time.
 
-        An index whose serials cannot be read any more is removed: nobody can search it, and nobody must find it again
-        once other rows have its numbers.
+        The files of an index whose serials cannot be read any more are removed: nobody can search it, and nobody must
+        find it again once other rows have its numbers. Its folder stays, so that the next ``refresh`` builds another.
         """
         while (place := self._newest()) is not None:
             try:
@@ -68,7 +68,9 @@ class TableIndex:
             except DAMAGED as error:
                 if place == self._newest():
                     self._warn(place[0], error)
-                    shutil.rmtree(place[0])
+                    for file in list(place[0].iterdir()):
+                        file.unlink(missing_ok=True)
+                    break
         return 0
 
     def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, str | None] | None:
@@ -86,7 +88,9 @@ class TableIndex:
             rows = [int(row) for row in view.rows[chosen]]
             found = self._table.take_row_ids(rows).select(self._columns).to_arrow()
             if sorted(found["serial"].to_pylist()) == sorted(view.index.keys[chosen].tolist()):
-                return found, f"serial > {view.last}" if view.fresh else None
+                # A row that was written again since the look is not in this part any more, or is here as it was.
+                changed = view.fresh or int(self._table.version) != view.version
+                return found, f"serial > {view.last}" if changed else None
             self._seen = None
         return None
 
@@ -184,19 +188,17 @@ class TableIndex:
         return None
 
     def _seen_by(self, place: Place, index: VectorIndex, version: int) -> View | None:
-        last = int(index.keys.max())
-        positions = np.full(last + 1, -1, np.int64)
-        positions[index.keys] = np.arange(len(index.keys))
+        last, ordered = int(index.keys.max()), np.argsort(index.keys, kind="stable")
         held = self._table.search().select(["serial"]).with_row_id(True).limit(None).to_arrow()
         serials, rows = (held[name].to_numpy().astype(np.int64) for name in ("serial", "_rowid"))
         known = serials <= last
-        at = positions[serials[known]]
+        at = positions(index.keys, ordered, serials[known])
         if (at < 0).any():  # else −1 would be the last vector, and these rows would be found nowhere
             self._refuse(place, f"{int((at < 0).sum())} rows of the table are neither in it nor after it")
             return None
         row_of = np.full(len(index.keys), -1, np.int64)
         row_of[at] = rows[known]
-        return View(version, place, index, last, positions, row_of, int((~known).sum()))
+        return View(version, place, index, last, ordered, row_of, int((~known).sum()))
 
     def _worth_opening(self, place: Place) -> bool:
         return place != self._unusable or time.monotonic() - self._tried > _AGAIN

@@ -15,7 +15,7 @@ from dermquery.store.filters import AllOf, Filter, Not
 from dermquery.store.lance_filter import to_lance
 from dermquery.store.quantised import VectorIndex
 
-__all__ = ["Place", "View"]
+__all__ = ["Place", "View", "positions"]
 
 _FILTERS = 16
 """Filters whose cases are remembered, a byte for each case."""
@@ -33,7 +33,7 @@ class View:
         place: where the index lies, and since when.
         index: the vectors.
         last: greatest serial in the index.
-        positions: in the index by serial, −1 for serials that are not in it; (last + 1,).
+        ordered: positions in the index in the order of their serials, (n,).
         rows: row ids by position in the index, −1 for rows that are gone.
         fresh: rows that are not in the index.
         filters: which vectors the last few filters let through.
@@ -43,7 +43,7 @@ class View:
     place: Place
     index: VectorIndex
     last: int
-    positions: NDArray[np.int64]
+    ordered: NDArray[np.int64]
     rows: NDArray[np.int64]
     fresh: int
     filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -52,6 +52,10 @@ class View:
     def gone(self) -> int:
         """Vectors in the index whose rows are not in the table any more."""
         return int((self.rows < 0).sum())
+
+    def positions(self, serials: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where serials stand in the index, −1 for those that are not in it."""
+        return positions(self.index.keys, self.ordered, serials)
 
     def chosen(self, table: Any, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
         """Positions in the index of about the ``k`` nearest that a filter lets through; all if there are no more."""
@@ -70,21 +74,27 @@ class View:
         positive, excluded = _signs(where)
         allowed = np.zeros(len(self.rows), np.bool_) if positive else self.rows >= 0
         if positive:
-            allowed[self._positions(table, Filter(condition=AllOf(conditions=positive)))] = True
+            allowed[self._places(table, Filter(condition=AllOf(conditions=positive)))] = True
         for condition in excluded:
-            allowed[self._positions(table, Filter(condition=condition))] = False
+            allowed[self._places(table, Filter(condition=condition))] = False
         allowed &= self.rows >= 0
         for oldest in list(self.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
             self.filters.pop(oldest, None)
         self.filters[key] = allowed
         return allowed
 
-    def _positions(self, table: Any, where: Filter) -> NDArray[np.int64]:
+    def _places(self, table: Any, where: Filter) -> NDArray[np.int64]:
         """Where the rows that satisfy a filter stand in the index."""
         found = table.search().where(to_lance(where)).select(["serial"]).limit(None).to_arrow()
-        serials = found["serial"].to_numpy()
-        positions = self.positions[serials[serials <= self.last]]
-        return np.asarray(positions[positions >= 0])
+        places = self.positions(found["serial"].to_numpy().astype(np.int64))
+        return places[places >= 0]
+
+
+def positions(keys: NDArray[np.int64], ordered: NDArray[np.int64], serials: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where ``serials`` stand in ``keys``, −1 where they do not; ``ordered`` is what sorts ``keys``."""
+    at = np.minimum(np.searchsorted(keys, serials, sorter=ordered), len(keys) - 1)
+    places = ordered[at]
+    return np.where(keys[places] == serials, places, -1)
 
 
 def _signs(where: Filter) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,10 +14,12 @@ from dermquery.data.files import replacing
 from dermquery.model.alignment import BlockLayout
 from dermquery.store.protocol import Encoder
 
-__all__ = ["MANIFEST_FILE", "Manifest", "ManifestError", "ModelMismatchError"]
+__all__ = ["MANIFEST_FILE", "ROWS_SINCE", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION: Final = 5
+ROWS_SINCE: Final = 4
+"""Schema version since which rows in snapshots and on servers have been what they are; a folder's table changed."""
 
 
 class ManifestError(ValueError):
@@ -146,13 +149,26 @@ class Manifest(BaseModel):
         return cls.read(text, str(path))
 
     @classmethod
-    def read(cls, text: str, where: str) -> Manifest:
-        """Parse a manifest; ``where`` it stands goes into the ManifestError."""
+    def read(cls, text: str, where: str, since: int = SCHEMA_VERSION) -> Manifest:
+        """Parse a manifest; ``where`` it stands goes into the ManifestError.
+
+        ``since`` is the oldest schema version whose rows beside it can be read; it comes back as the present one.
+        """
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(_renewed(text, since))
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
             raise ManifestError(
                 f"{where} does not describe a case base of schema version {SCHEMA_VERSION} ({faults}); "
                 "use the version of dermquery that made it, or index the case table again into a new base"
             ) from error
+
+
+def _renewed(text: str, since: int) -> str:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return text  # the caller's validation says what is wrong with it
+    if isinstance(content, dict) and content.get("schema_version") in range(since, SCHEMA_VERSION):
+        return json.dumps({**content, "schema_version": SCHEMA_VERSION})
+    return text

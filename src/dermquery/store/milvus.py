@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
@@ -27,7 +28,8 @@ _MOST = 16_384
 """Rows that Milvus gives in one answer."""
 _ROWS_PER_PAGE = 500
 _REMEMBERED_SECONDS = 60.0
-"""How long counts of values that were read row by row stand, unless the number of cases changes."""
+"""How long counts of values that were read row by row stand, unless the number of cases changes, and a look at the
+index."""
 
 
 class MilvusStore:
@@ -48,8 +50,10 @@ class MilvusStore:
         self.collection, self.size = collection, size
         self._client = client if isinstance(client, TranslatedClient) else TranslatedClient(client)
         self._index: dict[str, Any] | None = None
+        self._looked = -math.inf
         self._counted: dict[str, tuple[int, float, dict[str | float | None, int]]] = {}
         self._wrote = False
+        self._writes = 0
 
     def upsert(self, rows: Sequence[StoredCase]) -> None:
         """Add rows, replacing those with the same ``case_id``.
@@ -64,8 +68,8 @@ class MilvusStore:
         check_rows(rows, self.size)
         records = [to_record(row) for row in rows]
         for part in in_writes(records):
-            self._changed()
-            self._client.upsert(self.collection, part)
+            with self._changing():
+                self._client.upsert(self.collection, part)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
@@ -73,8 +77,8 @@ class MilvusStore:
         for part in id_filters(case_ids):
             there = [record["case_id"] for record in self._query(to_milvus(part), ["case_id"])]
             if there:
-                self._changed()
-                self._client.delete(self.collection, ids=there)
+                with self._changing():
+                    self._client.delete(self.collection, ids=there)
             removed += len(there)
         return removed
 
@@ -159,10 +163,12 @@ class MilvusStore:
             raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
         if where is not None:
             return self._value_counts(field, where)
-        n, now = self.count(), time.monotonic()
+        writes, n, now = self._writes, self.count(), time.monotonic()
         known = self._counted.get(field)
         if known is None or known[0] != n or now - known[1] > _REMEMBERED_SECONDS:
-            known = self._counted[field] = n, now, self._value_counts(field, None)
+            known = n, now, self._value_counts(field, None)
+            if writes == self._writes:  # else another thread wrote meanwhile, and these may be the counts of before
+                self._counted[field] = known
         return dict(known[2])
 
     def _value_counts(self, field: str, where: Filter | None) -> dict[str | float | None, int]:
@@ -178,6 +184,7 @@ class MilvusStore:
         if self._wrote:  # servers take one flush in ten seconds, and what others wrote they seal themselves
             self._client.flush(self.collection)
             self._wrote = False
+        self._index = None  # another process may have built one
         if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
             self.build_index()
 
@@ -209,9 +216,14 @@ class MilvusStore:
         self._index = None
         return n
 
-    def _changed(self) -> None:
-        self._counted.clear()
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
         self._wrote = True
+        try:
+            yield
+        finally:
+            self._writes += 1
+            self._counted.clear()
 
     def _index_type(self) -> str:
         return str(self._described().get("index_type", "FLAT"))
@@ -225,9 +237,10 @@ class MilvusStore:
         return _MOST_LISTS if lists is None else max(1, int(lists) // 2)
 
     def _described(self) -> dict[str, Any]:
-        """The index of the vectors, looked up once."""
-        if self._index is None:
+        """The index of the vectors, looked up once a minute: another process may build a better one."""
+        if self._index is None or time.monotonic() - self._looked > _REMEMBERED_SECONDS:
             self._index = dict(self._client.describe_index(self.collection, "vector") or {})
+            self._looked = time.monotonic()
         return self._index
 
     def _query(self, condition: str, columns: list[str], limit: int = _MOST) -> list[dict[str, Any]]:

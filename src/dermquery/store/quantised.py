@@ -11,6 +11,7 @@ loses nothing to the other half, and one index serves every λ.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -50,7 +51,7 @@ _VECTORS_AT_ONCE = 20_000
 _VECTORS, _KEYS, _SHAPE = "vectors.faiss", "keys.npy", "index.json"
 
 
-DAMAGED = (OSError, RuntimeError, ValueError, TypeError, EOFError)
+DAMAGED = (OSError, RuntimeError, ValueError, TypeError, KeyError, EOFError, MemoryError)
 """What opening an index raises whose files are damaged or gone."""
 
 
@@ -62,13 +63,24 @@ def faiss_library() -> Any:
 def read_keys(folder: Path) -> NDArray[np.int64]:
     """Keys of the vectors of an index, (n,) int64, mapped into memory.
 
+    A wrong key would stand for another row, or for a serial beyond all that are given out, so they carry a digest.
+
     Raises:
-        OSError, ValueError, EOFError: the file cannot be read, or holds something else.
+        OSError, ValueError, KeyError, EOFError: the file cannot be read, or is not the one that was written.
     """
     keys = np.load(folder / _KEYS, mmap_mode="r")
-    if keys.dtype != np.int64 or keys.ndim != 1 or not len(keys) or int(keys.min()) < 0:
-        raise ValueError(f"{folder / _KEYS} holds no keys")
+    if keys.dtype != np.int64 or keys.ndim != 1 or not len(keys) or _digest(keys) != _facts(folder)["keys_sha256"]:
+        raise ValueError(f"{folder / _KEYS} does not hold the keys that were written")
     return np.asanyarray(keys)
+
+
+def _digest(keys: NDArray[np.int64]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(keys).data).hexdigest()
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    facts = json.loads((folder / _SHAPE).read_text(encoding="utf-8"))
+    return {"shape": dict(facts["shape"]), "keys_sha256": str(facts["keys_sha256"])}
 
 
 @dataclass(frozen=True)
@@ -108,12 +120,12 @@ class VectorIndex:
         shape: how it was built.
 
     Raises:
-        OSError, RuntimeError, ValueError, TypeError, EOFError: its files are damaged, or gone (:data:`DAMAGED`).
+        DAMAGED: its files are damaged, or gone.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.shape = IndexShape(**json.loads((folder / _SHAPE).read_text(encoding="utf-8")))
+        self.shape = IndexShape(**_facts(folder)["shape"])
         self.keys = read_keys(folder)
         self._index: Any = faiss_library().read_index(str(folder / _VECTORS), faiss_library().IO_FLAG_MMAP_IFC)
         if (self._index.ntotal, self._index.d) != (len(self.keys), self.shape.size):
@@ -177,8 +189,10 @@ def write_index(
             index.add(np.ascontiguousarray(vectors[start : start + _VECTORS_AT_ONCE], np.float32))
         keys.append(part)
     faiss.write_index(index, str(folder / _VECTORS))
-    np.save(folder / _KEYS, np.concatenate(keys).astype(np.int64))
-    (folder / _SHAPE).write_text(json.dumps(asdict(shape)), encoding="utf-8")
+    written = np.concatenate(keys).astype(np.int64)
+    np.save(folder / _KEYS, written)
+    facts = {"shape": asdict(shape), "keys_sha256": _digest(written)}
+    (folder / _SHAPE).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _trained(shape: IndexShape, sample: Vectors) -> Any:

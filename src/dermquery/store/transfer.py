@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
 from dermquery.store.home import Home, home_of, images_place
-from dermquery.store.manifest import Manifest, ManifestError
+from dermquery.store.manifest import ROWS_SINCE, Manifest, ManifestError
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 
 __all__ = ["SnapshotError", "Transferred", "copy_base", "restore_snapshot", "write_snapshot"]
@@ -221,7 +221,7 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, Manifest]:
         raise SnapshotError(
             f"{path} is no whole snapshot of a case base ({error}); write it again with: dermquery base snapshot"
         ) from error
-    return file, Manifest.read(written.decode(), str(path))
+    return file, Manifest.read(written.decode(), str(path), ROWS_SINCE)
 
 
 def _rows(file: pq.ParquetFile, path: Path) -> Iterator[list[StoredCase]]:
