@@ -117,3 +117,22 @@ def test_the_network_is_built_at_its_first_use_of_files_that_are_checked_again(
     (tmp_path / "weights.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ArtifactError, match="is not the file"):
         again.encode_query([Query(text="streaks")])
+
+
+def test_a_tokenizer_that_was_replaced_since_loading_is_refused(model: ComposedModel, tmp_path: Path) -> None:
+    save_model(model, tmp_path, card="card")
+    loaded = load_model(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content | {"added_tokens": []}))
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json is not the file"):
+        loaded.encode_query([Query(text="atypical network")])
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "tokenizer.json"])
+def test_a_manifest_that_leaves_a_file_out_is_refused(model: ComposedModel, tmp_path: Path, file: str) -> None:
+    save_model(model, tmp_path, card="card")
+    manifest = json.loads((tmp_path / "artifact.json").read_text())
+    del manifest["files"][file]
+    (tmp_path / "artifact.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=f"artifact.json says nothing of {file}; copy the folder again"):
+        load_model(tmp_path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -129,7 +131,8 @@ def test_a_search_imports_no_pytorch(fast: ComposedModel, cache: Path, tmp_path:
     script = f"""
 import sys
 from dermquery.cli import app
-app(["search", "--base", {str(base.uri)!r}, "--text", {TEXT!r}, "--json", "-"], standalone_mode=False)
+failed = app(["search", "--base", {str(base.uri)!r}, "--text", {TEXT!r}, "--json", "-"], standalone_mode=False)
+assert not failed, failed
 from dermquery.store.casebase import CaseBase
 assert CaseBase.open({str(base.uri)!r}).search(image={str(cases[0].image)!r}, text={TEXT!r}).hits
 heavy = {{"torch", "transformers", "safetensors", "lightning", "kornia", "sklearn", "matplotlib", "skimage"}}
@@ -139,6 +142,33 @@ assert "openvino" in sys.modules
     environment = os.environ | {"DERMQUERY_CACHE": str(cache), "DERMQUERY_RUNTIME": "auto"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["cut off", "of the same length", "absent"])
+def test_graphs_that_are_damaged_are_exported_again(
+    fast: ComposedModel, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    images = [case.image for case in noise_cases(tmp_path / "images", 2)]
+    wanted = fast.encode_case(images)
+    shutil.copytree(cache, tmp_path / "cache")
+    (path,) = (tmp_path / "cache" / "openvino").glob("*/case.xml")
+    shutil.rmtree(path.parent / "compiled", ignore_errors=True)
+    content = path.read_bytes()
+    if damage == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-100] if damage == "cut off" else b" " * len(content))
+    monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path / "cache"))
+    again = load_model("demo", runtime="openvino")
+    told = pytest.warns(RuntimeWarning, match=r"case\.xml cannot be read .*exporting again")
+    with told if damage == "of the same length" else contextlib.nullcontext():
+        found = again.encode_case(images)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert abs(path.stat().st_size - len(content)) < 100
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(load_model("demo", runtime="openvino").encode_case(images), wanted, atol=1e-5)
 
 
 @pytest.mark.slow

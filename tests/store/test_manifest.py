@@ -65,3 +65,14 @@ def test_garbage_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_FILE).write_text("{")
     with pytest.raises(ManifestError, match="does not describe a case base"):
         Manifest.load(tmp_path)
+
+
+@pytest.mark.parametrize(("version", "since", "legal"), [(4, 4, True), (4, 5, False), (3, 4, False), (6, 4, False)])
+def test_rows_that_did_not_change_with_the_schema_can_be_read(version: int, since: int, legal: bool) -> None:
+    manifest = Manifest.of(ProjectionEncoder())
+    text = json.dumps(json.loads(manifest.model_dump_json()) | {"schema_version": version})
+    if legal:
+        assert Manifest.read(text, "here", since) == manifest
+    else:
+        with pytest.raises(ManifestError, match="here does not describe a case base of schema version 5"):
+            Manifest.read(text, "here", since)
