@@ -118,7 +118,7 @@ def test_an_index_that_is_half_written_is_none(tmp_path: Path, monkeypatch: pyte
     assert store.search(query, top_k=1)[0].row.case.case_id == "0003"
 
 
-@pytest.mark.parametrize("name", ["vectors.faiss", "keys.npy", "index.json"])
+@pytest.mark.parametrize("name", ["vectors.faiss", "keys.npy", "index.json", "rows-000000.arrow"])
 @pytest.mark.parametrize("damage", ["cut", "absent", "another", "one bit"])
 def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damage: str) -> None:
     store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
@@ -127,8 +127,10 @@ def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damag
     path = tmp_path / "index" / "cases-1" / name
     if damage == "absent":
         path.unlink()
-    elif damage == "one bit" and name == "vectors.faiss":
-        pytest.skip("a vector that is a little another one is at most not proposed")
+    elif damage == "one bit" and name not in ("keys.npy", "index.json"):
+        pytest.skip(
+            "a vector that is a little another one is at most not proposed, and rows are no worse than a table's"
+        )
     else:
         content = path.read_bytes()
         changed = bytes([content[-2] ^ 1])  # the last key's second highest byte, or a digit of the digest

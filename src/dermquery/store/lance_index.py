@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
+from dermquery.store.hit_rows import HitRows, adopt, written
 from dermquery.store.lance_view import Place, View, positions
 from dermquery.store.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
 
@@ -46,7 +47,7 @@ class TableIndex:
         folder: of the base.
         name: of the table.
         table: the table, whose reads are as new as the last write.
-        columns: that :meth:`nearest` reads, ``serial`` among them.
+        columns: that :meth:`nearest` gives, ``serial`` and ``vector`` among them; the index keeps them too.
     """
 
     def __init__(self, folder: Path, name: str, table: Any, columns: Sequence[str] = ()) -> None:
@@ -80,19 +81,17 @@ class TableIndex:
         """
         if k > _DEEPEST:
             return None
-        for _ in range(2):  # a table may be compacted between the look at it and the read
-            view = self._view()
-            if view is None:
-                return None
-            chosen = view.chosen(self._table, vector, where, k)
-            rows = [int(row) for row in view.rows[chosen]]
-            found = self._table.take_row_ids(rows).select(self._columns).to_arrow()
-            if sorted(found["serial"].to_pylist()) == sorted(view.index.keys[chosen].tolist()):
-                # A row that was written again since the look is not in this part any more, or is here as it was.
-                changed = view.fresh or int(self._table.version) != view.version
-                return found, f"serial > {view.last}" if changed else None
-            self._seen = None
-        return None
+        view = self._view()
+        if view is None:
+            return None
+        chosen = view.chosen(self._table, vector, where, k)
+        found = view.hits.take(chosen)
+        if found["serial"].to_pylist() != view.index.keys[np.sort(chosen)].tolist():
+            self._refuse(view.place, "its rows are not those of its vectors")
+            return None
+        # A filter is asked of the table as it is now, where a case that was written since the look has another serial.
+        changed = view.fresh or (not where.is_empty and int(self._table.version) != view.version)
+        return found, f"serial > {view.last}" if changed else None
 
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
@@ -103,8 +102,7 @@ class TableIndex:
         elif n >= FEWEST and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
             self.build()
         elif view.fresh >= max(_FRESH, n // 200):
-            parts = self._batches(f"serial > {view.last}")
-            self._write(lambda folder: write_index(folder, view.index.shape, None, parts, view.index))
+            self._write(lambda folder: self._fill(folder, view.index.shape, None, f"serial > {view.last}", view.index))
 
     def build(self) -> int:
         """Build the index anew, and those of the columns that filters ask for; returns the vectors in it.
@@ -118,7 +116,7 @@ class TableIndex:
                 f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
             )
         shape = IndexShape.of(self._table.schema.field("vector").type.list_size, n)
-        self._write(lambda folder: write_index(folder, shape, self._sample(shape.sample, n), self._batches()))
+        self._write(lambda folder: self._fill(folder, shape, self._sample(shape.sample, n)))
         self._index_columns()
         return n
 
@@ -143,6 +141,21 @@ class TableIndex:
             shutil.rmtree(part, ignore_errors=True)
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)  # a reader that has it open keeps it
+
+    def _fill(
+        self,
+        folder: Path,
+        shape: IndexShape,
+        sample: Vectors | None,
+        condition: str | None = None,
+        old: VectorIndex | None = None,
+    ) -> None:
+        """Write the rows of the table, or those of a condition behind those of an older index, and index them."""
+        schema = pa.schema([self._table.schema.field(name) for name in self._columns])
+        if old is not None:
+            adopt(folder, old.folder)
+        tables = written(folder, schema, (table.cast(schema) for table in self._tables(self._columns, condition)))
+        write_index(folder, shape, sample, ((_serials(table), vectors_of(table)) for table in tables), old)
 
     def _folders(self) -> list[Path]:
         """Folders of this table's indexes, the newest last."""
@@ -178,27 +191,26 @@ class TableIndex:
             if seen is not None and same and seen.version == version:
                 return seen
             try:
-                index = seen.index if seen is not None and same else VectorIndex(place[0])
+                index, hits = (seen.index, seen.hits) if seen is not None and same else _opened(place[0])
             except DAMAGED as error:
                 if place == self._newest():
                     self._refuse(place, error)
                 continue
-            view = self._seen = self._seen_by(place, index, version)
+            view = self._seen = self._seen_by(place, index, hits, version)
             return view
         return None
 
-    def _seen_by(self, place: Place, index: VectorIndex, version: int) -> View | None:
+    def _seen_by(self, place: Place, index: VectorIndex, hits: HitRows, version: int) -> View | None:
         last, ordered = int(index.keys.max()), np.argsort(index.keys, kind="stable")
-        held = self._table.search().select(["serial"]).with_row_id(True).limit(None).to_arrow()
-        serials, rows = (held[name].to_numpy().astype(np.int64) for name in ("serial", "_rowid"))
+        serials = _serials(self._table.search().select(["serial"]).limit(None).to_arrow())
         known = serials <= last
         at = positions(index.keys, ordered, serials[known])
         if (at < 0).any():  # else −1 would be the last vector, and these rows would be found nowhere
             self._refuse(place, f"{int((at < 0).sum())} rows of the table are neither in it nor after it")
             return None
-        row_of = np.full(len(index.keys), -1, np.int64)
-        row_of[at] = rows[known]
-        return View(version, place, index, last, ordered, row_of, int((~known).sum()))
+        there = np.zeros(len(index.keys), np.bool_)
+        there[at] = True
+        return View(version, place, index, hits, last, ordered, there, int((~known).sum()))
 
     def _worth_opening(self, place: Place) -> bool:
         return place != self._unusable or time.monotonic() - self._tried > _AGAIN
@@ -216,17 +228,17 @@ class TableIndex:
             stacklevel=2,
         )
 
-    def _batches(self, condition: str | None = None) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
-        query = self._table.search().select(["serial", "vector"]).limit(None)
+    def _tables(self, columns: Sequence[str], condition: str | None = None) -> Iterator[pa.Table]:
+        query = self._table.search().select(list(columns)).limit(None)
         query = query if condition is None else query.where(condition)
         for batch in query.to_batches(batch_size=_ROWS_PER_BATCH):
-            table = pa.Table.from_batches([batch])
-            yield table["serial"].to_numpy().astype(np.int64), vectors_of(table)
+            yield pa.Table.from_batches([batch])
 
     def _sample(self, wanted: int, n: int) -> Vectors:
         """About so many vectors drawn at random, in random order."""
         rng = np.random.default_rng(0)
-        drawn = [vectors[rng.random(len(vectors)) < wanted / n] for _, vectors in self._batches()]
+        parts = (vectors_of(table) for table in self._tables(["vector"]))
+        drawn = [vectors[rng.random(len(vectors)) < wanted / n] for vectors in parts]
         sample = np.concatenate(drawn)
         return np.asarray(sample[rng.permutation(len(sample))])
 
@@ -236,6 +248,17 @@ class TableIndex:
         for names, kind in ((_BITMAPS, Bitmap), (_TREES, BTree)):
             for name in names:
                 self._table.create_index(name, config=kind(), replace=True)
+
+
+def _opened(folder: Path) -> tuple[VectorIndex, HitRows]:
+    index, hits = VectorIndex(folder), HitRows(folder)
+    if len(hits) != len(index.keys):
+        raise ValueError(f"{folder} holds {len(hits)} rows for {len(index.keys)} vectors")
+    return index, hits
+
+
+def _serials(table: pa.Table) -> NDArray[np.int64]:
+    return np.asarray(table["serial"].to_numpy(), np.int64)
 
 
 def vectors_of(table: pa.Table) -> Vectors:

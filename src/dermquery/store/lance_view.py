@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import AllOf, Filter, Not
+from dermquery.store.hit_rows import HitRows
 from dermquery.store.lance_filter import to_lance
 from dermquery.store.quantised import VectorIndex
 
@@ -32,9 +33,10 @@ class View:
         version: of the table.
         place: where the index lies, and since when.
         index: the vectors.
+        hits: the rows, in the same order.
         last: greatest serial in the index.
         ordered: positions in the index in the order of their serials, (n,).
-        rows: row ids by position in the index, −1 for rows that are gone.
+        there: whether the row of a vector is in the table still, by position in the index, (n,).
         fresh: rows that are not in the index.
         filters: which vectors the last few filters let through.
     """
@@ -42,16 +44,17 @@ class View:
     version: int
     place: Place
     index: VectorIndex
+    hits: HitRows
     last: int
     ordered: NDArray[np.int64]
-    rows: NDArray[np.int64]
+    there: NDArray[np.bool_]
     fresh: int
     filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @cached_property
     def gone(self) -> int:
         """Vectors in the index whose rows are not in the table any more."""
-        return int((self.rows < 0).sum())
+        return int(np.count_nonzero(~self.there))
 
     def positions(self, serials: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where serials stand in the index, −1 for those that are not in it."""
@@ -72,12 +75,12 @@ class View:
             self.filters[key] = known  # the most recent is the last
             return known
         positive, excluded = _signs(where)
-        allowed = np.zeros(len(self.rows), np.bool_) if positive else self.rows >= 0
+        allowed = np.zeros_like(self.there) if positive else self.there.copy()
         if positive:
             allowed[self._places(table, Filter(condition=AllOf(conditions=positive)))] = True
         for condition in excluded:
             allowed[self._places(table, Filter(condition=condition))] = False
-        allowed &= self.rows >= 0
+        allowed &= self.there
         for oldest in list(self.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
             self.filters.pop(oldest, None)
         self.filters[key] = allowed

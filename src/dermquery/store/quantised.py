@@ -140,8 +140,8 @@ class VectorIndex:
         Args:
             vector: (size,) float32, weighted or not.
             k: candidates wanted; fewer come back where fewer are allowed.
-            allowed: (n,) which vectors may be found; all if not given. Of few, each is scored; else half as many lists
-                more are read, for each holds fewer that count.
+            allowed: (n,) which vectors may be found; all if not given. Of few, each is scored; else a quarter as many
+                lists more are read, for each holds fewer that count.
         """
         faiss = faiss_library()
         index, query = self._index, vector[None].astype(np.float32)
@@ -151,7 +151,7 @@ class VectorIndex:
             if int(np.count_nonzero(allowed)) <= FEW:
                 fine = faiss.downcast_index(index.refine_index)
                 return _positions(fine.search(query, k, params=faiss.SearchParameters(**chosen)))
-            base = {"nprobe": min(self.shape.lists, self.shape.probes * 3 // 2), **chosen}
+            base = {"nprobe": min(self.shape.lists, self.shape.probes * 5 // 4), **chosen}
         options = faiss.IndexRefineSearchParameters(
             k_factor=max(1.0, REFINED / k), base_index_params=faiss.SearchParametersIVF(**base)
         )
