@@ -153,9 +153,12 @@ class ImageArchive:
 
 def small_copy(image: Image.Image) -> Image.Image:
     """An image of at most :data:`THUMBNAIL_SIDE` pixels a side; the given one is left as it is."""
-    small = image.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return small
+    share = THUMBNAIL_SIDE / max(image.size)
+    if share >= 1:
+        return image.copy()
+    width, height = (max(1, round(side * share)) for side in image.size)
+    # Hamming looks like a bicubic filter and takes less than half of Lanczos's time, which was a sixth of an ingest.
+    return image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=1.0)
 
 
 def thumbnail_of(small: Image.Image) -> bytes:

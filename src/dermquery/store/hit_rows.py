@@ -31,12 +31,12 @@ class HitRows:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._readers = [pa.ipc.open_file(pa.memory_map(str(path))) for path in _files(folder)]
-        if not self._readers:
+        readers = [pa.ipc.open_file(pa.memory_map(str(path))) for path in _files(folder)]
+        if not readers:
             raise FileNotFoundError(f"{folder} holds no rows")
-        self._batches = [(reader, i) for reader in self._readers for i in range(reader.num_record_batches)]
-        sizes = [reader.get_batch(i).num_rows for reader, i in self._batches]
-        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._schema = readers[0].schema
+        self._batches = [reader.get_batch(i) for reader in readers for i in range(reader.num_record_batches)]
+        self._ends = np.cumsum([batch.num_rows for batch in self._batches], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -47,10 +47,9 @@ class HitRows:
         within = np.searchsorted(self._ends, ordered, side="right")
         parts = []
         for number in np.unique(within):
-            reader, i = self._batches[number]
             first = 0 if number == 0 else int(self._ends[number - 1])
-            parts.append(reader.get_batch(i).take(pa.array(ordered[within == number] - first)))
-        return pa.Table.from_batches(parts, self._readers[0].schema)
+            parts.append(self._batches[number].take(pa.array(ordered[within == number] - first)))
+        return pa.Table.from_batches(parts, self._schema)
 
 
 def written(folder: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
