@@ -20,6 +20,7 @@ from dermquery.store import lance_index, quantised
 from dermquery.store.casebase import CaseBase
 from dermquery.store.lance import LanceStore, drop_table, tables
 from dermquery.store.manifest import ManifestError
+from dermquery.store.migrate import tidy
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder
 from tests.store.rows import SIZE, random_rows, row
@@ -268,6 +269,27 @@ def test_a_case_that_is_written_within_a_search_is_found_once(
     found = reader.search(rows[3].vector, condition, top_k=3)
     assert [hit.row.case.case_id for hit in found].count("0003") == 1
     assert found[0].row.case.age == next(ages) - 1
+
+
+def test_tidying_leaves_nothing_of_deleted_cases_in_the_index(tmp_path: Path) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    size = base.manifest.layout.size
+    vectors = np.random.default_rng(0).normal(size=(1300, size))
+    base.store.upsert([row(f"{i:04d}", v, patient_id=f"patient {i} of Ward Seven") for i, v in enumerate(vectors)])
+    base.build_index()
+
+    def held() -> bytes:
+        return b"".join(path.read_bytes() for path in (tmp_path / "base" / "index").rglob("rows-*"))
+
+    assert b"patient 7 of Ward Seven" in held()
+    base.delete(["0007"])
+    tidy(base.uri)
+    assert b"patient 8 of Ward Seven" in held()
+    assert b"patient 7 of Ward Seven" not in held()
+    base.delete([f"{i:04d}" for i in range(400)])
+    tidy(base.uri)
+    assert held() == b""
+    assert CaseBase.open(base.uri, ProjectionEncoder()).count() == 900
 
 
 def test_a_base_whose_table_is_lost_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:

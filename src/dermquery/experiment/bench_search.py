@@ -46,12 +46,14 @@ class _Gallery:
     Attributes:
         vectors: (n, size) float32.
         queries: (q, size) unit queries, not weighted.
+        others: as many others, which bring into memory what any search reads and are not counted.
         layout: of both.
         wanted: positions of the ten best by λ and filter, (q, 10).
     """
 
     vectors: Vectors
     queries: Vectors
+    others: Vectors
     layout: BlockLayout
     wanted: dict[tuple[float, str], NDArray[np.int64]]
 
@@ -86,13 +88,17 @@ def bench_search(
     loaded = load_model(model)
     pictures = [load_image(case.image) for case in cases]
     encoded = np.concatenate([loaded.encode_case(pictures[i : i + 32]) for i in range(0, len(pictures), 32)])
-    asked = [_query(case) for case in cases[:: max(1, len(cases) // n_queries)][:n_queries]]
-    queries = np.concatenate([loaded.encode_query([query]) for query in asked])
+    step = max(2, len(cases) // n_queries)
+    asked = [_query(case) for case in cases[::step][:n_queries]]
+    queries, others = (
+        np.concatenate([loaded.encode_query([query]) for query in part])
+        for part in (asked, [_query(case) for case in cases[1::step][:n_queries]])
+    )
     results = []
     for n in sizes:
         folder = Path(tempfile.mkdtemp(prefix="dermquery-bench-"))
         try:
-            gallery = _gallery(folder / "vectors.npy", encoded, queries, loaded.layout, n)
+            gallery = _gallery(folder / "vectors.npy", encoded, queries, others, loaded.layout, n)
             base = CaseBase.create(folder / "base", loaded, reference=model, images=False)
             results.append(_one_size(loaded, base, gallery, asked, hnsw=n <= hnsw_up_to, starts=starts))
             if tell:
@@ -140,6 +146,8 @@ def _one_size(
     written = time.perf_counter()
     base.store.compact()
     indexed = time.perf_counter()
+    if hasattr(os, "sync"):
+        os.sync()  # else the first searches wait behind what was just written
     turns = itertools.cycle(asked)
 
     def encode() -> object:
@@ -157,7 +165,7 @@ def _one_size(
     return result
 
 
-def _gallery(path: Path, encoded: Vectors, queries: Vectors, layout: BlockLayout, n: int) -> _Gallery:
+def _gallery(path: Path, encoded: Vectors, queries: Vectors, others: Vectors, layout: BlockLayout, n: int) -> _Gallery:
     """Grow the vectors into a file, and find what is exactly nearest on the way."""
     vectors = np.lib.format.open_memmap(path, "w+", np.float32, (n, layout.size))
     keys = list(itertools.product(WEIGHTS, FILTERS))
@@ -175,7 +183,7 @@ def _gallery(path: Path, encoded: Vectors, queries: Vectors, layout: BlockLayout
             best = np.argpartition(-both, _TOP - 1, axis=1)[:, :_TOP]
             scores[weight, share] = np.take_along_axis(both, best, 1)
             wanted[weight, share] = np.take_along_axis(places, best, 1)
-    return _Gallery(vectors, queries, layout, wanted)
+    return _Gallery(vectors, queries, others, layout, wanted)
 
 
 def _allowed(share: str, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -215,7 +223,7 @@ def _ids(base: CaseBase, vector: Vectors, where: Filter) -> list[int]:
 def _measured(
     gallery: _Gallery, encode: Callable[[], object], search: Callable[[Vectors, Filter], list[int]]
 ) -> list[dict[str, Any]]:
-    """Every query once for every λ and filter, after one that does not count, in turns with encoding one."""
+    """Every query once for every λ and filter, after others that do not count, in turns with encoding one."""
     return [_row(gallery, encode, search, weight, share) for weight, share in itertools.product(WEIGHTS, FILTERS)]
 
 
@@ -228,7 +236,8 @@ def _row(
 ) -> dict[str, Any]:
     where = parse_where(FILTERS[share])
     weighed = gallery.layout.weigh(gallery.queries, weight)
-    search(weighed[0], where)
+    for other in gallery.layout.weigh(gallery.others, weight):
+        search(other, where)
     vectors, found = iter(weighed), list[list[int]]()
     things = {"search": lambda: found.append(search(next(vectors), where)), "encode": encode}
     timings = rounds(things, len(weighed), warm=0)

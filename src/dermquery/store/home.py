@@ -8,13 +8,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from dermquery.store.archive import ImageArchive
 from dermquery.store.manifest import MANIFEST_FILE, ROWS_SINCE, Manifest, ManifestError
 from dermquery.store.milvus_client import TOKEN_VARIABLE, StoreError, connected, make_searchable
 from dermquery.store.protocol import CaseStore
+
+if TYPE_CHECKING:
+    from dermquery.store.lance import LanceStore
 
 __all__ = ["BaseBusyError", "FolderHome", "Home", "MilvusHome", "home_of", "images_place"]
 
@@ -63,7 +66,7 @@ class Home(Protocol):
         """Let the next version take the place of the current one, whose rows stay until :meth:`tidy`."""
 
     def tidy(self) -> int:
-        """Remove the rows of all other versions; returns how many versions there were."""
+        """Remove the rows of all other versions, and what an index holds of deleted ones; returns how many versions."""
 
     def writing(self) -> AbstractContextManager[None]:
         """Hold the right to write while the block runs; BaseBusyError if another process has it."""
@@ -118,14 +121,16 @@ class FolderHome:
     def tidy(self) -> int:
         from dermquery.store.lance import drop_table, tables
 
-        current = _table(self.manifest().version)
+        manifest = self.manifest()
+        current = _table(manifest.version)
         others = [name for name in tables(self._folder) if name != current]
         for name in others:
             drop_table(self._folder, name)
         (self._folder / _NEXT).unlink(missing_ok=True)
+        self._rows(manifest, create=False).purge()
         return len(others)
 
-    def _rows(self, manifest: Manifest, *, create: bool) -> CaseStore:
+    def _rows(self, manifest: Manifest, *, create: bool) -> LanceStore:
         from dermquery.store.lance import LanceStore
 
         return LanceStore(self._folder, manifest.layout.size, _table(manifest.version), create=create)

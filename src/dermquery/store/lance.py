@@ -196,6 +196,10 @@ class LanceStore:
         self._table.optimize()
         self._index.refresh()
 
+    def purge(self) -> None:
+        """Remove what the index still holds of rows that were deleted or written again."""
+        self._index.purge()
+
     def build_index(self) -> int:
         """Build the index now, whatever the number of cases; returns how many are in it.
 

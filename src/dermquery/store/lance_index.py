@@ -120,6 +120,16 @@ class TableIndex:
         self._index_columns()
         return n
 
+    def purge(self) -> None:
+        """Keep nothing of rows that are gone from the table: build the index anew, or drop it if too few are left."""
+        view = self._view()
+        if view is None or not view.gone:
+            return
+        if int(self._table.count_rows()) >= FEWEST:
+            self.build()
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """Remove the index and its files."""
         for folder in self._folders():
