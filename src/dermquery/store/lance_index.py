@@ -89,9 +89,7 @@ class TableIndex:
         if found["serial"].to_pylist() != view.index.keys[np.sort(chosen)].tolist():
             self._refuse(view.place, "its rows are not those of its vectors")
             return None
-        # A filter is asked of the table as it is now, where a case that was written since the look has another serial.
-        changed = view.fresh or (not where.is_empty and int(self._table.version) != view.version)
-        return found, f"serial > {view.last}" if changed else None
+        return found, f"serial > {view.last}" if view.fresh or view.overtaken else None
 
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""

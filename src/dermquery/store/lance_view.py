@@ -39,6 +39,8 @@ class View:
         there: whether the row of a vector is in the table still, by position in the index, (n,).
         fresh: rows that are not in the index.
         filters: which vectors the last few filters let through.
+        overtaken: whether the table was written to before a filter was asked of it, so that a case that was written
+            again is not let through under the serial that the index knows.
     """
 
     version: int
@@ -50,6 +52,7 @@ class View:
     there: NDArray[np.bool_]
     fresh: int
     filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    overtaken: bool = False
 
     @cached_property
     def gone(self) -> int:
@@ -81,6 +84,7 @@ class View:
         for condition in excluded:
             allowed[self._places(table, Filter(condition=condition))] = False
         allowed &= self.there
+        self.overtaken |= int(table.version) != self.version
         for oldest in list(self.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
             self.filters.pop(oldest, None)
         self.filters[key] = allowed

@@ -43,7 +43,7 @@ FEWEST = 1024
 """Vectors below which nothing is worth quantising, and the quantisers could not be trained."""
 REFINED = 1000
 """Candidates of the first stage that are scored again with 8 bits a number."""
-FEW = 15_000
+FEW = 8_000
 """Vectors that a filter lets through up to which each is scored with 8 bits: faster than the lists, and misses none."""
 _PER_CENTRE = 64
 _TRAINING = 32_768
