@@ -119,9 +119,12 @@ class TableIndex:
         return n
 
     def purge(self) -> None:
-        """Keep nothing of rows that are gone from the table: build the index anew, or drop it if too few are left."""
+        """Keep nothing of rows that are gone from the table: build the index anew, or drop it if too few are left.
+
+        An index that cannot be used may hold anything, so it is built anew too.
+        """
         view = self._view()
-        if view is None or not view.gone:
+        if not self._folders() or (view is not None and not view.gone):
             return
         if int(self._table.count_rows()) >= FEWEST:
             self.build()
