@@ -165,7 +165,8 @@ def test_graphs_that_are_damaged_are_exported_again(
     with told if damage == "of the same length" else contextlib.nullcontext():
         found = again.encode_case(images)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
-    assert abs(path.stat().st_size - len(content)) < 100
+    assert path.read_bytes().startswith(b"<?xml")
+    assert path.stat().st_size > 0.9 * len(content)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_allclose(load_model("demo", runtime="openvino").encode_case(images), wanted, atol=1e-5)

@@ -120,7 +120,8 @@ class OpenVinoRuntime:
         try:
             return compiled(self._core, path, precision)
         except RuntimeError as error:  # cut off, or removed since
-            warnings.warn(f"the exported graph {path} cannot be read ({error}); exporting again", RuntimeWarning, 2)
+            why = " ".join(str(error).split())
+            warnings.warn(f"the exported graph {path} cannot be read ({why}); exporting again", RuntimeWarning, 2)
         exported_again(self._network, self._folder, self._here)
         return compiled(self._core, path, precision)
 
