@@ -21,6 +21,7 @@ from dermquery.store.casebase import CaseBase
 from dermquery.store.lance import LanceStore, drop_table, tables
 from dermquery.store.manifest import ManifestError
 from dermquery.store.migrate import tidy
+from dermquery.store.protocol import StoredCase
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder
 from tests.store.rows import SIZE, random_rows, row
@@ -31,6 +32,14 @@ def test_a_reader_sees_what_another_handle_wrote(tmp_path: Path) -> None:
     assert reader.count() == 0
     writer.upsert([row("a")])
     assert reader.ids() == ["a"]
+
+
+def _indexed(folder: Path, n: int = 1200) -> tuple[LanceStore, list[StoredCase]]:
+    """A store with an index of all its rows."""
+    store, rows = LanceStore(folder, SIZE), random_rows(n)
+    store.upsert(rows)
+    store.build_index()
+    return store, rows
 
 
 def _write_all(folder: Path, n: int, barrier: object) -> None:
@@ -93,9 +102,7 @@ def test_an_index_grows_with_the_table_and_goes_with_it(tmp_path: Path, monkeypa
 
 
 def test_the_last_row_gone_gives_its_number_to_nobody(tmp_path: Path) -> None:
-    store, rows = LanceStore(tmp_path, SIZE), random_rows(1500)
-    store.upsert(rows)
-    store.build_index()
+    store, rows = _indexed(tmp_path, 1500)
     store.delete([rows[-1].case.case_id])
     again = LanceStore(tmp_path, SIZE)
     again.upsert([row("new", -rows[-1].vector)])
@@ -122,9 +129,7 @@ def test_an_index_that_is_half_written_is_none(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", ["vectors.faiss", "keys.npy", "index.json", "rows-000000.arrow"])
 @pytest.mark.parametrize("damage", ["cut", "absent", "another", "one bit"])
 def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damage: str) -> None:
-    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
-    store.upsert(rows)
-    store.build_index()
+    _, rows = _indexed(tmp_path)
     path = tmp_path / "index" / "cases-1" / name
     if damage == "absent":
         path.unlink()
@@ -161,9 +166,7 @@ def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damag
 def test_an_index_that_could_not_be_opened_for_a_moment_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
-    store.upsert(rows)
-    store.build_index()
+    _, rows = _indexed(tmp_path)
     again = LanceStore(tmp_path, SIZE)
 
     def failing(_: Path) -> quantised.VectorIndex:
@@ -181,9 +184,7 @@ def test_an_index_that_could_not_be_opened_for_a_moment_is_tried_again(
 def test_threads_that_search_after_a_write_look_at_the_table_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
-    store.upsert(rows)
-    store.build_index()
+    store, rows = _indexed(tmp_path)
     seen_by, looks = lance_index.TableIndex._seen_by, []
 
     def slow(*arguments: object) -> object:
@@ -199,9 +200,7 @@ def test_threads_that_search_after_a_write_look_at_the_table_once(
 
 
 def test_an_index_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
-    store.upsert(rows)
-    store.build_index()
+    store, rows = _indexed(tmp_path)
     opened: list[str] = []
 
     def slow(folder: Path) -> quantised.VectorIndex:
@@ -219,9 +218,7 @@ def test_an_index_that_is_replaced_while_it_is_opened(tmp_path: Path, monkeypatc
 
 
 def test_rows_that_an_index_should_know_and_does_not_are_found(tmp_path: Path) -> None:
-    store, rows = LanceStore(tmp_path, SIZE), random_rows(1200)
-    store.upsert(rows)
-    store.build_index()
+    _, rows = _indexed(tmp_path)
     folder = tmp_path / "index" / "cases-1"
     known = np.load(folder / "keys.npy")
     known[known == known.max()] += 7

@@ -22,6 +22,10 @@ _FEWEST = 4000
 TableOption = Annotated[
     Path, typer.Option("--cases", help="Case table, .csv or .parquet, whose images are used; none is changed.")
 ]
+DiagnosedOption = Annotated[Path, typer.Option("--data", help="Case table with diagnoses, .csv or .parquet.")]
+FoldOption = Annotated[
+    int, typer.Option("--fold", min=0, help="Fold whose test part asks; the model must not know it.")
+]
 ModelOption = Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the things compared take turns in each.")]
@@ -113,9 +117,9 @@ def search(
 @app.command()
 @expected_errors
 def width(
-    data: Annotated[Path, typer.Option("--data", help="Case table with diagnoses, .csv or .parquet.")],
+    data: DiagnosedOption,
     model: ModelOption = "derm7pt-lite",
-    fold: Annotated[int, typer.Option(min=0, help="Fold whose test part asks; the model must not know it.")] = 0,
+    fold: FoldOption = 0,
     json_out: JsonOption = None,
 ) -> None:
     """What narrower and coarser vectors cost: mAP and Acc@1 by width and number format, nothing trained again."""
@@ -138,9 +142,9 @@ def width(
 @app.command()
 @expected_errors
 def ranking(
-    data: Annotated[Path, typer.Option("--data", help="Case table with diagnoses, .csv or .parquet.")],
+    data: DiagnosedOption,
     model: ModelOption = "derm7pt-lite",
-    fold: Annotated[int, typer.Option(min=0, help="Fold whose test part asks; the model must not know it.")] = 0,
+    fold: FoldOption = 0,
     json_out: JsonOption = None,
 ) -> None:
     """What OpenVINO changes of a ranking: mAP and Acc@1 by runtime, and how often the ten best are the same."""

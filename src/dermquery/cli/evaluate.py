@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.common import expected_errors
+
+if TYPE_CHECKING:
+    from dermquery.model.composed import ComposedModel
 
 __all__ = ["evaluate", "evaluate_regions", "evaluate_text", "figures"]
 
@@ -57,7 +60,7 @@ def evaluate(
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     check_columns(asking, by or ())
     encoder = load_model(model)
-    _check_unseen(encoder.provenance, facts)
+    _check_unseen(encoder, facts)
     block = evaluate_model(
         encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described
     )
@@ -98,7 +101,7 @@ def evaluate_text(
     written = read_written(texts)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
-    _check_unseen(encoder.provenance, facts)
+    _check_unseen(encoder, facts)
     facts |= {
         "model": model,
         "artifact": encoder.artifact_hash,
@@ -179,14 +182,11 @@ def _sets(
     return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
 
 
-def _check_unseen(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Refuse to test a model on another fold of the folds that it was trained on: it has seen those cases."""
-    same = "fold" in asked and trained.get("folds_sha256") == asked["folds_sha256"]
-    if same and trained.get("fold") != asked["fold"]:
-        raise ValueError(
-            f"--fold {asked['fold']}: this model was trained on the other parts of fold {trained['fold']}, so it has "
-            f"seen these queries; use --fold {trained['fold']}"
-        )
+def _check_unseen(model: ComposedModel, asked: Mapping[str, Any]) -> None:
+    from dermquery.experiment.judging import check_unseen
+
+    if "fold" in asked:
+        check_unseen(model, asked["folds_sha256"], asked["fold"])
 
 
 def _print(result: dict[str, Any]) -> None:

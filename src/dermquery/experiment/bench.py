@@ -26,7 +26,7 @@ from dermquery.model.composed import ComposedModel
 from dermquery.store.casebase import CaseBase
 from dermquery.store.protocol import ImageStamp, StoredCase
 
-__all__ = ["Timing", "bench_encode", "bench_ingest", "bench_query", "grown", "rounds"]
+__all__ = ["Timing", "bench_encode", "bench_ingest", "bench_query", "block_cosines", "grown", "rounds"]
 
 QUERY_SIZE = (768, 512)
 QUERY_TEXT = "atypical network, blue-whitish veil"
@@ -97,7 +97,7 @@ def bench_encode(model: str, images: Sequence[Path], *, n: int = 5) -> dict[str,
         },
         n,
     )
-    cosines = _cosines(plain, fast, pictures)
+    cosines = block_cosines(plain.encode_case(pictures), fast.encode_case(pictures), plain.layout.width)
     return {
         "images": len(pictures),
         "runtime": fast.runtime.name,
@@ -232,7 +232,7 @@ def query_file(image: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _cosines(one: ComposedModel, other: ComposedModel, pictures: Sequence[Image.Image]) -> np.ndarray[Any, Any]:
-    """Cosines of the unit blocks of the two, (n, 2·L)."""
-    left, right = (model.encode_case(pictures).reshape(len(pictures), -1, one.layout.width) for model in (one, other))
+def block_cosines(one: Vectors, other: Vectors, width: int) -> Vectors:
+    """Cosines of the unit blocks of vectors (n, blocks·width) with those of others, (n, blocks)."""
+    left, right = (vectors.reshape(len(vectors), -1, width) for vectors in (one, other))
     return np.asarray((left * right).sum(axis=-1))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from dermquery.data.case import Case
 from dermquery.evaluate.protocols import Protocol
 from dermquery.evaluate.ranking import Ranking, rank
+from dermquery.experiment.bench import block_cosines
 from dermquery.experiment.judging import judged, judging_parts
-from dermquery.model.alignment import Vectors
 from dermquery.model.artifact import load_model
 from dermquery.rankers.composed import case_query
 
@@ -49,21 +47,18 @@ def bench_ranking(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[s
         changes += [abs(metrics["torch"][m] - metrics["openvino"][m]) for m in ("map", "acc@1")]
         rows[str(protocol)] = {**metrics, "same ten best": round(_agreement(*found.values()), 4)}
     width = torch.layout.width
-    cosines = [_cosines(held["torch"], held["openvino"], width), _cosines(asked["torch"], asked["openvino"], width)]
+    cosines = {
+        what: float(block_cosines(vectors["torch"], vectors["openvino"], width).min())
+        for what, vectors in (("cases", held), ("queries", asked))
+    }
     return {
         **facts,
         "runtimes": [torch.runtime.name, fast.runtime.name],
         "protocols": rows,
         "greatest change": round(max(changes), 6),
-        "least cosine": {"cases": float(cosines[0].min()), "queries": float(cosines[1].min())},
+        "least cosine": cosines,
     }
 
 
 def _agreement(one: Ranking, other: Ranking) -> float:
     return float((one.order[:, :_TOP] == other.order[:, :_TOP]).all(axis=1).mean())
-
-
-def _cosines(one: Vectors, other: Vectors, width: int) -> Vectors:
-    blocks = (vectors.reshape(len(vectors), -1, width) for vectors in (one, other))
-    left, right = blocks
-    return np.asarray((left * right).sum(axis=-1))

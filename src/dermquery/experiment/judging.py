@@ -12,7 +12,18 @@ from dermquery.evaluate.ranking import Ranking
 from dermquery.evaluate.report import EvaluationBlock, evaluate_ranking
 from dermquery.model.composed import ComposedModel
 
-__all__ = ["judged", "judging_parts"]
+__all__ = ["check_unseen", "judged", "judging_parts"]
+
+
+def check_unseen(model: ComposedModel, folds_sha256: str, fold: int) -> None:
+    """Refuse to judge a model on another fold of the folds that it was trained on: ValueError, with the right one."""
+    known = model.provenance
+    if known.get("folds_sha256") == folds_sha256 and known.get("fold") != fold:
+        own = known.get("fold")
+        remedy = (
+            "no fold was left out of its training" if own is None else f"it is judged on fold {own}: use --fold {own}"
+        )
+        raise ValueError(f"model {model.name!r} has seen the cases of fold {fold}; {remedy}")
 
 
 def judging_parts(
@@ -24,11 +35,7 @@ def judging_parts(
         ValueError: the model was trained on the fold's test part.
     """
     folds = published_folds(cases)
-    known = model.provenance
-    if known.get("folds_sha256") == folds.sha256 and known.get("fold") != fold:
-        own = known.get("fold")
-        remedy = "no fold was left out of its training" if own is None else f"it is judged on fold {own}"
-        raise ValueError(f"model {model.name!r} has seen the cases of fold {fold}; {remedy}")
+    check_unseen(model, folds.sha256, fold)
     test, training = protocol_sets(Protocol.SEEN, folds, fold, cases)
     facts = {
         "artifact": model.artifact_hash,

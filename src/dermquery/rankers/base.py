@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Case
 
-__all__ = ["Ranker", "Scores"]
+__all__ = ["Ranker", "Scores", "diagnosis_columns"]
 
 Scores = NDArray[Any]
 """(n_queries, n_gallery), larger is more similar; `evaluate.ranking.rank` excludes and breaks ties."""
@@ -37,3 +37,12 @@ class Ranker(Protocol):
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         """Similarity of every query to every gallery case."""
         ...
+
+
+def diagnosis_columns(labels: Sequence[str], gallery: Sequence[Case]) -> list[int]:
+    """For each gallery case the place of its diagnosis in ``labels``; ValueError names those that have none."""
+    column = {label: i for i, label in enumerate(labels)}
+    unknown = sorted({str(case.diagnosis) for case in gallery} - set(column))
+    if unknown:
+        raise ValueError(f"the training part has no case of {', '.join(unknown)}; leave them out of the gallery")
+    return [column[str(case.diagnosis)] for case in gallery]

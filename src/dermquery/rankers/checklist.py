@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
-from dermquery.rankers.base import Scores
+from dermquery.rankers.base import Scores, diagnosis_columns
 
 __all__ = ["ChecklistCosine", "ChecklistRegression", "one_hot"]
 
@@ -60,11 +60,7 @@ class ChecklistRegression:
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         chances = self._model.predict_proba(one_hot(queries))
-        column = {label: i for i, label in enumerate(self._model.classes_)}
-        unknown = sorted({str(c.diagnosis) for c in gallery} - set(column))
-        if unknown:
-            raise ValueError(f"the training part has no case of {', '.join(unknown)}; leave them out of the gallery")
-        return np.asarray(chances[:, [column[str(case.diagnosis)] for case in gallery]])
+        return np.asarray(chances[:, diagnosis_columns(self._model.classes_, gallery)])
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:

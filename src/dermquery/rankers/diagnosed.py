@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import log_loss
 
 from dermquery.data.case import Case
-from dermquery.rankers.base import Scores
+from dermquery.rankers.base import Scores, diagnosis_columns
 from dermquery.rankers.composed import ComposedRanker
 
 __all__ = ["TEMPERATURES", "DiagnosedGallery"]
@@ -66,12 +66,8 @@ class DiagnosedGallery:
         return self._votes(self._ranker.score(queries, self._voters), self.temperature)
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
-        column = {label: i for i, label in enumerate(self.labels)}
-        unknown = sorted({str(case.diagnosis) for case in gallery} - set(column))
-        if unknown:
-            raise ValueError(f"the training part has no case of {', '.join(unknown)}; leave them out of the gallery")
         places = rankdata(self.chances(queries), method="dense", axis=1)
-        places = places[:, [column[str(case.diagnosis)] for case in gallery]]
+        places = places[:, diagnosis_columns(self.labels, gallery)]
         return np.asarray(places + _SIMILARITY * self._ranker.score(queries, gallery))
 
     def _votes(self, scores: Scores, temperature: float) -> NDArray[np.float64]:
