@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, sync_playwright
 
 from dermquery.data.case import Case
 from dermquery.data.sources.synthetic import synthesize
@@ -150,12 +150,20 @@ def visit(browser: Browser) -> Iterator[Visit]:
     faults: list[str] = []
 
     def opened(
-        url: str, *, width: int = 1440, height: int = 900, expected: tuple[int, ...] = (), **options: Any
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        expected: tuple[int, ...] = (),
+        routed: tuple[str, Callable[[WebSocketRoute], None]] | None = None,
+        **options: Any,
     ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
+        if routed:
+            page.route_web_socket(*routed)
         origin = "/".join(url.split("/")[:3])
 
         def said(message: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, WebSocketRoute
 
 from tests.page.conftest import NOTICE, SCRIPT, Served, Visit, choose_image, ids, scores, search, until
 
@@ -116,7 +116,6 @@ def test_an_image_is_turned_and_cropped_before_it_is_searched_for(served: Served
     page.wait_for_selector(".crop:focus")
     page.keyboard.press("Shift+ArrowLeft")
     page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(500)
     search(page)
     fragment = page.url.split("#")[1]
     assert "turn=1" in fragment
@@ -125,6 +124,38 @@ def test_an_image_is_turned_and_cropped_before_it_is_searched_for(served: Served
     part = Image.fromarray(turned[19:147, 16:141])
     expected = served.base.search(image=part, top_k=10)
     assert ids(page) == [hit.case.case_id for hit in expected.hits]
+
+
+def test_a_late_answer_undoes_no_newer_edit_of_the_image(served: Served, visit: Visit) -> None:
+    held: list[bytes | str] = []
+    slow = {"now": False}
+
+    def late(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda message: held.append(message) if slow["now"] else socket.send(message))
+        sockets.append(socket)
+
+    sockets: list[WebSocketRoute] = []
+    page = visit(served.url, routed=("**/socket.io/**", late))
+    choose_image(page, served.others[2].image)
+    slow["now"] = True
+    page.click("button:has-text('Turn right')")
+    page.click("button:has-text('Turn right')")
+    page.click("button:text-is('Crop')")
+    page.wait_for_selector(".crop:focus")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.wait_for_timeout(400)
+    page.keyboard.press("ArrowDown")
+    assert held, "the server has answered the first edits"
+    slow["now"] = False
+    for message in held:
+        sockets[-1].send(message)
+    page.wait_for_timeout(50)
+    assert page.get_attribute(".crop", "style") == "left: 10%; top: 12%; width: 78%; height: 80%;"
+    search(page)
+    assert "turn=2" in page.url
+    assert "crop=0.1000%2C0.1200%2C0.7800%2C0.8000" in page.url
+    assert page.get_attribute(".crop", "style") == "left: 10%; top: 12%; width: 78%; height: 80%;"
 
 
 def test_query_and_case_stand_side_by_side(served: Served, visit: Visit, screenshots: Path) -> None:

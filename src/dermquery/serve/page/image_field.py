@@ -63,12 +63,17 @@ class ImageField(Element, component="static/image.js"):
         }
         self.on("uploaded", lambda event: on_upload(dict(event.args)))
         self.on("refused", lambda event: on_refused(str(event.args)))
-        self.on("edited", lambda event: on_edit(*_edit(event.args)))
+        self.on("edited", lambda event: self._edited(event.args, on_edit))
         self.on("removed", on_remove, args=[])
 
     def show(self, address: str | None, turn: int = 0, crop: Crop | None = None, *, fixed: bool = False) -> None:
         """Show an image, or the empty place; ``fixed`` takes the tools away."""
         self.props.update(shown=address, turn=turn, crop=None if crop is None else list(crop), fixed=fixed)
+
+    def _edited(self, said: Any, on_edit: Callable[[int, Crop | None], Any]) -> None:
+        # What is shown next says up to which of the browser's changes it goes: it makes newer ones meanwhile.
+        self.props["edit"] = int(said["edit"])
+        on_edit(*_edit(said))
 
 
 def _edit(said: Any) -> tuple[int, Crop | None]:

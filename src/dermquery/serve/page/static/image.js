@@ -15,16 +15,18 @@ export default {
     shown: String, // address of the image, if there is one
     turn: { type: Number, default: 0 },
     crop: Array, // left, top, width, height as fractions
+    edit: { type: Number, default: 0 }, // the last change made here that the server knows
     fixed: Boolean, // an image that cannot be edited here
   },
   emits: ["uploaded", "refused", "edited", "removed"],
   data() {
-    return { busy: false, over: false, box: this.crop, showCamera: matchMedia("(pointer: coarse)").matches };
+    const showCamera = matchMedia("(pointer: coarse)").matches;
+    return { busy: false, over: false, box: this.crop, quarters: this.turn, edits: this.edit, showCamera };
   },
   watch: {
-    crop(box) {
-      this.box = box;
-    },
+    crop: "follow",
+    turn: "follow",
+    edit: "follow",
   },
   mounted() {
     // Anywhere on the page: people drop beside the target, and a paste has none.
@@ -73,6 +75,7 @@ export default {
         const headers = { "X-CSRF-Token": this.token ?? "", "Content-Type": "application/octet-stream" };
         const response = await fetch(this.upload, { method: "POST", headers, body: file });
         const answer = await response.json().catch(() => ({}));
+        this.settle(); // else a change of the last image would be said of this one
         if (response.ok) this.$emit("uploaded", answer);
         else this.$emit("refused", answer.detail ?? this.texts.refused.replace("{status}", response.status));
       } catch {
@@ -81,29 +84,43 @@ export default {
         this.busy = false;
       }
     },
-    say(turn = this.turn) {
-      this.$emit("edited", { turn, crop: this.box ? [...this.box] : null });
+    follow() {
+      // An answer to an older change comes while newer ones are made here; it must not undo them.
+      if (this.edit !== this.edits) return;
+      this.box = this.crop;
+      this.quarters = this.turn;
+    },
+    change(box, quarters = this.quarters) {
+      this.box = box;
+      this.quarters = quarters;
+      this.edits += 1;
+    },
+    say() {
+      clearTimeout(this.timer);
+      this.timer = null;
+      this.$emit("edited", { turn: this.quarters, crop: this.box ? [...this.box] : null, edit: this.edits });
+    },
+    settle() {
+      if (this.timer) this.say();
     },
     turned(by) {
-      // The chosen part turns along.
-      if (this.box) {
-        const [x, y, w, d] = this.box;
-        this.box = by > 0 ? [1 - y - d, x, d, w] : [y, 1 - x - w, d, w];
-      }
-      this.say((this.turn + by + 4) % 4);
+      const [x, y, w, d] = this.box ?? [];
+      const along = by > 0 ? [1 - y - d, x, d, w] : [y, 1 - x - w, d, w]; // the chosen part turns too
+      this.change(this.box ? along : null, (this.quarters + by + 4) % 4);
+      this.say();
     },
     toggleCrop() {
-      this.box = this.box ? null : [0.1, 0.1, 0.8, 0.8];
+      this.change(this.box ? null : [0.1, 0.1, 0.8, 0.8]);
       this.say();
       if (this.box) this.$nextTick(() => this.$refs.box?.focus());
     },
     move(dx, dy) {
       const [x, y, w, d] = this.box;
-      this.box = [clamp(x + dx, 0, 1 - w), clamp(y + dy, 0, 1 - d), w, d];
+      this.change([clamp(x + dx, 0, 1 - w), clamp(y + dy, 0, 1 - d), w, d]);
     },
     resize(dx, dy) {
       const [x, y, w, d] = this.box;
-      this.box = [x, y, clamp(w + dx, LEAST, 1 - x), clamp(d + dy, LEAST, 1 - y)];
+      this.change([x, y, clamp(w + dx, LEAST, 1 - x), clamp(d + dy, LEAST, 1 - y)]);
     },
     key(event) {
       const by = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
@@ -112,7 +129,7 @@ export default {
       event.stopPropagation();
       (event.shiftKey ? this.resize : this.move)(...by);
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.say(), 200);
+      this.timer = setTimeout(this.say, 200);
     },
     grab(event, change) {
       event.preventDefault();
@@ -156,6 +173,7 @@ export default {
           "aria-label": this.texts.box,
           style: { left: x, top: y, width: w, height: d },
           onKeydown: this.key,
+          onBlur: this.settle, // whoever goes on to the button searches for what they see
           onPointerdown: (event) => this.grab(event, this.move),
         },
         [handle],
