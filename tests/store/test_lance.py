@@ -77,10 +77,13 @@ def test_an_index_grows_with_the_table_and_goes_with_it(tmp_path: Path, monkeypa
 
     writer.upsert(rows[:1999])
     writer.compact()
+    writer.warm()  # without an index there is nothing to do
     assert not (tmp_path / "index").exists()
     writer.upsert(rows[1999:2000])
     writer.compact()
     assert index() == ("cases-1", 2000)
+    reader.warm()
+    assert reader._index._seen is not None, "the first search does not wait until the index is open"
     reader.search(rows[0].vector)
     writer.upsert(rows[2000:2050])
     writer.compact()

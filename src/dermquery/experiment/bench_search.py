@@ -148,6 +148,7 @@ def _one_size(
     indexed = time.perf_counter()
     if hasattr(os, "sync"):
         os.sync()  # else the first searches wait behind what was just written
+    base.store.warm()  # as a service does when it starts
     turns = itertools.cycle(asked)
 
     def encode() -> object:

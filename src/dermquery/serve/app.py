@@ -123,6 +123,10 @@ def _warm(service: SearchService) -> None:
         service.warm()
     except Exception:
         _log.exception("the model cannot encode; /readyz says 503 until it can")
+    try:
+        service.base.store.warm()
+    except Exception:
+        _log.exception("the base cannot be read ahead; its first searches will be slower")
 
 
 def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:

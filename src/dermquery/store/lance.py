@@ -196,6 +196,10 @@ class LanceStore:
         self._table.optimize()
         self._index.refresh()
 
+    def warm(self) -> None:
+        """Open the index and read it from the disk once: about 2 kB a case, which the operating system keeps."""
+        self._index.warm()
+
     def purge(self) -> None:
         """Remove what the index still holds of rows that were deleted or written again."""
         self._index.purge()

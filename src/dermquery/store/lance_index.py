@@ -91,6 +91,11 @@ class TableIndex:
             return None
         return found, f"serial > {view.last}" if view.fresh or view.overtaken else None
 
+    def warm(self) -> None:
+        """Open the index if there is one, and let the operating system read its file."""
+        if (view := self._view()) is not None:
+            view.index.warm()
+
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
         view, n = self._view(), int(self._table.count_rows())

@@ -188,6 +188,9 @@ class MilvusStore:
         if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
             self.build_index()
 
+    def warm(self) -> None:
+        """Nothing: the server holds a loaded collection in memory already."""
+
     def build_index(self) -> int:
         """Build an inverted file (IVF_FLAT) in place of the list that every search reads whole.
 

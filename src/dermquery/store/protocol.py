@@ -153,6 +153,9 @@ class CaseStore(Protocol):
         A store that has grown large enough gets an index here.
         """
 
+    def warm(self) -> None:
+        """Do beforehand what first searches would wait for; a service calls it when it starts. Changes no answer."""
+
     def build_index(self) -> int:
         """Build the index for approximate search now; returns the number of rows in it.
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,8 @@ REFINED = 1000
 """Candidates of the first stage that are scored again with 8 bits a number."""
 FEW = 8_000
 """Vectors that a filter lets through up to which each is scored with 8 bits: faster than the lists, and misses none."""
+_PARTS = 4
+"""Threads that share one search, where there are as many; more would each find too few of the best."""
 _PER_CENTRE = 64
 _TRAINING = 32_768
 _VECTORS_AT_ONCE = 20_000
@@ -140,26 +144,77 @@ class VectorIndex:
         Args:
             vector: (size,) float32, weighted or not.
             k: candidates wanted; fewer come back where fewer are allowed.
-            allowed: (n,) which vectors may be found; all if not given. Of few, each is scored; else a quarter as many
+            allowed: (n,) which vectors may be found; all if not given. Of few, each is scored; else half as many
                 lists more are read, for each holds fewer that count.
         """
-        faiss = faiss_library()
-        index, query = self._index, vector[None].astype(np.float32)
-        base: dict[str, Any] = {"nprobe": self.shape.probes}
+        faiss, query = faiss_library(), vector[None].astype(np.float32)
+        chosen, probes = {}, self.shape.probes
         if allowed is not None:
             chosen = {"sel": faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))}
             if int(np.count_nonzero(allowed)) <= FEW:
-                fine = faiss.downcast_index(index.refine_index)
-                return _positions(fine.search(query, k, params=faiss.SearchParameters(**chosen)))
-            base = {"nprobe": min(self.shape.lists, self.shape.probes * 5 // 4), **chosen}
-        options = faiss.IndexRefineSearchParameters(
-            k_factor=max(1.0, REFINED / k), base_index_params=faiss.SearchParametersIVF(**base)
-        )
-        return _positions(index.search(query, k, params=options))
+                fine = faiss.downcast_index(self._index.refine_index)
+                return _best(_in_threads(fine.search, query, k, [faiss.SearchParameters(**chosen)]), k)
+            probes = min(self.shape.lists, probes * 3 // 2)
+        options = [
+            faiss.IndexRefineSearchParameters(
+                k_factor=max(1.0, REFINED / len(self._shares) / k),
+                base_index_params=faiss.SearchParametersIVF(
+                    # FAISS's scores are lost where it is to read more lists than there are.
+                    nprobe=min(lists, math.ceil(probes / len(self._shares))),
+                    quantizer_params=share,
+                    **chosen,
+                ),
+            )
+            for lists, share in self._shares
+        ]
+        return _best(_in_threads(self._index.search, query, k, options), k)
+
+    def warm(self) -> None:
+        """Read the file once, which the operating system then keeps: mapped, each page is read when it is first needed.
+
+        Raises:
+            OSError: it cannot be read; searches would find that out too.
+        """
+        part = bytearray(1 << 24)
+        with (self.folder / _VECTORS).open("rb", buffering=0) as file:
+            while file.readinto(part):
+                pass
+
+    @cached_property
+    def _shares(self) -> list[tuple[int, Any]]:
+        """For each thread that shares a search, how many lists are its own, and which: of two, one has the odd numbers.
+
+        The lists nearest to a query are spread over all alike, for k-means numbers its lists at random.
+        """
+        faiss, lists = faiss_library(), np.arange(self.shape.lists)
+        parts = min(_PARTS, len(lists), int(faiss.omp_get_max_threads()))
+        own = [lists % parts == part for part in range(parts)]
+        selectors = [faiss.IDSelectorBitmap(np.packbits(mine, bitorder="little")) for mine in own]
+        return [(int(m.sum()), faiss.SearchParameters(sel=s)) for m, s in zip(own, selectors, strict=True)]
 
 
-def _positions(found: tuple[Any, Any]) -> NDArray[np.int64]:
-    return np.asarray(found[1][0][found[1][0] >= 0], np.int64)
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that search, as many as FAISS would use (OMP_NUM_THREADS); each is one, and starts no others."""
+    faiss = faiss_library()
+    return ThreadPoolExecutor(
+        int(faiss.omp_get_max_threads()),
+        thread_name_prefix="search",
+        initializer=faiss.omp_set_num_threads,  # one query is work for one of its threads; waking the others costs
+        initargs=(1,),
+    )
+
+
+def _in_threads(search: Callable[..., Any], query: Vectors, k: int, options: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """What one search found with each of its options: (scores, positions), both (1, k)."""
+    return [running.result() for running in [_threads().submit(search, query, k, params=each) for each in options]]
+
+
+def _best(found: Sequence[tuple[Any, Any]], k: int) -> NDArray[np.int64]:
+    """Positions of the ``k`` greatest scores of some searches, greatest first."""
+    scores, places = (np.concatenate([part[i][0] for part in found]) for i in range(2))
+    ordered = np.argsort(-scores, kind="stable")
+    return np.asarray(places[ordered][places[ordered] >= 0][:k], np.int64)
 
 
 def write_index(
