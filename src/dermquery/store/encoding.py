@@ -57,7 +57,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Reads in a few threads and encodes in the caller's.
+    """Reads in a few threads, and encodes in the caller's.
 
     Args:
         model: encodes the images; None to examine only, as a dry run does.
@@ -105,17 +105,27 @@ class LocalExecutor:
             yield self._encoded(batch)
 
     def _examined(self, work: Iterable[Known]) -> Iterator[Examined]:
-        """Examine cases a bounded number ahead of the encoder, in the order given."""
-        threads = max(2, os.cpu_count() or 1)
+        """Examine cases a bounded number ahead of the encoder, in the order given.
+
+        One core is left to the encoder: a thread more than that takes from it more than it gives. Where the encoder
+        would have to wait for a case that nobody has begun, its thread examines that one itself, so large photographs
+        keep every core busy.
+        """
+        threads = max(1, (os.cpu_count() or 1) - 1)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        ahead: deque[Future[Examined]] = deque()
+        ahead: deque[tuple[Known, Future[Examined]]] = deque()
+
+        def first() -> Examined:
+            known, begun = ahead.popleft()
+            return self._examine(known) if begun.cancel() else begun.result()
+
         try:
             for known in work:
-                ahead.append(pool.submit(self._examine, known))
+                ahead.append((known, pool.submit(self._examine, known)))
                 if len(ahead) > max(self.batch_size, 4 * threads):
-                    yield ahead.popleft().result()
+                    yield first()
             while ahead:
-                yield ahead.popleft().result()
+                yield first()
         finally:
             pool.shutdown(cancel_futures=True)
 
