@@ -82,20 +82,34 @@ MakeStore = Callable[[int], CaseStore]
 
 @pytest.fixture(scope="session")
 def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``milvus://host:port`` of a server that this session starts; one at a time, because each looks for free ports."""
+    """``milvus://host:port`` of a server that one test process starts for all, because a small machine holds only one.
+
+    Whoever uses it holds a shared lock until the end; who started it waits for all others, then stops it.
+    """
     server_package: Any = pytest.importorskip(
         "milvus", reason="the package of the Milvus server cannot be installed here"
     )
     import fcntl
 
-    lock = tmp_path_factory.getbasetemp().parent / "milvus.lock"
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        server = server_package.MilvusServer()
-        server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
-        server.start()
-    yield f"milvus://127.0.0.1:{server.listen_port}"
-    server.stop()
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    address, server = folder / "milvus.address", None
+    with (folder / "milvus.users").open("w") as users:
+        with (folder / "milvus.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not address.exists():
+                server = server_package.MilvusServer()
+                server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
+                server.start()
+                address.write_text(f"milvus://127.0.0.1:{server.listen_port}")
+            fcntl.flock(users, fcntl.LOCK_SH)
+        yield address.read_text()
+        if server is not None:
+            with (folder / "milvus.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                fcntl.flock(users, fcntl.LOCK_EX)
+                address.unlink()
+                server.stop()
 
 
 @pytest.fixture(scope="module", params=["lance", "milvus"])

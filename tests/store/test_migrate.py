@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path, own_cases: list[Case]) -
     if request.param == "folder":
         where = str(tmp_path / "base")
     else:
-        where = f"{request.getfixturevalue('milvus_address')}/migrated_{next(_NUMBERS)}"
+        where = f"{request.getfixturevalue('milvus_address')}/migrated_{os.getpid()}_{next(_NUMBERS)}"
     CaseBase.create(where, ProjectionEncoder(), images=str(tmp_path / "images")).add(own_cases)
     return where
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ _NUMBERS = itertools.count()
 @pytest.fixture
 def uri(milvus_address: str) -> str:
     """A name that nobody uses."""
-    return f"{milvus_address}/base_{next(_NUMBERS)}"
+    return f"{milvus_address}/base_{os.getpid()}_{next(_NUMBERS)}"
 
 
 def test_the_same_verbs_give_the_same_answers(uri: str, base: CaseBase, cases: Sequence[Case]) -> None:
@@ -173,7 +174,7 @@ def test_a_build_that_was_killed_is_mended_when_the_base_is_opened(uri: str, cas
 def test_rows_that_are_lost_are_named(uri: str) -> None:
     base = CaseBase.create(uri, ProjectionEncoder())
     manifest = base.manifest.model_copy(update={"version": 7})
-    with pytest.raises(ManifestError, match=r"no collection 'base_\d+__v7' with the rows of version 7"):
+    with pytest.raises(ManifestError, match=r"no collection 'base_\d+_\d+__v7' with the rows of version 7"):
         MilvusHome(uri).store(manifest)
 
 

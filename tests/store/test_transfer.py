@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A place where nothing is yet."""
     if request.param == "folder":
         return str(tmp_path / "target")
-    return f"{request.getfixturevalue('milvus_address')}/copy_{next(_NUMBERS)}"
+    return f"{request.getfixturevalue('milvus_address')}/copy_{os.getpid()}_{next(_NUMBERS)}"
 
 
 def same(one: CaseStore, other: CaseStore) -> bool:
