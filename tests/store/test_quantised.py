@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dermquery.store import quantised
 from dermquery.store.quantised import IndexShape, VectorIndex, faiss_library, write_index
 from tests.store.test_index import LAYOUT, clustered
 
@@ -16,6 +17,7 @@ N = 4000
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    quantised._threads()  # those that there are: they are kept, and tests below say other numbers
     folder, vectors = tmp_path_factory.mktemp("index"), clustered(N, seed=1)
     write_index(folder, IndexShape.of(LAYOUT.size, N), vectors, [(np.arange(N), vectors)])
     return folder
@@ -29,7 +31,7 @@ def found(index: VectorIndex, queries: np.ndarray, allowed: np.ndarray | None = 
 def test_threads_that_share_a_search_find_what_one_finds(
     folder: Path, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dermquery.store.quantised.FEW", 100)  # so that half of the cases are looked for in the lists
+    monkeypatch.setattr(quantised, "FEW", 100)  # so that half of the cases are looked for in the lists
     queries = LAYOUT.weigh(clustered(N + 8, seed=1)[-8:], 0.3)
     allowed = None if share == 1.0 else np.random.default_rng(0).random(N) < share
     answers = {}

@@ -57,7 +57,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Reads in a few threads, and encodes in the caller's.
+    """Reads in a few threads and encodes in the caller's.
 
     Args:
         model: encodes the images; None to examine only, as a dry run does.
