@@ -10,9 +10,9 @@ from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
-from dermquery.model.composed import ComposedModel
-from dermquery.model.config import ComposerConfig, ModelConfig, RegionsConfig, TextConfig, VisionConfig
-from dermquery.model.network import ComposedNetwork
+from dermquery.lab.network.network import ComposedNetwork
+from dermquery.model.architecture import ComposerConfig, ModelConfig, RegionsConfig, TextConfig, VisionConfig
+from dermquery.model.encoder import ComposedModel
 
 
 def bert_folder(folder: Path) -> Path:

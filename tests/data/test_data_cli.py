@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
-from dermquery.data.folds import Folds
-from dermquery.data.table import read_cases
+from dermquery.data.case_table import read_cases
+from dermquery.lab.data.folds import Folds
 from tests.data.made_up import write_csv, write_skin
 
 

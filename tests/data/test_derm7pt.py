@@ -14,11 +14,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
+from dermquery.data.case_table import COLUMNS, read_cases
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.sources import prepare
 from dermquery.data.sources.derm7pt import group_diagnosis, prepare_derm7pt, read_release
 from dermquery.data.sources.prepare import PrepareError
-from dermquery.data.table import COLUMNS, read_cases
 from tests.data.made_up import DIAGNOSES, write_release, write_skin
 
 

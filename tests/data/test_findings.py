@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dermquery.data.checklist import CRITERIA, check_values, render_text
 from dermquery.data.findings import read_findings
-from dermquery.data.written import read_written
+from dermquery.lab.data.written import read_written
 
 
 def find(text: str) -> dict[str, str]:

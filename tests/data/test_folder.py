@@ -8,9 +8,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
+from dermquery.data.case_table import CaseTableError, read_cases
 from dermquery.data.sources.folder import ImageFolder, prepare_folder
 from dermquery.data.sources.prepare import PrepareError
-from dermquery.data.table import CaseTableError, read_cases
 from tests.data.made_up import write_csv, write_skin
 
 

@@ -7,9 +7,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dermquery.cli.data import app
+from dermquery.data.case_table import read_cases
 from dermquery.data.sources.ham10000 import prepare_ham10000, read_ham10000
 from dermquery.data.sources.prepare import PrepareError
-from dermquery.data.table import read_cases
 from tests.data.made_up import write_csv, write_skin
 
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")

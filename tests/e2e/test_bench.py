@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case
-from dermquery.data.folds import make_folds
-from dermquery.data.sources.synthetic import synthesize
-from dermquery.experiment import judging
-from dermquery.experiment.bench import grown
-from dermquery.experiment.bench_width import cut, principal_directions, rounded
+from dermquery.lab.bench import judging
+from dermquery.lab.bench.ratios import grown
+from dermquery.lab.bench.vector_width import cut, principal_directions, rounded
+from dermquery.lab.data.folds import make_folds
+from dermquery.lab.synthetic import synthesize
 
 
 @pytest.fixture(scope="module")

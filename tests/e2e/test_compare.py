@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dermquery.data.folds import Folds
-from dermquery.data.table import read_cases
-from dermquery.evaluate.protocols import protocol_sets
-from dermquery.experiment.systems import SYSTEMS
+from dermquery.data.case_table import read_cases
+from dermquery.lab.data.folds import Folds
+from dermquery.lab.evaluate.protocols import protocol_sets
+from dermquery.lab.experiment.registry import SYSTEMS
 from tests.e2e.conftest import World, dermquery
 
 pytestmark = pytest.mark.slow

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermquery.data.folds import Folds
-from dermquery.data.table import read_cases, write_cases
-from dermquery.evaluate.protocols import protocol_sets
-from dermquery.evaluate.ranking import rank
+from dermquery.data.case_table import read_cases, write_cases
+from dermquery.lab.data.folds import Folds
+from dermquery.lab.evaluate.protocols import protocol_sets
+from dermquery.lab.evaluate.ranking import rank
+from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.model.artifact import load_model
-from dermquery.rankers.composed import ComposedRanker
 from tests.e2e.conftest import World, dermquery
 
 pytestmark = pytest.mark.slow

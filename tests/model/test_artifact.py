@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Query
-from dermquery.model import weights
+from dermquery.lab.network import weights
+from dermquery.lab.network.network import ComposedNetwork
 from dermquery.model.artifact import ArtifactError, Manifest, load_model, save_model
-from dermquery.model.composed import ComposedModel
-from dermquery.model.network import ComposedNetwork
+from dermquery.model.encoder import ComposedModel
 from tests.tiny import tiny_model
 
 

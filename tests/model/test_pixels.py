@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dermquery.model.config import VisionConfig
-from dermquery.model.normalise import normalise
+from dermquery.lab.network.normalise import normalise
+from dermquery.model.architecture import VisionConfig
 from dermquery.model.pixels import network_input
 
 

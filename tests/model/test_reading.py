@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Query
-from dermquery.model.config import TextConfig
+from dermquery.model.architecture import TextConfig
 from dermquery.model.sentences import encoded_text
 from tests.tiny import tiny_model
 

@@ -21,10 +21,11 @@ import torch
 
 from dermquery import __version__
 from dermquery.data.case import Query
-from dermquery.model import export, graphs
+from dermquery.lab.network import export
+from dermquery.lab.network.eager import TorchRuntime
+from dermquery.model import graphs
 from dermquery.model.artifact import load_model
-from dermquery.model.composed import ComposedModel
-from dermquery.model.eager import TorchRuntime
+from dermquery.model.encoder import ComposedModel
 from dermquery.model.lazy import LazyNetwork
 from dermquery.model.runtime import Inputs, OpenVinoRuntime, ParityError, choose_runtime
 from dermquery.store.casebase import CaseBase

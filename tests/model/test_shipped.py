@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dermquery.data.case import Query
-from dermquery.data.folds import _PUBLISHED, Folds
-from dermquery.data.sources.synthetic import synthesize
-from dermquery.data.table import read_cases
+from dermquery.data.case_table import read_cases
+from dermquery.lab.data.folds import _PUBLISHED, Folds
+from dermquery.lab.synthetic import synthesize
 from dermquery.model.artifact import _SHIPPED, load_model, shipped_models
 
 

@@ -116,13 +116,13 @@ def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def make_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
     """Every test that asks for it runs on both stores."""
     if request.param == "lance":
-        from dermquery.store.lance import LanceStore
+        from dermquery.store.lance.lance_store import LanceStore
 
         return lambda size: LanceStore(tmp_path_factory.mktemp("lance"), size)
     from pymilvus import MilvusClient
 
-    from dermquery.store.milvus import MilvusStore
-    from dermquery.store.milvus_rows import collection_schema
+    from dermquery.store.milvus.columns import collection_schema
+    from dermquery.store.milvus.milvus_store import MilvusStore
 
     address = request.getfixturevalue("milvus_address").removeprefix("milvus://")
     client = MilvusClient(uri=f"http://{address}")

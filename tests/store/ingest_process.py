@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dermquery.data.table import read_cases
+from dermquery.data.case_table import read_cases
 from dermquery.model.alignment import Vectors
 from dermquery.store.casebase import CaseBase
 from tests.store.encoder import ProjectionEncoder

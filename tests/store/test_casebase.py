@@ -15,10 +15,10 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.findings import query_terms
 from dermquery.data.image import ImageError
+from dermquery.store.base_manifest import ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
 from dermquery.store.filters import FilterError, matches
 from dermquery.store.hits import SearchResult, compare_criteria
-from dermquery.store.manifest import ManifestError, ModelMismatchError
 from dermquery.store.protocol import Encoder
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder

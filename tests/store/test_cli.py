@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
-from dermquery.data.table import write_cases
+from dermquery.data.case_table import write_cases
 from dermquery.store.casebase import CaseBase
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder

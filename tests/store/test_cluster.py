@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dermquery.store.base_manifest import ModelMismatchError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.cluster import RayExecutor
 from dermquery.store.ingest import IngestProgress
-from dermquery.store.manifest import ModelMismatchError
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case
+from dermquery.data.case_table import read_cases
 from dermquery.data.image import load_image
-from dermquery.data.sources.synthetic import synthesize
-from dermquery.data.table import read_cases
+from dermquery.lab.synthetic import synthesize
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import NEAR, find_duplicates, perceptual_hash
 from dermquery.store.protocol import ImageStamp, StoredCase

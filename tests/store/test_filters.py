@@ -27,7 +27,7 @@ from dermquery.store.filters import (
     field_value,
     matches,
 )
-from dermquery.store.lance_filter import to_lance
+from dermquery.store.lance.sql import to_lance
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 from dermquery.store.where import as_filter, excluding, parse_where
 from tests.store.conftest import MakeStore

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Case
-from dermquery.data.table import write_cases
+from dermquery.data.case_table import write_cases
 from dermquery.model.alignment import Vectors
 from dermquery.store import encoding, examine
+from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import IngestProgress, StoreWriteError, index_cases
-from dermquery.store.manifest import ManifestError
 from dermquery.store.protocol import StoredCase
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder

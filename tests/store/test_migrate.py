@@ -14,11 +14,11 @@ from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
+from dermquery.store.base_manifest import ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase
-from dermquery.store.home import home_of
 from dermquery.store.ingest import IngestProgress
-from dermquery.store.manifest import ManifestError, ModelMismatchError
 from dermquery.store.migrate import MigrationError, migrate, tidy
+from dermquery.store.places import home_of
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
-from dermquery.store.payload import from_payload, to_payload
-from dermquery.store.protocol import ImageStamp, StoredCase
+from dermquery.store.protocol import ImageStamp, StoredCase, from_payload, to_payload
 
 _WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _MAYBE = st.none() | _WORDS

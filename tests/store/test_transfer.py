@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case
-from dermquery.store import lance, transfer
+from dermquery.store import transfer
+from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import CaseBase
-from dermquery.store.manifest import ManifestError
+from dermquery.store.lance import lance_store
 from dermquery.store.protocol import CaseStore, StoredCase
 from dermquery.store.transfer import SnapshotError, copy_base, restore_snapshot, write_snapshot
 from tests.store.encoder import ProjectionEncoder
@@ -43,7 +44,7 @@ def same(one: CaseStore, other: CaseStore) -> bool:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lance, "_ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(lance_store, "_ROWS_PER_BATCH", 7)
 
 
 def test_a_copy_is_the_base(base: CaseBase, target: str, cases: Sequence[Case]) -> None:
@@ -81,7 +82,7 @@ def test_a_copy_that_was_killed_at_its_end_is_tidied_by_the_next(
 ) -> None:
     copy_base(base.uri, tmp_path / "copy")
     calls: list[int] = []
-    monkeypatch.setattr(lance.LanceStore, "compact", lambda store: calls.append(store.count()))
+    monkeypatch.setattr(lance_store.LanceStore, "compact", lambda store: calls.append(store.count()))
     assert copy_base(base.uri, tmp_path / "copy").written == 0
     assert calls == [24]
 

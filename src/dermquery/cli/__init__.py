@@ -1,21 +1,25 @@
-"""The command line. Heavy packages are imported inside the commands, so that `--help` answers at once."""
+"""The command line. Heavy packages are imported inside the commands, so that `--help` answers at once.
+
+The product's commands stand here. Others join through the entry points ``dermquery.commands``: each names a function
+that takes the program and adds to it, as the laboratory does (``dermquery[lab]``).
+"""
 
 from __future__ import annotations
+
+from importlib.metadata import entry_points
 
 import typer
 
 from dermquery import __version__
-from dermquery.cli import audit, base, bench, data, demo, keys
-from dermquery.cli.compare import ablate, compare
-from dermquery.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
+from dermquery.cli import audit, base, data, keys
+from dermquery.cli.demo import demo
 from dermquery.cli.index import index
-from dermquery.cli.model import describe, pack
-from dermquery.cli.quality import evaluate_quality
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
-from dermquery.cli.train import crossval, train
 
-__all__ = ["app", "main"]
+__all__ = ["SEARCH_PANEL", "app", "main"]
+
+SEARCH_PANEL = "Case search"
 
 app = typer.Typer(
     name="dermquery",
@@ -40,30 +44,15 @@ def _root(
     """Options of the program itself."""
 
 
-app.add_typer(data.app, name="data")
-app.add_typer(base.app, name="base")
-app.add_typer(keys.app, name="keys")
-app.add_typer(keys.users_app, name="users")
-app.add_typer(audit.app, name="audit")
-app.add_typer(bench.app, name="bench")
-for command in (
-    train,
-    crossval,
-    compare,
-    ablate,
-    evaluate,
-    evaluate_text,
-    evaluate_regions,
-    evaluate_quality,
-    figures,
-    describe,
-    pack,
-    index,
-    search,
-    serve,
-):
-    app.command()(command)
-app.command(name="demo")(demo.demo)
+for command in (demo, index, search, serve):
+    app.command(rich_help_panel=SEARCH_PANEL)(command)
+app.add_typer(base.app, name="base", rich_help_panel=SEARCH_PANEL)
+app.add_typer(data.app, name="data", rich_help_panel=SEARCH_PANEL)
+app.add_typer(keys.app, name="keys", rich_help_panel=SEARCH_PANEL)
+app.add_typer(keys.users_app, name="users", rich_help_panel=SEARCH_PANEL)
+app.add_typer(audit.app, name="audit", rich_help_panel=SEARCH_PANEL)
+for joining in sorted(entry_points(group="dermquery.commands")):
+    joining.load()(app)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 
 __all__ = ["app"]
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.index import progress_bar, show_progress
 
 __all__ = ["app"]
@@ -170,7 +170,7 @@ def duplicates(
 ) -> None:
     """List the cases that show the same image: the same file, or nearly the same picture."""
     from dermquery.store.duplicates import NEAR, find_duplicates
-    from dermquery.store.home import home_of
+    from dermquery.store.places import home_of
 
     home = home_of(base)
     rows = home.store(home.manifest()).scan(vectors=False)

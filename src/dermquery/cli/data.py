@@ -1,48 +1,29 @@
-"""`dermquery data`: prepare, synthesize, split and check case tables."""
+"""`dermquery data`: prepare and check case tables."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.bars import bar
+from dermquery.cli.expected_errors import expected_errors
 
 if TYPE_CHECKING:
     from dermquery.data.sources.prepare import PrepareReport
 
-__all__ = ["app"]
+__all__ = ["app", "print_counts"]
 
-app = typer.Typer(help="Prepare, synthesize, split and check case tables.", no_args_is_help=True)
+app = typer.Typer(help="Prepare and check case tables.", no_args_is_help=True)
 prepare = typer.Typer(help="Images without borders in one size, beside a case table.", no_args_is_help=True)
 app.add_typer(prepare, name="prepare")
 
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to; an interrupted run is continued.")]
 SizeOption = Annotated[int, typer.Option("--size", help="Width and height of the images in pixels.")]
 SkipOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be used, and report how many.")]
-
-
-class _Rate(ProgressColumn):
-    """Images per second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:.1f}/s", style="dim")
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with count, rate and time left; the callback takes (done, in all)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @prepare.command()
@@ -57,7 +38,7 @@ def derm7pt(
     """Derm7pt: the 888 cases of the paper (252 mel, 575 nv, 61 bkl), or all 1,011."""
     from dermquery.data.sources.derm7pt import prepare_derm7pt
 
-    with _bar("Derm7pt") as step:
+    with bar("Derm7pt") as step:
         report = prepare_derm7pt(release, out, size=size, all_diagnoses=all_diagnoses, skip_bad=skip_bad, progress=step)
     _finish(report, skip_bad=skip_bad)
 
@@ -74,7 +55,7 @@ def ham10000(
     """HAM10000, or another release in the ISIC layout."""
     from dermquery.data.sources.ham10000 import prepare_ham10000
 
-    with _bar("HAM10000") as step:
+    with bar("HAM10000") as step:
         report = prepare_ham10000(images, metadata, out, size=size, skip_bad=skip_bad, progress=step)
     _finish(report, skip_bad=skip_bad)
 
@@ -97,60 +78,12 @@ def folder(
     """Any folder of images, with or without a table."""
     from dermquery.data.sources.folder import prepare_folder
 
-    with _bar("images") as step:
+    with bar("images") as step:
         report = prepare_folder(
             images, out, table=table, columns=_mapping(column or []), label_from_folder=label_from_folder, size=size,
             skip_bad=skip_bad, progress=step,
         )  # fmt: skip
     _finish(report, skip_bad=skip_bad)
-
-
-@app.command()
-@expected_errors
-def synthesize(
-    out: OutOption,
-    n: Annotated[int, typer.Option("--n", help="Number of cases.")] = 600,
-    seed: Annotated[int, typer.Option("--seed", help="Case i depends on it and on i alone.")] = 7,
-    size: SizeOption = 512,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that render.")] = 2,
-) -> None:
-    """Render synthetic dermoscopy cases with the mask of every structure."""
-    from dermquery.data.sources.synthetic import synthesize as run
-    from dermquery.data.table import read_cases
-
-    done = 0
-    with _bar("rendering") as step:
-
-        def one(count: int) -> None:
-            nonlocal done
-            done += count
-            step(done, n)
-
-        table = run(out, n=n, seed=seed, size=(size, size), workers=workers, progress=one)
-    _counts([case.diagnosis for case in read_cases(table, check_images=False)])
-    typer.echo(f"{table}\nThese cases are synthetic.")
-
-
-@app.command()
-@expected_errors
-def folds(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="Case table with diagnoses.")],
-    out: Annotated[Path, typer.Option("--out", help="JSON file to write.")],
-    n_splits: Annotated[int, typer.Option("--n-splits", min=2, help="Number of folds.")] = 5,
-    seed: Annotated[int, typer.Option("--seed", help="Of the shuffles; written into the file.")] = 0,
-    validation_share: Annotated[
-        float, typer.Option("--validation-share", help="Part of the training folds kept for every choice.")
-    ] = 0.15,
-) -> None:
-    """Split a table into folds: stratified by diagnosis, grouped by patient and lesion."""
-    from dermquery.data.folds import make_folds
-    from dermquery.data.table import read_cases
-
-    made = make_folds(read_cases(table, need=("diagnosis",)), n_splits, seed, validation_share)
-    made.save(out)
-    for i, fold in enumerate(made.folds):
-        typer.echo(f"fold {i}: {len(fold.train)} train, {len(fold.validation)} validation, {len(fold.test)} test")
-    typer.echo(f"{out} {made.sha256[:12]}")
 
 
 @app.command()
@@ -162,12 +95,12 @@ def check(
     skip_bad: SkipOption = False,
 ) -> None:
     """Validate a case table and count what it holds."""
-    from dermquery.data.table import read_cases
+    from dermquery.data.case_table import read_cases
 
     read = read_cases(table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad)
     for row in read.skipped:
         typer.echo(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
-    _counts([case.diagnosis for case in read])
+    print_counts([case.diagnosis for case in read])
     lesions = len({case.group for case in read})
     typer.echo(f"{lesions} patients or lesions, {len(read.skipped)} rows left out")
 
@@ -182,7 +115,8 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     return mapping
 
 
-def _counts(diagnoses: Sequence[str | None]) -> None:
+def print_counts(diagnoses: Sequence[str | None]) -> None:
+    """Print how many cases there are of each diagnosis, the most frequent first."""
     typer.echo(f"{len(diagnoses)} cases")
     for name, count in Counter(name or "(no diagnosis)" for name in diagnoses).most_common():
         typer.echo(f"{count:6d} {name}")
@@ -192,7 +126,7 @@ def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
     """Say what was made; exit with 1 if something was bad and nobody asked to leave it out, or nothing is left."""
     for bad in report.bad:
         typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
-    _counts([case.diagnosis for case in report.cases])
+    print_counts([case.diagnosis for case in report.cases])
     typer.echo(f"{report.made} images made, {report.kept} kept from before, {len(report.bad)} bad")
     if report.table is not None:
         typer.echo(report.table)

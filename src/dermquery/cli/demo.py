@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 
 __all__ = ["demo"]
 
@@ -24,12 +24,12 @@ def demo(
     model: Annotated[str, typer.Option("--model", help="Shipped model or artifact folder.")] = "demo",
 ) -> None:
     """Make a synthetic case base, ask it for an image with words, and write the answer as a page and a picture."""
+    from dermquery.answer.html import write_html
+    from dermquery.answer.png import write_png
     from dermquery.cli.search import print_result
-    from dermquery.data.sources.synthetic import synthesize
-    from dermquery.data.table import read_cases
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.synthetic import synthesize
     from dermquery.store.casebase import CaseBase
-    from dermquery.store.picture import write_png
-    from dermquery.store.sheet import write_html
 
     console = Console()
     console.print(f"[bold]1[/]  rendering {n + 20} synthetic dermoscopy cases into {out / 'cases'}")

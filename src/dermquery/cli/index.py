@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 from dermquery.data.files import replacing
 
 if TYPE_CHECKING:
-    from dermquery.data.table import CaseTable
+    from dermquery.data.case_table import CaseTable
     from dermquery.store.casebase import CaseBase
     from dermquery.store.encoding import Executor
     from dermquery.store.ingest import IngestProgress, IngestReport
@@ -63,7 +63,7 @@ def index(
 
     Can be interrupted and run again: cases that are there already with the same image and description are skipped.
     """
-    from dermquery.data.table import read_cases
+    from dermquery.data.case_table import read_cases
 
     cases = read_cases(table, skip_bad=skip_bad)
     with progress_bar(Console(stderr=True)) as bar:
@@ -95,8 +95,8 @@ def _dry_run(
 ) -> tuple[IngestReport, int]:
     """What an ingest would do, and how many cases the base holds now."""
     from dermquery.store.encoding import LocalExecutor
-    from dermquery.store.home import home_of
     from dermquery.store.ingest import index_cases
+    from dermquery.store.places import home_of
 
     home = home_of(base)
     store = home.store(home.manifest()) if home.exists() else None

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 
 __all__ = ["app", "state_folder", "users_app"]
 
@@ -62,7 +62,7 @@ def create(
     config: ConfigOption = None,
 ) -> None:
     """Make a key. It is printed now and never again; only a hash is kept."""
-    from dermquery.serve.security.keys import KeyFile
+    from dermquery.serve.security.api_keys import KeyFile
 
     folder = state_folder(state, config)
     _print_secret(KeyFile(folder / "keys.json").create(name, scope.value, days), f"key {name!r} ({scope.value})", days)
@@ -72,7 +72,7 @@ def create(
 @expected_errors
 def list_keys(state: StateOption = None, config: ConfigOption = None, as_json: JsonFlag = False) -> None:
     """List the keys, without anything secret."""
-    from dermquery.serve.security.keys import KeyFile
+    from dermquery.serve.security.api_keys import KeyFile
 
     keys, now = KeyFile(state_folder(state, config) / "keys.json").list(), datetime.now(UTC)
     if as_json:
@@ -95,7 +95,7 @@ def rotate(
     config: ConfigOption = None,
 ) -> None:
     """Make a key that takes the place of another one, which stays valid for a while."""
-    from dermquery.serve.security.keys import KeyFile
+    from dermquery.serve.security.api_keys import KeyFile
 
     file = KeyFile(state_folder(state, config) / "keys.json")
     secret = file.rotate(key, timedelta(hours=grace_hours), days)
@@ -106,7 +106,7 @@ def rotate(
 @expected_errors
 def revoke(key: KeyArgument, state: StateOption = None, config: ConfigOption = None) -> None:
     """Remove a key, or all keys of a name; the service refuses them at once."""
-    from dermquery.serve.security.keys import KeyFile
+    from dermquery.serve.security.api_keys import KeyFile
 
     gone = KeyFile(state_folder(state, config) / "keys.json").revoke(key)
     Console(soft_wrap=True).print(Text(f"revoked: {', '.join(gone)}"))

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 from dermquery.data.checklist import CRITERIA, render_text
 from dermquery.model.alignment import LOCAL_WEIGHT
 
 if TYPE_CHECKING:
+    from dermquery.answer.content import Warned
     from dermquery.store.casebase import CaseBase
     from dermquery.store.hits import Hit, SearchResult
-    from dermquery.store.report_content import Warned
 
 __all__ = ["print_result", "search"]
 
@@ -113,7 +113,7 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     if result.query.image is None:
         return ()
     from dermquery.data.image import load_image
-    from dermquery.data.quality import check_image
+    from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
 
     image = load_image(result.query.image)
@@ -127,7 +127,7 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
 
 def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notice: str | None) -> None:
     # matplotlib, jinja2 and fpdf2 are imported for those that need them only.
-    from dermquery.store.export import hits_json, write_csv, write_json
+    from dermquery.answer.csv_json import hits_json, write_csv, write_json
 
     if to.json == "-":
         typer.echo(hits_json(result, warnings))
@@ -136,15 +136,15 @@ def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notic
     if to.csv is not None:
         write_csv(result, to.csv)
     if to.pdf is not None:
-        from dermquery.store.report import write_pdf
+        from dermquery.answer.pdf import write_pdf
 
         write_pdf(result, to.pdf, warnings=warnings, notice=notice)
     if to.html is not None:
-        from dermquery.store.sheet import write_html
+        from dermquery.answer.html import write_html
 
         write_html(result, to.html, warnings=warnings, notice=notice)
     if to.png is not None:
-        from dermquery.store.picture import write_png
+        from dermquery.answer.png import write_png
 
         write_png(result, to.png, notice=notice)
 
@@ -190,7 +190,7 @@ def _shared(hit: Hit, result: SearchResult) -> str:
 
 
 def _why_none(result: SearchResult, case_base: CaseBase) -> str:
-    from dermquery.store.report_content import no_hits
+    from dermquery.answer.content import no_hits
 
     lines = [no_hits(result)]
     for field in () if result.n_candidates else result.where.fields:

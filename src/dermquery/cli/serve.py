@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from dermquery.cli.common import expected_errors
+from dermquery.cli.expected_errors import expected_errors
 
 __all__ = ["serve"]
 
@@ -36,6 +36,7 @@ def serve(
 
         from dermquery.serve.app import create_app
         from dermquery.serve.security import server_options
+        from dermquery.serve.security.binding import authentication
         from dermquery.serve.settings import load_settings
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
@@ -45,7 +46,7 @@ def serve(
     flags = {"base": base, "host": host, "port": port, "model": model, "state": state, "notice": notice}
     settings = load_settings(config, **flags)
     app = create_app(settings, page=page)
-    who = ", ".join(settings.authentication) or "open to everybody on this machine"
+    who = ", ".join(authentication(settings)) or "open to everybody on this machine"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     Console(stderr=True).print(
         Text(f"dermquery at http://{shown}:{settings.port}{settings.root_path}/ ({who}); state in {settings.state}"),

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermquery.model.composed import ComposedModel
+from dermquery.model.encoder import ComposedModel
 from dermquery.model.lazy import LazyNetwork
 from dermquery.model.manifest import (
     CARD,
@@ -29,7 +29,7 @@ from dermquery.model.manifest import (
 from dermquery.model.sentences import read_tokenizer
 
 if TYPE_CHECKING:
-    from dermquery.model.network import ComposedNetwork
+    from dermquery.lab.network.network import ComposedNetwork
 
 __all__ = ["ArtifactError", "Manifest", "load_model", "save_model", "shipped_models"]
 
@@ -56,7 +56,7 @@ def save_model(
     Raises:
         ValueError: ``reference_text`` for a text encoder that was trained, or that no package provides.
     """
-    from dermquery.model.weights import digest, write_network
+    from dermquery.lab.network.weights import digest, write_network
 
     network, config = model.network, model.config
     if reference_text and not (config.text.frozen and config.text.pretrained and config.text.encoder == "minilm"):
@@ -123,6 +123,6 @@ def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "au
 
 
 def _build(folder: Path, manifest: Manifest, device: str) -> ComposedNetwork:
-    from dermquery.model.weights import build_network
+    from dermquery.lab.network.weights import build_network
 
     return build_network(folder, manifest, device)

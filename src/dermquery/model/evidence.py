@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dermquery.model.network import ComposedNetwork
-from dermquery.model.regions import RegionMasks
+from dermquery.lab.network.network import ComposedNetwork
+from dermquery.lab.network.regions import RegionMasks
 
 __all__ = ["evidence_maps", "region_evidence", "region_masks"]
 

@@ -1,7 +1,8 @@
 """The network's graphs in OpenVINO's format: their names, their place in the cache, and how they are run.
 
 They are exported once for each artifact and each version of the programs into a cache, and held against PyTorch once on
-each kind of processor (:mod:`.export`). Graphs that lie there are found and run without importing PyTorch.
+each kind of processor
+(:mod:`dermquery.lab.network.export`). Graphs that lie there are found and run without importing PyTorch.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def exported_again(network: LazyNetwork, folder: Path, here: dict[str, Any]) -> 
 def _complete_now(network: LazyNetwork, folder: Path, record: Path, here: dict[str, Any]) -> None:
     from filelock import FileLock
 
-    from dermquery.model import export
+    from dermquery.lab.network import export
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=_PATIENCE):

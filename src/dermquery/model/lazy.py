@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
-from dermquery.model.config import ModelConfig
+from dermquery.model.architecture import ModelConfig
 
 if TYPE_CHECKING:
-    from dermquery.model.network import ComposedNetwork
+    from dermquery.lab.network.network import ComposedNetwork
 
 __all__ = ["LazyNetwork"]
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dermquery.model.config import ModelConfig
+from dermquery.model.architecture import ModelConfig
 
 __all__ = [
     "CARD",

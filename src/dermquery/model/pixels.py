@@ -13,7 +13,7 @@ from scipy import sparse
 
 from dermquery.data.borders import remove_borders, visible_box
 from dermquery.data.image import ImageSource, load_image
-from dermquery.model.config import VisionConfig
+from dermquery.model.architecture import VisionConfig
 
 __all__ = ["network_input", "prepare_pixels", "visible_part"]
 
@@ -49,7 +49,7 @@ def visible_part(source: ImageSource, config: VisionConfig) -> tuple[int, int, i
 
 
 def network_input(pixels: Sequence[NDArray[np.uint8]], config: VisionConfig) -> NDArray[np.float32]:
-    """Network input (B, 3, H, W) from decoded pixels, each (S, S, 3): what :func:`.normalise.normalise` makes of them.
+    """Network input (B, 3, H, W) from decoded pixels, each (S, S, 3): as ``lab/network/normalise.py`` does.
 
     Resizing is a product with one thin matrix from either side. That takes a third of the time of PyTorch's
     interpolation, and agrees with it to the last digits of float32.

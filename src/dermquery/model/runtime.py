@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from dermquery.lab.network.hub import WeightsUnavailableError
 from dermquery.model.graphs import (
     LEAST_COSINE,
     NULL_TEXT,
@@ -27,7 +28,6 @@ from dermquery.model.graphs import (
     prepared,
     processor,
 )
-from dermquery.model.hub import WeightsUnavailableError
 from dermquery.model.lazy import LazyNetwork
 from dermquery.model.manifest import ArtifactError
 from dermquery.model.sentences import SentenceTokens
@@ -165,6 +165,6 @@ def choose_runtime(network: LazyNetwork, artifact_hash: str, name: str = "auto")
 
 
 def _torch_runtime(network: LazyNetwork) -> Runtime:
-    from dermquery.model.eager import TorchRuntime
+    from dermquery.lab.network.eager import TorchRuntime
 
     return TorchRuntime(network.network)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from dermquery.data.case import Query
 from dermquery.data.checklist import render_text
 from dermquery.data.findings import query_terms
-from dermquery.model.config import TextConfig
+from dermquery.model.architecture import TextConfig
 
 __all__ = [
     "CACHED_SENTENCES",
@@ -66,7 +66,7 @@ def read_tokenizer(source: Path | bytes) -> Tokenizer:
 
 
 class SentenceTokens:
-    """What :class:`.text.TextEncoder` and :func:`.text.encode_texts` compute, by an encoder that PyTorch does not run.
+    """What ``TextEncoder`` and ``encode_texts`` of the laboratory compute, by an encoder that PyTorch does not run.
 
     Args:
         run: the encoder, from token ids (n, T) and their mask (n, T) to states (n, T, width).

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dermquery.answer.content import Warned
 from dermquery.serve.prepared import Prepared
 from dermquery.store.hits import SearchResult
-from dermquery.store.report_content import Warned
 
 __all__ = [
     "MAX_RANK",

@@ -15,14 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
 from dermquery.serve import errors, security
-from dermquery.serve.api import about, cases, fallback, jobs, searches
-from dermquery.serve.api.paths import ROUTED, RawPaths
+from dermquery.serve.api import about, cases, fallback, job_routes, searches
+from dermquery.serve.api.raw_paths import ROUTED, RawPaths
 from dermquery.serve.api.schemas import PREFIX, Problem
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.jobs import Job
-from dermquery.serve.metrics import Metrics
+from dermquery.serve.prometheus import Metrics
+from dermquery.serve.security.binding import check_binding
 from dermquery.serve.service import SearchService
-from dermquery.serve.settings import ServeSettings, check_binding
+from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE
 
@@ -78,7 +79,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.audit, app.state.settings = service, audit, settings
-    routers = (searches.router, cases.router, jobs.router, about.router, about.health)
+    routers = (searches.router, cases.router, job_routes.router, about.router, about.health)
     for router in (*routers, fallback.router(routers)):
         app.include_router(router)
     errors.install(app, service.metrics)

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
+from dermquery.data.case_table import read_cases
 from dermquery.data.files import replacing
 from dermquery.data.rows import BadRow, CaseTableError
-from dermquery.data.table import read_cases
 from dermquery.serve.fields import CaseFields
 
 __all__ = ["Bundle", "BundleError", "Entry", "pack"]

@@ -9,12 +9,12 @@ from contextlib import suppress
 
 from PIL import Image
 
-from dermquery.data.quality import check_image
+from dermquery.answer.content import Warned
+from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
 from dermquery.serve.line import Busy, Line
 from dermquery.store.casebase import CaseBase
 from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
-from dermquery.store.report_content import Warned
 
 __all__ = ["Cautions"]
 

@@ -23,14 +23,14 @@ from dermquery.data.rows import CaseTableError
 from dermquery.serve.answers import CaseExistsError, ConflictError, ImageGoneError, UnknownCaseError, UnknownJobError
 from dermquery.serve.bundle import BundleError
 from dermquery.serve.line import Busy
-from dermquery.serve.metrics import Metrics
 from dermquery.serve.prepared import ExpiredQueryError
+from dermquery.serve.prometheus import Metrics
 from dermquery.store.archive import ArchiveError
+from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import EmptyBaseError, QueryError
 from dermquery.store.filters import FilterError
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import StoreWriteError
-from dermquery.store.manifest import ManifestError
 
 __all__ = ["MEDIA_TYPE", "CrashGuard", "install", "problem"]
 

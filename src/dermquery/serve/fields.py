@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dermquery.data.case import Case, Checklist
+from dermquery.data.case_table import COLUMNS
 from dermquery.data.checklist import CRITERIA
-from dermquery.data.table import COLUMNS
 
 __all__ = ["CaseDescription", "CaseFields", "CaseId"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from dermquery.answer.overlay import spotlight
 from dermquery.model.alignment import Evidence
-from dermquery.store.overlay import spotlight
 
 __all__ = ["Explained", "Overlays", "draw_overlays"]
 

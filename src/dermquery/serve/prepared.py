@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dermquery.answer.content import Warned
 from dermquery.model.alignment import Vectors
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter
-from dermquery.store.report_content import Warned
 from dermquery.store.where import excluding
 
 __all__ = ["Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "new_key"]

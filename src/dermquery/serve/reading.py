@@ -8,11 +8,11 @@ from dermquery import __version__
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import Info, UnknownCaseError
 from dermquery.serve.line import Line
-from dermquery.serve.metrics import Metrics
 from dermquery.serve.pictures import Picture, PictureCache, clean_picture, original_bytes, thumbnail_picture
+from dermquery.serve.prometheus import Metrics
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
-from dermquery.store.home import home_of
+from dermquery.store.places import home_of
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
 
 __all__ = ["BaseReader"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,7 @@ __all__ = [
     "Algorithm",
     "OidcSettings",
     "ServeSettings",
-    "check_binding",
     "default_state",
-    "is_loopback",
     "load_settings",
 ]
 
@@ -86,7 +83,8 @@ class ServeSettings(_Section):
     Attributes:
         base: folder of the case base, or ``milvus://…``.
         model: shipped name or folder of an artifact; None takes what the base names.
-        host: address to listen at. Others than loopback need authentication, see :func:`check_binding`.
+        host: address to listen at. Others than loopback need authentication, see
+            :func:`.security.binding.check_binding`.
         port: port to listen at.
         state: folder of keys, users, jobs and the audit log, for its owner only (0700).
         oidc: tokens of an identity provider; None accepts none.
@@ -153,19 +151,6 @@ class ServeSettings(_Section):
         """Files of the audit log."""
         return self.state / "audit"
 
-    @property
-    def authentication(self) -> tuple[Literal["keys", "users", "oidc"], ...]:
-        """What is set up, of API keys, people and an identity provider; empty is open, for this machine only."""
-        from dermquery.serve.security.keys import KeyFile
-        from dermquery.serve.security.users import UserFile
-
-        keys = KeyFile(self.keys_file).list()
-        return (
-            *(("keys",) if keys else ()),
-            *(("users",) if UserFile(self.users_file).list() else ()),
-            *(("oidc",) if self.oidc else ()),
-        )
-
 
 def load_settings(file: Path | None = None, /, **flags: Any) -> ServeSettings:
     """Read settings from the ``[serve]`` section of a TOML file; flags that are not None go over it.
@@ -196,41 +181,3 @@ def _words(error: Any) -> str:
     if error["type"] == "missing":
         return "is missing; give it in the file or as a flag"
     return f"{error['msg']} (got {error['input']!r})"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, or every address of a name, is this machine's own.
-
-    Raises:
-        ValueError: a name that resolves to nothing.
-    """
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        pass
-    try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"host {host!r} resolves to no address; give an address such as 127.0.0.1") from error
-    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
-
-
-def check_binding(settings: ServeSettings) -> None:
-    """Refuse to be reached from elsewhere while nobody has to say who they are.
-
-    Raises:
-        ValueError: the host is not loopback, or a proxy is announced, and no authentication is set up.
-    """
-    if settings.authentication:
-        return
-    if not is_loopback(settings.host):
-        why = f"host {settings.host} can be reached from other machines"
-    elif settings.trusted_proxies or settings.hosts:
-        why = "a proxy is announced (trusted_proxies or hosts)"
-    else:
-        return
-    raise ValueError(
-        f"{why}, and nobody would have to sign in. Make a key (dermquery keys create NAME --scope read), add a person "
-        "(dermquery users add NAME --scope read) or describe an identity provider ([serve.oidc], docs/security.md); "
-        "or stay on this machine with host 127.0.0.1"
-    )

@@ -14,8 +14,8 @@ from dermquery.data.image import FORMATS, ImageError, load_image
 from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.line import Line
-from dermquery.serve.metrics import Metrics
 from dermquery.serve.pictures import original_bytes
+from dermquery.serve.prometheus import Metrics
 from dermquery.store.archive import ImageArchive
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import Executor, LocalExecutor, Outcome

@@ -1,12 +1,12 @@
 """The case base: manifest, store, ingest, filters, search and the result sheet."""
 
+from dermquery.store.base_manifest import Manifest, ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
 from dermquery.store.filters import Filter, FilterError, matches
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 from dermquery.store.ingest import BadImage, IngestProgress, IngestReport, index_cases
-from dermquery.store.lance import LanceStore
-from dermquery.store.lance_filter import to_lance
-from dermquery.store.manifest import Manifest, ManifestError, ModelMismatchError
+from dermquery.store.lance.lance_store import LanceStore
+from dermquery.store.lance.sql import to_lance
 from dermquery.store.protocol import CaseStore, Encoder
 from dermquery.store.where import parse_where
 

@@ -13,15 +13,16 @@ from dermquery.data.case import Case, Query
 from dermquery.data.findings import query_terms, read_findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
+from dermquery.store.base_manifest import Manifest, ManifestError
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.encoding import Executor, LocalExecutor
 from dermquery.store.filters import Filter
 from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
-from dermquery.store.home import Home, home_of, images_place
+from dermquery.store.home import Home
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
-from dermquery.store.manifest import Manifest, ManifestError
+from dermquery.store.model_source import ModelSource, load_model_of, load_source
+from dermquery.store.places import home_of, images_place
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
-from dermquery.store.source import ModelSource, load_model_of, load_source
 from dermquery.store.where import as_filter, excluding
 
 __all__ = ["CaseBase", "EmptyBaseError", "QueryError"]

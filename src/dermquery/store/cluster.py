@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from dermquery.store.archive import ImageArchive
+from dermquery.store.base_manifest import ModelMismatchError
 from dermquery.store.encoding import LocalExecutor, Outcome
 from dermquery.store.examine import Known
-from dermquery.store.manifest import ModelMismatchError
 from dermquery.store.protocol import Encoder
 
 __all__ = ["RayExecutor"]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dermquery.store.base_manifest import Manifest, ManifestError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
-from dermquery.store.home import home_of
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
-from dermquery.store.manifest import Manifest, ManifestError
+from dermquery.store.model_source import ModelSource, load_source
+from dermquery.store.places import home_of
 from dermquery.store.protocol import CaseStore, StoredCase
-from dermquery.store.source import ModelSource, load_source
 
 _LOOKS = 10
 """How often a base that is written to all the while is gone over before a migration gives up."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from PIL import Image
@@ -13,12 +15,21 @@ from dermquery.data.image import ImageSource
 from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.store.filters import Filter
 
-__all__ = ["CaseStore", "Encoder", "ExplainingEncoder", "ImageStamp", "ScoredCase", "StoredCase"]
+__all__ = [
+    "CaseStore",
+    "Encoder",
+    "ExplainingEncoder",
+    "ImageStamp",
+    "ScoredCase",
+    "StoredCase",
+    "from_payload",
+    "to_payload",
+]
 
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A model, as far as a case base needs it; :class:`dermquery.model.composed.ComposedModel` is one."""
+    """A model, as far as a case base needs it; :class:`dermquery.model.encoder.ComposedModel` is one."""
 
     @property
     def name(self) -> str:
@@ -82,6 +93,21 @@ class StoredCase:
     case: Case
     vector: Vectors
     stamp: ImageStamp
+
+
+def to_payload(row: StoredCase) -> str:
+    """Case and stamp as JSON; the image's path is absolute, fields without a value are left out."""
+    case, stamp = row.case, row.stamp
+    fields = case.model_dump(mode="json", exclude_none=True) | {"image": str(case.image.absolute())}
+    stamped = [stamp.sha256, stamp.size, stamp.mtime_ns, stamp.phash]
+    return json.dumps({"case": fields, "stamp": stamped}, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_payload(payload: str, vector: Vectors) -> StoredCase:
+    """The row that :func:`to_payload` described, with its vector."""
+    held = json.loads(payload)
+    case = Case(**{**held["case"], "image": Path(held["case"]["image"])})
+    return StoredCase(case, vector, ImageStamp(*held["stamp"]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
-from dermquery.store.home import Home, home_of, images_place
-from dermquery.store.manifest import ROWS_SINCE, Manifest, ManifestError
+from dermquery.store.base_manifest import ROWS_SINCE, Manifest, ManifestError
+from dermquery.store.home import Home
+from dermquery.store.places import home_of, images_place
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 
 __all__ = ["SnapshotError", "Transferred", "copy_base", "restore_snapshot", "write_snapshot"]

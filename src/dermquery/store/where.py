@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, Range, iso_day
-from dermquery.store.ranking import in_parts
 
 __all__ = ["as_filter", "excluding", "parse_where"]
 

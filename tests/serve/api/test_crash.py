@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dermquery.client import Client
-from dermquery.serve.audit import Verified, verify
+from dermquery.serve.audit_log import Verified, verify
 from dermquery.store.casebase import CaseBase
 from tests.serve.api.test_jobs import same, zipped
 from tests.store.conftest import make_cases

@@ -15,13 +15,13 @@ from PIL import Image
 
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Case
+from dermquery.data.case_table import write_cases
 from dermquery.data.rows import CaseTableError
-from dermquery.data.table import write_cases
 from dermquery.model.alignment import Vectors
 from dermquery.serve.bundle import Bundle, BundleError
 from dermquery.serve.job_queue import Jobs
 from dermquery.serve.jobs import Job
-from dermquery.serve.metrics import Metrics
+from dermquery.serve.prometheus import Metrics
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor

@@ -18,7 +18,7 @@ import pytest
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Query
 from dermquery.model.alignment import Vectors
-from dermquery.serve.security.keys import KeyFile
+from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from tests.serve.conftest import Served, serving

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from dermquery.answer.content import Warned
 from dermquery.cli import app as program
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Case
-from dermquery.data.quality import check_image
+from dermquery.data.image_quality import check_image
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 from dermquery.store.likeness import Likeness, encode_alone
-from dermquery.store.report_content import Warned
 from dermquery.store.where import parse_where
 from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served, serving

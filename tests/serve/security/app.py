@@ -13,10 +13,10 @@ from fastapi.responses import HTMLResponse
 from fastapi.testclient import TestClient
 
 from dermquery.serve import security
-from dermquery.serve.audit import AuditLog
 from dermquery.serve.audit_chain import read_lines
+from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.identity import Principal, principal_of, require
-from dermquery.serve.security.keys import KeyFile
 from dermquery.serve.security.users import UserFile
 from dermquery.serve.settings import ServeSettings
 

@@ -15,8 +15,8 @@ from argon2.low_level import Type
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.identity import Principal, Scope, wider
-from dermquery.serve.security.keys import KeyFile
 from dermquery.serve.security.sessions import Sessions
 from dermquery.serve.security.users import User, UserFile
 from tests.serve.security.app import PASSWORD

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermquery.serve.audit import AuditError, AuditLog, Verified, verify
 from dermquery.serve.audit_chain import files_of, read_lines
+from dermquery.serve.audit_log import AuditError, AuditLog, Verified, verify
 from dermquery.serve.security.identity import Principal, wider
 
 ANN = Principal("ann", wider(("write",)), "session")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermquery.serve.audit import BadLine, Verified, verify
 from dermquery.serve.audit_chain import files_of
+from dermquery.serve.audit_log import BadLine, Verified, verify
 from tests.serve.security.test_audit import write
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dermquery.cli import app
-from dermquery.serve.security.keys import KeyFile
+from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.users import UserFile
 from tests.serve.security.app import PASSWORD, make_service
 from tests.serve.security.browser import submit

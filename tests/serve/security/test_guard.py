@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import Request
 
+from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.identity import principal_of
-from dermquery.serve.security.keys import KeyFile
 from tests.serve.security.app import HOST, Service, bearer, make_service
 from tests.serve.security.browser import sign_in
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_logged_is_not_done(service: Service, monkeypatch: pytest
     key, client = service.keys.create("writer", "write"), service.client()
     assert client.post("/api/v1/logged", headers=bearer(key)).status_code == 200
     with monkeypatch.context() as patch:
-        patch.setattr("dermquery.serve.audit._write_all", full)
+        patch.setattr("dermquery.serve.audit_log._write_all", full)
         answer = client.post("/api/v1/logged", headers=bearer(key))
     assert (answer.status_code, answer.json()["title"]) == (503, "Not in order")
     assert str(service.settings.state) not in answer.text

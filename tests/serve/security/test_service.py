@@ -11,9 +11,9 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from dermquery.serve.audit import Verified, verify
 from dermquery.serve.audit_chain import read_lines
-from dermquery.serve.security.keys import KeyFile
+from dermquery.serve.audit_log import Verified, verify
+from dermquery.serve.security.api_keys import KeyFile
 from dermquery.store.casebase import CaseBase
 from tests.serve.conftest import Served, serving
 from tests.store.conftest import make_cases

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dermquery.serve.security.keys import KeyFile
+from dermquery.serve.security.api_keys import KeyFile
+from dermquery.serve.security.binding import authentication, check_binding, is_loopback
 from dermquery.serve.security.users import UserFile
-from dermquery.serve.settings import ServeSettings, check_binding, default_state, is_loopback, load_settings
+from dermquery.serve.settings import ServeSettings, default_state, load_settings
 from tests.serve.security.app import PASSWORD, make_service
 
 
@@ -18,7 +19,7 @@ def test_safe_by_default(tmp_path: Path) -> None:
     assert settings.host == "127.0.0.1"
     assert settings.cors_origins == ()
     assert settings.trusted_proxies == ()
-    assert settings.authentication == ()
+    assert authentication(settings) == ()
     assert not settings.keep_query_images
     check_binding(settings)
 
@@ -37,7 +38,7 @@ def test_other_addresses_need_authentication(tmp_path: Path, host: str) -> None:
     with pytest.raises(ValueError, match="nobody would have to sign in"):
         make_service(tmp_path, host=host)
     KeyFile(settings.keys_file).create("viewer", "read")
-    assert settings.authentication == ("keys",)
+    assert authentication(settings) == ("keys",)
     check_binding(settings)
 
 
@@ -64,7 +65,7 @@ def test_behind_a_proxy_loopback_is_not_this_machine_only(tmp_path: Path, announ
     with pytest.raises(ValueError, match="a proxy is announced"):
         check_binding(settings)
     UserFile(settings.users_file).add("ann", "read", PASSWORD)
-    assert settings.authentication == ("users",)
+    assert authentication(settings) == ("users",)
     check_binding(settings)
 
 
@@ -72,7 +73,7 @@ def test_a_key_that_expired_is_still_authentication(tmp_path: Path) -> None:
     """Otherwise the door would open by itself when the last key expires."""
     settings = ServeSettings(base="base", state=tmp_path)
     KeyFile(settings.keys_file).create("viewer", "read", days=-1)
-    assert settings.authentication == ("keys",)
+    assert authentication(settings) == ("keys",)
 
 
 def test_flags_go_over_the_file(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ jwks = "jwks.json"
     assert settings.trusted_proxies == ("127.0.0.1/32", "10.0.0.0/8")
     assert settings.oidc is not None
     assert settings.oidc.algorithms == ("RS256", "ES256", "EdDSA")
-    assert settings.authentication == ("oidc",)
+    assert authentication(settings) == ("oidc",)
 
 
 def test_every_problem_of_a_file_is_listed(tmp_path: Path) -> None:

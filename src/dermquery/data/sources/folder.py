@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from dermquery.data.case import Case
+from dermquery.data.case_table import read_cases
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
-from dermquery.data.table import read_cases
 
 __all__ = ["ImageFolder", "prepare_folder"]
 

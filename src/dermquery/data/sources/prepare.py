@@ -21,9 +21,9 @@ from PIL import Image
 
 from dermquery.data.borders import remove_borders
 from dermquery.data.case import Case
+from dermquery.data.case_table import write_cases
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
-from dermquery.data.table import write_cases
 
 __all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases"]
 

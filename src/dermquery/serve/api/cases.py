@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
 from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, problems, root_of, signed
-from dermquery.serve.api.paths import CaseIdPath
+from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.pictures import Picture

@@ -11,7 +11,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import ClientDisconnect
 
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.errors import MEDIA_TYPE
 from dermquery.serve.security.identity import Principal, require
 from dermquery.serve.service import SearchService

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, Json
 
+from dermquery.answer.content import Warned
 from dermquery.data.checklist import seven_point_score
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import MAX_RANK, Answer
@@ -15,7 +16,6 @@ from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
 from dermquery.store.casebase import QueryError
 from dermquery.store.filters import Condition, Filter, FilterError
 from dermquery.store.hits import RESEARCH_USE, Hit
-from dermquery.store.report_content import Warned
 from dermquery.store.where import parse_where
 
 __all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm", "whole_filter"]

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Body, Form, Path, Query, Request, Response
 
 from dermquery.serve.answers import Answer
 from dermquery.serve.api.common import Audited, Reader, ServiceHere, attended, owner_of, png, problems, root_of, signed
-from dermquery.serve.api.paths import CaseIdPath
+from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.api.search_schemas import FeedbackRequest, RankingRequest, SearchAnswer, SearchForm
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.prepared import Prepared
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import SearchService

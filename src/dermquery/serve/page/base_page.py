@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from nicegui.element import Element
 
+from dermquery.answer.words import describe_case, diagnosis_title, tones
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import button, el, fill, link
 from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.state import Question
 from dermquery.serve.page.tones import bar, toned
 from dermquery.serve.service import UnknownCaseError
-from dermquery.store.display import describe_case, diagnosis_title, tones
 from dermquery.store.duplicates import DuplicateGroup
 from dermquery.store.protocol import StoredCase
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from dermquery import __version__
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.api.schemas import case_url
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, el, link
 from dermquery.serve.page.facts import BaseFacts

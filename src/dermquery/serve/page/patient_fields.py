@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dermquery.answer.words import diagnosis_title
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Control, el, set_text
 from dermquery.serve.page.facts import BaseFacts
 from dermquery.serve.page.state import CHOSEN_FIELDS, Patient
-from dermquery.store.display import diagnosis_title
 
 __all__ = ["PatientFields"]
 

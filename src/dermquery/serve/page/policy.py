@@ -59,7 +59,7 @@ class PagePolicy:
 
 
 def tags_with_nonce() -> None:
-    """Let script and style tags of NiceGUI's template carry the nonce of :func:`.headers.nonce_of`; once only.
+    """Let script and style tags of NiceGUI's template carry the nonce of ``security/headers.py``; once only.
 
     The tags of the template's source get it, never those of a page that is filled in already.
     """

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from dermquery.answer.words import term_phrase
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Choice, Control, button, el, fill, icon, set_attributes, set_text
@@ -15,7 +16,6 @@ from dermquery.serve.page.image_field import ImageField
 from dermquery.serve.page.patient_fields import PatientFields
 from dermquery.serve.page.session import Session, read_words
 from dermquery.serve.page.state import LONGEST_TEXT, Crop, Question
-from dermquery.store.display import term_phrase
 
 __all__ = ["QueryPanel"]
 

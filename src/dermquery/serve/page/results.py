@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dermquery.answer.content import Content, report_content
+from dermquery.answer.words import describe_condition, tones
 from dermquery.serve.page import texts
-from dermquery.serve.page.card import Card, CardActions
 from dermquery.serve.page.dom import Control, Element, button, el, fill, set_attributes, set_text
 from dermquery.serve.page.frame import Visit
+from dermquery.serve.page.hit_card import Card, CardActions
 from dermquery.serve.page.state import TOP_K, Question
 from dermquery.serve.page.takeaway import TakeAway
 from dermquery.serve.page.tones import bar, toned
 from dermquery.serve.prepared import Exclusions
 from dermquery.serve.service import Answer
-from dermquery.store.display import describe_condition, tones
-from dermquery.store.report_content import Content, report_content
 
 __all__ = ["ResultActions", "Results"]
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from dermquery.answer.csv_json import hits_csv, hits_json
+from dermquery.answer.html import write_html
+from dermquery.answer.pdf import write_pdf
 from dermquery.data.image import load_image
-from dermquery.data.quality import check_image
+from dermquery.data.image_quality import check_image
 from dermquery.serve.api.common import Reader, owner_of
 from dermquery.serve.page import texts
 from dermquery.serve.page.frame import Site
@@ -19,9 +22,6 @@ from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer
-from dermquery.store.export import hits_csv, hits_json
-from dermquery.store.report import write_pdf
-from dermquery.store.sheet import write_html
 
 __all__ = ["router"]
 

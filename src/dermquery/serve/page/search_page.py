@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dermquery.serve.page import texts
-from dermquery.serve.page.compare import Compare
+from dermquery.serve.page.compare_view import Compare
 from dermquery.serve.page.dom import Wire, el, set_text
 from dermquery.serve.page.failures import words_for
 from dermquery.serve.page.frame import Visit

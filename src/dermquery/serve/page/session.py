@@ -8,7 +8,7 @@ from typing import Any
 from dermquery.data.case import Query
 from dermquery.data.findings import query_terms, read_findings
 from dermquery.serve.api.common import owner_of
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.page import texts
 from dermquery.serve.page.failures import AskError
 from dermquery.serve.page.state import Question

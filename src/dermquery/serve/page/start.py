@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from dermquery.answer.words import diagnosis_title, tones
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, el, fill
 from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.tones import diagnosis, toned
-from dermquery.store.display import diagnosis_title, tones
 
 __all__ = ["build_start"]
 

@@ -1,7 +1,7 @@
 """Every English text of the page, in one place; a translation is this file again in another language.
 
 Criteria, their values and definitions come from :mod:`dermquery.data.checklist`, diagnoses from
-:mod:`dermquery.store.display`, and messages about a bad image, text or filter from where they are raised.
+:mod:`dermquery.answer.words`, and messages about a bad image, text or filter from where they are raised.
 Curly braces are filled in by name.
 """
 

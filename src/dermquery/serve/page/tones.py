@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dermquery.answer.words import Tone, diagnosis_title
 from dermquery.serve.page.dom import Element, el
-from dermquery.store.display import Tone, diagnosis_title
 
 __all__ = ["bar", "diagnosis", "toned"]
 

@@ -9,16 +9,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dermquery.serve.audit import AuditError, AuditLog
+from dermquery.serve.audit_log import AuditError, AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import KnownHosts, Proxies
+from dermquery.serve.security.binding import check_binding
 from dermquery.serve.security.guard import Guard
 from dermquery.serve.security.headers import SecurityHeaders
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.limits import BodyLimit, TimeLimit
 from dermquery.serve.security.problems import not_in_order, refusal
 from dermquery.serve.security.signin import router
-from dermquery.serve.settings import ServeSettings, check_binding
+from dermquery.serve.settings import ServeSettings
 
 __all__ = ["SecurityHeaders", "install", "server_options"]
 

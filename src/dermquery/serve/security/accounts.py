@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from dermquery.serve.security.addresses import is_secure
+from dermquery.serve.security.api_keys import ApiKey, KeyFile
 from dermquery.serve.security.identity import Principal, RefusedError, wider
-from dermquery.serve.security.keys import ApiKey, KeyFile
 from dermquery.serve.security.oidc import TokenChecker
 from dermquery.serve.security.sessions import Session, Sessions, cookie_name
 from dermquery.serve.security.users import User, UserFile

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dermquery.serve.security.binding import is_loopback
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.problems import refusal, refuse_socket
-from dermquery.serve.settings import ServeSettings, is_loopback
+from dermquery.serve.settings import ServeSettings
 
 __all__ = ["KnownHosts", "Proxies", "by_unknown_proxy", "client_address", "is_secure"]
 

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermquery.serve.audit import AuditError, AuditLog
+from dermquery.serve.audit_log import AuditError, AuditLog
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address
 from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of

@@ -12,16 +12,17 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dermquery.serve.audit import AuditLog
+from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address, is_secure
+from dermquery.serve.security.binding import is_loopback
 from dermquery.serve.security.headers import form_policy, nonce_of
 from dermquery.serve.security.limits import Buckets
 from dermquery.serve.security.origins import CSRF_FIELD, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, SIGN_OUT
 from dermquery.serve.security.sessions import Session, cookie_name
 from dermquery.serve.security.users import prepare_nobody
-from dermquery.serve.settings import ServeSettings, is_loopback
+from dermquery.serve.settings import ServeSettings
 
 __all__ = ["local_path", "router"]
 

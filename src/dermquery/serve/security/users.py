@@ -13,8 +13,8 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from dermquery.serve.security.files import Entry, SecretFile
 from dermquery.serve.security.identity import Principal, Scope, wider
+from dermquery.serve.security.secret_files import Entry, SecretFile
 
 __all__ = ["SHORTEST_PASSWORD", "User", "UserFile", "prepare_nobody"]
 

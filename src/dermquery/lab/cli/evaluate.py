@@ -1,0 +1,213 @@
+"""`dermquery evaluate`, `evaluate-text` and `evaluate-regions`: one model, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dermquery.cli.expected_errors import expected_errors
+
+if TYPE_CHECKING:
+    from dermquery.model.encoder import ComposedModel
+
+__all__ = ["evaluate", "evaluate_regions", "evaluate_text", "figures"]
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Artifact folder or name of a shipped model.")]
+GalleryOption = Annotated[Path | None, typer.Option(help="Case table that is searched.")]
+QueriesOption = Annotated[Path | None, typer.Option(help="Case table whose cases ask; the gallery's if absent.")]
+DataOption = Annotated[Path | None, typer.Option(help="Case table, or a prepared folder, that --folds splits.")]
+FoldsOption = Annotated[
+    Path | None,
+    typer.Option(help="Fold file, for the seen and unseen protocols; the published one of the table if absent."),
+]
+FoldOption = Annotated[int, typer.Option(help="Which fold's test part asks.")]
+ProtocolOption = Annotated[str, typer.Option(help="seen, unseen or external.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
+
+
+@expected_errors
+def evaluate(
+    model: ModelOption,
+    gallery: GalleryOption = None,
+    queries: QueriesOption = None,
+    data: DataOption = None,
+    folds: FoldsOption = None,
+    fold: FoldOption = 0,
+    protocol: ProtocolOption = "external",
+    query: Annotated[
+        str, typer.Option(help="Part used: composed, 'image only', 'text only'; or 'frozen features', untrained.")
+    ] = "composed",
+    described: Annotated[
+        bool, typer.Option("--described", help="Compose every gallery case with its own recorded findings.")
+    ] = False,
+    local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Break down by a column: sex, site, age, ... Can be repeated.")
+    ] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
+    from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
+    from dermquery.lab.evaluate.strata import check_columns, strata
+    from dermquery.lab.experiment import evaluate_model, provenance, write_json
+    from dermquery.model.artifact import load_model
+
+    asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
+    check_columns(asking, by or ())
+    encoder = load_model(model)
+    _check_unseen(encoder, facts)
+    block = evaluate_model(
+        encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described
+    )
+    weight = encoder.local_weight if local_weight is None else local_weight
+    facts |= {
+        "model": model,
+        "artifact": encoder.artifact_hash,
+        "query": query,
+        "described_gallery": described,
+        "local_weight": weight,
+    }
+    parted = strata(block, asking, by or ())
+    result = {**block.model_dump(mode="json"), "strata": parted, "provenance": provenance(**facts)}
+    if json_path is not None:
+        write_json(json_path, result)
+    typer.echo(evaluation_tables({query: result}) + strata_tables(parted))
+
+
+@expected_errors
+def evaluate_text(
+    model: ModelOption,
+    gallery: GalleryOption = None,
+    queries: QueriesOption = None,
+    data: DataOption = None,
+    folds: FoldsOption = None,
+    fold: FoldOption = 0,
+    protocol: ProtocolOption = "external",
+    texts: Annotated[
+        Path | None, typer.Option(help="Table of texts with the findings that they mean; the packaged one if absent.")
+    ] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Judge texts as people write them: what is read in them, and what the ranking loses against the plain findings."""
+    from dermquery.lab.data.written import read_written
+    from dermquery.lab.experiment import evaluate_texts, provenance, write_json
+    from dermquery.model.artifact import load_model
+
+    written = read_written(texts)
+    asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
+    encoder = load_model(model)
+    _check_unseen(encoder, facts)
+    facts |= {
+        "model": model,
+        "artifact": encoder.artifact_hash,
+        "texts": str(texts or "packaged"),
+        "protocol": protocol,
+    }
+    result = {**evaluate_texts(encoder, written, asking, searched), "provenance": provenance(**facts)}
+    if json_path is not None:
+        write_json(json_path, result)
+    _print(result)
+
+
+@expected_errors
+def evaluate_regions(
+    folder: Annotated[Path, typer.Argument(help="Synthetic cases with their masks, from `dermquery data synthesize`.")],
+    model: ModelOption = "demo",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases of the table.")] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Do the region masks look at the structure that the text names? Pointing game and share of energy."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.experiment import evaluate_regions as run
+    from dermquery.lab.experiment import provenance, write_json
+    from dermquery.model.artifact import load_model
+
+    encoder = load_model(model)
+    cases = read_cases(folder / "cases.csv").cases[:limit]
+    result = {**run(encoder, cases, folder / "masks"), "provenance": provenance(model=model, n_cases=len(cases))}
+    result["provenance"]["artifact"] = encoder.artifact_hash
+    if json_path is not None:
+        write_json(json_path, result)
+    table = Table("region masks", "pointing hits", "energy inside", title=f"{result['n']} named structures", box=None)
+    for row, values in result["rows"].items():
+        low, high = values["hits_interval"]
+        below, above = values["energy_interval"]
+        table.add_row(
+            row, f"{values['hits']:.3f} [{low:.3f}, {high:.3f}]", f"{values['energy']:.3f} [{below:.3f}, {above:.3f}]"
+        )
+    Console().print(table)
+
+
+@expected_errors
+def figures(
+    result: Annotated[Path, typer.Argument(help="What `crossval` wrote as JSON.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the PNG files.")],
+) -> None:
+    """Draw a cross-validation: accuracy over k, mAP with intervals, and the λ curve, for each protocol."""
+    import json
+
+    from dermquery.lab.evaluate.figures import write_figures
+
+    found = json.loads(result.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or not {"means", "curve"} <= found.keys():
+        raise ValueError(f"{result} is no result of a cross-validation; give the JSON that `dermquery crossval` wrote")
+    for path in write_figures(found, out):
+        typer.echo(path)
+
+
+def _sets(
+    protocol: str, gallery: Path | None, queries: Path | None, data: Path | None, folds: Path | None, fold: int
+) -> tuple[list[Any], list[Any], dict[str, Any]]:
+    """Who asks, who can be found, and what of it belongs in the provenance."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.data.folds import Folds, published_folds
+    from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
+
+    chosen = Protocol(protocol)
+    if chosen is Protocol.EXTERNAL:
+        if gallery is None:
+            raise ValueError("the external protocol needs --gallery (and --queries, if others ask)")
+        searched = list(read_cases(gallery, need=("diagnosis",)))
+        return searched if queries is None else list(read_cases(queries, need=("diagnosis",))), searched, {}
+    if data is None:
+        raise ValueError(f"the {chosen} protocol needs --data: a case table, or the folder that `data prepare` wrote")
+    cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
+    splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
+    asking, searched = protocol_sets(chosen, splits, fold, cases)
+    return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+
+
+def _check_unseen(model: ComposedModel, asked: Mapping[str, Any]) -> None:
+    from dermquery.lab.bench.judging import check_unseen
+
+    if "fold" in asked:
+        check_unseen(model, asked["folds_sha256"], asked["fold"])
+
+
+def _print(result: dict[str, Any]) -> None:
+    console = Console()
+    reading = result["reading"]
+    table = Table("texts", "n", "read exactly", "precision", "recall", title="Reading", box=None)
+    for kind, row in {"all": reading, **reading["by_kind"]}.items():
+        shares = (row["exact"], row["precision"], row["recall"])
+        table.add_row(kind, str(row["n"]), *("–" if value is None else f"{100 * value:.1f}" for value in shares))
+    console.print(table)
+    for row in result["written"]:
+        if row["n_texts"]:
+            low, high = row["drop_interval"]
+            console.print(
+                f"{row['query']}: mAP {row['map_plain']:.3f} plain, {row['map_written']:.3f} as written, "
+                f"drop {row['drop']:.3f} [{low:.3f}, {high:.3f}] over {row['n_texts']} texts"
+            )
+    console.print("findings given: " + ", ".join(f"{row['findings']} {row['map']:.3f}" for row in result["partial"]))
+    against = result["contradiction"]
+    if against["n"]:
+        console.print(
+            f"text against image: mAP {against['map_of_image']:.3f} for the image's diagnosis, "
+            f"{against['map_of_text']:.3f} for the text's"
+        )

@@ -1,0 +1,102 @@
+"""`dermquery describe` and `dermquery pack`: what a model holds, and how it is given to others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dermquery.cli.expected_errors import expected_errors
+
+__all__ = ["describe", "pack"]
+
+
+@expected_errors
+def describe(
+    model: Annotated[str, typer.Argument(help="Configuration (lite, paper, demo, a TOML file) or artifact folder.")],
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key of a configuration.")] = [],  # noqa: B006
+) -> None:
+    """Print the parts of a model and their parameter counts."""
+    from dermquery.lab.config import load_config, shipped_configs
+    from dermquery.lab.network.network import ComposedNetwork, count_parameters
+    from dermquery.model.artifact import load_model, shipped_models
+
+    console = Console()
+    if model in shipped_models() or (Path(model) / "artifact.json").is_file():
+        loaded = load_model(model)
+        network = loaded.network
+        console.print(f"[bold]{loaded.name}[/] {loaded.artifact_hash[:12]}  labels: {', '.join(loaded.labels)}")
+    elif model in shipped_configs() or Path(model).is_file():
+        network = ComposedNetwork(load_config(model, tuple(overrides)).model)
+    else:
+        known = ", ".join([*shipped_models(), *shipped_configs()])
+        raise FileNotFoundError(f"no model or configuration {model!r}: give a folder, a TOML file, or one of {known}")
+    config = network.config
+    console.print(
+        f"{config.vision.backbone} at {config.vision.image_size} px, {config.text.encoder}, width {config.width}"
+    )
+    table = Table("part", "parameters", title=f"one case is {network.layout.size} numbers")
+    table.columns[1].justify = "right"
+    for part, count in count_parameters(network).items():
+        table.add_row(part, f"{count:,}")
+    console.print(table)
+
+
+@expected_errors
+def pack(
+    model: Annotated[str, typer.Argument(help="Artifact folder, such as RUN/model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder of the packed artifact.")],
+    name: Annotated[str | None, typer.Option(help="New name; the model's own if absent.")] = None,
+    notes: Annotated[
+        Path | None, typer.Option(help="Markdown for the model card: data and terms, intended use, limits.")
+    ] = None,
+    evaluations: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluation", help="JSON that `evaluate` wrote; its tables go into the card. Can be repeated."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
+    reference_text: Annotated[
+        bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
+    ] = False,
+) -> None:
+    """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
+    from dermquery.lab.network.model_card import model_card
+    from dermquery.model.artifact import load_model, save_model
+
+    if (out / "artifact.json").exists():
+        raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
+    loaded = load_model(model)
+    text = [] if notes is None else [notes.read_text(encoding="utf-8").strip()]
+    text += _evaluation_sections(evaluations or ())
+    loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
+    loaded.name = name or loaded.name
+    found = save_model(
+        loaded, out, card=model_card(loaded, "\n\n".join(text)), half=half, reference_text=reference_text
+    )
+    size = sum(path.stat().st_size for path in out.iterdir())
+    Console().print(f"[bold]{out}[/] {found[:12]}, {size / 1e6:.1f} MB")
+
+
+def _evaluation_sections(paths: Sequence[Path]) -> list[str]:
+    """Tables of the evaluations for the model card; those of one protocol and fold stand in one table as its rows."""
+    from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
+    from dermquery.lab.evaluate.protocols import Protocol
+
+    sections: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(result, dict) or not {"protocol", "micro", "provenance"} <= result.keys():
+            raise ValueError(f"{path} is no evaluation; give the JSON that `dermquery evaluate --json` wrote")
+        facts = result["provenance"]
+        fold = f", fold {facts['fold']} of the folds `{facts['folds_sha256'][:12]}`" if "fold" in facts else ""
+        sections.setdefault(f"{Protocol(result['protocol']).heading}{fold}", {})[facts["query"]] = result
+    return [
+        f"## {heading}\n\n"
+        + (evaluation_tables(rows) + "".join(strata_tables(row.get("strata", {})) for row in rows.values())).strip()
+        for heading, rows in sections.items()
+    ]

@@ -1,0 +1,140 @@
+"""`dermquery train` and `dermquery crossval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dermquery.cli.expected_errors import expected_errors
+from dermquery.lab.cli.processes import run_folds
+
+__all__ = ["cases_and_folds", "crossval", "start_model", "train", "trainer_options"]
+
+TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
+ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
+SetOption = Annotated[list[str], typer.Option("--set", help="Override a key: train.epochs=20. Can be repeated.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the run; started again, a killed run goes on.")]
+FoldsOption = Annotated[
+    Path | None, typer.Option("--folds", help="Fold file; made with seed 0 and kept in --out if absent.")
+]
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--start-from",
+        metavar="MODEL",
+        help="Model whose backbone the training starts from. It must not have seen a test case.",
+    ),
+]
+DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
+AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
+
+
+@expected_errors
+def train(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    folds: FoldsOption = None,
+    fold: Annotated[int, typer.Option(help="Which fold's training and validation parts are used.")] = 0,
+    start_from: StartOption = None,
+    name: Annotated[str, typer.Option(help="Name of the artifact.")] = "model",
+    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
+    reference_text: Annotated[
+        bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
+    ] = False,
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Train on one split; writes the artifact to OUT/model, logs and checkpoints to OUT."""
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import train as run
+
+    settings = load_config(config, tuple(overrides))
+    cases, splits = cases_and_folds(table, folds, out)
+    facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    model = run(
+        splits.split(cases, fold), settings, out, name=name, facts=facts, half=half, reference_text=reference_text,
+        start=start_model(start_from), **trainer_options(devices, accelerator),
+    )  # fmt: skip
+    best = model.provenance["best"]
+    console = Console()
+    chosen = "" if best["validation_map"] is None else f", validation mAP {best['validation_map']:.3f}"
+    console.print(f"kept epoch {best['epoch']} of {best['epochs']}{chosen}")
+    console.print(f"[bold]{out / 'model'}[/] {model.artifact_hash[:12]}")
+
+
+@expected_errors
+def crossval(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    folds: FoldsOption = None,
+    start_from: StartOption = None,
+    only: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds at a time, each in its own process.")] = 1,
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Train and test on every fold; writes the result as JSON and as Markdown tables beside it."""
+    from dermquery.lab.cli.result_tables import crossval_tables
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import crossval as run
+    from dermquery.lab.experiment import write_json
+
+    settings = load_config(config, tuple(overrides))
+    cases, splits = cases_and_folds(table, folds, out)
+    console = Console()
+    if jobs > 1:
+        started = [] if start_from is None else ["--start-from", start_from]
+        overridden = [part for override in overrides for part in ("--set", override)]
+        splits.save(out / "folds.json")
+        run_folds(
+            ["crossval", str(table), "--out", str(out), "--config", config, *overridden, *started, "--folds",
+             str(out / "folds.json"), "--accelerator", accelerator, "--devices", str(devices)],
+            only or range(splits.n_splits), jobs, out,
+        )  # fmt: skip
+    result = run(
+        cases, settings, splits, out, only=only, start=start_model(start_from), say=console.print,
+        **trainer_options(devices, accelerator),
+    )  # fmt: skip
+    target = json_path or out / "result.json"
+    write_json(target, result)
+    tables = crossval_tables(result)
+    target.with_suffix(".md").write_text(tables, encoding="utf-8")
+    typer.echo(tables)
+    typer.echo(f"{target}\n{target.with_suffix('.md')}")
+
+
+def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
+    """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.data.folds import Folds, make_folds
+
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    if folds is not None:
+        return cases, Folds.load(folds, cases)
+    kept = out / "folds.json"
+    if not kept.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        make_folds(cases).save(kept)
+    return cases, Folds.load(kept, cases)
+
+
+def start_model(name_or_path: str | None) -> Any:
+    """The model that a training starts from, if one is named."""
+    from dermquery.model.artifact import load_model
+
+    return None if name_or_path is None else load_model(name_or_path)
+
+
+def trainer_options(devices: int, accelerator: str) -> dict[str, Any]:
+    """What goes to Lightning's trainer."""
+    from dermquery.lab.train.progress import EpochProgress
+
+    return {"devices": devices, "accelerator": accelerator, "callbacks": [EpochProgress()]}

@@ -1,0 +1,94 @@
+"""Configuration files: TOML, every key known, one file for model and training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dermquery.lab.systems.config import SystemsConfig
+from dermquery.lab.train.config import TrainConfig
+from dermquery.model.architecture import ModelConfig, Section
+
+__all__ = ["Config", "ConfigError", "load_config", "shipped_configs"]
+
+
+class ConfigError(ValueError):
+    """A configuration file that cannot be used; the message lists every wrong key."""
+
+
+class Config(Section):
+    """A whole configuration: what is built, how it is trained, and the settings of the systems it is compared with."""
+
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    systems: SystemsConfig = SystemsConfig()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all values of model and training, whatever order or file they came from."""
+        values = self.model_dump(mode="json", include={"model", "train"})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    folder = Path(str(resources.files("dermquery.lab") / "configs"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_config(name_or_path: str | Path, overrides: tuple[str, ...] = ()) -> Config:
+    """Read a configuration by its shipped name ("lite", "paper", "demo") or its file.
+
+    Args:
+        name_or_path: shipped name or TOML file.
+        overrides: ``section.key=value`` with a TOML value, applied after the file.
+
+    Raises:
+        FileNotFoundError: neither a shipped name nor a file.
+        ConfigError: not TOML, unknown keys, or values out of range; every problem is listed.
+    """
+    shipped = shipped_configs()
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no configuration {str(name_or_path)!r}: give a TOML file or one of {', '.join(shipped)}"
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {_words(e)}" for e in error.errors()]
+        raise ConfigError(f"{path} cannot be used:\n" + "\n".join(lines)) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator:
+        raise ConfigError(f"override {override!r} has no '='; write it as train.epochs=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, key = name.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"override {override!r}: {section!r} is a value, not a section")
+    values[key] = value
+
+
+def _words(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key; see docs/configuration.md for the known ones"
+    return f"{error['msg']} (got {error['input']!r})"

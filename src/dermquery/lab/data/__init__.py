@@ -1,0 +1,1 @@
+"""Folds, and the sets of cases and texts that evaluation reads."""

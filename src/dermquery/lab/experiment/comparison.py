@@ -1,0 +1,139 @@
+"""Many systems on the same folds: predictions first, every metric from them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermquery.data.case import Case
+from dermquery.lab.config import Config
+from dermquery.lab.data.folds import Folds
+from dermquery.lab.evaluate.predictions import write_predictions
+from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
+from dermquery.lab.evaluate.ranking import rank
+from dermquery.lab.experiment.provenance import provenance, write_json
+from dermquery.lab.experiment.registry import SYSTEMS, Bench, System
+from dermquery.lab.systems.composed import ComposedRanker
+from dermquery.lab.systems.ranker import Ranker
+from dermquery.model.encoder import ComposedModel
+
+__all__ = ["PROTOCOLS", "Plan", "Row", "predict"]
+
+PROTOCOLS = (Protocol.SEEN, Protocol.UNSEEN)
+_TIMED = 20
+"""Queries whose answers are timed one by one."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a comparison: a system with a configuration, under a name."""
+
+    title: str
+    system: System
+    config: Config
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared on what, and where it is kept.
+
+    Attributes:
+        cases: all cases of the table.
+        folds: made from them.
+        out: folder of the comparison.
+        start: model whose backbone every training starts from; the published weights if None.
+    """
+
+    cases: Sequence[Case]
+    folds: Folds
+    out: Path
+    start: ComposedModel | None = None
+
+    def folder(self, row: Row, fold: int) -> Path:
+        """Where a row's predictions of a fold are kept; the name changes with all that they depend on."""
+        digest = row.system.digest(row.config, self.folds.sha256, self.start)
+        return self.out / "predictions" / f"{row.system.key}-{digest}" / f"fold-{fold}"
+
+    def training_folder(self, training: str, config: Config, fold: int) -> Path:
+        """Where a training is kept, which several systems may share."""
+        digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start)
+        return self.out / "trainings" / f"{training}-{digest}" / f"fold-{fold}"
+
+    def bench(self, config: Config, fold: int, trainer: dict[str, Any], shared: dict[Path, Any]) -> Bench:
+        """Rankers of one configuration on one fold."""
+        facts = {"fold": fold, "folds_sha256": self.folds.sha256, "folds_seed": self.folds.seed}
+        parts = self.folds.split(self.cases, fold)
+        return Bench(
+            config, parts, lambda key: self.training_folder(key, config, fold), facts, self.start, trainer, shared
+        )
+
+
+def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say = print, **trainer: Any) -> None:
+    """Train and ask every row on every fold, unless its predictions are there already.
+
+    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet`` and, last, ``facts.json`` (configuration, times,
+    bytes per case, provenance): a killed run goes on with what is missing.
+
+    Args:
+        plan: data, folds and folder.
+        rows: what is asked; rows of one configuration share a training and its encodings.
+        folds: numbers of the folds.
+        say: takes one line of progress.
+        **trainer: ``devices``, ``accelerator`` and ``callbacks``.
+    """
+    for fold in folds:
+        shared: dict[Path, Any] = {}
+        for row in rows:
+            done = plan.folder(row, fold) / "facts.json"
+            if not done.is_file():
+                started = time.monotonic()
+                write_json(done, _ask(plan, row, fold, plan.bench(row.config, fold, trainer, shared)))
+                say(f"fold {fold}: {row.title} done in {time.monotonic() - started:.0f} s")
+
+
+def _ask(plan: Plan, row: Row, fold: int, bench: Bench) -> dict[str, Any]:
+    started = time.monotonic()
+    ranker = row.system.make(bench)
+    ranker.fit(bench.parts.train, bench.parts.validation)
+    fitted = round(time.monotonic() - started, 1)
+    seconds = _timed(row, ranker, *protocol_sets(Protocol.SEEN, plan.folds, fold, plan.cases))
+    for protocol in PROTOCOLS:
+        queries, gallery = protocol_sets(protocol, plan.folds, fold, plan.cases)
+        ranking = rank(ranker.score(queries, gallery), queries, gallery)
+        parts = ranker.similarities(queries, gallery) if isinstance(ranker, ComposedRanker) else None
+        write_predictions(plan.folder(row, fold) / f"{protocol}.parquet", ranking, parts)
+    return {
+        "system": row.system.key,
+        "fold": fold,
+        "train_seconds": fitted if ranker.train_seconds is None else ranker.train_seconds,
+        "seconds_per_query": seconds,
+        "bytes_per_case": ranker.bytes_per_case,
+        "provenance": provenance(
+            config=row.config.model_dump(mode="json"),
+            config_sha256=row.config.sha256,
+            folds_sha256=plan.folds.sha256,
+            folds_seed=plan.folds.seed,
+        ),
+    }
+
+
+def _timed(row: Row, ranker: Ranker, queries: Sequence[Case], gallery: Sequence[Case]) -> float:
+    """Median seconds from a query's image and text to its ranked gallery, which is encoded before."""
+    # Under an id of the row's own: rankers keep the encodings of cases that they know, and rows may share a ranker.
+    ids = (f"{case.case_id} timed for {row.title}" for case in queries)
+    first, *others = (
+        case.model_copy(update={"case_id": own}) for case, own in zip(queries[: _TIMED + 1], ids, strict=False)
+    )
+    ranker.score([first], gallery)
+    taken = []
+    for query in others or [first]:
+        started = time.perf_counter()
+        rank(ranker.score([query], gallery), [query], gallery)
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken))

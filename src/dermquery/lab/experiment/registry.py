@@ -1,0 +1,170 @@
+"""Every system of the tables by name: what it asks with, what its gallery holds, and how it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dermquery.data.case import Case
+from dermquery.lab.config import Config
+from dermquery.lab.data.folds import FoldCases
+from dermquery.lab.experiment.training import train
+from dermquery.lab.systems.checklist_regression import ChecklistCosine, ChecklistRegression
+from dermquery.lab.systems.composed import ComposedRanker, QueryParts
+from dermquery.lab.systems.comquery_former import ComqueryFormer
+from dermquery.lab.systems.crn import CRN
+from dermquery.lab.systems.dahnet import DAHNet
+from dermquery.lab.systems.diagnosed import DiagnosedGallery
+from dermquery.lab.systems.frozen import FrozenFeatures
+from dermquery.lab.systems.maskrcnn_fusion import MaskRCNNFusion
+from dermquery.lab.systems.ranker import Ranker
+from dermquery.lab.systems.resnet50_cossim import ResNet50CosSim
+from dermquery.lab.systems.snf_dca import SNFDCA
+from dermquery.lab.systems.trained import Setup
+from dermquery.model.encoder import ComposedModel
+
+__all__ = ["SYSTEMS", "Bench", "System", "system"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One configuration on one fold: makes its rankers, which share a training wherever they can.
+
+    Attributes:
+        config: model, training, and the systems' own settings.
+        parts: the fold's cases.
+        folder: of a training, by its key.
+        facts: of the fold, for the provenance of a trained model.
+        start: model whose backbone every training starts from.
+        trainer: ``devices``, ``accelerator`` and ``callbacks``.
+        shared: rankers that are trained already, by the folder of their training.
+    """
+
+    config: Config
+    parts: FoldCases
+    folder: Callable[[str], Path]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    start: ComposedModel | None = None
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    shared: dict[Path, Any] = field(default_factory=dict)
+
+    @property
+    def setup(self) -> Setup:
+        """What the baselines share with the composed model."""
+        return Setup(self.config.model, self.config.train, self.start, self.trainer)
+
+    def composed(self) -> ComposedRanker:
+        """The composed model, trained once."""
+        ranker: ComposedRanker = self._once("composed", lambda: ComposedRanker(self._train))
+        return ranker
+
+    def cossim(self) -> ResNet50CosSim:
+        """The fine-tuned classifier, trained once; other systems use its features."""
+        key = "resnet50_cossim"
+        ranker: ResNet50CosSim = self._once(key, lambda: ResNet50CosSim(self.setup, self.folder(key)))
+        return ranker
+
+    def _once(self, training: str, make: Callable[[], Ranker]) -> Any:
+        folder = self.folder(training)
+        if folder not in self.shared:
+            ranker = make()
+            ranker.fit(self.parts.train, self.parts.validation)
+            self.shared[folder] = ranker
+        return self.shared[folder]
+
+    def _train(self, training: Sequence[Case], validation: Sequence[Case]) -> ComposedModel:
+        parts = FoldCases(list(training), list(validation), [])
+        name = f"fold-{self.facts['fold']}" if "fold" in self.facts else "model"
+        folder = self.folder("composed")
+        return train(parts, self.config, folder, name=name, facts=dict(self.facts), start=self.start, **self.trainer)
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the tables.
+
+    Attributes:
+        key: its name on the command line.
+        title: its name in the tables.
+        asks: what of the query it uses.
+        gallery: what of a gallery case it uses.
+        training: key of the training that it uses; systems with the same one share it, None learns nothing by gradient.
+        make: its ranker, which may still have to be fitted.
+        section: its own settings, if it has any: a field of :class:`dermquery.lab.systems.config.SystemsConfig`.
+    """
+
+    key: str
+    title: str
+    asks: str
+    gallery: str
+    training: str | None
+    make: Callable[[Bench], Ranker]
+    section: str | None = None
+
+    def digest(self, config: Config, folds_sha256: str, start: ComposedModel | None) -> str:
+        """Ten hexadecimal digits that change with everything that its predictions on a fold depend on."""
+        own = None if self.section is None else getattr(config.systems, self.section).model_dump(mode="json")
+        started = None if start is None else start.artifact_hash or start.name
+        facts = [self.key, config.sha256, own, folds_sha256, started]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _part(parts: QueryParts, *, described: bool = False) -> Callable[[Bench], Ranker]:
+    return lambda bench: bench.composed().variant(parts=parts, described=described)
+
+
+_LISTED = (
+    System("composed", "dermquery (ours)", "image + text", "image", "composed", _part("composed")),
+    System("image_only", "ours, image only", "image", "image", "composed", _part("image only")),
+    System("text_only", "ours, text only", "text", "image", "composed", _part("text only")),
+    System(
+        "described", "ours, described gallery", "image + text", "image + findings", "composed",
+        _part("composed", described=True),
+    ),
+    System(
+        "diagnosed", "ours, known diagnoses", "image + text", "image + diagnosis", "composed",
+        lambda b: DiagnosedGallery(b.composed()),
+    ),
+    System(
+        "comquery_former", "ComqueryFormer", "image + text", "image", "comquery_former",
+        lambda b: ComqueryFormer(b.setup, b.folder("comquery_former"), b.config.systems.comquery_former),
+        "comquery_former",
+    ),
+    System(
+        "crn", "CRN", "image + text", "image", "crn",
+        lambda b: CRN(b.setup, b.folder("crn"), b.config.systems.crn), "crn",
+    ),
+    System(
+        "dahnet", "DAHNet", "image", "image", "dahnet",
+        lambda b: DAHNet(b.setup, b.folder("dahnet"), b.config.systems.dahnet), "dahnet",
+    ),
+    System(
+        "snf_dca", "SNF-DCA", "image + text", "image + findings", "resnet50_cossim",
+        lambda b: SNFDCA(b.cossim(), b.config.systems.snf_dca), "snf_dca",
+    ),
+    System(
+        "maskrcnn_fusion", "after MaskRCNN-Fusion", "image", "image", None,
+        lambda b: MaskRCNNFusion(b.config.model.vision, b.config.systems.maskrcnn_fusion), "maskrcnn_fusion",
+    ),
+    System("resnet50_cossim", "ResNet50-CosSim", "image", "image", "resnet50_cossim", lambda b: b.cossim()),
+    System(
+        "frozen", "frozen ImageNet features", "image", "image", None, lambda b: FrozenFeatures(b.config.model.vision)
+    ),
+    System("checklist_cosine", "checklist cosine", "text", "findings", None, lambda b: ChecklistCosine()),
+    System(
+        "checklist_regression", "checklist regression", "text", "diagnosis", None, lambda b: ChecklistRegression()
+    ),
+)  # fmt: skip
+SYSTEMS: dict[str, System] = {listed.key: listed for listed in _LISTED}
+"""By key, in the order of the tables. The random order needs no entry: every table has it, in closed form."""
+
+
+def system(key: str) -> System:
+    """One of :data:`SYSTEMS`; ValueError lists the known keys."""
+    if key not in SYSTEMS:
+        raise ValueError(f"unknown system {key!r}; use some of: {', '.join(SYSTEMS)}")
+    return SYSTEMS[key]

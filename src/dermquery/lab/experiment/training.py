@@ -1,0 +1,93 @@
+"""One training: from split cases to an artifact that says how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from dermquery.lab.config import Config
+from dermquery.lab.data.folds import FoldCases
+from dermquery.lab.experiment.provenance import name_of, provenance, write_json
+from dermquery.lab.network.model_card import model_card
+from dermquery.lab.network.network import count_parameters
+from dermquery.lab.train.fit import fit_composed
+from dermquery.model.artifact import load_model, save_model
+from dermquery.model.encoder import ComposedModel
+
+__all__ = ["train"]
+
+
+def train(
+    parts: FoldCases,
+    config: Config,
+    out: Path,
+    *,
+    name: str,
+    facts: dict[str, Any] | None = None,
+    start: ComposedModel | None = None,
+    half: bool = False,
+    reference_text: bool = False,
+    **trainer: Any,
+) -> ComposedModel:
+    """Train on one split and write the artifact to ``out/model``; an artifact that is there already is loaded.
+
+    It encodes by PyTorch, as the baselines do that it is compared with.
+
+    Args:
+        parts: training and validation cases; the test part is not looked at.
+        config: model and training.
+        out: folder of the run; a killed run goes on from its last epoch.
+        name: of the artifact.
+        facts: written into the provenance (fold, hash of the folds, ...).
+        start: model whose backbone the training starts from.
+        half: store float16 weights.
+        reference_text: leave out a frozen text encoder that a package provides.
+        trainer: ``devices``, ``accelerator`` and ``callbacks``, passed on.
+
+    Raises:
+        ValueError: ``out`` holds a run of another configuration or of other cases.
+    """
+    identity = {"config": config.sha256, "cases": _ids_hash(parts)}
+    if start is not None:
+        identity["start"] = start.artifact_hash or start.name
+    _same_run(out, identity)
+    artifact = out / "model"
+    if (artifact / "artifact.json").is_file():
+        return load_model(artifact, runtime="torch")
+    started = time.monotonic()
+    run = fit_composed(parts.train, parts.validation, config.model, config.train, out, start=start, **trainer)
+    model = ComposedModel(run.module.network, name=name, labels=run.module.labels)
+    model.provenance = provenance(
+        **(facts or {}),
+        config=config.model_dump(mode="json"),
+        config_sha256=config.sha256,
+        cases={"train": len(parts.train), "validation": len(parts.validation), "sha256": identity["cases"]},
+        started_from=name_of(start),
+        best={"epoch": run.best_epoch, "validation_map": run.best_score, "epochs": run.epochs},
+        parameters=count_parameters(model.network),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    save_model(model, artifact, card=model_card(model), half=half, reference_text=reference_text)
+    return load_model(artifact, runtime="torch")
+
+
+def _same_run(out: Path, identity: dict[str, str]) -> None:
+    """Refuse to mix two runs in one folder; remember which one it is."""
+    path = out / "run.json"
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        changed = sorted(key for key in {*identity, *known} if known.get(key) != identity.get(key))
+        if changed:
+            raise ValueError(
+                f"{out} holds a run with another {' and other '.join(changed)}; choose another --out or remove it"
+            )
+        return
+    write_json(path, identity)
+
+
+def _ids_hash(parts: FoldCases) -> str:
+    listed = [sorted((c.case_id, str(c.diagnosis)) for c in part) for part in (parts.train, parts.validation)]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

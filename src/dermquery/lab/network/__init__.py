@@ -1,0 +1,1 @@
+"""The composed network, equation by equation, in PyTorch."""

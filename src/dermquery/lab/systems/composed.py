@@ -1,0 +1,123 @@
+"""The composed model as a ranker, with its image-only and text-only queries as rows of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermquery.data.case import Case, Query
+from dermquery.lab.systems.ranker import Scores
+from dermquery.model.alignment import Vectors
+from dermquery.model.encoder import ComposedModel
+
+__all__ = ["ComposedRanker", "QueryParts", "case_query", "query_parts"]
+
+QueryParts = Literal["composed", "image only", "text only"]
+
+
+def query_parts(name: str) -> QueryParts:
+    """Check a part's name; ValueError lists the legal ones."""
+    if name not in (known := get_args(QueryParts)):
+        raise ValueError(f"unknown part of a query {name!r}; use one of: {', '.join(known)}")
+    return cast("QueryParts", name)
+
+
+def case_query(case: Case, parts: QueryParts = "composed") -> Query:
+    """The query that a case makes from its own image and findings, or from one of the two."""
+    query = case.as_query()
+    if parts == "image only":
+        return Query(image=query.image)
+    if parts == "text only":
+        return Query(text=query.text, checklist=query.checklist)
+    return query
+
+
+class ComposedRanker:
+    """Equation 9 between queries and gallery.
+
+    Encodings are kept by case, so the rows of one model, and every λ, share one pass over the images.
+
+    Args:
+        model: a model that is ready; or what makes one from the training and validation part.
+        parts: which part of the query is used.
+        local_weight: λ; the model's own if None.
+        described: the gallery is composed with its own recorded findings, as a case base could hold it that knows
+            them. A row of its own: the paper's gallery is images alone.
+    """
+
+    def __init__(
+        self,
+        model: ComposedModel | Callable[[Sequence[Case], Sequence[Case]], ComposedModel],
+        parts: QueryParts = "composed",
+        local_weight: float | None = None,
+        described: bool = False,
+    ) -> None:
+        self.name: str = f"{parts}, described gallery" if described else parts
+        self.parts: QueryParts = parts
+        self.described = described
+        self._source = model
+        self._model = model if isinstance(model, ComposedModel) else None
+        self._local_weight = local_weight
+        self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+    def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
+        """Train the model, unless it came ready."""
+        if not isinstance(self._source, ComposedModel):
+            self._model = self._source(training, validation)
+            self._known.clear()
+
+    @property
+    def model(self) -> ComposedModel:
+        """The trained model; RuntimeError before ``fit``."""
+        if self._model is None:
+            raise RuntimeError("fit the ranker before it scores")
+        return self._model
+
+    @property
+    def bytes_per_case(self) -> int:
+        """Size of one stored vector."""
+        return self.model.layout.size * 4
+
+    @property
+    def train_seconds(self) -> float | None:
+        """What the artifact says of its training."""
+        seconds = self.model.provenance.get("seconds")
+        return None if seconds is None else float(seconds)
+
+    def variant(self, *, parts: QueryParts = "composed", described: bool = False) -> ComposedRanker:
+        """The same model asking with another part of the query or in a described gallery; encodings are shared."""
+        other = ComposedRanker(self.model, parts, self._local_weight, described)
+        other._known = self._known
+        return other
+
+    def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
+        weight = self.model.local_weight if self._local_weight is None else self._local_weight
+        return self.model.layout.score(*self._vectors(queries, gallery), weight)
+
+    def curve(
+        self, queries: Sequence[Case], gallery: Sequence[Case], local_weights: Sequence[float]
+    ) -> Iterator[tuple[float, Scores]]:
+        """Each λ with its scores, all from one set of encodings."""
+        asked, held = self._vectors(queries, gallery)
+        for weight in local_weights:
+            yield weight, self.model.layout.score(asked, held, weight)
+
+    def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, Scores]:
+        """The parts of the score: ``local`` (equation 7) and ``global`` (equation 8)."""
+        local, whole = self.model.layout.parts(*self._vectors(queries, gallery))
+        return {"local": local, "global": whole}
+
+    def _vectors(self, queries: Sequence[Case], gallery: Sequence[Case]) -> tuple[Vectors, Vectors]:
+        return self._encoded(queries, self.parts), self._encoded(gallery, "composed" if self.described else "target")
+
+    def _encoded(self, cases: Sequence[Case], role: QueryParts | Literal["target"]) -> Vectors:
+        missing = [case for case in cases if (role, case.case_id) not in self._known]
+        if role == "target":
+            vectors = self.model.encode_case([case.image for case in missing])
+        else:
+            vectors = self.model.encode_query([case_query(case, role) for case in missing])
+        self._known.update(zip(((role, case.case_id) for case in missing), vectors, strict=True))
+        return np.stack([self._known[role, case.case_id] for case in cases])

@@ -1,0 +1,102 @@
+"""Configuration of the training; the paper gives Adam, 100 epochs, patience 30 and black borders, the rest is ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dermquery.model.architecture import Section
+
+__all__ = ["AugmentConfig", "ObjectiveConfig", "TrainConfig"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class AugmentConfig(Section):
+    """Random changes of a training image; dermoscopy has no up, so rotations and flips are free.
+
+    Attributes:
+        rotate: rotate by any angle and flip.
+        crop: smallest share of the area that a random crop keeps.
+        colour: strength of brightness, contrast and saturation jitter; hue takes a tenth of it.
+        blur: probability of a slight Gaussian blur.
+    """
+
+    rotate: bool = True
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.6
+    colour: Share = 0.2
+    blur: Share = 0.1
+
+
+class ObjectiveConfig(Section):
+    """Supervised contrastive objective over labels, and what stands beside it.
+
+    Attributes:
+        temperature: divides the scores in the softmax.
+        grading: a positive weighs (share of agreeing criteria)**grading; 0 makes all same-label cases equal (eq. 1).
+        parts: weight of the same loss on the local and the global similarity alone.
+        prototypes: sub-centres per label, pulled to queries and targets by cross-entropy; 0 leaves the term out.
+        prototype_weight: weight of that term.
+        checklist: weight of predicting the recorded criteria from the target's vector.
+        diversity: weight of the overlap between the region masks of one image.
+    """
+
+    temperature: Positive = 0.1
+    grading: NonNegative = 0.0
+    parts: NonNegative = 0.5
+    prototypes: Annotated[int, Field(ge=0, le=64)] = 0
+    prototype_weight: NonNegative = 1.0
+    checklist: NonNegative = 0.0
+    diversity: NonNegative = 0.1
+
+
+class TrainConfig(Section):
+    """Optimisation, sampling and stopping.
+
+    Attributes:
+        epochs, patience: at most so many epochs; stop after ``patience`` epochs without a better validation score.
+        refit: train on the validation part too, for all ``epochs``, and keep the last one. Nothing is selected then, so
+            everything must have been chosen in a run with a validation part.
+        optimizer: ``adam`` as in the paper, or ``adamw``.
+        learning_rate: of the new layers; the backbone's is ``learning_rate * backbone_rate``.
+        weight_decay: of all weights but biases, norms and null tokens.
+        warmup: share of the steps with a rising rate, before a cosine decay to zero.
+        batch_size: images per step; every image is a query and a target of the others.
+        balance: 0 draws classes as they are, 1 equally often, between in between.
+        forms: ``drop`` makes one query of each image, ``all`` one with both parts, one of the text alone and one of
+            the image alone.
+        text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
+        image_mix: a training query with text gets up to this share of another image mixed into its own one's features,
+            so that the composer learns to weigh the text; 0 mixes nothing.
+        described_gallery: queries are also contrasted with the other cases' composed encodings, as in a case base whose
+            cases are composed with their own recorded findings.
+        attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
+        average: decay of the exponential moving average of the weights that is validated and kept; 0 keeps none.
+        precision: ``auto`` is bf16 where the processor or accelerator has it.
+        seed: of initialisation, sampling and augmentation.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    patience: Annotated[int, Field(ge=1)] = 30
+    refit: bool = False
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Positive = 1e-3
+    backbone_rate: NonNegative = 0.3
+    weight_decay: NonNegative = 1e-4
+    warmup: Share = 0.1
+    batch_size: Annotated[int, Field(ge=4)] = 32
+    balance: Share = 0.5
+    forms: Literal["drop", "all"] = "drop"
+    text_dropout: Share = 0.2
+    image_dropout: Share = 0.1
+    image_mix: Share = 0.0
+    described_gallery: bool = False
+    attribute_dropout: Share = 0.1
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seed: int = 0
+    augment: AugmentConfig = AugmentConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()

@@ -1,0 +1,224 @@
+"""One training run: data, trainer, checkpoints and logs, from cases to a trained network."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import lightning as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader
+
+from dermquery.data.case import Case
+from dermquery.lab.network.network import ComposedNetwork
+from dermquery.lab.train.batches import BalancedBatches, PixelDataset, cache_pixels
+from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.module import RetrievalModule
+from dermquery.lab.train.system import MONITOR, SystemModule
+from dermquery.model.architecture import ModelConfig, VisionConfig
+from dermquery.model.encoder import ComposedModel
+
+__all__ = ["Run", "fit", "fit_composed", "precision_of", "take_backbone"]
+
+
+M = TypeVar("M", bound=SystemModule)
+
+
+@dataclass(frozen=True)
+class Run(Generic[M]):
+    """A finished training: the module with the weights of the kept epoch, and what was measured on the way.
+
+    Without a validation part (``refit``) the kept epoch is the last, and ``best_score`` is None.
+    """
+
+    module: M
+    best_score: float | None
+    best_epoch: int
+    epochs: int
+
+
+def precision_of(choice: str, accelerator: str = "auto") -> Any:
+    """Lightning's precision flag; ``auto`` takes bf16 where it is native (AVX-512, or the GPU's)."""
+    if choice == "auto":
+        on_gpu = torch.cuda.is_available() and accelerator != "cpu"
+        native = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu.get_capabilities().get("avx512_bf16", False)
+        choice = "bf16" if native else "32"
+    return "bf16-mixed" if choice == "bf16" else "32-true"
+
+
+def fit(
+    make: Callable[[Sequence[Case], int], M],
+    training: Sequence[Case],
+    validation: Sequence[Case],
+    vision: VisionConfig,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    devices: int | str = "auto",
+    accelerator: str = "auto",
+) -> Run[M]:
+    """Train on ``training``, stop and choose the epoch on ``validation``, and return the module of that epoch.
+
+    With ``config.refit`` both parts are trained on and the last epoch is kept. A run that was killed goes on from its
+    last finished epoch if it is started again with the same ``folder``. The folder then holds ``checkpoints/`` (for
+    resuming only), ``metrics.csv`` and TensorBoard events.
+
+    Args:
+        make: makes the module from all cases of the run (training, then validation) and the number of optimiser steps.
+        training: cases with a diagnosis.
+        validation: cases of other lesions with a diagnosis.
+        vision: preprocessing of the images.
+        config: optimisation.
+        folder: of the run.
+        callbacks: of Lightning's trainer.
+        devices: of Lightning's trainer.
+        accelerator: of Lightning's trainer.
+
+    Raises:
+        ValueError: too few training images for one batch, or fewer than two validation images.
+        ImageError: an image cannot be decoded.
+    """
+    if config.refit:
+        training, validation = [*training, *validation], []
+    elif len(validation) < 2:
+        raise ValueError(f"validation needs at least two cases to retrieve one another, got {len(validation)}")
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    draws, loader, held_out = _loaders(training, validation, vision, config, _world(devices, accelerator))
+    module = make([*training, *validation], len(draws) * config.epochs)
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="best",
+        monitor=None if config.refit else MONITOR,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    trainer = _trainer(config, folder, [best, *callbacks], devices, accelerator, log_every=len(draws))
+    # Averaging rounds weights that never changed; the artifact must hold the published ones to the bit.
+    frozen = {name: p.detach().clone() for name, p in module.named_parameters() if not p.requires_grad}
+    last = folder / "checkpoints" / "last.ckpt"
+    with warnings.catch_warnings():
+        # One process decodes from a memory map; more workers would only copy it.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # refit
+        trainer.fit(module, loader, held_out, ckpt_path=last if last.is_file() else None, weights_only=True)
+    if not trainer.is_global_zero:
+        # A helper process of a distributed run has done its part; the caller's files are written by the first one.
+        raise SystemExit(0)
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    module.load_state_dict({**state["state_dict"], **frozen})
+    return Run(
+        module=module.cpu().eval(),
+        best_score=None if best.best_model_score is None else float(best.best_model_score),
+        best_epoch=int(state["epoch"]) + 1,
+        epochs=trainer.current_epoch,
+    )
+
+
+def fit_composed(
+    training: Sequence[Case],
+    validation: Sequence[Case],
+    model_config: ModelConfig,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    start: ComposedModel | None = None,
+    **trainer: Any,
+) -> Run[RetrievalModule]:
+    """Train the composed network: :func:`fit` with :class:`RetrievalModule`.
+
+    Args:
+        training: as there.
+        validation: as there.
+        model_config: what is built.
+        config: as there.
+        folder: as there.
+        start: gives the backbone its first weights, for instance those of a model of another data set.
+        **trainer: callbacks, devices and accelerator.
+
+    Raises:
+        ValueError: as there, or a ``start`` with another backbone.
+    """
+
+    def make(cases: Sequence[Case], steps: int) -> RetrievalModule:
+        network = ComposedNetwork(model_config)
+        take_backbone(network.backbone, model_config.vision, start)
+        return RetrievalModule(network, cases, config, steps)
+
+    return fit(make, training, validation, model_config.vision, config, folder, **trainer)
+
+
+def take_backbone(backbone: nn.Module, vision: VisionConfig, start: ComposedModel | None) -> None:
+    """Give a new backbone the weights of a trained model's, if there is one.
+
+    Raises:
+        ValueError: ``start`` has another backbone than ``vision`` names.
+    """
+    if start is None:
+        return
+    other = start.network.config.vision.backbone
+    if vision.backbone != other:
+        raise ValueError(
+            f"cannot start a {vision.backbone!r} backbone from {start.name!r}, whose backbone is {other!r}"
+        )
+    backbone.load_state_dict(start.network.backbone.state_dict())
+
+
+def _loaders(
+    training: Sequence[Case], validation: Sequence[Case], vision: VisionConfig, config: TrainConfig, world: int
+) -> tuple[BalancedBatches, DataLoader[Any], DataLoader[Any] | None]:
+    """Draws of the training images, and loaders of both parts over one array of decoded pixels."""
+    pixels = cache_pixels([*training, *validation], vision)
+    n = len(training)
+    labels = sorted({str(case.diagnosis) for case in training})
+    draws = BalancedBatches(
+        [labels.index(str(case.diagnosis)) for case in training],
+        config.batch_size,
+        config.balance,
+        config.seed,
+        rank=int(os.environ.get("LOCAL_RANK", "0")),
+        world=world,
+    )
+    held_out = PixelDataset(pixels, range(n, n + len(validation)))
+    return (
+        draws,
+        DataLoader(PixelDataset(pixels, range(n)), batch_sampler=draws),
+        DataLoader(held_out, batch_size=config.batch_size) if len(held_out) else None,
+    )
+
+
+def _trainer(
+    config: TrainConfig, folder: Path, callbacks: list[Callback], devices: int | str, accelerator: str, log_every: int
+) -> pl.Trainer:
+    stopping = [] if config.refit else [EarlyStopping(MONITOR, mode="max", patience=config.patience)]
+    averaging = [EMAWeightAveraging(decay=config.average)] if config.average else []
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision_of(config.precision, accelerator),
+        max_epochs=config.epochs,
+        callbacks=[*stopping, *averaging, *callbacks],
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="")],
+        log_every_n_steps=log_every,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _world(devices: int | str, accelerator: str) -> int:
+    """How many processes the trainer will start."""
+    if isinstance(devices, int):
+        return max(1, devices)
+    return torch.cuda.device_count() if torch.cuda.is_available() and accelerator != "cpu" else 1

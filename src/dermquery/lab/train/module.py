@@ -1,0 +1,125 @@
+"""The Lightning module of the composed network: one training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
+from dermquery.lab.evaluate.usefulness import encode_checklist
+from dermquery.lab.network.network import ComposedNetwork, Encoded
+from dermquery.lab.network.regions import mask_overlap
+from dermquery.lab.train import objective
+from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.forms import draw_forms, mix_images
+from dermquery.lab.train.system import SystemModule
+from dermquery.model.sentences import encoded_text
+
+__all__ = ["RetrievalModule"]
+
+
+class RetrievalModule(SystemModule):
+    """Trains a :class:`ComposedNetwork`; every image of a batch is a query and a target of the others.
+
+    Args:
+        network: what is trained.
+        cases: all cases that a position in a batch can name; each has a diagnosis.
+        config: optimisation and objective.
+        steps: optimiser steps of the whole run, for the schedule.
+    """
+
+    pretrained = ("network.backbone.", "network.text.encoder.")
+    case_codes: Tensor
+    weights_whole: Tensor
+    weights_local: Tensor
+    weights_global: Tensor
+
+    def __init__(self, network: ComposedNetwork, cases: Sequence[Case], config: TrainConfig, steps: int) -> None:
+        super().__init__(network.config.vision, cases, config, steps)
+        self.network = network
+        goal = config.objective
+        self._buffer("case_codes", torch.from_numpy(encode_checklist(self.cases)).long())
+        for name, weight in (("whole", network.config.local_weight), ("local", 1.0), ("global", 0.0)):
+            self._buffer(f"weights_{name}", torch.from_numpy(network.layout.block_weights(weight)))
+        shape = (len(self.labels), goal.prototypes, 2 * len(network.layout.levels), network.layout.width)
+        self.prototypes = nn.Parameter(torch.randn(shape)) if goal.prototypes else None
+        self.criteria = nn.ModuleList(
+            nn.Linear(network.layout.size, len(c.values)) for c in CRITERIA.values() if goal.checklist
+        )
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        pixels, positions = batch
+        maps = self.network.features(self.augment(pixels))
+        forms = draw_forms([self.cases[i] for i in positions.tolist()], self.config, self.network.config.text)
+        rows = forms.rows.to(self.device)
+        asked = mix_images(maps, forms, self.config.image_mix)
+        queries = self.network.queries(asked, forms.texts, forms.has_image.to(self.device))
+        targets = self.network.targets(maps)
+        terms = self._terms(queries, targets, positions, rows)
+        loss = torch.stack(list(terms.values())).sum()
+        logged = {f"train/{name}": value.detach() for name, value in terms.items()}
+        logged["train/mask_overlap"] = torch.stack([mask_overlap(m) for m in targets.masks]).mean().detach()
+        self.log_dict({**logged, "train/loss": loss.detach()}, on_step=False, on_epoch=True, batch_size=len(pixels))
+        return loss
+
+    def _terms(self, queries: Encoded, targets: Encoded, positions: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        """Loss terms of queries (Q) made from the batch rows ``rows`` (Q,), and targets (B) of cases ``positions``."""
+        goal = self.config.objective
+        labels, codes, groups = self.case_labels[positions], self.case_codes[positions], self.case_groups[positions]
+        held: tuple[Tensor, ...] = (targets.blocks, labels, codes, groups)
+        if self.config.described_gallery:
+            # The first queries are the cases' fullest forms, in the batch's order (draw_forms).
+            described = queries.blocks[: len(positions)]
+            held = (torch.cat([held[0], described]), *(torch.cat([value, value]) for value in held[1:]))
+        all_blocks, all_labels, all_codes, all_groups = self._gathered(*held)
+        agreement = objective.agreement_matrix(codes[rows], all_codes)
+        positives = objective.positive_weights(labels[rows], all_labels, agreement, goal.grading)
+        allowed = groups[rows][:, None] != all_groups[None]
+
+        def contrast(weights: Tensor) -> Tensor:
+            scores = objective.block_scores(queries.blocks, all_blocks, weights)
+            return objective.supervised_contrastive(scores, positives, allowed, goal.temperature)
+
+        terms = {"whole": contrast(self.weights_whole)}
+        if goal.parts:
+            terms["local"] = goal.parts * contrast(self.weights_local)
+            terms["global"] = goal.parts * contrast(self.weights_global)
+        if self.prototypes is not None:
+            both = torch.cat([queries.blocks, targets.blocks])
+            of_both = torch.cat([labels[rows], labels])
+            value = objective.prototype_loss(both, self.prototypes, self.weights_whole, of_both, goal.temperature)
+            terms["prototypes"] = goal.prototype_weight * value
+        if goal.checklist:
+            terms["checklist"] = goal.checklist * self._checklist_loss(targets.blocks, codes)
+        if goal.diversity:
+            overlap = torch.stack([mask_overlap(m) for m in targets.masks]).mean()
+            terms["diversity"] = goal.diversity * overlap
+        return terms
+
+    def _gathered(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """The same tensors from all processes, so that every query meets the targets of all devices."""
+        if self.trainer.world_size == 1:
+            return values
+        return tuple(cast("Tensor", self.all_gather(v, sync_grads=v.is_floating_point())).flatten(0, 1) for v in values)
+
+    def _checklist_loss(self, blocks: Tensor, codes: Tensor) -> Tensor:
+        flat = blocks.flatten(1)
+        losses = [
+            nn.functional.cross_entropy(head(flat).float(), codes[:, i], ignore_index=-1)
+            for i, head in enumerate(self.criteria)
+            if bool((codes[:, i] >= 0).any())
+        ]
+        return torch.stack(losses).mean() if losses else flat.sum() * 0.0
+
+    def encode(self, pixels: Tensor, cases: Sequence[Case]) -> tuple[Tensor, Tensor]:
+        maps = self.network.features(pixels)
+        texts = [encoded_text(case.as_query(), self.network.config.text) for case in cases]
+        return self.network.queries(maps, texts).blocks.flatten(1), self.network.targets(maps).blocks.flatten(1)
+
+    def score(self, queries: NDArray[Any], targets: NDArray[Any]) -> NDArray[Any]:
+        return self.network.layout.score(queries, targets, self.network.config.local_weight)

@@ -1,0 +1,284 @@
+"""The index beside a Lance table: which of its vectors still stand for a row, and which rows came after it.
+
+Every write gives its rows new serial numbers. So an index that knows the serials of its vectors needs no bookkeeping
+when cases are written or removed: a serial that is gone is not looked for, rows with a later one are searched directly.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dermquery.model.alignment import Vectors
+from dermquery.store.filters import Filter
+from dermquery.store.lance.hit_rows import HitRows, adopt, written
+from dermquery.store.lance.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
+from dermquery.store.lance.view import Place, View, positions
+
+__all__ = ["TableIndex", "vectors_of"]
+
+_DEEPEST = 1000
+"""Hits up to which a ranking is taken from the index."""
+_FRESH = 1000
+"""Rows beside the index from which they are added to it."""
+_ROWS_PER_BATCH = 5000
+_AGAIN = 60.0
+"""Seconds after which an index that could not be opened is tried again: what failed may have been the disk."""
+_BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
+_TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
+
+
+class TableIndex:
+    """The index of one table, if there is one; see :class:`~.quantised.VectorIndex`.
+
+    Args:
+        folder: of the base.
+        name: of the table.
+        table: the table, whose reads are as new as the last write.
+        columns: that :meth:`nearest` gives, ``serial`` and ``vector`` among them; the index keeps them too.
+    """
+
+    def __init__(self, folder: Path, name: str, table: Any, columns: Sequence[str] = ()) -> None:
+        self._folder, self._name, self._table, self._columns = folder / "index", name, table, list(columns)
+        self._seen: View | None = None
+        self._unusable: Place | None = None
+        self._tried = -math.inf
+        self._looking = threading.Lock()
+
+    def last(self) -> int:
+        """The greatest serial in the index, 0 without one; for a writer, of which there is one at a time.
+
+        The files of an index whose serials cannot be read any more are removed: nobody can search it, and nobody must
+        find it again once other rows have its numbers. Its folder stays, so that the next ``refresh`` builds another.
+        """
+        while (place := self._newest()) is not None:
+            try:
+                return int(read_keys(place[0]).max())
+            except DAMAGED as error:
+                if place == self._newest():
+                    self._warn(place[0], error)
+                    for file in list(place[0].iterdir()):
+                        file.unlink(missing_ok=True)
+                    break
+        return 0
+
+    def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, str | None] | None:
+        """Rows of the index that are about the ``k`` nearest; None to look at every row of the table instead.
+
+        With them comes the condition of the rows that are not in the index and must be looked at too, if there are any.
+        """
+        if k > _DEEPEST:
+            return None
+        view = self._view()
+        if view is None:
+            return None
+        chosen = view.chosen(self._table, vector, where, k)
+        found = view.hits.take(chosen)
+        if found["serial"].to_pylist() != view.index.keys[np.sort(chosen)].tolist():
+            self._refuse(view.place, "its rows are not those of its vectors")
+            return None
+        return found, f"serial > {view.last}" if view.fresh or view.overtaken else None
+
+    def warm(self) -> None:
+        """Open the index if there is one, and let the operating system read its file."""
+        if (view := self._view()) is not None:
+            view.index.warm()
+
+    def refresh(self) -> None:
+        """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
+        view, n = self._view(), int(self._table.count_rows())
+        if view is None:
+            if n >= (FEWEST if self._folders() else INDEX_FROM):
+                self.build()
+        elif n >= FEWEST and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
+            self.build()
+        elif view.fresh >= max(_FRESH, n // 200):
+            self._write(lambda folder: self._fill(folder, view.index.shape, None, f"serial > {view.last}", view.index))
+
+    def build(self) -> int:
+        """Build the index anew, and those of the columns that filters ask for; returns the vectors in it.
+
+        Raises:
+            ValueError: for too few rows.
+        """
+        n = int(self._table.count_rows())
+        if n < FEWEST:
+            raise ValueError(
+                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
+            )
+        shape = IndexShape.of(self._table.schema.field("vector").type.list_size, n)
+        self._write(lambda folder: self._fill(folder, shape, self._sample(shape.sample, n)))
+        self._index_columns()
+        return n
+
+    def purge(self) -> None:
+        """Keep nothing of rows that are gone from the table: build the index anew, or drop it if too few are left.
+
+        An index that cannot be used may hold anything, so it is built anew too.
+        """
+        view = self._view()
+        if not self._folders() or (view is not None and not view.gone):
+            return
+        if int(self._table.count_rows()) >= FEWEST:
+            self.build()
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Remove the index and its files."""
+        for folder in self._folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, write: Callable[[Path], None]) -> None:
+        """Let a new index take the place of the old one, in one step."""
+        old = self._folders()
+        number = 1 + max((int(folder.name.rpartition("-")[2]) for folder in old), default=0)
+        self._folder.mkdir(exist_ok=True)
+        for left in self._folder.glob("part-*"):
+            shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: one process writes at a time
+        part = Path(tempfile.mkdtemp(prefix="part-", dir=self._folder))
+        try:
+            write(part)
+            part.chmod(0o755)
+            part.rename(self._folder / f"{self._name}-{number}")
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)  # a reader that has it open keeps it
+
+    def _fill(
+        self,
+        folder: Path,
+        shape: IndexShape,
+        sample: Vectors | None,
+        condition: str | None = None,
+        old: VectorIndex | None = None,
+    ) -> None:
+        """Write the rows of the table, or those of a condition behind those of an older index, and index them."""
+        schema = pa.schema([self._table.schema.field(name) for name in self._columns])
+        if old is not None:
+            adopt(folder, old.folder)
+        tables = written(folder, schema, (table.cast(schema) for table in self._tables(self._columns, condition)))
+        write_index(folder, shape, sample, ((_serials(table), vectors_of(table)) for table in tables), old)
+
+    def _folders(self) -> list[Path]:
+        """Folders of this table's indexes, the newest last."""
+        try:
+            names = [entry.name for entry in os.scandir(self._folder)]
+        except FileNotFoundError:
+            return []
+        parts = [(name, name.rpartition("-")) for name in names]
+        mine = [name for name, (table, _, number) in parts if table == self._name and number.isdecimal()]
+        return [self._folder / name for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2]))]
+
+    def _newest(self) -> Place | None:
+        folders = self._folders()
+        try:
+            return (folders[-1], folders[-1].stat().st_mtime_ns) if folders else None
+        except FileNotFoundError:
+            return self._newest()  # replaced meanwhile
+
+    def _view(self) -> View | None:
+        """The newest index for the table as it is now; None without one that can be used.
+
+        A writer may replace an index between the look at the folder and the reading of it. One thread looks at a time:
+        after a write every row's number is read again, and once is enough for all that are searching.
+        """
+        with self._looking:
+            return self._look()
+
+    def _look(self) -> View | None:
+        seen = self._seen
+        while (place := self._newest()) is not None and self._worth_opening(place):
+            version = int(self._table.version)
+            same = seen is not None and seen.place == place
+            if seen is not None and same and seen.version == version:
+                return seen
+            try:
+                index, hits = (seen.index, seen.hits) if seen is not None and same else _opened(place[0])
+            except DAMAGED as error:
+                if place == self._newest():
+                    self._refuse(place, error)
+                continue
+            view = self._seen = self._seen_by(place, index, hits, version)
+            return view
+        return None
+
+    def _seen_by(self, place: Place, index: VectorIndex, hits: HitRows, version: int) -> View | None:
+        last, ordered = int(index.keys.max()), np.argsort(index.keys, kind="stable")
+        serials = _serials(self._table.search().select(["serial"]).limit(None).to_arrow())
+        known = serials <= last
+        at = positions(index.keys, ordered, serials[known])
+        if (at < 0).any():  # else −1 would be the last vector, and these rows would be found nowhere
+            self._refuse(place, f"{int((at < 0).sum())} rows of the table are neither in it nor after it")
+            return None
+        there = np.zeros(len(index.keys), np.bool_)
+        there[at] = True
+        return View(version, place, index, hits, last, ordered, there, int((~known).sum()))
+
+    def _worth_opening(self, place: Place) -> bool:
+        return place != self._unusable or time.monotonic() - self._tried > _AGAIN
+
+    def _refuse(self, place: Place, reason: object) -> None:
+        """Search without this index for a while; the next ``refresh`` builds another."""
+        self._unusable, self._tried = place, time.monotonic()
+        self._warn(place[0], reason)
+
+    def _warn(self, folder: Path, reason: object) -> None:
+        warnings.warn(
+            f"the index {folder} cannot be used ({reason}); searches look at every case until it is built again with: "
+            f"dermquery base index {self._folder.parent}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _tables(self, columns: Sequence[str], condition: str | None = None) -> Iterator[pa.Table]:
+        query = self._table.search().select(list(columns)).limit(None)
+        query = query if condition is None else query.where(condition)
+        for batch in query.to_batches(batch_size=_ROWS_PER_BATCH):
+            yield pa.Table.from_batches([batch])
+
+    def _sample(self, wanted: int, n: int) -> Vectors:
+        """About so many vectors drawn at random, in random order."""
+        rng = np.random.default_rng(0)
+        parts = (vectors_of(table) for table in self._tables(["vector"]))
+        drawn = [vectors[rng.random(len(vectors)) < wanted / n] for vectors in parts]
+        sample = np.concatenate(drawn)
+        return np.asarray(sample[rng.permutation(len(sample))])
+
+    def _index_columns(self) -> None:
+        from lancedb.index import Bitmap, BTree
+
+        for names, kind in ((_BITMAPS, Bitmap), (_TREES, BTree)):
+            for name in names:
+                self._table.create_index(name, config=kind(), replace=True)
+
+
+def _opened(folder: Path) -> tuple[VectorIndex, HitRows]:
+    index, hits = VectorIndex(folder), HitRows(folder)
+    if len(hits) != len(index.keys):
+        raise ValueError(f"{folder} holds {len(hits)} rows for {len(index.keys)} vectors")
+    return index, hits
+
+
+def _serials(table: pa.Table) -> NDArray[np.int64]:
+    return np.asarray(table["serial"].to_numpy(), np.int64)
+
+
+def vectors_of(table: pa.Table) -> Vectors:
+    """Vectors of a result, (n, size) float32."""
+    column = table["vector"].combine_chunks()
+    size = column.type.list_size
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, size)

@@ -1,0 +1,1 @@
+"""The distributed store: collections of a Milvus server."""

@@ -1,0 +1,77 @@
+"""Rows of a Milvus collection: their schema, and cases to and from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dermquery.data.case import Case
+from dermquery.store.filters import FIELDS, field_value
+from dermquery.store.milvus.expression import MISSING_AGE, column_text
+from dermquery.store.protocol import StoredCase, from_payload, to_payload
+
+__all__ = ["collection_schema", "in_writes", "to_record", "to_row"]
+
+_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
+_ID_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 2048, 65_535
+_BYTES_PER_WRITE = 8_000_000
+
+
+def collection_schema(client: Any, size: int, description: str) -> tuple[Any, Any]:
+    """Schema and index of a collection: a column for each field of a filter, the case as JSON, its vector."""
+    from pymilvus import DataType
+
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
+    schema.add_field("case_id", DataType.VARCHAR, is_primary=True, max_length=_ID_BYTES)
+    for name in _TEXT_COLUMNS:
+        schema.add_field(name, DataType.VARCHAR, max_length=_TEXT_BYTES)
+    schema.add_field("age", DataType.DOUBLE)
+    schema.add_field("payload", DataType.VARCHAR, max_length=_PAYLOAD_BYTES)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="IP")
+    return schema, index
+
+
+def in_writes(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The records in order, in parts whose columns take at most :data:`_BYTES_PER_WRITE`, or of one record."""
+    part: list[dict[str, Any]] = []
+    held = 0
+    for record in records:
+        size = sum(len(v.encode()) if isinstance(v, str) else np.asarray(v).nbytes for v in record.values())
+        if part and held + size > _BYTES_PER_WRITE:
+            yield part
+            part, held = [], 0
+        part.append(record)
+        held += size
+    if part:
+        yield part
+
+
+def to_record(row: StoredCase) -> dict[str, Any]:
+    """A row as Milvus takes it; ValueError for one that its columns cannot hold."""
+    case = row.case
+    texts = {name: column_text(_text(case, name)) for name in _TEXT_COLUMNS}
+    columns = {"case_id": column_text(case.case_id), **texts, "payload": to_payload(row)}
+    for name, text in columns.items():
+        most = {"case_id": _ID_BYTES, "payload": _PAYLOAD_BYTES}.get(name, _TEXT_BYTES)
+        if len(text.encode()) > most:
+            what = "its whole description" if name == "payload" else name
+            raise ValueError(
+                f"case {case.case_id[:60]!r}: {what} takes {len(text.encode())} bytes, and a Milvus column holds "
+                f"{most}; shorten it, or keep this base in a folder"
+            )
+    age = MISSING_AGE if case.age is None else float(case.age)
+    return {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
+
+
+def _text(case: Case, name: str) -> str | None:
+    value = field_value(case, name)
+    return None if value is None else str(value)
+
+
+def to_row(record: dict[str, Any]) -> StoredCase:
+    """A row as Milvus gives it, with its vector if that was asked for."""
+    return from_payload(record["payload"], np.asarray(record.get("vector", ()), np.float32))

@@ -1,0 +1,274 @@
+"""The distributed store: one collection of a Milvus server, over the network, for many processes and machines."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from dermquery.model.alignment import Vectors
+from dermquery.store.exact_order import MARGIN, SPARE, best, check_page, check_rows, check_search, id_filters, without
+from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
+from dermquery.store.milvus.columns import in_writes, to_record, to_row
+from dermquery.store.milvus.connection import TranslatedClient
+from dermquery.store.milvus.expression import MISSING_AGE, column_text, text_of_column, to_milvus
+from dermquery.store.protocol import ScoredCase, StoredCase
+
+__all__ = ["MilvusStore"]
+
+_MOST_LISTS = 65_536
+_MOST = 16_384
+"""Rows that Milvus gives in one answer."""
+_ROWS_PER_PAGE = 500
+_REMEMBERED_SECONDS = 60.0
+"""How long counts of values that were read row by row stand, unless the number of cases changes, and a look at the
+index."""
+
+
+class MilvusStore:
+    """A :class:`~dermquery.store.protocol.CaseStore` in a collection of a Milvus server.
+
+    Reads are strongly consistent: they see every write that was acknowledged to anyone before they asked, for which
+    each waits for the server's time tick (about .2 s). Whatever the server fails at is a
+    :class:`.connection.StoreError`. One answer holds at most 16,384 rows, so of more equal scores than that at the last
+    place, which ones are found is the server's choice.
+
+    Args:
+        client: a ``pymilvus.MilvusClient``.
+        collection: name or alias of a collection with :func:`~dermquery.store.milvus.columns.collection_schema`.
+        size: length of the vectors.
+    """
+
+    def __init__(self, client: Any, collection: str, size: int) -> None:
+        self.collection, self.size = collection, size
+        self._client = client if isinstance(client, TranslatedClient) else TranslatedClient(client)
+        self._index: dict[str, Any] | None = None
+        self._looked = -math.inf
+        self._counted: dict[str, tuple[int, float, dict[str | float | None, int]]] = {}
+        self._wrote = False
+        self._writes = 0
+
+    def upsert(self, rows: Sequence[StoredCase]) -> None:
+        """Add rows, replacing those with the same ``case_id``.
+
+        Nothing is written if one row cannot be held. Then they go in writes of at most 8 MB, far below what the server
+        takes at once; each of these is there as a whole or not at all, and one that fails leaves those before it.
+
+        Raises:
+            ValueError: for a ``case_id`` that occurs twice, a vector of another length or with a NaN, or a case whose
+                description is longer than Milvus can hold.
+        """
+        check_rows(rows, self.size)
+        records = [to_record(row) for row in rows]
+        for part in in_writes(records):
+            with self._changing():
+                self._client.upsert(self.collection, part)
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were."""
+        removed = 0
+        for part in id_filters(case_ids):
+            there = [record["case_id"] for record in self._query(to_milvus(part), ["case_id"])]
+            if there:
+                with self._changing():
+                    self._client.delete(self.collection, ids=there)
+            removed += len(there)
+        return removed
+
+    def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
+        """The rows with these ids, by id; ids that are not there are left out."""
+        columns = ["payload", "vector"] if vectors else ["payload"]
+        found = (to_row(r) for part in id_filters(case_ids) for r in self._query(to_milvus(part), columns))
+        return {row.case.case_id: row for row in found}
+
+    def count(self, where: Filter | None = None) -> int:
+        """Number of cases, or of those that satisfy a filter."""
+        return int(self._query(to_milvus(where), ["count(*)"])[0]["count(*)"])
+
+    def search(
+        self,
+        vector: Vectors,
+        where: Filter | None = None,
+        top_k: int = 5,
+        exclude: Collection[str] = (),
+        offset: int = 0,
+        *,
+        exact: bool = False,
+    ) -> list[ScoredCase]:
+        """The ``top_k`` cases of greatest inner product with ``vector`` (size,), best first, ties by ``case_id``.
+
+        As in the embedded store, the server proposes in float32, and products are taken again here in float64.
+        ``offset`` of the best are passed over. Of an index some lists are read, and all of them if ``exact``.
+
+        Raises:
+            ValueError: for a ranking deeper than the rows of one answer.
+        """
+        check_search(vector, self.size, top_k, offset)
+        depth = offset + top_k
+        if depth > _MOST:
+            raise ValueError(
+                f"offset {offset} + top_k {top_k} = {depth} hits, and Milvus ranks at most {_MOST}; ask for fewer, or "
+                "narrow the filter"
+            )
+        condition = to_milvus(without(where or Filter(), exclude))
+        probes = _MOST_LISTS if exact else self._probes()
+        fetch = depth + SPARE
+        while True:
+            limit = min(fetch, _MOST)
+            answer = self._client.search(
+                self.collection, data=[np.asarray(vector, np.float32)], limit=limit, filter=condition,
+                output_fields=["payload", "vector"], consistency_level="Strong",
+                search_params={"metric_type": "IP", "params": {"nprobe": probes}},
+            )[0]  # fmt: skip
+            rows = [to_row(hit["entity"]) for hit in answer]
+            ranked = best(rows, vector, depth)
+            if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < ranked[-1].score - MARGIN:
+                return ranked[offset:]
+            fetch *= 4
+
+    def page(
+        self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
+    ) -> list[StoredCase]:
+        """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, all beyond ``after``."""
+        check_page(limit)
+        columns = ["payload", "vector"] if vectors else ["payload"]
+        start = "" if after is None else column_text(after)
+        pages = self._pages(to_milvus(where), columns, min(limit, _ROWS_PER_PAGE), start)
+        return [to_row(record) for record in islice(chain.from_iterable(pages), limit)]
+
+    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, in ascending order of ``case_id``."""
+        columns = ["payload", "vector"] if vectors else ["payload"]
+        for page in self._pages("", columns, _ROWS_PER_PAGE):
+            yield [to_row(record) for record in page]
+
+    def ids(self) -> list[str]:
+        """Every ``case_id``, sorted."""
+        return sorted(str(text_of_column(record["case_id"])) for record in self._every("", ["case_id"]))
+
+    def value_counts(self, field: str, where: Filter | None = None) -> dict[str | float | None, int]:
+        """How often each value of a field occurs, most frequent first; None counts the cases without one.
+
+        The server counts no groups, so every row's value is read. Without a filter the answer is remembered: for a
+        minute at most, and until the number of cases changes or something is written here.
+        """
+        if field not in FIELDS:
+            raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
+        if where is not None:
+            return self._value_counts(field, where)
+        writes, n, now = self._writes, self.count(), time.monotonic()
+        known = self._counted.get(field)
+        if known is None or known[0] != n or now - known[1] > _REMEMBERED_SECONDS:
+            known = n, now, self._value_counts(field, None)
+            if writes == self._writes:  # else another thread wrote meanwhile, and these may be the counts of before
+                self._counted[field] = known
+        return dict(known[2])
+
+    def _value_counts(self, field: str, where: Filter | None) -> dict[str | float | None, int]:
+        stored = Counter(record[field] for record in self._every(to_milvus(where), [field]))
+        if field == "age":
+            counts = {None if age == MISSING_AGE else age: n for age, n in stored.items()}
+        else:
+            counts = {text_of_column(value): n for value, n in stored.items()}
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+
+    def compact(self) -> None:
+        """Seal what was written, so that it lies in files; a collection that has grown large gets an index."""
+        if self._wrote:  # servers take one flush in ten seconds, and what others wrote they seal themselves
+            self._client.flush(self.collection)
+            self._wrote = False
+        self._index = None  # another process may have built one
+        if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
+            self.build_index()
+
+    def warm(self) -> None:
+        """Nothing: the server holds a loaded collection in memory already."""
+
+    def build_index(self) -> int:
+        """Build an inverted file (IVF_FLAT) in place of the list that every search reads whole.
+
+        Every segment has one, the server extends it to new rows, and it answers exactly when all lists are read.
+        Searches wait while the collection is loaded again.
+
+        Raises:
+            ValueError: for too few rows.
+        """
+        n = self.count()
+        if n < FEWEST:
+            raise ValueError(
+                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
+            )
+        client = self._client
+        client.flush(self.collection)
+        lists = max(16, min(_MOST_LISTS, 2 ** round(math.log2(4 * math.sqrt(n)))))
+        params = client.prepare_index_params()
+        params.add_index("vector", index_type="IVF_FLAT", metric_type="IP", params={"nlist": lists})
+        client.release_collection(self.collection)
+        try:
+            client.drop_index(self.collection, "vector")
+            client.create_index(self.collection, params)
+        finally:
+            client.load_collection(self.collection)
+        self._index = None
+        return n
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        self._wrote = True
+        try:
+            yield
+        finally:
+            self._writes += 1
+            self._counted.clear()
+
+    def _index_type(self) -> str:
+        return str(self._described().get("index_type", "FLAT"))
+
+    def _probes(self) -> int:
+        """Lists that a search reads: half of them, and all where none are known of.
+
+        Another process may have built them since the look; to the list that every search reads whole, it is all one.
+        """
+        lists = self._described().get("nlist")
+        return _MOST_LISTS if lists is None else max(1, int(lists) // 2)
+
+    def _described(self) -> dict[str, Any]:
+        """The index of the vectors, looked up once a minute: another process may build a better one."""
+        if self._index is None or time.monotonic() - self._looked > _REMEMBERED_SECONDS:
+            self._index = dict(self._client.describe_index(self.collection, "vector") or {})
+            self._looked = time.monotonic()
+        return self._index
+
+    def _query(self, condition: str, columns: list[str], limit: int = _MOST) -> list[dict[str, Any]]:
+        options: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": limit}
+        return list(
+            self._client.query(
+                self.collection, filter=condition, output_fields=columns, consistency_level="Strong", **options
+            )
+        )
+
+    def _every(self, condition: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+        """All rows that satisfy a condition."""
+        return chain.from_iterable(self._pages(condition, columns, _MOST))
+
+    def _pages(self, condition: str, columns: list[str], step: int, after: str = "") -> Iterator[list[dict[str, Any]]]:
+        """The same, at most ``step`` at a time, in the order of the ids, in which Milvus cuts an answer.
+
+        ``after`` is an id as it stands in the column; "" comes before all.
+        """
+        while True:
+            beyond = f"case_id > {after!r}" if after else ""
+            both = " and ".join(part for part in (condition, beyond) if part)
+            found = self._query(both, list(dict.fromkeys(["case_id", *columns])), step)
+            if found:
+                yield sorted(found, key=lambda record: str(record["case_id"]))
+            if len(found) < step:
+                return
+            after = max(str(record["case_id"]) for record in found)

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dermquery.data.case import Case
+from dermquery.data.case_table import COLUMNS, CaseTableError, read_cases, write_cases
+from dermquery.data.checklist import CRITERIA
+from dermquery.data.rows import read_rows
+from tests.data.made_up import write_skin
+
+
+def table(folder: Path, text: str, name: str = "cases.csv", images: tuple[str, ...] = ("a.jpg", "b.jpg")) -> Path:
+    for image in images:
+        write_skin(folder / image, width=32, height=32)
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def message(path: Path, **options: object) -> str:
+    with pytest.raises(CaseTableError) as caught:
+        read_cases(path, **options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_reads_a_full_row(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        "case_id,image,diagnosis,age,sex,pigment_network,streaks,scanner\n"
+        "007,a.jpg,nv,45.5, female ,ATYPICAL , ,FotoFinder\n"
+        f"8,{tmp_path}/b.jpg,,,,,,\n",
+    )
+    first, second = read_cases(path)
+    assert first.case_id == "007"
+    assert first.image == tmp_path / "a.jpg"
+    assert first.image.is_absolute()
+    assert (first.diagnosis, first.age, first.sex) == ("nv", 45.5, "female")
+    assert first.checklist == {"pigment_network": "atypical"}
+    assert first.extra == {"scanner": "FotoFinder"}
+    assert second == Case(case_id="8", image=tmp_path / "b.jpg")
+
+
+def test_only_an_empty_cell_means_missing(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image,site,sex\nNA,a.jpg,None,nan\nnull,b.jpg,,\n")
+    first, second = read_cases(path)
+    assert (first.case_id, first.site, first.sex) == ("NA", "None", "nan")
+    assert (second.case_id, second.site, second.sex) == ("null", None, None)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_reads_what_spreadsheets_write(tmp_path: Path, separator: str, encoding: str, newline: str) -> None:
+    path = table(tmp_path, "")
+    lines = [["case_id", "image", "site", "text"], ["ä", "a.jpg", "Rücken", '"x, y; ""z"""'], ["b", "b.jpg", "", ""]]
+    path.write_bytes(newline.join(separator.join(line) for line in [*lines, [], []]).encode(encoding))
+    first, second = read_cases(path)
+    assert (first.case_id, first.site, first.text) == ("ä", "Rücken", 'x, y; "z"')
+    assert second.site is None
+
+
+def test_lists_every_bad_row_with_its_line_and_remedy(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        "case_id,image,age,streaks,text\n"
+        "a,a.jpg,50,irregular,fine\n"
+        "\n"
+        'b,missing.jpg,50,,"two\nlines"\n'
+        "c,a.jpg,old,,\n"
+        "d,a.jpg,131,wavy,\n"
+        "a,b.jpg,,,\n"
+        ",b.jpg,,,\n"
+        "e,,,,\n"
+        "f,a.jpg,,\n"
+        "g,a.jpg,nan,,\n",
+    )
+    text = message(path)
+    lines = text.splitlines()
+    assert "8 of 9 rows" in lines[0]
+    expected = {
+        "line 4 (case 'b')": str(tmp_path / "missing.jpg"),
+        "line 6 (case 'c')": "age 'old' is not a number from 0 to 130",
+        "line 7 (case 'd')": "streaks 'wavy' is unknown; use one of: absent, regular, irregular",
+        "line 8 (case 'a')": "also on line 2",
+        "line 9:": "case_id is empty",
+        "line 10 (case 'e')": "image is empty",
+        "line 11 (case 'f')": "4 cells where the header has 5",
+        "line 12 (case 'g')": "age 'nan'",
+    }
+    assert len(lines) == len(expected) + 2
+    for line, (place, problem) in zip(lines[1:], expected.items(), strict=False):
+        assert line.strip().startswith(place)
+        assert problem in line
+    assert "age '131'" in lines[3], "a row with two problems must name both"
+    assert "--skip-bad" in lines[-1]
+
+    read = read_cases(path, skip_bad=True)
+    assert [case.case_id for case in read] == ["a"]
+    assert [row.line for row in read.skipped] == [4, 6, 7, 8, 9, 10, 11, 12]
+
+
+def test_long_lists_are_cut_after_fifty(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image\nok,a.jpg\n" + "".join(f"c{i},none.jpg\n" for i in range(80)))
+    lines = message(path).splitlines()
+    assert "80 of 81" in lines[0]
+    assert sum("case 'c" in line for line in lines) == 50
+    assert "30 more" in lines[-2]
+
+
+def test_nothing_usable_is_an_error_even_when_bad_rows_are_skipped(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image\nx,none.jpg\n")
+    assert "1 of 1" in message(path, skip_bad=True)
+    assert "no rows" in message(table(tmp_path, "case_id,image\n"))
+
+
+def test_missing_columns_name_the_mapping(tmp_path: Path) -> None:
+    path = table(tmp_path, "isic_id,image,dx\nx,a.jpg,nv\n")
+    text = message(path, need=("diagnosis",))
+    assert "missing column case_id, diagnosis" in text
+    assert "isic_id, image, dx" in text
+    assert "--column THEIRS=case_id" in text
+    (case,) = read_cases(path, need=("diagnosis",), columns={"isic_id": "case_id", "dx": "diagnosis"})
+    assert (case.case_id, case.diagnosis, case.extra) == ("x", "nv", {})
+
+
+def test_a_mapping_may_swap_names(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image,diagnosis,label\nx,a.jpg,clark nevus,nv\n")
+    assert "more than one column is called diagnosis" in message(path, columns={"label": "diagnosis"})
+    (case,) = read_cases(path, columns={"label": "diagnosis", "diagnosis": "fine_diagnosis"})
+    assert (case.diagnosis, case.fine_diagnosis) == ("nv", "clark nevus")
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"dx": "diagnosis"}, "the column mapping names 'dx'"),
+        ({"image": "picture"}, "map it to one of: case_id, image"),
+    ],
+)
+def test_bad_mappings(tmp_path: Path, columns: dict[str, str], expected: str) -> None:
+    assert expected in message(table(tmp_path, "case_id,image\nx,a.jpg\n"), columns=columns)
+
+
+def test_a_needed_value_may_not_be_empty(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image,diagnosis\nx,a.jpg,nv\ny,b.jpg,\n")
+    assert len(read_cases(path)) == 2
+    assert "line 3 (case 'y'): diagnosis is empty" in message(path, need=["diagnosis"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("cases.csv", "case_id,image\nä,a.jpg\n".encode("latin-1"), "not UTF-8 text (byte 0xe4 at position 14)"),
+        ("cases.csv", "case_id,image\nx,a.jpg\n".encode("utf-16"), "not UTF-8"),
+        ("cases.csv", b"", "empty"),
+        ("cases.csv", b'case_id,image\nx,"a.jpg\n', "line 2 is not valid CSV"),
+        ("cases.csv", b"case_id,image,image\nx,a.jpg,b.jpg\n", "more than one column is called image"),
+        ("cases.parquet", b"PAR1 this is none", "not a readable Parquet file"),
+        ("cases.xlsx", b"", "a .csv or .parquet file, not '.xlsx'"),
+    ],
+)
+def test_unusable_files(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    path = table(tmp_path, "", name)
+    path.write_bytes(content)
+    assert expected in message(path)
+    assert str(path) in message(path)
+
+
+def test_no_file_and_a_folder(tmp_path: Path) -> None:
+    assert "no such case table" in message(tmp_path / "cases.csv")
+    assert "is a folder" in message(tmp_path)
+
+
+def test_images_are_checked_unless_told(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image\nx,none.jpg\n")
+    (case,) = read_cases(path, check_images=False)
+    assert case.image == tmp_path / "none.jpg"
+
+
+def test_a_nameless_index_column_is_ignored(tmp_path: Path) -> None:
+    path = table(tmp_path, ",case_id,image\n0,x,a.jpg\n")
+    (case,) = read_cases(path)
+    assert case.extra == {}
+
+
+def test_a_small_file_cannot_hold_too_many_rows_or_too_much_text(tmp_path: Path) -> None:
+    many, long = tmp_path / "many.parquet", tmp_path / "long.parquet"
+    pq.write_table(pa.table({"case_id": pa.array(["a"] * 3_000_000).dictionary_encode()}), many)
+    assert many.stat().st_size < 60_000
+    assert "3,000,000 rows, more than 2,000,000; split the table" in message(many)
+    # A text of 100 KB is in the file once, and would be written out 200 times.
+    pq.write_table(pa.table({"case_id": [str(i) for i in range(200)], "text": ["x" * 100_000] * 200}), long)
+    assert long.stat().st_size < 200_000
+    assert len(read_rows(long).numbered) == 200
+    with pytest.raises(CaseTableError, match="more than 9 MiB of text; split the table into parts"):
+        read_rows(long, 10_000)
+    lines = tmp_path / "lines.csv"
+    lines.write_text("case_id\n" + "a\n" * 11)
+    assert len(read_rows(lines, 11).numbered) == 11
+    with pytest.raises(CaseTableError, match="more than 10 rows; split the table into parts"):
+        read_rows(lines, 10)
+
+
+def test_parquet_written_by_pandas(tmp_path: Path) -> None:
+    write_skin(tmp_path / "a.jpg", width=32, height=32)
+    frame = pd.DataFrame(
+        {
+            "case_id": [7, 8],
+            "image": "a.jpg",
+            "lesion_id": [1.0, None],
+            "age": [40.0, float("nan")],
+            "site": ["back", None],
+        }
+    )
+    frame.to_parquet(tmp_path / "cases.parquet")
+    first, second = read_cases(tmp_path / "cases.parquet")
+    assert (first.case_id, first.lesion_id, first.age, first.site) == ("7", "1", 40.0, "back")
+    assert (second.case_id, second.lesion_id, second.age, second.site) == ("8", None, None, None)
+    frame["age"] = [40.0, 200.0]
+    frame.to_parquet(tmp_path / "cases.parquet")
+    assert "row 2 (case '8'): age '200'" in message(tmp_path / "cases.parquet")
+    frame["image"] = [b"x", b"y"]
+    frame.to_parquet(tmp_path / "cases.parquet")
+    assert "column 'image' holds binary" in message(tmp_path / "cases.parquet")
+
+
+def test_written_columns_stand_in_the_contracts_order(tmp_path: Path) -> None:
+    image = write_skin(tmp_path / "images" / "a.jpg", width=32, height=32)
+    write_cases([Case(case_id="a", image=image, age=40, extra={"zeta": "1", "alpha": "2"})], tmp_path / "cases.csv")
+    header, row = (tmp_path / "cases.csv").read_text(encoding="utf-8").splitlines()
+    assert header.split(",") == [*COLUMNS, "zeta", "alpha"]
+    assert row.startswith("a,images/a.jpg,,,,,,40,")
+    assert not list(tmp_path.glob(".*")), "a temporary file was left"
+
+
+def test_images_elsewhere_are_written_absolute(tmp_path: Path) -> None:
+    image = write_skin(tmp_path / "elsewhere" / "a.jpg", width=32, height=32)
+    write_cases([Case(case_id="a", image=image)], tmp_path / "here" / "cases.csv")
+    (case,) = read_cases(tmp_path / "here" / "cases.csv")
+    assert case.image == image
+
+
+def test_writing_refuses_what_cannot_be_read_back(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"suffix \.csv or \.parquet"):
+        write_cases([], tmp_path / "cases.txt")
+    with pytest.raises(ValueError, match="extra column named like a known one: site"):
+        write_cases([Case(case_id="a", image=Path("a"), extra={"site": "x"})], tmp_path / "cases.csv")
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12).map(str.strip)
+_WORD = _TEXT.filter(bool)
+_MAYBE = st.none() | _WORD
+_CHECKLIST = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(criterion.values) for name, criterion in CRITERIA.items()}
+)
+_EXTRA = st.dictionaries(_WORD.filter(lambda name: name not in COLUMNS), _WORD, max_size=3)
+
+
+@st.composite
+def _cases(draw: st.DrawFn) -> list[Case]:
+    ids = draw(st.lists(_WORD, min_size=1, max_size=4, unique=True))
+    names = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
+    return [
+        Case(
+            case_id=case_id,
+            image=Path(f"/data/images/{number}.jpg"),
+            age=draw(st.none() | st.floats(0, 130)),
+            date=draw(st.none() | st.dates()),
+            checklist=draw(_CHECKLIST),
+            extra=draw(_EXTRA),
+            **{name: draw(_MAYBE) for name in names},
+        )
+        for number, case_id in enumerate(ids)
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@settings(max_examples=60)
+@given(cases=_cases())
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, suffix: str, cases: list[Case]) -> None:
+    path = tmp_path_factory.mktemp("round") / f"cases{suffix}"
+    write_cases(cases, path)
+    assert list(read_cases(path, check_images=False)) == cases
+
+
+@pytest.mark.parametrize("written", ["2024-03-31", "2024-03-31 00:00:00", "2024-03-31T14:05"])
+def test_a_date_is_a_day(tmp_path: Path, written: str) -> None:
+    (tmp_path / "cases.csv").write_text(f"case_id,image,date,source\na,a.png,{written},clinic A\n")
+    (case,) = read_cases(tmp_path / "cases.csv", check_images=False)
+    assert (case.date, case.source) == (datetime.date(2024, 3, 31), "clinic A")
+
+
+def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,31.03.2024\n")
+    with pytest.raises(CaseTableError, match=r"date '31\.03\.2024' is not a day written as 2024-03-31"):
+        read_cases(tmp_path / "cases.csv", check_images=False)
