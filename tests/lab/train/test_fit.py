@@ -82,7 +82,7 @@ def start(folder: Path, epochs: int, devices: int = 1) -> subprocess.Popen[str]:
     script = folder / "train.py"
     folder.mkdir(exist_ok=True)
     script.write_text(SCRIPT, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), str(folder), str(epochs), str(devices)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
