@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 __all__ = ["remove_borders", "visible_box"]
 
@@ -125,14 +124,35 @@ def _field(brightness: NDArray[np.uint8]) -> _Mask | None:
 
 
 def _large_patches(mask: _Mask) -> _Mask:
-    """The connected parts of a mask that are large enough."""
-    patches, count = ndimage.label(mask)
-    if count == 1:  # most images; every pixel of the mask belongs to the one patch
-        return mask if np.count_nonzero(mask) >= _PATCH * mask.size else np.zeros_like(mask)
-    large = np.bincount(patches.ravel(), minlength=count + 1) >= _PATCH * mask.size
-    large[0] = False
-    core: _Mask = large[patches]
+    """The connected parts of a mask that are large enough; diagonal neighbours do not connect."""
+    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, start = np.nonzero(steps == 1)
+    end = np.nonzero(steps == -1)[1]
+    patch = _patch_of_runs(row, start, end)
+    small = (np.bincount(patch, end - start) < _PATCH * mask.size)[patch]
+    steps[row[small], start[small]] = steps[row[small], end[small]] = 0
+    core: _Mask = steps[:, :-1].cumsum(axis=1, dtype=np.int8) > 0
     return core
+
+
+def _patch_of_runs(row: NDArray[np.intp], start: NDArray[np.intp], end: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number of the patch that each horizontal run of pixels belongs to; runs come line by line."""
+    wide = int(end.max(initial=0)) + 1
+    above = (row - 1) * wide
+    first = np.searchsorted(row * wide + end, above + start, side="right")
+    last = np.searchsorted(row * wide + start, above + end, side="left")
+    patch = list(range(len(row)))
+
+    def root(run: int) -> int:
+        while patch[run] != run:
+            patch[run] = patch[patch[run]]
+            run = patch[run]
+        return run
+
+    for run, (lowest, beyond) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        for touched in range(lowest, beyond):
+            patch[root(run)] = root(touched)
+    return np.array([root(run) for run in range(len(row))], np.intp)
 
 
 def _erode(mask: _Mask) -> _Mask:

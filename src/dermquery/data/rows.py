@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_rows"]
+__all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
 
 MAX_ROWS = 2_000_000
 """Rows that a table may have unless something else is said."""
@@ -81,13 +81,19 @@ def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
         raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv"}:
-        return _read_csv(path, max_rows)
+        return read_csv_rows(path, max_rows)
     if suffix in {".parquet", ".pq"}:
         return _read_parquet(path, max_rows)
     raise CaseTableError(f"{path}: a case table is a .csv or .parquet file, not {suffix or 'a file without suffix'!r}")
 
 
-def _read_csv(path: Path, max_rows: int) -> Rows:
+def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
+    """Read CSV text in UTF-8, whatever the file is called; cells are separated by commas, semicolons or tabs.
+
+    Raises:
+        CaseTableError: naming the file, what is wrong with it and the remedy.
+        OSError: the file cannot be read.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

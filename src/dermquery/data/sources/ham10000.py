@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from dermquery.data.case import Case
-from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases, read_records
 
 __all__ = ["prepare_ham10000", "read_ham10000"]
 
@@ -61,16 +59,8 @@ def read_ham10000(images: Path, metadata: Path) -> list[Case]:
     """
     if not images.is_dir():
         raise PrepareError(f"{images}: no such folder; give the folder of the images")
-    try:
-        table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
-        raise PrepareError(f"{metadata}: no such file; give HAM10000_metadata.csv") from error
-    except (ValueError, pd.errors.ParserError) as error:
-        raise PrepareError(f"{metadata}: not a readable table ({error}); get it again") from error
-    if missing := [name for name in _COLUMNS if name not in table.columns]:
-        raise PrepareError(f"{metadata}: missing columns {', '.join(missing)}; it has {', '.join(table.columns)}")
+    rows = read_records(metadata, _COLUMNS, "give HAM10000_metadata.csv as it was published")
     on_disk = {path.stem: path for path in images.rglob("*") if path.suffix.lower() in _ENDINGS}
-    rows = [{str(name): str(value).strip() for name, value in row.items()} for row in table.to_dict("records")]
     try:
         return [_case(row, on_disk.get(row["image_id"], images / f"{row['image_id']}.jpg")) for row in rows]
     except ValueError as error:

@@ -24,8 +24,9 @@ from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
+from dermquery.data.rows import CaseTableError, read_csv_rows
 
-__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases"]
+__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
@@ -115,6 +116,34 @@ def prepare_cases(
     if table:
         write_cases(prepared, table)
     return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
+
+
+def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:
+    """The rows of a release's CSV table, each by column name.
+
+    Args:
+        path: the table.
+        needed: columns that it must have.
+        remedy: what to do if it is missing or damaged.
+
+    Raises:
+        PrepareError: there is no such file, or it is not the table that was expected.
+    """
+    try:
+        rows = read_csv_rows(path)
+    except FileNotFoundError as error:
+        raise PrepareError(f"{path}: no such file; {remedy}") from error
+    except CaseTableError as error:
+        raise PrepareError(f"{path}: not a readable table ({error}); {remedy}") from error
+    if missing := [name for name in needed if name not in rows.header]:
+        there = ", ".join(rows.header)
+        raise PrepareError(f"{path}: missing columns {', '.join(missing)}; it has {there}; {remedy}")
+    for line, cells in rows.numbered:
+        if len(cells) != len(rows.header):
+            raise PrepareError(
+                f"{path}: line {line} has {len(cells)} cells and the header {len(rows.header)}; {remedy}"
+            )
+    return [dict(zip(rows.header, cells, strict=True)) for _, cells in rows.numbered]
 
 
 def _file_names(case_ids: Sequence[str]) -> list[str]:
