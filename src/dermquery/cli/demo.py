@@ -16,7 +16,7 @@ __all__ = ["demo"]
 
 NOTICE = "These cases are synthetic: rendered by a program, not photographed."
 _CASES = Path(dermquery.__file__).parent / "demo_cases"
-"""140 cases of another seed than those that the demo model was trained on; docs/data.md has the command that made them."""
+"""140 cases that the demo model was not trained on; docs/data.md names the command that wrote them."""
 _IN_BASE = 120
 _SHOWN = {"pigment_network": "atypical", "blue_whitish_veil": "present"}
 

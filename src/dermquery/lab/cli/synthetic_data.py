@@ -36,9 +36,7 @@ def synthesize(
             done += count
             step(done, n)
 
-        table = run(
-            out, n=n, seed=seed, size=(size, size), workers=workers, quality=quality, masks=masks, progress=one
-        )
+        table = run(out, n=n, seed=seed, size=(size, size), workers=workers, quality=quality, masks=masks, progress=one)
     print_counts([case.diagnosis for case in read_cases(table, check_images=False)])
     typer.echo(f"{table}\nThese cases are synthetic.")
 

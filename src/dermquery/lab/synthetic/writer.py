@@ -113,7 +113,7 @@ def _claim(out: Path, about: str) -> None:
         raise NotADirectoryError(f"{out} is a file; give a folder to write the synthetic cases to")
     note = out / "ABOUT.txt"
     if note.exists() and note.read_text(encoding="utf-8") != about:
-        raise ValueError(f"{out} holds cases of another seed, size, quality or source (see {note}); give another folder")
+        raise ValueError(f"{out} holds cases of another seed, size, quality or source ({note}); give another folder")
     with replacing(note) as part:
         part.write_text(about, encoding="utf-8")
 
