@@ -9,14 +9,24 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would import all of its forty
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageCms,
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
 __all__ = ["FORMATS", "ImageError", "ImageSource", "load_image"]
 
 ImageSource = Path | str | bytes | Image.Image
 """A path, an encoded image's bytes, or a decoded image."""
 
-Image.init()  # registers all formats now: PIL does it on first use, and two threads at once see half of them
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
