@@ -1,4 +1,4 @@
-"""`dermquery demo`: the main job from end to end on synthetic cases."""
+"""`dermquery demo`: index and search synthetic cases, from end to end."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What dermoscopic images look like, in 27 numbers of colour and texture, and how unlike that an image is.
+"""Tell dermoscopic images from other pictures by 27 features of colour and texture.
 
-Two measures, because pictures can be foreign in two ways. The Mahalanobis distance to dermoscopic images finds what is
-unlike all of them: text, drawings, photographs of other things. A linear discriminant between dermoscopic images and
-clinical close-ups of the same lesions finds what is like them but was taken without a dermatoscope. Both ship as
-numbers in ``appearance.json``, which ``dermquery evaluate-quality --fit`` writes.
+Two measures catch two kinds of foreign picture. The Mahalanobis distance to dermoscopic images grows for pictures that
+resemble none of them: text, drawings, photographs of other things. A linear discriminant separates dermoscopic images
+from clinical close-ups of the same lesions, which look similar but were taken without a dermatoscope. The package
+holds the parameters of both in ``appearance.json``, which ``dermquery evaluate-quality --fit`` writes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 SIDE = 128
-"""Shorter side of the copy that is looked at."""
+"""Shorter side, in pixels, of the copy that the features are computed on."""
 LONGEST = 3
 _RIM, _CENTRE = 0.8, 0.5
 """Outside this share of the half width lies the rim, inside that one the centre."""
@@ -68,7 +68,7 @@ class Foreignness(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The greater of the two; above 1 the image is taken for something else."""
+        """The greater of the two; above 1 the image counts as something else."""
         return max(self.distance, self.clinical)
 
 
@@ -80,7 +80,7 @@ class Appearance(BaseModel):
         mean, scale: of dermoscopic images, per feature; features are standardised with them.
         precision: inverse of their shrunk covariance (Ledoit and Wolf 2004), standardised.
         weights, intercept: log-odds of a clinical close-up, from standardised features.
-        distance_limit, odds_limit: above which an image is taken for something else.
+        distance_limit, odds_limit: values above which an image counts as something else.
         made_of: how many images of which kind.
     """
 
@@ -103,7 +103,7 @@ class Appearance(BaseModel):
         return np.sqrt(np.maximum(squared, 0.0)), standard @ np.array(self.weights) + self.intercept
 
     def foreignness(self, image: Image.Image) -> Foreignness:
-        """Of an RGB image without its borders."""
+        """Measure an RGB image without its borders."""
         distance, odds = self.measures(appearance_features(image)[None])
         return Foreignness(float(distance[0]) / self.distance_limit, 1.0 + float(odds[0]) - self.odds_limit)
 

@@ -1,4 +1,4 @@
-"""Decoding of image files as people have them, into correct 8-bit RGB or an error that names the file."""
+"""Decode image files of every common kind into correct 8-bit RGB, or raise an error that names the file."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def load_image(source: ImageSource, *, max_pixels: int = 64_000_000, min_side: i
 
     Args:
         source: a path, encoded bytes, or a decoded image (which is left as it is).
-        max_pixels: width × height that is still decoded, read from the header before anything is unpacked. Pillow's
+        max_pixels: greatest width × height to decode, checked in the header before anything is unpacked. Pillow's
             own limit of about 179 million stays in force above it.
-        min_side: smallest width and height that can show anything.
+        min_side: smallest width and height to accept.
 
     Returns:
         A new image of mode ``RGB`` without metadata. Safe to call from several threads.

@@ -1,4 +1,4 @@
-"""Tables as people have them, CSV or Parquet, read to text cells with the number of each row's line."""
+"""Read CSV and Parquet tables into text cells, each row with the number of its line."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 __all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
 
 MAX_ROWS = 2_000_000
-"""Rows that a table may have unless something else is said."""
+"""Most rows of a table by default."""
 _ROW_BYTES, _CELL_BYTES = 1024, 8
-"""What a row may take in memory if a table has all the rows that it may have, and what a cell takes beside its text."""
+"""Memory that a row may take on average if a table is full, and that a cell takes beside its text."""
 _BATCH = 4096
 
 

@@ -16,7 +16,7 @@ from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress
 __all__ = ["group_diagnosis", "prepare_derm7pt", "read_release"]
 
 _WHERE = (
-    "Derm7pt is given by its authors for academic research: see http://derm.cs.sfu.ca, ask for the data set, and "
+    "The authors give Derm7pt for academic research: ask for the data set at http://derm.cs.sfu.ca, and "
     "unpack it so that release_v0/meta/meta.csv and release_v0/images exist"
 )
 _BKL = {"seborrheic keratosis", "melanosis"}
@@ -62,8 +62,8 @@ def prepare_derm7pt(
 def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
     """The release's dermoscopic cases, with :attr:`Case.image` in the release.
 
-    The column ``management`` is left out, because what was done with a lesion tells its diagnosis. The level of
-    difficulty leaks it as well; it is kept, as ``difficulty`` in ``extra``, which is never encoded.
+    The column ``management`` is left out, because the treatment of a lesion gives its diagnosis away. So does the level
+    of difficulty; it is kept as ``difficulty`` in ``extra``, which is never encoded.
 
     Raises:
         PrepareError: if ``release`` is not a release, or its scores disagree with its checklist.

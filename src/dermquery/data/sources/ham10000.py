@@ -1,8 +1,8 @@
 """HAM10000 (Tschandl et al. 2018) and other releases in the ISIC layout: one folder of images and one table.
 
 The table has ``lesion_id, image_id, dx, dx_type, age, sex, localization``; images are ``<image_id>.jpg`` anywhere below
-the folder. The images are CC BY-NC. Several images can show one lesion, which is why ``lesion_id`` is kept: without it
-an image search of this set finds its own query.
+the folder. The images are CC BY-NC. Several images can show one lesion, so ``lesion_id`` is kept: without it a search
+of this set finds its own query.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def prepare_ham10000(
     """Prepare a release in the ISIC layout; see :func:`~dermquery.data.sources.prepare.prepare_cases`.
 
     Raises:
-        PrepareError: if the folder or the table is not what was expected.
+        PrepareError: if the folder or the table is missing or has another layout.
     """
     cases = read_ham10000(images, metadata)
     return prepare_cases(cases, out, source="ham10000", size=size, skip_bad=skip_bad, progress=progress)
@@ -55,7 +55,7 @@ def read_ham10000(images: Path, metadata: Path) -> list[Case]:
     "foot" stay as they are).
 
     Raises:
-        PrepareError: if the folder or the table is not what was expected, or a row has an impossible value.
+        PrepareError: if the folder or the table is missing or has another layout, or a row has an impossible value.
     """
     if not images.is_dir():
         raise PrepareError(f"{images}: no such folder; give the folder of the images")

@@ -1,7 +1,7 @@
-"""What every real source shares: images without borders, in one size, beside a case table.
+"""Prepare the images of any source: without borders, in one size, beside a case table.
 
 The result is ``OUT/cases.csv``, ``OUT/images/<case_id>.jpg`` and ``OUT/prepare.json``, which records how the images
-were made. Images appear whole or not at all, so that a run can be killed and started again.
+were made. Images appear whole or not at all, so an interrupted run can be repeated.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
 
 _PIPELINE = 2
-"""Raised whenever the same source image would come out differently, so that old and new images never mix."""
+"""Increase it whenever the same source image would come out differently, so that old and new images never mix."""
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
 
 
 class PrepareError(ValueError):
-    """A source cannot be prepared; the message says what was looked for and what to do."""
+    """A source cannot be prepared; the message says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class BadImage:
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What a preparation did.
+    """The outcome of a preparation.
 
     Attributes:
         out: the prepared folder.
@@ -174,7 +174,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
-    """Whether the image had to be made, or why it cannot be."""
+    """True if the image was made, False if it was there, or the reason why it cannot be used."""
     source, target, size = job
     try:
         origin = _origin(source) if source.is_file() else b""
@@ -189,7 +189,7 @@ def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
 
 
 def _origin(source: Path) -> bytes:
-    """What the prepared file says of its source, so that a corrected table or a replaced image is noticed."""
+    """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
     with source.open("rb") as file:
         return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
 
