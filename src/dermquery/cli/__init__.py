@@ -1,7 +1,7 @@
-"""The command line. Heavy packages are imported inside the commands, so that `--help` answers at once.
+"""The command line. Commands import heavy packages when they run, so `--help` answers at once.
 
-The product's commands stand here. Others join through the entry points ``dermquery.commands``: each names a function
-that takes the program and adds to it, as the laboratory does (``dermquery[lab]``).
+This module adds the product's commands. Other packages join through the entry point ``dermquery.commands``, which names
+a function that takes the program and adds commands to it, as the laboratory does (``dermquery[lab]``).
 """
 
 from __future__ import annotations

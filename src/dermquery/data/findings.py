@@ -1,7 +1,8 @@
-"""From a text that a person writes to the checklist values that it names.
+"""Read checklist values from free text.
 
 Synonyms, abbreviations, typing errors, any order, negation ("no evidence of a veil", "vessels not seen"), and one word
-that describes several structures ("irregular streaks and globules") are understood; what names no finding is told.
+that describes several structures ("irregular streaks and globules") are understood; clauses without a finding are
+reported as unread.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ __all__ = ["Findings", "query_terms", "read_findings"]
 
 _CLAUSE = re.compile(r"[.;!?\n]+(?!\w)|[;!?\n]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
 _REACH = 40
-"""Tokens between an item and the farthest quality that may describe it; what one says of a thing stands nearer."""
+"""Greatest number of tokens between an item and a quality that describes it."""
 _SEGMENT = re.compile(r"(,|\bwith\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a text says.
+    """The findings in a text.
 
     Attributes:
         checklist: criterion to value, in the checklist's order.
@@ -60,7 +61,7 @@ def read_findings(text: str) -> Findings:
 
 
 def query_terms(query: Query) -> dict[str, str]:
-    """Checklist criteria that a query gives: those read in its free text, overruled by those given as terms."""
+    """Checklist criteria of a query: those read in its free text, overruled by its terms."""
     found = {**read_findings(query.text or "").checklist, **query.checklist}
     return {name: found[name] for name in CRITERIA if name in found}
 

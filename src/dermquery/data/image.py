@@ -1,4 +1,4 @@
-"""Decoding of image files as people have them, into correct 8-bit RGB or an error that names the file."""
+"""Decode image files of every common kind into correct 8-bit RGB, or raise an error that names the file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would import all of its forty
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageCms,
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
 __all__ = ["FORMATS", "ImageError", "ImageSource", "load_image"]
 
 ImageSource = Path | str | bytes | Image.Image
 """A path, an encoded image's bytes, or a decoded image."""
 
-Image.init()  # registers all formats now: PIL does it on first use, and two threads at once see half of them
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
@@ -59,9 +69,9 @@ def load_image(source: ImageSource, *, max_pixels: int = 64_000_000, min_side: i
 
     Args:
         source: a path, encoded bytes, or a decoded image (which is left as it is).
-        max_pixels: width × height that is still decoded, read from the header before anything is unpacked. Pillow's
+        max_pixels: greatest width × height to decode, checked in the header before anything is unpacked. Pillow's
             own limit of about 179 million stays in force above it.
-        min_side: smallest width and height that can show anything.
+        min_side: smallest width and height to accept.
 
     Returns:
         A new image of mode ``RGB`` without metadata. Safe to call from several threads.

@@ -17,7 +17,7 @@ from dermquery.lab.cli.train import crossval, train
 
 __all__ = ["join"]
 
-_PANEL = "Laboratory (pip install 'dermquery[lab]')"
+_PANEL = r"Laboratory (pip install 'dermquery\[lab]')"
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures, describe,
     pack,
