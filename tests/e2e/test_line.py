@@ -14,7 +14,7 @@ from dermquery.lab.data.folds import Folds
 from dermquery.lab.evaluate.protocols import protocol_sets
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.systems.composed import ComposedRanker
-from dermquery.model.artifact import load_model
+from dermquery.model.load import load_model
 from tests.e2e.conftest import World, dermquery
 
 pytestmark = pytest.mark.slow

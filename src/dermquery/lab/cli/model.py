@@ -23,13 +23,14 @@ def describe(
 ) -> None:
     """Print the parts of a model and their parameter counts."""
     from dermquery.lab.config import load_config, shipped_configs
+    from dermquery.lab.network.eager import load_trained, network_of
     from dermquery.lab.network.network import ComposedNetwork, count_parameters
-    from dermquery.model.artifact import load_model, shipped_models
+    from dermquery.model.artifact import shipped_models
 
     console = Console()
     if model in shipped_models() or (Path(model) / "artifact.json").is_file():
-        loaded = load_model(model)
-        network = loaded.network
+        loaded = load_trained(model)
+        network = network_of(loaded)
         console.print(f"[bold]{loaded.name}[/] {loaded.artifact_hash[:12]}  labels: {', '.join(loaded.labels)}")
     elif model in shipped_configs() or Path(model).is_file():
         network = ComposedNetwork(load_config(model, tuple(overrides)).model)
@@ -65,12 +66,13 @@ def pack(
     ] = False,
 ) -> None:
     """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
+    from dermquery.lab.network.eager import load_trained
     from dermquery.lab.network.model_card import model_card
-    from dermquery.model.artifact import load_model, save_model
+    from dermquery.lab.network.pack import save_model
 
     if (out / "artifact.json").exists():
         raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
-    loaded = load_model(model)
+    loaded = load_trained(model)
     text = [] if notes is None else [notes.read_text(encoding="utf-8").strip()]
     text += _evaluation_sections(evaluations or ())
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
