@@ -1,4 +1,4 @@
-"""`dermquery describe` and `dermquery pack`: what a model holds, and how it is given to others."""
+"""`dermquery describe-config` and `dermquery pack`: what a network holds, and how a model is given to others."""
 
 from __future__ import annotations
 
@@ -13,30 +13,20 @@ from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
 
-__all__ = ["describe", "pack"]
+__all__ = ["describe_config", "pack"]
 
 
 @expected_errors
-def describe(
-    model: Annotated[str, typer.Argument(help="Configuration (lite, paper, demo, a TOML file) or artifact folder.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key of a configuration.")] = [],  # noqa: B006
+def describe_config(
+    name: Annotated[str, typer.Argument(metavar="CONFIG", help="Configuration: lite, paper, demo, or a TOML file.")],
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key of the configuration.")] = [],  # noqa: B006
 ) -> None:
-    """Print the parts of a model and their parameter counts."""
-    from dermquery.lab.config import load_config, shipped_configs
-    from dermquery.lab.network.eager import load_trained, network_of
+    """Build the network of a configuration and print its parts and their parameter counts."""
+    from dermquery.lab.config import load_config
     from dermquery.lab.network.network import ComposedNetwork, count_parameters
-    from dermquery.model.artifact import shipped_models
 
     console = Console()
-    if model in shipped_models() or (Path(model) / "artifact.json").is_file():
-        loaded = load_trained(model)
-        network = network_of(loaded)
-        console.print(f"[bold]{loaded.name}[/] {loaded.artifact_hash[:12]}  labels: {', '.join(loaded.labels)}")
-    elif model in shipped_configs() or Path(model).is_file():
-        network = ComposedNetwork(load_config(model, tuple(overrides)).model)
-    else:
-        known = ", ".join([*shipped_models(), *shipped_configs()])
-        raise FileNotFoundError(f"no model or configuration {model!r}: give a folder, a TOML file, or one of {known}")
+    network = ComposedNetwork(load_config(name, tuple(overrides)).model)
     config = network.config
     console.print(
         f"{config.vision.backbone} at {config.vision.image_size} px, {config.text.encoder}, width {config.width}"
