@@ -13,6 +13,7 @@ import typer
 from dermquery import __version__
 from dermquery.cli import audit, base, data, keys
 from dermquery.cli.demo import demo
+from dermquery.cli.describe import describe
 from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
@@ -44,7 +45,7 @@ def _root(
     """Options of the program itself."""
 
 
-for command in (demo, index, search, serve):
+for command in (demo, index, search, serve, describe):
     app.command(rich_help_panel=SEARCH_PANEL)(command)
 app.add_typer(base.app, name="base", rich_help_panel=SEARCH_PANEL)
 app.add_typer(data.app, name="data", rich_help_panel=SEARCH_PANEL)

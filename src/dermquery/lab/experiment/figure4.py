@@ -27,7 +27,7 @@ from dermquery.lab.evaluate.predictions import read_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.experiment.comparison import Plan, Row
 from dermquery.model.alignment import Evidence
-from dermquery.model.artifact import load_model
+from dermquery.model.load import load_model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
