@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from contextlib import suppress
 
 from PIL import Image
@@ -12,6 +10,7 @@ from PIL import Image
 from dermquery.answer.content import Warned
 from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
+from dermquery.serve.kept import Kept
 from dermquery.serve.line import Busy, Line
 from dermquery.store.casebase import CaseBase
 from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
@@ -19,7 +18,6 @@ from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
 __all__ = ["Cautions"]
 
 _GROWN = 0.1
-_KEPT = 1024
 _log = logging.getLogger("dermquery.serve")
 
 
@@ -33,10 +31,9 @@ class Cautions:
     def __init__(self, base: CaseBase) -> None:
         self._base = base
         self._line = Line("measuring", 1, 0)
-        self._lock = threading.Lock()
         self._likeness: Likeness | None = None
         self._measured_at = 0
-        self._said: OrderedDict[tuple[str, float], Warned | None] = OrderedDict()
+        self._said = Kept[tuple[str, float], tuple[Warned, ...]](1024)
 
     def of_image(self, image: Image.Image) -> tuple[Warned, ...]:
         """What makes an image a poor query."""
@@ -57,16 +54,14 @@ class Cautions:
         likeness = self._likeness
         if alone is None or likeness is None:
             return ()
-        with self._lock:
-            known = (key, local_weight) in self._said
-            found = self._said.get((key, local_weight))
-        if not known:
-            found = likeness.judge(alone, local_weight)
-            with self._lock:
-                self._said[key, local_weight] = found
-                while len(self._said) > _KEPT:
-                    self._said.popitem(last=False)
-        return () if found is None else (found,)
+        said = self._said.get((key, local_weight))
+        if said is None:
+            warning = likeness.judge(alone, local_weight)
+            said = () if warning is None else (warning,)
+            with self._said.lock:
+                if likeness is self._likeness:  # else it is about the base before
+                    self._said.put((key, local_weight), said)
+        return said
 
     def measure(self, count: int) -> None:
         """Measure the base, unless that was done when it held about as many cases, or goes on just now."""
@@ -86,6 +81,6 @@ class Cautions:
         except Exception:  # searches go on without this warning
             _log.exception("the base cannot be measured")
             likeness = self._likeness
-        with self._lock:
+        with self._said.lock:
             self._likeness, self._measured_at = likeness, count
             self._said.clear()

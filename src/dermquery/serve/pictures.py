@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 
 from PIL import Image
 
@@ -15,7 +13,7 @@ from dermquery.serve.answers import ImageGoneError
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
 from dermquery.store.protocol import StoredCase
 
-__all__ = ["Picture", "PictureCache", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
+__all__ = ["Picture", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
 
 _QUERY_SIDE = 1600
 _LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
@@ -97,27 +95,3 @@ def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixe
             pass
     image = load_image(original_bytes(row, archive), max_pixels=max_pixels)
     return Picture(thumbnail_of(small_copy(image)), "image/jpeg", etag)
-
-
-class PictureCache:
-    """The pictures that were asked for last, up to a number of bytes; safe to use from several threads."""
-
-    def __init__(self, max_bytes: int = 64 << 20) -> None:
-        self._pictures: OrderedDict[str, Picture] = OrderedDict()
-        self._lock = Lock()
-        self._bytes, self._max_bytes = 0, max_bytes
-
-    def get(self, etag: str) -> Picture | None:
-        with self._lock:
-            if etag in self._pictures:
-                self._pictures.move_to_end(etag)
-            return self._pictures.get(etag)
-
-    def put(self, picture: Picture) -> None:
-        with self._lock:
-            if picture.etag in self._pictures or len(picture.data) > self._max_bytes // 4:
-                return
-            self._pictures[picture.etag] = picture
-            self._bytes += len(picture.data)
-            while self._bytes > self._max_bytes:
-                self._bytes -= len(self._pictures.popitem(last=False)[1].data)

@@ -7,8 +7,9 @@ import logging
 from dermquery import __version__
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import Info, UnknownCaseError
+from dermquery.serve.kept import Kept
 from dermquery.serve.line import Line
-from dermquery.serve.pictures import Picture, PictureCache, clean_picture, original_bytes, thumbnail_picture
+from dermquery.serve.pictures import Picture, clean_picture, original_bytes, thumbnail_picture
 from dermquery.serve.prometheus import Metrics
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
@@ -17,6 +18,7 @@ from dermquery.store.protocol import ExplainingEncoder, StoredCase
 
 __all__ = ["BaseReader"]
 
+_PICTURE_BYTES = 64 << 20
 _log = logging.getLogger("dermquery.serve")
 
 
@@ -37,7 +39,8 @@ class BaseReader:
         self.readers, self.probes = Line("reading", 4, waiting), Line("probing", 1, 16)
         self.warmed = False
         self._home = home_of(base.uri)
-        self._pictures, self._max_pixels = PictureCache(), max_pixels
+        self._max_pixels = max_pixels
+        self._pictures = Kept[str, Picture](most_bytes=_PICTURE_BYTES, size=lambda picture: len(picture.data))
 
     def close(self) -> None:
         """Let what is at work finish, and send away what waits."""
@@ -66,7 +69,8 @@ class BaseReader:
         found = self._pictures.get(row.stamp.sha256)
         if found is None:
             found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256, max_pixels=self._max_pixels)
-            self._pictures.put(found)
+            if len(found.data) <= _PICTURE_BYTES // 4:  # else it would displace many that are asked for as often
+                self._pictures.put(found.etag, found)
         return found
 
     def thumbnail(self, case_id: str) -> Picture:

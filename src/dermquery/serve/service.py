@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
 from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import Jobs
+from dermquery.serve.kept import Kept
 from dermquery.serve.line import Busy, Line
 from dermquery.serve.overlays import Explained, Overlays, draw_overlays
 from dermquery.serve.pictures import original_bytes, query_copy
@@ -38,8 +38,6 @@ from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
-
-_EVIDENCE_KEPT = 512
 
 
 class SearchService(BaseReader):
@@ -82,9 +80,9 @@ class SearchService(BaseReader):
         for line in (self.encoders, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
-        self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
+        self._evidence = Kept[tuple[str, str, str], Explained](512)
         self._keep_images = state / "queries" if keep_query_images else None
-        self._loading, self._lock = threading.Lock(), threading.Lock()
+        self._loading = threading.Lock()
 
     def warm(self) -> None:
         """Let the model encode once, so that no query waits for what happens at its first use."""
@@ -252,11 +250,7 @@ class SearchService(BaseReader):
         name = (prepared.key, case_id, row.stamp.sha256)
         found = self._evidence.get(name)
         if found is None:
-            found = self._explained(prepared, row)
-            with self._lock:
-                self._evidence[name] = found
-                while len(self._evidence) > _EVIDENCE_KEPT:
-                    self._evidence.popitem(last=False)
+            found = self._evidence.put(name, self._explained(prepared, row))
         return draw_overlays(found, None if level is None else levels.index(level))
 
     @staticmethod

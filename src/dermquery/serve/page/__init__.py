@@ -16,7 +16,6 @@ from dermquery.serve.page.frame import Site, Visit, frame
 from dermquery.serve.page.policy import PagePolicy, tags_with_nonce
 from dermquery.serve.page.routes import router
 from dermquery.serve.page.search_page import SearchPage
-from dermquery.serve.page.shelf import Shelf
 from dermquery.serve.page.uploads import KeptImages
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
@@ -34,7 +33,7 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     # NiceGUI looks for its server among all objects of the process, and one of PyTorch's warns when it is looked at.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op` is deprecated", FutureWarning)
     images = KeptImages(max_pixels=settings.max_pixels)
-    site = Site(service, settings, images, Shelf(), app.state.audit, BaseFacts(service.base))
+    site = Site(service, settings, images, app.state.audit, BaseFacts(service.base))
     app.include_router(router(site))
     _pages(site)
     tags_with_nonce()

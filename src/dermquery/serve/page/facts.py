@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
+from dermquery.serve.kept import Kept
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import DuplicateGroup, find_duplicates
 from dermquery.store.filters import AllOf, Equals, Filter
@@ -15,7 +16,6 @@ from dermquery.store.projection import Projection, project
 __all__ = ["BaseFacts"]
 
 T = TypeVar("T")
-_SECONDS = 60.0
 _EXAMPLES = 6
 _COUNTED = ("diagnosis", "fine_diagnosis", "sex", "site", "source", "date")
 _MOST_COMPARED = 20_000
@@ -30,9 +30,8 @@ class BaseFacts:
     """
 
     def __init__(self, base: CaseBase, clock: Callable[[], float] = time.monotonic) -> None:
-        self._base, self._clock = base, clock
-        self._kept: dict[str, tuple[float, object]] = {}
-        self._lock = threading.Lock()
+        self._base = base
+        self._kept = Kept[str, object](64, lifetime=60, clock=clock)
         self._counting: dict[str, threading.Lock] = {}
         self._changes = 0
 
@@ -70,7 +69,7 @@ class BaseFacts:
 
     def forget(self) -> None:
         """Count again, because the base changed."""
-        with self._lock:
+        with self._kept.lock:
             self._kept.clear()
             self._changes += 1
 
@@ -86,15 +85,15 @@ class BaseFacts:
 
     def _fresh(self, name: str, count: Callable[[], T]) -> T:
         """What is kept, or counted now: by one thread, while the others that ask for the same wait for it."""
-        with self._lock:
+        with self._kept.lock:
             counting = self._counting.setdefault(name, threading.Lock())
         with counting:
-            with self._lock:
+            with self._kept.lock:
                 kept, changes = self._kept.get(name), self._changes
-            if kept is not None and kept[0] > self._clock():
-                return cast("T", kept[1])
+            if kept is not None:
+                return cast("T", kept)
             value = count()
-            with self._lock:
+            with self._kept.lock:
                 if changes == self._changes:  # else it is of the base before
-                    self._kept[name] = (self._clock() + _SECONDS, value)
+                    self._kept.put(name, value)
             return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -16,13 +16,14 @@ from dermquery import __version__
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.kept import Kept
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, el, link
 from dermquery.serve.page.facts import BaseFacts
-from dermquery.serve.page.shelf import Shelf
 from dermquery.serve.page.uploads import KeptImages
+from dermquery.serve.prepared import KEPT_SECONDS
 from dermquery.serve.security.identity import Principal, principal_of
-from dermquery.serve.service import SearchService
+from dermquery.serve.service import Answer, SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.protocol import ExplainingEncoder
 
@@ -37,14 +38,19 @@ class _Theme(Element, component="static/theme.js"):
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What the pages of one server share."""
+    """What the pages of one server share.
+
+    Attributes:
+        answers: those that open pages show, for their reports, by owner and key: an address carries a key and never
+            what was asked.
+    """
 
     service: SearchService
     settings: ServeSettings
     images: KeptImages
-    shelf: Shelf
     audit: AuditLog
     facts: BaseFacts
+    answers: Kept[tuple[str, str], Answer] = field(default_factory=lambda: Kept(512, idle=KEPT_SECONDS))
 
     @property
     def explains(self) -> bool:

@@ -75,7 +75,7 @@ def _kept(images: KeptImages, owner: str, data: bytes) -> dict[str, object]:
 
 
 def _answer(site: Site, who: Principal, key: str) -> Answer:
-    answer = site.shelf.get(owner_of(who), key)
+    answer = site.answers.get((owner_of(who), key))
     if answer is None:
         raise HTTPException(410, texts.ANSWER_EXPIRED)
     return answer

@@ -16,6 +16,7 @@ from dermquery.serve.page.results import ResultActions, Results
 from dermquery.serve.page.session import Session
 from dermquery.serve.page.start import build_start
 from dermquery.serve.page.state import Question
+from dermquery.serve.prepared import new_key
 
 __all__ = ["SearchPage"]
 
@@ -160,7 +161,9 @@ class SearchPage:
         answer, question = self.session.answer, self.session.answered
         if answer is None or question is None or self.session.question.is_empty:  # cleared meanwhile
             return
-        self.results.show(answer, question, self.visit.site.shelf.put(self.visit.owner, answer))
+        key = new_key()
+        self.visit.site.answers.put((self.visit.owner, key), answer)
+        self.results.show(answer, question, key)
         self.wire.set_fragment(question.to_fragment())
 
     def _query_image(self, question: Question) -> str | None:

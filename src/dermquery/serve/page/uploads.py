@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import io
-import secrets
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
 
 from dermquery.data.image import load_image
+from dermquery.serve.kept import Kept
 from dermquery.serve.page.state import Crop
 from dermquery.serve.pictures import query_copy
+from dermquery.serve.prepared import KEPT_SECONDS, new_key
 
 __all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited"]
 
-_SECONDS = 30 * 60
 _BYTES = 256 * 2**20
 _PER_OWNER = 24
 
@@ -37,7 +35,6 @@ class KeptImage:
         data: the file as it came, so that a search gives what any other way in gives.
         shown: upright JPEG of at most 1600 pixels a side, without metadata, for the browser.
         size: width and height of the upright image.
-        until: when it is forgotten, in seconds of the clock.
     """
 
     key: str
@@ -45,7 +42,6 @@ class KeptImage:
     data: bytes
     shown: bytes
     size: tuple[int, int]
-    until: float
 
     @property
     def n_bytes(self) -> int:
@@ -58,9 +54,10 @@ class KeptImages:
 
     def __init__(self, *, max_pixels: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_pixels = max_pixels
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, KeptImage] = OrderedDict()
+        self._images = Kept[tuple[str, str], KeptImage](
+            lifetime=KEPT_SECONDS, clock=clock, most_bytes=_BYTES, size=lambda image: image.n_bytes,
+            most_each=_PER_OWNER, owner=lambda image: image.owner,
+        )  # fmt: skip
 
     def keep(self, owner: str, data: bytes) -> tuple[KeptImage, Image.Image]:
         """Check an image and keep it; also gives the decoded image.
@@ -69,12 +66,8 @@ class KeptImages:
             ImageError: it cannot be used; says why and what to do.
         """
         image = load_image(data, max_pixels=self._max_pixels)
-        until = self._clock() + _SECONDS
-        kept = KeptImage(secrets.token_urlsafe(16), owner, data, query_copy(image), image.size, until)
-        with self._lock:
-            self._kept[kept.key] = kept
-            self._tidy(owner)
-        return kept, image
+        kept = KeptImage(new_key(), owner, data, query_copy(image), image.size)
+        return self._images.put((owner, kept.key), kept), image
 
     def of(self, owner: str, key: str) -> KeptImage:
         """An image of this owner.
@@ -82,22 +75,10 @@ class KeptImages:
         Raises:
             ExpiredImageError: there is none; another's is not told apart from one that expired.
         """
-        with self._lock:
-            self._tidy(owner)
-            kept = self._kept.get(key)
-        if kept is None or kept.owner != owner:
+        kept = self._images.get((owner, key), touch=False)
+        if kept is None:
             raise ExpiredImageError(key)
         return kept
-
-    def _tidy(self, owner: str) -> None:
-        now = self._clock()
-        for key in [key for key, kept in self._kept.items() if kept.until <= now]:
-            del self._kept[key]
-        own = [key for key, kept in self._kept.items() if kept.owner == owner]
-        for key in own[:-_PER_OWNER]:
-            del self._kept[key]
-        while sum(kept.n_bytes for kept in self._kept.values()) > _BYTES and len(self._kept) > 1:
-            self._kept.popitem(last=False)
 
 
 _TURNS = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}

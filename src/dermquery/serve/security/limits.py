@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermquery.serve.kept import Kept
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.paths import SOCKET, path_of
 from dermquery.serve.security.problems import refusal
@@ -39,31 +38,27 @@ class Buckets:
     def __init__(
         self, capacity: float, per_second: float, *, most: int = 20_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._capacity, self._rate, self._most, self._clock = capacity, per_second, most, clock
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._capacity, self._rate, self._clock = capacity, per_second, clock
+        self._levels = Kept[str, tuple[float, float]](most, clock=clock)  # tokens, and when there were so many
 
     def take(self, name: str, cost: float = 1) -> float:
         """Take ``cost`` tokens and return 0; or take nothing and return in how many seconds they will be there."""
-        with self._lock:
+        with self._levels.lock:
             now = self._clock()
             level = self._level(name, now)
             if level < cost:
                 return (cost - level) / self._rate
-            self._levels[name] = (level - cost, now)
-            self._levels.move_to_end(name)
-            while len(self._levels) > self._most:
-                self._levels.popitem(last=False)
+            self._levels.put(name, (level - cost, now))
             return 0.0
 
     def give_back(self, name: str, cost: float = 1) -> None:
         """Undo :meth:`take`."""
-        with self._lock:
+        with self._levels.lock:
             now = self._clock()
-            self._levels[name] = (min(self._capacity, self._level(name, now) + cost), now)
+            self._levels.put(name, (min(self._capacity, self._level(name, now) + cost), now))
 
     def _level(self, name: str, now: float) -> float:
-        level, then = self._levels.get(name, (self._capacity, now))
+        level, then = self._levels.get(name, touch=False) or (self._capacity, now)
         return min(self._capacity, level + (now - then) * self._rate)
 
 
