@@ -13,7 +13,6 @@ from tokenizers import Tokenizer
 
 from dermquery.data.case import Query
 from dermquery.data.checklist import render_text
-from dermquery.data.findings import query_terms
 from dermquery.model.architecture import TextConfig
 
 __all__ = [
@@ -38,7 +37,7 @@ def encoded_text(query: Query, config: TextConfig) -> str | None:
     """The text of a query that is encoded, in training and in search; None if there is none."""
     if config.reading == "verbatim":
         return query.sentence
-    return render_text(query_terms(query)) or None
+    return render_text(query.terms) or None
 
 
 def split_sentences(text: str) -> list[str]:

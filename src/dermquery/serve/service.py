@@ -15,7 +15,7 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, load_image
+from dermquery.data.image import ImageError, UprightImage, load_image
 from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
 from dermquery.serve.cautions import Cautions
@@ -122,7 +122,7 @@ class SearchService(BaseReader):
 
     def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
         """The work of :meth:`prepare`, in the caller's thread; for those who hold a place in ``encoders``."""
-        picture = None if image is None else load_image(image, max_pixels=self._max_pixels)
+        picture = None if image is None else UprightImage.of(image, max_pixels=self._max_pixels)
         self.warm()
         begun = time.perf_counter()
         try:
@@ -265,8 +265,8 @@ class SearchService(BaseReader):
         model, query = self.base.model, prepared.encoded.query
         if not isinstance(model, ExplainingEncoder):
             raise QueryError(f"the model {model.name!r} cannot explain a similarity")
-        asked = None if query.image is None else load_image(query.image)
-        image = load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
+        asked = None if query.image is None else UprightImage.of(query.image, max_pixels=self._max_pixels)
+        image = UprightImage.of(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
         evidence = model.evidence(
             query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
         )

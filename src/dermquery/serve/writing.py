@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from dermquery.data.case import Case
-from dermquery.data.image import FORMATS, ImageError, load_image
+from dermquery.data.image import FORMATS, ImageError
 from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.line import Line
@@ -62,7 +63,7 @@ class CaseWriter:
             ImageError: the image cannot be used.
             BaseBusyError: another process is writing.
         """
-        load_image(image, max_pixels=self._max_pixels)
+        self.check_size(image)
         held = self.base.store.get([fields.case_id], vectors=False)
         if held and not update:
             raise CaseExistsError(fields.case_id)
@@ -82,7 +83,7 @@ class CaseWriter:
         if image is None:
             image = original_bytes(held, self.base.archive)
         else:
-            load_image(image, max_pixels=self._max_pixels)
+            self.check_size(image)
         return self._write(fields, image, added=False)
 
     def delete(self, case_ids: Collection[str]) -> int:
@@ -95,15 +96,15 @@ class CaseWriter:
         self._metrics.written.labels("deleted").inc(n)
         return n
 
-    def check_size(self, file: Path) -> None:
-        """Refuse an image of more pixels than are taken, by its header; whatever else is wrong with it shows later.
+    def check_size(self, image: Path | bytes) -> None:
+        """Refuse an image of more pixels than are taken, by its header; :meth:`ingest` finds any other fault.
 
         Raises:
             ImageError: it is too large.
         """
         try:
-            with Image.open(file, formats=FORMATS) as image:
-                pixels = image.width * image.height
+            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+                pixels = opened.width * opened.height
         except Exception:  # Pillow's plugins raise nearly every built-in type
             return
         if pixels > self._max_pixels:

@@ -18,7 +18,7 @@ from dermquery.serve.api.common import Reader, owner_of
 from dermquery.serve.page import texts
 from dermquery.serve.page.frame import Site
 from dermquery.serve.page.state import read_crop
-from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
+from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, turned_and_cropped
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer
@@ -44,8 +44,7 @@ def router(site: Site) -> APIRouter:
             raise HTTPException(410, texts.IMAGE_EXPIRED) from error
         shown = kept.shown
         if turn % 4 or crop:
-            changed = edited(kept.shown, turn, read_crop(crop), max_pixels=site.settings.max_pixels)
-            shown = query_copy(load_image(changed))
+            shown = query_copy(turned_and_cropped(load_image(kept.shown), turn, read_crop(crop)))
         return Response(shown, media_type="image/jpeg")
 
     @routes.get("/map")

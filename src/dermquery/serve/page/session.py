@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dermquery.data.case import Query
-from dermquery.data.findings import query_terms, read_findings
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.page import texts
@@ -37,9 +36,9 @@ class Reading:
 
 def read_words(question: Question) -> Reading:
     """Read the words of a question without encoding it, for the score that moves while one types."""
-    terms = dict(query_terms(Query(text=question.text or None, checklist=question.terms)))
-    found = {name: value for name, value in terms.items() if name not in question.terms}
-    return Reading(terms, found, read_findings(question.text).unread)
+    query = Query(text=question.text or None, checklist=question.terms)
+    found = {name: value for name, value in query.terms.items() if name not in question.terms}
+    return Reading(query.terms, found, query.findings.unread)
 
 
 class Session:

@@ -15,7 +15,7 @@ from dermquery.serve.page.state import Crop
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.prepared import KEPT_SECONDS, new_key
 
-__all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited"]
+__all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited", "turned_and_cropped"]
 
 _BYTES = 256 * 2**20
 _PER_OWNER = 24
@@ -85,27 +85,35 @@ _TURNS = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image
 
 
 def edited(data: bytes, turn: int, crop: Crop | None, *, max_pixels: int) -> bytes:
-    """An image turned and cropped; the file itself if nothing is asked.
+    """An image file turned and cropped; the file itself if nothing is asked.
 
     Args:
         data: an encoded image.
         turn: quarter turns, clockwise.
-        crop: the part that is kept, of the turned image; at least 16 pixels a side remain.
-        max_pixels: that are decoded.
+        crop: as for :func:`turned_and_cropped`.
+        max_pixels: largest image that is decoded.
 
     Returns:
         A PNG, so that nothing is lost a second time.
     """
     if not turn % 4 and crop is None:
         return data
-    image = load_image(data, max_pixels=max_pixels)
+    buffer = io.BytesIO()
+    turned_and_cropped(load_image(data, max_pixels=max_pixels), turn, crop).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def turned_and_cropped(image: Image.Image, turn: int, crop: Crop | None) -> Image.Image:
+    """A decoded image turned and cropped.
+
+    Args:
+        image: upright.
+        turn: quarter turns, clockwise.
+        crop: the part that is kept, of the turned image; at least 16 pixels a side remain.
+    """
     if turn % 4:
         image = image.transpose(_TURNS[turn % 4])
-    if crop is not None:
-        image = image.crop(_box(crop, image.size))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return image if crop is None else image.crop(_box(crop, image.size))
 
 
 def _box(crop: Crop, size: tuple[int, int]) -> tuple[int, int, int, int]:
