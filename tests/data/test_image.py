@@ -364,10 +364,15 @@ def test_a_decoded_image_is_copied_once_and_left_as_it_is() -> None:
 def test_an_upright_image_is_decoded_and_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     framed = Image.new("RGB", (300, 300), "black")
     framed.paste((200, 150, 140), (40, 40, 260, 260))
-    buffer, searched = io.BytesIO(), []
+    buffer, searched = io.BytesIO(), list[Image.Image]()
     framed.save(buffer, "PNG")
     search = borders._search
-    monkeypatch.setattr(borders, "_search", lambda image: (searched.append(image), search(image))[1])
+
+    def counted(image: Image.Image) -> tuple[int, int, int, int]:
+        searched.append(image)
+        return search(image)
+
+    monkeypatch.setattr(borders, "_search", counted)
     image = UprightImage.of(buffer.getvalue())
     assert UprightImage.of(image) is load_image(image) is image
     assert image.tobytes() == load_image(buffer.getvalue()).tobytes()

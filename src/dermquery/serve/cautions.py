@@ -22,7 +22,7 @@ _log = logging.getLogger("dermquery.serve")
 
 
 class Cautions:
-    """What a reader of an answer should know. The base is measured beside the searches, and again when it has grown.
+    """What a reader of an answer should know. A thread measures the base, and again when it has grown.
 
     Args:
         base: the case base.
@@ -40,15 +40,15 @@ class Cautions:
         return check_image(image)
 
     def alone(self, image: Image.Image) -> Vectors | None:
-        """What :meth:`unlike` needs of an image; None where nothing would be said."""
+        """The vector that :meth:`unlike` needs of an image; None before the base is measured."""
         return None if self._likeness is None else encode_alone(self._base, image)
 
     def unlike(self, key: str, alone: Vectors | None, local_weight: float) -> tuple[Warned, ...]:
         """A warning if the base holds nothing like a query's image.
 
         Args:
-            key: of the query; what was said of it is remembered.
-            alone: its image's vector.
+            key: of the query, under which the warning is kept.
+            alone: vector of its image alone.
             local_weight: λ.
         """
         likeness = self._likeness
@@ -59,19 +59,19 @@ class Cautions:
             warning = likeness.judge(alone, local_weight)
             said = () if warning is None else (warning,)
             with self._said.lock:
-                if likeness is self._likeness:  # else it is about the base before
+                if likeness is self._likeness:  # else the base was measured again meanwhile
                     self._said.put((key, local_weight), said)
         return said
 
     def measure(self, count: int) -> None:
-        """Measure the base, unless that was done when it held about as many cases, or goes on just now."""
+        """Measure the base, unless that is going on, or was done when it held about as many cases."""
         if count < LEAST_CASES or abs(count - self._measured_at) <= _GROWN * self._measured_at:
             return
         with suppress(Busy):
             self._line.submit(self._measure, count)
 
     def close(self) -> None:
-        """Let a measurement finish."""
+        """Wait for a measurement to finish."""
         self._line.close()
 
     def _measure(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Images as they leave the service: upright pixels, encoded anew, so that no metadata comes along."""
+"""Images as they leave the service: upright and encoded again, so that they carry no metadata."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def clean_picture(original: bytes, sha256: str, *, max_pixels: int) -> Picture:
 
 
 def query_copy(image: Image.Image) -> bytes:
-    """A query's image as JPEG without metadata, of at most 1600 pixels a side: what is kept of it, and shown."""
+    """A JPEG of a query's image without metadata, of at most 1600 pixels a side, to keep and to show."""
     copy = image.copy()
     copy.thumbnail((_QUERY_SIDE, _QUERY_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     buffer = io.BytesIO()
@@ -63,9 +63,7 @@ def query_copy(image: Image.Image) -> bytes:
 
 
 def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
-    """The image file that a case's vector was made of: from the archive, else the file that the case names.
-
-    The file is only taken if it is still the one that was indexed.
+    """The image file from which a case's vector comes: from the archive, else the case's own file if it is unchanged.
 
     Raises:
         ImageGoneError: it is in neither place.
@@ -75,7 +73,7 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
         try:
             return archive.original(sha256)
         except ArchiveError:
-            pass  # an image that was lost there may still be where the case came from
+            pass  # an image lost there may still be where the case came from
     try:
         data = row.case.image.read_bytes()
     except OSError:
@@ -86,7 +84,7 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
 
 
 def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixels: int) -> Picture:
-    """A JPEG of at most 256 pixels a side; errors as for the whole image."""
+    """A JPEG of at most 256 pixels a side; errors as for :func:`original_bytes` and :func:`clean_picture`."""
     etag = f"{row.stamp.sha256}-small"
     if archive is not None:
         try:

@@ -1,4 +1,4 @@
-"""Queries that are encoded and kept for a while, each for its owner only."""
+"""Encoded queries, kept for a while and each for its owner only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT_SECONDS = 1800.0
 
 
 class ExpiredQueryError(KeyError):
-    """A prepared query is not there any more; the message says what to do."""
+    """A prepared query has expired; the message says what to do."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -29,20 +29,20 @@ class ExpiredQueryError(KeyError):
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What must not be found, whatever the filter says."""
+    """What a search must not find, whatever its filter says."""
 
     cases: tuple[str, ...] = ()
     lesions: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
 
     def within(self, where: Filter) -> Filter:
-        """The filter without what is excluded."""
+        """The filter with these exclusions."""
         return excluding(where, self.cases, self.lesions, self.patients)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A query that is encoded, so that λ, filter, page and marks can change without the network.
+    """An encoded query, for which λ, filter, page and marks can change without the network.
 
     Attributes:
         key: names it to its owner.
@@ -51,10 +51,10 @@ class Prepared:
         image: a JPEG of at most 1600 pixels a side, upright and without metadata; None for a query without image.
         sha256: of the image file that was sent, or of the case's.
         warnings: about the image.
-        alone: vector of the image without any words, if the base is large enough to be compared with.
-        excluded: for a search for more like a case: the case itself, its lesion and its patient.
-        like: the case that it is about, if it asks for more like one.
-        marks: case ids that were marked, True for relevant.
+        alone: vector of the image without words, if the base is large enough for a comparison.
+        excluded: for a search for more like a case: the case, its lesion and its patient.
+        like: id of that case.
+        marks: ids of marked cases, True for relevant.
     """
 
     key: str

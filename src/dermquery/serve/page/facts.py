@@ -1,4 +1,4 @@
-"""What the pages say about the base, counted at most once a minute: value counts, and cases to try a search with."""
+"""Facts about the base for the pages, counted at most once a minute: values, example cases, map, duplicates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BaseFacts:
         return self._fresh(field, lambda: self._base.store.value_counts(field))
 
     def fetch(self) -> None:
-        """Count what every page shows, and load the model, so that building a page waits for nothing."""
+        """Count what every page shows and load the model, so that building a page waits for neither."""
         for field in _COUNTED:
             self.counts(field)
         _ = self.examples, self._base.model
@@ -52,7 +52,7 @@ class BaseFacts:
 
     @property
     def examples(self) -> tuple[tuple[str, str | None], ...]:
-        """Some cases with their diagnoses: of every diagnosis in turn, by ``case_id``."""
+        """A few cases to try a search with, and their diagnoses: one of each diagnosis in turn, by ``case_id``."""
         return self._fresh("examples ", self._choose)
 
     @property
@@ -61,14 +61,14 @@ class BaseFacts:
         return self._fresh("map ", lambda: project(self._base))
 
     def find_duplicates(self) -> list[DuplicateGroup] | None:
-        """Cases that show the same image; None for a base that is too large to compare while somebody waits."""
+        """Groups of cases that show the same image; None if the base is too large to compare while somebody waits."""
         if self.count > _MOST_COMPARED:
             return None
         scan = self._base.store.scan
         return self._fresh("duplicates ", lambda: find_duplicates(row for rows in scan(vectors=False) for row in rows))
 
     def forget(self) -> None:
-        """Count again, because the base changed."""
+        """Drop all counts, because the base changed."""
         with self._kept.lock:
             self._kept.clear()
             self._changes += 1
@@ -84,7 +84,7 @@ class BaseFacts:
         return tuple(in_turn[:_EXAMPLES])
 
     def _fresh(self, name: str, count: Callable[[], T]) -> T:
-        """What is kept, or counted now: by one thread, while the others that ask for the same wait for it."""
+        """A kept value, or a new one, which one thread counts while others that ask for it wait."""
         with self._kept.lock:
             counting = self._counting.setdefault(name, threading.Lock())
         with counting:
@@ -94,6 +94,6 @@ class BaseFacts:
                 return cast("T", kept)
             value = count()
             with self._kept.lock:
-                if changes == self._changes:  # else it is of the base before
+                if changes == self._changes:  # else the base changed while it was counted
                     self._kept.put(name, value)
             return value

@@ -1,4 +1,4 @@
-"""What the page asks for by HTTP beside the API: images of queries, and files of answers, each for its owner only."""
+"""Addresses of the page besides the API: images of queries, the map, and files of answers, for their owners only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/images")
     async def keep_image(request: Request, who: Reader) -> dict[str, object]:
-        data = await request.body()  # the chain of middlewares has bounded it
+        data = await request.body()  # the middlewares bound its length
         # In a line: a decoded image may take 200 MB, and forty threads would decode as many at once.
         return await site.service.readers.call(_kept, site.images, owner_of(who), data)
 
@@ -93,7 +93,7 @@ def _html(answer: Answer, notice: str | None) -> bytes:
 
 
 def _csv(answer: Answer, _notice: str | None) -> bytes:
-    return hits_csv(answer.result).encode("utf-8-sig")  # the byte order mark by which Excel knows it
+    return hits_csv(answer.result).encode("utf-8-sig")  # Excel recognises UTF-8 by its byte order mark
 
 
 def _json(answer: Answer, _notice: str | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Images that were chosen for a query: checked at once, kept in memory for a while, and only for who chose them."""
+"""Images uploaded for a query: checked at once, kept in memory for a while, and only for their owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PER_OWNER = 24
 
 
 class ExpiredImageError(KeyError):
-    """An image is not kept any more, or was never this person's."""
+    """An image is not kept any more, or belongs to somebody else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class KeptImage:
     Attributes:
         key: names it for its owner.
         owner: who may use it.
-        data: the file as it came, so that a search gives what any other way in gives.
+        data: the file as uploaded, so that a search gives the same answer as through the API.
         shown: upright JPEG of at most 1600 pixels a side, without metadata, for the browser.
         size: width and height of the upright image.
     """
@@ -45,7 +45,7 @@ class KeptImage:
 
     @property
     def n_bytes(self) -> int:
-        """What it takes in memory."""
+        """Its size in memory."""
         return len(self.data) + len(self.shown)
 
 
@@ -63,7 +63,7 @@ class KeptImages:
         """Check an image and keep it; also gives the decoded image.
 
         Raises:
-            ImageError: it cannot be used; says why and what to do.
+            ImageError: it cannot be used; the message says why and what to do.
         """
         image = load_image(data, max_pixels=self._max_pixels)
         kept = KeptImage(new_key(), owner, data, query_copy(image), image.size)
@@ -73,7 +73,7 @@ class KeptImages:
         """An image of this owner.
 
         Raises:
-            ExpiredImageError: there is none; another's is not told apart from one that expired.
+            ExpiredImageError: it has expired, or is somebody else's, which is not told apart.
         """
         kept = self._images.get((owner, key), touch=False)
         if kept is None:
@@ -85,7 +85,7 @@ _TURNS = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image
 
 
 def edited(data: bytes, turn: int, crop: Crop | None, *, max_pixels: int) -> bytes:
-    """An image file turned and cropped; the file itself if nothing is asked.
+    """An image file turned and cropped; the file itself if there is nothing to do.
 
     Args:
         data: an encoded image.

@@ -1,4 +1,4 @@
-"""Sessions of people who signed in: kept here, known to the browser by a random id in a cookie."""
+"""Sessions of people who signed in: in this process, with a random id in the browser's cookie."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Session:
 
     Attributes:
         principal: who.
-        csrf: what a form must send along; only pages of this session know it.
-        version: of their password; another one ends the session.
+        version: of their password; a new password ends the session.
+        csrf: token that forms must send; only pages of this session know it.
     """
 
     principal: Principal
@@ -31,12 +31,12 @@ class Session:
 
 
 class Sessions:
-    """All sessions of this process; a restart ends them, and so do a new password and a removed person.
+    """All sessions of this process. A restart ends them, as do a new password and the removal of the person.
 
     Args:
-        users: who exists, and with which scope.
-        idle_seconds: a session that was not used for so long is over.
-        absolute_seconds: a session is over then in any case.
+        users: the people and their scopes.
+        idle_seconds: time without use after which a session ends.
+        absolute_seconds: time after which a session ends in any case.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Sessions:
 
         Args:
             name: of the person.
-            user: as they were when the password was checked; if it was changed since, the session does not hold.
+            user: as when the password was checked; if the password has changed since, the session is not valid.
         """
         session_id = secrets.token_urlsafe(32)
         self._sessions.put(_key(session_id), Session(user.principal(name), user.changed.isoformat()))
         return session_id
 
     def find(self, session_id: str, *, touch: bool = True) -> Session | None:
-        """The session of an id if it still holds; ``touch`` counts as use of it."""
+        """The session of an id, or None if there is none any more; ``touch`` counts as use of it."""
         key = _key(session_id)
         session = self._sessions.get(key, touch=touch)
         if session is None:
@@ -83,4 +83,4 @@ def cookie_name(*, secure: bool) -> str:
 
 
 def _key(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode()).hexdigest()  # so that a look-up leaks no prefix of an id by its time
+    return hashlib.sha256(session_id.encode()).hexdigest()  # so that the time of a look-up tells nothing about an id
