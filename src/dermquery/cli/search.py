@@ -112,11 +112,11 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     """What is wrong with the query's image, and whether it is like anything in the base."""
     if result.query.image is None:
         return ()
-    from dermquery.data.image import load_image
+    from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
 
-    image = load_image(result.query.image)
+    image = UprightImage.of(result.query.image)
     found: list[Warned] = list(check_image(image))
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:

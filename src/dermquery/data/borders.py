@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dermquery.data.image import UprightImage
+
 __all__ = ["remove_borders", "visible_box"]
 
 _Box = tuple[int, int, int, int]
@@ -64,7 +66,18 @@ def remove_borders(image: Image.Image) -> Image.Image:
 
 
 def visible_box(image: Image.Image) -> tuple[int, int, int, int]:
-    """The box (left, top, right, bottom) that :func:`remove_borders` keeps of an RGB image."""
+    """The box (left, top, right, bottom) that :func:`remove_borders` keeps of an RGB image.
+
+    An :class:`~dermquery.data.image.UprightImage` is searched once and remembers it.
+    """
+    if not isinstance(image, UprightImage):
+        return _search(image)
+    if image.visible_box is None:
+        image.visible_box = _search(image)
+    return image.visible_box
+
+
+def _search(image: Image.Image) -> _Box:
     box: _Box = (0, 0, *image.size)
     while (step := _inside(image, box)) != box:
         box = step

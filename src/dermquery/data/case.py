@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from dermquery.data.checklist import CRITERIA, check_values, render_text
+from dermquery.data.findings import Findings, read_findings
 
 __all__ = ["Case", "Checklist", "Query"]
 
@@ -100,3 +102,21 @@ class Query(_Frozen):
         """The text that is encoded: the checklist's rendering, then the free text; None without both."""
         parts = [render_text(self.checklist), (self.text or "").strip()]
         return " ".join(part for part in parts if part) or None
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the free text says, read at the first use."""
+        return read_findings(self.text or "")
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """Checklist criteria that the query gives: those read in its free text, overruled by those given as terms."""
+        found = {**self.findings.checklist, **self.checklist}
+        return {name: found[name] for name in CRITERIA if name in found}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As Pydantic's; a copy with another text reads that one."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update and "text" in update:
+            copy.__dict__.pop("findings", None)
+        return copy

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dermquery.data.case import Query
 from dermquery.data.checklist import ABSENT, CRITERIA
 from dermquery.data.lexicon import SHORTHAND
 from dermquery.data.tokens import Placed, tokens_of
 
-__all__ = ["Findings", "query_terms", "read_findings"]
+__all__ = ["Findings", "read_findings"]
 
 _CLAUSE = re.compile(r"[.;!?\n]+(?!\w)|[;!?\n]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
 _REACH = 40
@@ -58,12 +57,6 @@ def read_findings(text: str) -> Findings:
         if not named and re.search(r"[^\W_]", clause):
             unread.append(" ".join(clause.split()).strip(" ,"))
     return Findings({name: found[name] for name in CRITERIA if name in found}, tuple(unread))
-
-
-def query_terms(query: Query) -> dict[str, str]:
-    """Checklist criteria of a query: those read in its free text, overruled by its terms."""
-    found = {**read_findings(query.text or "").checklist, **query.checklist}
-    return {name: found[name] for name in CRITERIA if name in found}
 
 
 def _clause_findings(clause: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Query
 from dermquery.data.checklist import CRITERIA, render_text
-from dermquery.data.findings import query_terms
 from dermquery.model.architecture import TextConfig
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def encoded_text(query: Query, config: TextConfig) -> str | None:
     """The text of a query that is encoded, in training and in search; None if there is none."""
     if config.reading == "verbatim":
         return query.sentence
-    return render_text(query_terms(query)) or None
+    return render_text(query.terms) or None
 
 
 def closed_vocabulary(config: TextConfig) -> tuple[str, ...]:

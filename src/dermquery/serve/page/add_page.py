@@ -1,4 +1,4 @@
-"""The page at ``/add``: one case by a form, or many by a table with images; either can be taken back."""
+"""The page at ``/add``: add one case by a form, or many by a table with images; both can be undone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.fields import CaseFields
-from dermquery.serve.jobs import fingerprint
+from dermquery.serve.job_folder import fingerprint
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Choice, Control, button, el, fill, set_attributes, set_text
 from dermquery.serve.page.failures import AskError, words_for
@@ -28,7 +28,7 @@ __all__ = ["AddPage"]
 
 _WORDS = ("diagnosis", "fine_diagnosis", "sex", "age", "site", "lesion_id", "patient_id", "source", "date", "text")
 _KNOWN = ("diagnosis", "fine_diagnosis", "sex", "site", "source")
-"""Fields for which the base's own values are suggested."""
+"""Fields that suggest the base's own values."""
 _TYPES: dict[str, dict[str, Any]] = {
     "age": {"type": "number", "min": 0, "max": 130, "step": 1, "inputmode": "numeric"},
     "date": {"type": "date"},
@@ -36,16 +36,16 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 
 class _Bundle(Element, component="static/bundle.js"):
-    """A table with images, sent to the API as a job."""
+    """A chooser for a table with images, which it sends to the API as a job."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Undo:
-    """How to take a case back.
+    """How to undo one added or replaced case.
 
     Attributes:
-        before: what was there before it was written: None if it was new, else the case and its image.
-        mark: fingerprint of what was written; anything else has been written since, and stays.
+        before: the replaced case and its image; None if the case was new.
+        mark: fingerprint of the written case; a case with another one was changed since, and stays.
     """
 
     case_id: str
@@ -141,7 +141,7 @@ class AddPage:
         set_text(self.problem, message)
 
     async def save(self, replacing: str | None = None) -> None:
-        """Put the case of the form in; one that is there already only if it is the one that ``replacing`` names."""
+        """Add the case of the form; replace a case of the base only if ``replacing`` names it."""
         self._problem("")
         try:
             undo = await self.visit.site.service.writer.line.call(self._write, replacing)
@@ -164,8 +164,8 @@ class AddPage:
             self.undo_button = button(texts.ADD_UNDO, partial(self.undo, undo), "small")
 
     async def undo(self, undo: _Undo) -> None:
-        """Take the last case back, once."""
-        if self._undo is not undo:  # a second click, before the browser had disabled the button
+        """Undo the last case, once."""
+        if self._undo is not undo:  # a second click, before the browser disabled the button
             return
         self._undo, pressed = None, self.undo_button
         set_attributes(pressed, disabled=True)
@@ -178,7 +178,7 @@ class AddPage:
                 set_attributes(pressed, disabled=None)
             return
         self.visit.site.facts.forget()
-        if self._undo is None:  # else another case was added meanwhile, which can be undone in its turn
+        if self._undo is None:  # else another case was added meanwhile, and its undo is on offer
             with fill(self.done):
                 el("span", texts.ADD_UNDONE)
 
@@ -250,6 +250,6 @@ class _TakenError(Exception):
 
 
 def _fault(where: Sequence[object], said: str) -> str:
-    """What is wrong with a field, for the person who filled it in."""
+    """A fault of a field, for the person who filled it in."""
     name = str(where[0]) if where else ""
     return f"{texts.ADD_CASE_ID if name == 'case_id' else texts.FIELD_TITLES.get(name, name)}: {said}"

@@ -23,7 +23,7 @@ _MOST_VALUES, _MOST_GROUPS, _MOST_CASES = 12, 30, 8
 
 
 class _Map(Element, component="static/map.js"):
-    """Cases on a plane; emits ``chosen`` with the id of a case."""
+    """A map of the cases; emits ``chosen`` with the id of a case."""
 
 
 class BasePage:
@@ -108,7 +108,7 @@ class BasePage:
         drawn.on("chosen", lambda event: self.show_case(event.args))
 
     async def show_case(self, case_id: str | None) -> None:
-        """Show a case that was chosen on the map."""
+        """Show the case chosen on the map."""
         if not case_id:
             return
         try:
@@ -125,7 +125,7 @@ class BasePage:
         return row
 
     def _log(self, case_ids: Sequence[str], what: str) -> None:
-        """Log who saw which cases; whoever cannot be logged sees none."""
+        """Log who sees which cases, before they see them."""
         self.visit.site.audit.write("view", self.visit.who, cases=list(case_ids), what=what)
 
     def _case(self, case_id: str, name: str | None, about: str) -> None:

@@ -21,7 +21,7 @@ class PatientFields:
     """The fields of a :class:`Patient`.
 
     Args:
-        facts: about the base, which say what can be chosen.
+        facts: about the base, for the values to choose from.
         on_change: called with the field that changed.
         on_submit: called on Enter.
     """

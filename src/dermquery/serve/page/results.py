@@ -128,7 +128,7 @@ class Results:
         set_text(self.formula, "")
 
     def show(self, answer: Answer, question: Question, key: str) -> None:
-        """Show an answer, known to the shelf by its key; cards that were there move to their new rank."""
+        """Show an answer, known by its key; cards that were there move to their new rank."""
         result = answer.result
         settings = self.visit.site.settings
         self.content = report_content(result, warnings=answer.warnings, notice=settings.notice)

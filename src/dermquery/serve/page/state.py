@@ -1,4 +1,4 @@
-"""What a person asks on the page, and the address fragment that holds it."""
+"""A person's question on the page, and the address fragment that holds it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dermquery.store.where import excluding
 __all__ = ["CHOSEN_FIELDS", "LONGEST_TEXT", "TOP_K", "Crop", "Patient", "Question", "read_crop"]
 
 TOP_K = (5, 10, 20, 50)
-"""How many hits can be asked for."""
+"""The choices for the number of hits."""
 LONGEST_TEXT = 2000
-"""Characters of free text that are taken; a link or a socket could bring megabytes, which nobody wrote."""
+"""Characters of free text that count; a link or a socket could send megabytes."""
 CHOSEN_FIELDS = ("sex", "site", "diagnosis", "source")
-"""Fields of a case that a filter takes one value of."""
+"""Fields that a filter restricts to one value."""
 
 Crop = tuple[float, float, float, float]
 """Left, top, width and height as fractions of the turned image."""
@@ -29,7 +29,7 @@ Crop = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Patient:
-    """Which cases may be found, as the form says it; an empty text asks for nothing."""
+    """Which cases may be found, by the form's texts; an empty text sets no condition."""
 
     sex: str = ""
     age_from: str = ""
@@ -46,7 +46,7 @@ class Patient:
         """The filter.
 
         Raises:
-            FilterError: for an age or a date that cannot be read, naming it and the form it needs.
+            FilterError: an age or a date cannot be read; names it and the expected form.
         """
         conditions: list[Any] = [
             Equals.model_validate({"field": name, "value": value})
@@ -62,7 +62,7 @@ class Patient:
 
     @property
     def n_set(self) -> int:
-        """How many of its fields ask for something."""
+        """How many of its fields set a condition."""
         return sum(bool(getattr(self, part.name)) for part in fields(self))
 
 
@@ -73,13 +73,13 @@ class Question:
     Attributes:
         image: key of the uploaded image, if there is one (:mod:`.uploads`).
         turn: quarter turns of it, clockwise.
-        crop: the part of it that is searched for; None for the whole.
-        like: a case of the base that is searched with in place of image, text and terms.
+        crop: the part of it to search with; None for the whole.
+        like: id of a case to search with, in place of image, text and terms.
         text, terms: words, and criteria given as terms.
         patient: the filter.
         local_weight: λ of equation 9.
         top_k: hits to show.
-        relevant, irrelevant: case ids that were marked and searched with again.
+        relevant, irrelevant: ids of marked cases that move the query.
     """
 
     image: str = ""
@@ -95,7 +95,7 @@ class Question:
     irrelevant: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Cut the text: it is read in the event loop while one types, which a long one would hold up for everybody."""
+        """Cut the text: the event loop reads it as people type, and a long one would block it for everybody."""
         object.__setattr__(self, "text", self.text[:LONGEST_TEXT])
 
     @property
@@ -105,7 +105,7 @@ class Question:
 
     @property
     def what(self) -> tuple[Any, ...]:
-        """All that the encoding depends on; a change of the rest needs no network pass."""
+        """Everything that the encoding depends on; other changes need no network pass."""
         own = (self.image, self.turn, self.crop) if self.image else ()
         return (self.like, own, self.text.strip(), tuple(sorted(self.terms.items())), self.relevant, self.irrelevant)
 
@@ -128,7 +128,7 @@ class Question:
 
     @classmethod
     def from_fragment(cls, fragment: str) -> Question:
-        """Read a fragment, leaving out what cannot be read: a link is text that anybody can have changed."""
+        """Read a fragment, ignoring what is not valid: anybody may have edited the link."""
         pairs = parse_qsl(fragment, max_num_fields=500)
         last = dict(pairs)
         terms = dict(pair.split(":", 1) for name, pair in pairs if name == "term" and ":" in pair)
@@ -147,7 +147,7 @@ class Question:
         )
 
     def with_patient(self, **changes: str) -> Question:
-        """The same question to other cases."""
+        """The same question with a changed filter."""
         return replace(self, patient=replace(self.patient, **changes))
 
 
@@ -164,7 +164,7 @@ def _number(written: str | None, otherwise: float) -> float:
 
 
 def read_crop(written: str) -> Crop | None:
-    """Read a crop as an address holds it; None for what is none."""
+    """Read a crop from an address; None if it is not valid."""
     parts = [_number(part, -1) for part in written.split(",")]
     if len(parts) != 4:
         return None

@@ -1,8 +1,8 @@
-"""Every English text of the page, in one place; a translation is this file again in another language.
+"""Every English text of the page; a translation is a copy of this file in another language.
 
 Criteria, their values and definitions come from :mod:`dermquery.data.checklist`, diagnoses from
-:mod:`dermquery.answer.words`, and messages about a bad image, text or filter from where they are raised.
-Curly braces are filled in by name.
+:mod:`dermquery.answer.words`, and messages about a bad image, text or filter from the code that raises them.
+The page fills in the curly braces by name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A job that puts many cases in, as it lies on disk: where it stands, what it is made of, what it has added."""
+"""A job that adds many cases, as its folder keeps it: state, upload, and the cases it added."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JobState = Literal["queued", "running", "done", "cancelled", "failed", "undoing"
 
 
 class BadCase(BaseModel):
-    """A case that was left out, and why."""
+    """A case that a job left out, and why."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,20 +32,20 @@ class BadCase(BaseModel):
 
 
 class Job(BaseModel):
-    """Where a job stands; what it says is done is on disk.
+    """The state of a job; what it counts as done is on disk.
 
     Attributes:
         id: sorts by time.
         owner: who submitted it.
-        update: cases that are in the base already are replaced; otherwise they count as bad.
+        update: replaces cases that the base has; otherwise they count as bad.
         total: cases of the table.
-        done: cases that are through: added, updated, unchanged or bad.
+        done: cases that are finished: added, updated, unchanged or bad.
         added: cases that were new in the base.
-        n_bad: cases that were left out; ``bad`` names the first thousand.
-        undo: it is, or was last, being undone.
-        removed: cases that were taken out again when the job was undone.
+        n_bad: cases left out; ``bad`` names the first thousand.
+        undo: whether its last work was to undo it.
+        removed: cases that undoing has removed.
         message: what it waits for, or why it failed.
-        rate: cases per second of this run; None before there is one.
+        rate: cases per second in this process; None before any.
         eta_seconds: expected time for the rest.
     """
 
@@ -72,7 +72,7 @@ class Job(BaseModel):
 
 
 def fingerprint(case: Case, sha256: str) -> str:
-    """What tells a case that a job added from one that was changed since."""
+    """A hash that changes with a case, to tell whether the case is still as a job added it."""
     fields = CaseFields.of(case).model_dump(mode="json")
     return hashlib.sha256(json.dumps([fields, sha256], sort_keys=True).encode()).hexdigest()
 
@@ -81,8 +81,8 @@ class JobFolder:
     """The files of one job.
 
     Attributes:
-        archive: the table and the images.
-        entries: the cases of the table.
+        archive: file with the table and the images.
+        entries: file with the cases of the table.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,53 +91,53 @@ class JobFolder:
         self._state, self._added = path / "job.json", path / "added.jsonl"
 
     def load(self) -> Job | None:
-        """Where the job stands; None if this is no job's folder."""
+        """The job; None if this is no job's folder."""
         try:
             return Job.model_validate_json(self._state.read_bytes())
         except (OSError, ValidationError):
             return None
 
     def save(self, job: Job) -> None:
-        """Keep where the job stands; it is on disk when this returns."""
+        """Write the job; it is on disk when this returns."""
         with replacing(self._state) as part:
             part.write_text(job.model_dump_json(), encoding="utf-8")
             _sync(part)
         _sync(self.path)
 
     def note(self, added: Mapping[str, str]) -> None:
-        """Note, before they are written, cases that the base does not have yet, each with its fingerprint."""
+        """Note cases that are new in the base, each with its fingerprint, before they are written."""
         if not added:
             return
         whole = self._added.exists() and not self._added.read_bytes().endswith(b"\n")
         with self._added.open("a", encoding="utf-8") as file:
-            file.write("\n" * whole)  # after a line that a killed process left unfinished
+            file.write("\n" * whole)  # ends a line that a killed process left unfinished
             file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in added.items())
             file.flush()
             os.fsync(file.fileno())
 
     def added(self) -> dict[str, str]:
-        """The cases that the job added or was about to add, each with its fingerprint."""
+        """The cases that the job added or was about to add, with their fingerprints."""
         found: dict[str, str] = {}
         for line in _lines(self._added):
             try:
                 case_id, mark = json.loads(line)
-            except ValueError:  # what a killed process left unfinished was not written to the base either
+            except ValueError:  # a killed process left it unfinished, and so did not write the case to the base
                 continue
             found[case_id] = mark
         return found
 
     def forget_upload(self) -> None:
-        """Remove what is not needed any more once the job has ended."""
+        """Remove the files that an ended job does not need."""
         self.archive.unlink(missing_ok=True)
         self.entries.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def sync_all(folder: Path, names: Iterable[str]) -> None:
-    """Let files and their folder be on disk."""
+    """Flush files and their folder to disk."""
     for name in names:
         _sync(folder / name)
     _sync(folder)

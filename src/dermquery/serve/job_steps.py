@@ -1,4 +1,4 @@
-"""The steps of a job: taking it in, and putting some of its cases into the base."""
+"""The steps of a job: accept the upload, then write the cases chunk by chunk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 from dermquery.data.case import Case
 from dermquery.data.image import ImageError
 from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entries
-from dermquery.serve.jobs import BadCase, Job, JobFolder, fingerprint, sync_all
+from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint, sync_all
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.ingest import IngestProgress
 
@@ -33,7 +33,7 @@ def take_in(
     skip_bad: bool,
     image_bytes: int,
 ) -> Job:
-    """Read what was uploaded and put a job on disk, whole or not at all.
+    """Read an upload and put the job on disk, whole or not at all.
 
     Raises:
         BundleError: no table with images.
@@ -68,14 +68,14 @@ def take_in(
 
 
 class Chunk:
-    """Some cases of a job, which are put in during one turn at writing. A context: their files go when it ends.
+    """Cases of a job that are written in one turn. Its context extracts their images and removes them again.
 
     Args:
-        job: as it stands before them.
+        job: before these cases.
         folder: of the job.
-        bundle: where their images are.
+        bundle: holds their images.
         entries: the cases.
-        own: all that the job has added so far, with fingerprints; grows.
+        own: the cases that the job has added so far, with fingerprints; :meth:`put` adds to it.
         writer: puts them in.
     """
 
@@ -122,11 +122,11 @@ class Chunk:
 
     @property
     def passed_over(self) -> int:
-        """Cases that need no writing, or cannot be written."""
+        """Cases that are unchanged or cannot be used."""
         return len(self._bad) + len(self._same)
 
-    def put(self, told: Callable[[IngestProgress], None]) -> None:
-        """Write them; may be called again after it could not.
+    def put(self, report: Callable[[IngestProgress], None]) -> None:
+        """Write the cases; after an error it may be called again.
 
         Raises:
             BaseBusyError, StoreWriteError, ArchiveError: as :meth:`CaseWriter.ingest`.
@@ -134,12 +134,11 @@ class Chunk:
         new = self._sort()
         self._folder.note(new)
         self._own.update(new)
-        report = self._writer.ingest(self._cases, told)
-        for item in report.bad:
+        for item in self._writer.ingest(self._cases, report).bad:
             self._leave_out(item.case_id, item.reason.replace(str(item.image), self._names.get(item.image, "")))
 
     def booked(self, job: Job) -> Job:
-        """The job with these cases counted. One of an earlier try is there already, and was added by the job still."""
+        """The job with these cases counted; a case that an earlier attempt wrote counts as added by the job."""
         lost = {bad.case_id for bad in self._bad}
         through = [fields.case_id for fields, _ in self._entries if fields.case_id not in lost]
         added = sum(case_id in self._own for case_id in through)
@@ -155,7 +154,7 @@ class Chunk:
         )
 
     def _sort(self) -> dict[str, str]:
-        """Leave only what has to be written; returns those that the base does not have, with their fingerprints."""
+        """Keep only the cases to write; returns those that are new in the base, with their fingerprints."""
         held = self._writer.base.store.get([case.case_id for case in self._cases], vectors=False)
         new: dict[str, str] = {}
         for case in tuple(self._cases):
@@ -166,7 +165,7 @@ class Chunk:
             elif fingerprint(row.case, row.stamp.sha256) == mark:
                 self._same.append(case.case_id)
                 self._cases.remove(case)
-            elif not self._job.update:  # even of one that this job noted: then somebody else was first, or changed it
+            elif not self._job.update:  # even if this job noted it: somebody else wrote it first, or changed it
                 words = "there is another case of this id already; submit the job with update=true to replace it"
                 self._leave_out(case.case_id, words)
                 self._cases.remove(case)
@@ -177,12 +176,12 @@ class Chunk:
 
 
 class Pace:
-    """How fast a job is in this process, from ``done`` cases on."""
+    """The speed of a job in this process, counted from ``done`` cases on."""
 
     def __init__(self, done: int) -> None:
         self._done, self._began = done, time.monotonic()
 
     def at(self, done: int, total: int) -> dict[str, float | None]:
-        """Cases per second and the time for the rest."""
+        """Cases per second, and seconds for the rest."""
         rate = (done - self._done) / max(time.monotonic() - self._began, 1e-6)
         return {"rate": rate or None, "eta_seconds": (total - done) / rate if rate > 0 else None}
