@@ -71,7 +71,7 @@ def write_html(
     """
     path = Path(path)
     environment = Environment(
-        loader=PackageLoader("dermquery.store"),
+        loader=PackageLoader("dermquery.answer"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
