@@ -21,7 +21,7 @@ from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["write_png"]
+__all__ = ["draw", "write_png"]
 
 _WIDTH, _MIN_HEIGHT, _DPI = 1600, 600, 120
 _SHOWN = 5
@@ -45,6 +45,14 @@ def write_png(result: SearchResult, path: str | Path, *, notice: str | None = No
         The path.
     """
     path = Path(path)
+    figure = draw(result, notice)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", metadata={"Software": "dermquery"})
+    return path
+
+
+def draw(result: SearchResult, notice: str | None = None) -> Figure:
+    """The picture as matplotlib has it, before it is written."""
     canvas = _Canvas()
     _head(canvas, result, notice)
     _query(canvas, result)
@@ -54,9 +62,7 @@ def write_png(result: SearchResult, path: str | Path, *, notice: str | None = No
     if not result.hits:
         canvas.text(_RIGHT, _TOP + 20, no_hits(result), 12, _SOFT)
     _foot(canvas, max(canvas.lowest + 28, _MIN_HEIGHT - 48), result)
-    with replacing(path) as part:
-        canvas.figure().savefig(part, format="png", metadata={"Software": "dermquery"})
-    return path
+    return canvas.figure()
 
 
 class _Canvas:
