@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ GOLDEN = Path(__file__).parent / "golden"
 WHEN = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
 NOTICE = "These cases are made up."
 WARNINGS = (ImageWarning("blurred", "The image is blurred. Use one that is in focus.", 0.6, 0.48),)
-FOUND = (
+FOUND: tuple[dict[str, Any], ...] = (
     {
         "diagnosis": "mel", "fine_diagnosis": "melanoma (in situ)", "lesion_id": "l-1", "patient_id": "p-1",
         "sex": "female", "age": 61.5, "site": "back", "elevation": "palpable", "source": "clinic",
@@ -68,7 +69,7 @@ def result(folder: Path) -> SearchResult:
     terms = {"pigment_network": "atypical", "streaks": "irregular", "vascular_structures": "dotted"}
     hits = []
     for i, known in enumerate(FOUND):
-        case = Case(case_id=f"case-{i}", image=draw_lesion(folder / f"{i}.png", i), **known)  # type: ignore[arg-type]
+        case = Case(case_id=f"case-{i}", image=draw_lesion(folder / f"{i}.png", i), **known)
         local, global_ = 0.75 - 0.25 * i, 0.5 - 0.125 * i
         shared, differing = compare_criteria(terms, case)
         hits.append(Hit(i + 1, case, 0.6 * local + 0.4 * global_, local, global_, shared, differing, f"{i}" * 64))

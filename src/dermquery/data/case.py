@@ -44,9 +44,7 @@ _legal = {
     "additionalProperties": False,
     "properties": {name: {"enum": list(criterion.values)} for name, criterion in CRITERIA.items()},
 }
-Checklist = Annotated[
-    Mapping[str, str], AfterValidator(_checklist), _as_dict, Field(json_schema_extra=_legal)  # type: ignore[arg-type]
-]
+Checklist = Annotated[Mapping[str, str], AfterValidator(_checklist), _as_dict, Field(json_schema_extra=_legal)]
 """Criterion name to Derm7pt value, for the criteria that were recorded; see :mod:`dermquery.data.checklist`."""
 _Extra = Annotated[Mapping[str, str], _as_dict]
 _Id = Annotated[str | None, Kind.ID]

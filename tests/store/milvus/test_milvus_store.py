@@ -72,7 +72,7 @@ def test_a_collection_from_before_a_field_is_searched_and_refuses_what_it_cannot
     assert store.search(vector, parse_where(["site=back"])) == []
     assert store.page(parse_where(["site=back"])) == []
     assert store.value_counts("site") == {None: 2}
-    with pytest.raises(ValueError, match="case 'c' has a site, .* dermquery base copy"):
+    with pytest.raises(ValueError, match=r"case 'c' has a site, .* `dermquery base copy`"):
         store.upsert([row("c", site="back")])
     assert store.ids() == ["a", "b"]
 
