@@ -1,5 +1,5 @@
-"""The outputs are made of the answers of the store's own base."""
+"""Tests of answers search the base that the tests of the store make."""
 
-from tests.store.conftest import base, cases, encoder
+from tests.store.conftest import base, cases
 
-__all__ = ["base", "cases", "encoder"]
+__all__ = ["base", "cases"]

@@ -24,7 +24,7 @@ from dermquery.store.migrate import tidy
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder
-from tests.store.rows import SIZE, random_rows, row
+from tests.store.rows import SIZE, brute_force, random_rows, row
 
 
 def test_a_reader_sees_what_another_handle_wrote(tmp_path: Path) -> None:
@@ -32,6 +32,33 @@ def test_a_reader_sees_what_another_handle_wrote(tmp_path: Path) -> None:
     assert reader.count() == 0
     writer.upsert([row("a")])
     assert reader.ids() == ["a"]
+
+
+def test_a_table_from_before_a_field_is_searched_and_gets_its_column_with_a_write(tmp_path: Path) -> None:
+    rows = random_rows(1200)
+    old = LanceStore(tmp_path, SIZE)
+    old.upsert(rows)
+    old.build_index()
+    old._table.drop_columns(["site", "streaks"])  # as if they had been declared since
+    reader, writer = LanceStore(tmp_path, SIZE), LanceStore(tmp_path, SIZE)
+    query = rows[3].vector
+    for indexed in (True, False):
+        asked = ["site=missing", "site!=back", "streaks=missing"]
+        hits = reader.search(query, parse_where(asked), exact=not indexed)
+        assert [hit.row.case.case_id for hit in hits] == brute_force(rows, query, 5)
+        assert reader.search(query, parse_where(["site=back"]), exact=not indexed) == []
+    assert reader.count(parse_where(["site=back,chest"])) == 0
+    assert reader.value_counts("site") == {None: 1200}
+    assert reader.value_counts("site", parse_where(["site=back"])) == {}
+    assert len(reader.page(parse_where(["streaks!=absent"]), limit=1300)) == 1200
+    assert reader.build_index() == 1200
+
+    writer.upsert([row("new", query, site="back", checklist={"streaks": "absent"})])
+    assert reader.value_counts("site") == {None: 1200, "back": 1}
+    assert [hit.row.case.case_id for hit in reader.search(query, parse_where(["site=back"]))] == ["new"]
+    assert reader.count(parse_where(["streaks=missing"])) == 1200
+    assert writer.get(["new", "0001"]).keys() == {"new", "0001"}
+    assert writer.build_index() == 1201
 
 
 def _indexed(folder: Path, n: int = 1200) -> tuple[LanceStore, list[StoredCase]]:

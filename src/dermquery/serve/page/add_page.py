@@ -10,6 +10,8 @@ from typing import Any
 from nicegui.element import Element
 from pydantic import ValidationError
 
+from dermquery.answer.words import TITLES
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.fields import CaseFields
@@ -26,9 +28,6 @@ from dermquery.store.protocol import StoredCase
 
 __all__ = ["AddPage"]
 
-_WORDS = ("diagnosis", "fine_diagnosis", "sex", "age", "site", "lesion_id", "patient_id", "source", "date", "text")
-_KNOWN = ("diagnosis", "fine_diagnosis", "sex", "site", "source")
-"""Fields that suggest the base's own values."""
 _TYPES: dict[str, dict[str, Any]] = {
     "age": {"type": "number", "min": 0, "max": 130, "step": 1, "inputmode": "numeric"},
     "date": {"type": "date"},
@@ -88,8 +87,8 @@ class AddPage:
         )
         with el("div", cls="fields"):
             self.controls = {"case_id": self._field("case_id", texts.ADD_CASE_ID, maxlength=200)}
-            for name in _WORDS:
-                self.controls[name] = self._field(name, texts.FIELD_TITLES[name], **_TYPES.get(name, {}))
+            for name, title in TITLES.items():
+                self.controls[name] = self._field(name, title, **_TYPES.get(name, {}))
         el("p", texts.ADD_CASE_ID_HINT, "hint")
         with el("details", cls="fold"):
             with el("summary"):
@@ -109,10 +108,11 @@ class AddPage:
             button(texts.ADD_SAVE, self.save, "primary", id="add-case")
 
     def _field(self, name: str, title: str, **attributes: Any) -> Control:
-        if name in _KNOWN:
+        field = CASE_FIELDS[name]
+        if field.kind in (Kind.CHOICE, Kind.WORD):
             attributes["list"] = f"known-{name}"
             with el("datalist", id=f"known-{name}"):
-                for value in list(self.visit.site.facts.counts(name))[:100]:
+                for value in field.values or list(self.visit.site.facts.counts(name))[:100]:
                     if value is not None:
                         el("option", value=str(value))
         with el("label", cls="field wide" if name == "text" else "field"):
@@ -252,4 +252,4 @@ class _TakenError(Exception):
 def _fault(where: Sequence[object], said: str) -> str:
     """A fault of a field, for the person who filled it in."""
     name = str(where[0]) if where else ""
-    return f"{texts.ADD_CASE_ID if name == 'case_id' else texts.FIELD_TITLES.get(name, name)}: {said}"
+    return f"{texts.ADD_CASE_ID if name == 'case_id' else TITLES.get(name, name)}: {said}"

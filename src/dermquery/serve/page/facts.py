@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.serve.kept import Kept
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import DuplicateGroup, find_duplicates
@@ -17,7 +18,7 @@ __all__ = ["BaseFacts"]
 
 T = TypeVar("T")
 _EXAMPLES = 6
-_COUNTED = ("diagnosis", "fine_diagnosis", "sex", "site", "source", "date")
+_COUNTED = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.CHOICE, Kind.WORD, Kind.DAY))
 _MOST_COMPARED = 20_000
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Range, iso_day
@@ -20,8 +21,9 @@ TOP_K = (5, 10, 20, 50)
 """The choices for the number of hits."""
 LONGEST_TEXT = 2000
 """Characters of free text that count; a link or a socket could send megabytes."""
-CHOSEN_FIELDS = ("sex", "site", "diagnosis", "source")
+CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind is Kind.CHOICE)
 """Fields that a filter restricts to one value."""
+_PATIENT = (*CHOSEN_FIELDS, "age_from", "age_to", "date_from", "date_to", "without_patient", "without_lesion")
 
 Crop = tuple[float, float, float, float]
 """Left, top, width and height as fractions of the turned image."""
@@ -29,18 +31,18 @@ Crop = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Patient:
-    """Which cases may be found, by the form's texts; an empty text sets no condition."""
+    """Which cases may be found, by the form's texts.
 
-    sex: str = ""
-    age_from: str = ""
-    age_to: str = ""
-    site: str = ""
-    diagnosis: str = ""
-    source: str = ""
-    date_from: str = ""
-    date_to: str = ""
-    without_patient: str = ""
-    without_lesion: str = ""
+    Attributes:
+        asked: what its controls hold, by name: :data:`CHOSEN_FIELDS`, ``age_from``, ``age_to``, ``date_from``,
+            ``date_to``, ``without_patient`` and ``without_lesion``; one that asks for nothing is not among them.
+    """
+
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        """What a control holds."""
+        return self.asked.get(name, "")
 
     def where(self) -> Filter:
         """The filter.
@@ -49,21 +51,23 @@ class Patient:
             FilterError: an age or a date cannot be read; names it and the expected form.
         """
         conditions: list[Any] = [
-            Equals.model_validate({"field": name, "value": value})
-            for name in CHOSEN_FIELDS
-            if (value := getattr(self, name))
+            Equals.model_validate({"field": name, "value": value}) for name in CHOSEN_FIELDS if (value := self[name])
         ]
-        ages = {"ge": _age(self.age_from), "le": _age(self.age_to)}
-        days = {"ge": _day(self.date_from), "le": _day(self.date_to)}
+        ages = {"ge": _age(self["age_from"]), "le": _age(self["age_to"])}
+        days = {"ge": _day(self["date_from"]), "le": _day(self["date_to"])}
         conditions += [Range(**ages)] if any(v is not None for v in ages.values()) else []
         conditions += [Range(field="date", **days)] if any(days.values()) else []
         where = Filter(condition=AllOf(conditions=tuple(conditions)))
-        return excluding(where, None, self.without_lesion.strip() or None, self.without_patient.strip() or None)
+        return excluding(where, None, self["without_lesion"].strip() or None, self["without_patient"].strip() or None)
 
     @property
     def n_set(self) -> int:
-        """How many of its fields set a condition."""
-        return sum(bool(getattr(self, part.name)) for part in fields(self))
+        """How many of its controls ask for something."""
+        return len(self.asked)
+
+    def changed(self, **changes: str) -> Patient:
+        """The same with other texts in some controls; an empty one asks for nothing."""
+        return Patient({name: text for name, text in {**self.asked, **changes}.items() if text})
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Question:
         if self.image and self.crop:
             pairs.append(("crop", ",".join(f"{part:.4f}" for part in self.crop)))
         pairs += [("term", f"{name}:{value}") for name, value in self.terms.items()]
-        pairs += [(f.name, value) for f in fields(self.patient) if (value := getattr(self.patient, f.name))]
+        pairs += [(name, value) for name in _PATIENT if (value := self.patient[name])]
         pairs += [("lambda", f"{self.local_weight:g}")] if self.local_weight != LOCAL_WEIGHT else []
         pairs += [("k", str(self.top_k))] if self.top_k != Question.top_k else []
         pairs += [("relevant", case_id) for case_id in self.relevant]
@@ -139,7 +143,7 @@ class Question:
             like=last.get("like", ""),
             text=last.get("text", ""),
             terms={n: terms[n] for n in CRITERIA if terms.get(n) in CRITERIA[n].values},
-            patient=Patient(**{f.name: last[f.name] for f in fields(Patient) if f.name in last}),
+            patient=Patient({name: last[name] for name in _PATIENT if name in last}),
             local_weight=min(max(_number(last.get("lambda"), LOCAL_WEIGHT), 0.0), 1.0),
             top_k=k if (k := int(_number(last.get("k"), 10))) in TOP_K else Question.top_k,
             relevant=_all(pairs, "relevant"),
@@ -147,8 +151,8 @@ class Question:
         )
 
     def with_patient(self, **changes: str) -> Question:
-        """The same question with a changed filter."""
-        return replace(self, patient=replace(self.patient, **changes))
+        """The same question to other cases."""
+        return replace(self, patient=self.patient.changed(**changes))
 
 
 def _all(pairs: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:

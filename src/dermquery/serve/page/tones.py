@@ -23,7 +23,7 @@ def diagnosis(name: str | None, tag: str = "span") -> Element:
 
 
 def bar(share: float, kind: str) -> Element:
-    """A bar with a length in per cent, hidden from screen readers: the number stands beside it."""
+    """A bar that is filled to a share between 0 and 1, hidden from screen readers: the number stands beside it."""
     drawing = el("svg", cls="bar", viewBox="0 0 100 1", preserveAspectRatio="none", aria_hidden="true")
     with drawing:
         el("rect", cls="ground", width="100", height="1")
@@ -32,5 +32,5 @@ def bar(share: float, kind: str) -> Element:
 
 
 def length(share: float) -> str:
-    """A bar's length in per cent, between 0 and 100."""
-    return f"{min(max(share, 0.0), 100.0):.1f}"
+    """A bar's length in per cent."""
+    return f"{100 * share:.1f}"

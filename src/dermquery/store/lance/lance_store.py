@@ -27,7 +27,7 @@ from dermquery.store.exact_order import (
     products,
     without,
 )
-from dermquery.store.filters import FIELDS, Filter, field_value
+from dermquery.store.filters import FIELDS, Filter, field_value, without_fields
 from dermquery.store.lance.sql import beyond, to_lance
 from dermquery.store.lance.vector_index import TableIndex, vectors_of
 from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, to_payload
@@ -64,15 +64,17 @@ class LanceStore:
         self.size = size
         self._schema = _schema(size)
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-        if not create and table not in database.list_tables().tables:
+        there = table in database.list_tables().tables
+        if not there and not create:
             raise ManifestError(
                 f"{folder} has a manifest, but its rows (table {table!r}) are not there; open the base again if it was "
                 "encoded again meanwhile, else restore it from a backup or index the cases into a new base"
             )
         self._table: Any = (
-            database.create_table(table, schema=self._schema, exist_ok=True) if create else database.open_table(table)
+            database.open_table(table) if there else database.create_table(table, schema=self._schema, exist_ok=True)
         )
         self._index = TableIndex(folder, table, self._table, _HIT)
+        self._whole = False
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
 
@@ -85,6 +87,8 @@ class LanceStore:
         if not rows:
             return
         check_rows(rows, self.size)
+        if lacking := self._lacking():
+            self._table.add_columns(pa.schema(lacking))
         merge = self._table.merge_insert("case_id").when_matched_update_all().when_not_matched_insert_all()
         first = self._next_serial()
         merge.execute(_to_table(rows, self._schema, first))
@@ -108,7 +112,7 @@ class LanceStore:
 
     def count(self, where: Filter | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
-        return int(self._table.count_rows(to_lance(where) if where else None))
+        return int(self._table.count_rows(to_lance(self._within(where)) if where else None))
 
     def search(
         self,
@@ -126,7 +130,7 @@ class LanceStore:
         it are all looked at; ``exact`` looks at every row. Products are taken in float64 of what the table holds.
         """
         check_search(vector, self.size, top_k, offset)
-        condition = without(where or Filter(), exclude)
+        condition = self._within(without(where or Filter(), exclude))
         depth = offset + top_k
         indexed = None if exact else self._index.nearest(vector, condition, depth + _BESIDE)
         if indexed is None:
@@ -165,7 +169,7 @@ class LanceStore:
     ) -> list[StoredCase]:
         """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, all beyond ``after``."""
         check_page(limit)
-        condition = beyond(where or Filter(), after)
+        condition = beyond(self._within(where or Filter()), after)
         ids = self._table.search().where(condition).select(["case_id"]).limit(None).to_arrow()["case_id"].to_pylist()
         first = nsmallest(limit, ids)
         rows = self.get(first, vectors=vectors)
@@ -188,8 +192,11 @@ class LanceStore:
         version = int(self._table.version)
         if where is None and field in self._counted and self._counted[field][0] == version:
             return dict(self._counted[field][1])
+        if any(column.name == field for column in self._lacking()):
+            n = self.count(where)
+            return {None: n} if n else {}
         query = self._table.search().select([field]).limit(None)
-        table = (query.where(to_lance(where)) if where else query).to_arrow()
+        table = (query.where(to_lance(self._within(where))) if where else query).to_arrow()
         counts = [(entry["values"], entry["counts"]) for entry in table[field].value_counts().to_pylist()]
         found = dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
         if where is None:
@@ -219,6 +226,19 @@ class LanceStore:
             ValueError: for too few cases.
         """
         return self._index.build()
+
+    def _within(self, where: Filter) -> Filter:
+        """A filter that asks for no column that the table lacks."""
+        return without_fields(where, [column.name for column in self._lacking()])
+
+    def _lacking(self) -> list[pa.Field]:
+        """Columns of fields that were declared after the table was written; it gets them with the next write."""
+        if not self._whole:  # another process may have added them meanwhile
+            there = set(self._table.schema.names)
+            lacking = [column for column in self._schema if column.name not in there]
+            self._whole = not lacking
+            return lacking
+        return []
 
     def _next_serial(self) -> int:
         """A number greater than that of every row, and of every row that the index knows."""

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
 from dermquery.store.lance.hit_rows import HitRows, adopt, written
@@ -36,8 +37,8 @@ _FRESH = 1000
 _ROWS_PER_BATCH = 5000
 _AGAIN = 60.0
 """Seconds after which an index that could not be opened is tried again: what failed may have been the disk."""
-_BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
-_TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
+_BITMAPS = tuple(name for name, field in CASE_FIELDS.items() if field.kind is Kind.CHOICE)
+_TREES = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.ID, Kind.NUMBER, Kind.DAY))
 
 
 class TableIndex:
@@ -262,7 +263,7 @@ class TableIndex:
         from lancedb.index import Bitmap, BTree
 
         for names, kind in ((_BITMAPS, Bitmap), (_TREES, BTree)):
-            for name in names:
+            for name in set(names).intersection(self._table.schema.names):
                 self._table.create_index(name, config=kind(), replace=True)
 
 
