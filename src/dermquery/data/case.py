@@ -157,6 +157,7 @@ class Query(_Frozen):
             copy.__dict__.pop("findings", None)
         return copy
 
+
 @dataclass(frozen=True)
 class CaseField:
     """A field by which cases are described: a column of the case table.

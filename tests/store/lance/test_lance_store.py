@@ -18,8 +18,9 @@ import pytest
 
 from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import CaseBase
-from dermquery.store.lance import quantised, vector_index
-from dermquery.store.lance.lance_store import LanceStore, drop_table, tables
+from dermquery.store.lance import lance_store, quantised, vector_index
+from dermquery.store.lance.lance_store import LanceStore, drop_table
+from dermquery.store.lance.lance_table import tables
 from dermquery.store.migrate import tidy
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import parse_where
@@ -185,7 +186,7 @@ def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damag
         warnings.simplefilter("ignore", RuntimeWarning)
         again.upsert([row("new", -rows[5].vector)])
     assert again.search(-rows[5].vector, top_k=1)[0].row.case.case_id == "new"
-    serials = again._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_pylist()
+    serials = again._table.now().read(["serial"])["serial"].to_pylist()
     assert len(set(serials)) == len(serials) == 1201
     again.compact()
     (folder,) = (tmp_path / "index").iterdir()
@@ -278,7 +279,7 @@ def test_a_case_that_is_written_within_a_search_is_found_once(
     def write() -> None:
         writer.upsert([replace(rows[3], case=rows[3].case.model_copy(update={"age": float(next(ages))}))])
 
-    look, read = reader._index._view, reader._candidates
+    look, read = reader._index._view, lance_store._candidates
 
     def looked() -> object:
         view = look()
@@ -289,13 +290,18 @@ def test_a_case_that_is_written_within_a_search_is_found_once(
         write()
         return read(*arguments)
 
-    monkeypatch.setattr(reader._index, "_view", looked)  # written between the look at the index and the read
-    assert [hit.row.case.case_id for hit in reader.search(rows[3].vector, condition, top_k=3)].count("0003") == 1
-    monkeypatch.setattr(reader._index, "_view", look)
-    monkeypatch.setattr(reader, "_candidates", candidates)  # written between the two reads
-    found = reader.search(rows[3].vector, condition, top_k=3)
-    assert [hit.row.case.case_id for hit in found].count("0003") == 1
-    assert found[0].row.case.age == next(ages) - 1
+    def ages_found() -> list[float | None]:
+        """Of every time that the case is among the hits."""
+        hits = reader.search(rows[3].vector, condition, top_k=3)
+        return [hit.row.case.age for hit in hits if hit.row.case.case_id == "0003"]
+
+    with monkeypatch.context() as patch:  # written between the look at the index and the filter
+        patch.setattr(reader._index, "_view", looked)
+        assert ages_found() == [None]
+    with monkeypatch.context() as patch:  # written before the rows beside the index are read
+        patch.setattr(lance_store, "_candidates", candidates)
+        assert ages_found() == [40]
+    assert ages_found() == [41]
 
 
 def test_tidying_leaves_nothing_of_deleted_cases_in_the_index(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _NEXT, _LOCK = "next-manifest.json", "writer.lock"
 
 
 class FolderHome:
-    """``manifest.json`` beside a LanceDB table for each version and a folder of images."""
+    """``manifest.json`` beside a Lance table for each version and a folder of images."""
 
     images: str | None = "images"
 
@@ -69,7 +69,8 @@ class FolderHome:
         (self._folder / _NEXT).unlink(missing_ok=True)
 
     def tidy(self) -> int:
-        from dermquery.store.lance.lance_store import drop_table, tables
+        from dermquery.store.lance.lance_store import drop_table
+        from dermquery.store.lance.lance_table import tables
 
         manifest = self.manifest()
         current = _table(manifest.version)
