@@ -120,6 +120,29 @@ class Manifest(BaseModel):
             f"Open the base with its own model by --model{where}, or encode it again with: dermquery base migrate"
         )
 
+    def check_options(self, uri: str | Path, *, described: bool, images: str | bool | None) -> None:
+        """Refuse what a base cannot be asked for because it was made otherwise.
+
+        Args:
+            uri: the base, for messages.
+            described: whether cases are to be encoded with their findings.
+            images: where images are to be kept, as :attr:`images`; True agrees with any place.
+
+        Raises:
+            ManifestError: naming both and the remedy.
+        """
+        if images is not True and self.images != images:
+            raise ManifestError(
+                f"{uri} keeps its images {f'in {self.images}' if self.images else 'nowhere'}, and not "
+                f"{f'in {images}' if images else 'nowhere'}; leave out --images, or choose another base"
+            )
+        if self.described != described:
+            is_, asked = ("with", "without") if self.described else ("without", "with")
+            raise ManifestError(
+                f"{uri} holds cases encoded {is_} their findings, and cases {asked} them cannot stand beside; "
+                f"{'add' if self.described else 'leave out'} --described, or choose another folder"
+            )
+
     def same_vectors(self, other: Manifest) -> bool:
         """Whether vectors of the two can stand in one base."""
         return (self.model_hash, self.layout, self.described) == (other.model_hash, other.layout, other.described)
