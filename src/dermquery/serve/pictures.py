@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from PIL import Image
 from dermquery.data.image import FORMATS, load_image
 from dermquery.serve.answers import ImageGoneError
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
+from dermquery.store.case_images import original_bytes as kept_bytes
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["Picture", "PictureCache", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
@@ -65,26 +65,17 @@ def query_copy(image: Image.Image) -> bytes:
 
 
 def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
-    """The image file that a case's vector was made of: from the archive, else the file that the case names.
-
-    The file is only taken if it is still the one that was indexed.
+    """The image file that a case's vector was made of (:func:`dermquery.store.case_images.original_bytes`).
 
     Raises:
         ImageGoneError: it is in neither place.
     """
-    sha256 = row.stamp.sha256
-    if archive is not None:
-        try:
-            return archive.original(sha256)
-        except ArchiveError:
-            pass  # an image that was lost there may still be where the case came from
     try:
-        data = row.case.image.read_bytes()
-    except OSError:
-        data = b""
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ImageGoneError(f"the image of case {row.case.case_id!r} is not where it was kept; index the case again")
-    return data
+        return kept_bytes(row, archive)
+    except ArchiveError as error:
+        raise ImageGoneError(
+            f"the image of case {row.case.case_id!r} is not where it was kept; give the case its image anew"
+        ) from error
 
 
 def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixels: int) -> Picture:

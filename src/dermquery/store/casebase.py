@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dermquery.data.case import Case
 from dermquery.store.base_manifest import Manifest, ManifestError
+from dermquery.store.earlier_schemas import UpgradeNeededError, upgrade_command
 from dermquery.store.encoding import Executor, LocalExecutor
 from dermquery.store.home import Home
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
@@ -97,6 +98,31 @@ class CaseBase(SearchableBase):
         base.manifest.check_options(base.uri, described=described, images=place)
         return base
 
+    @property
+    def read_only(self) -> str | None:
+        """Why the base can only be read, and the remedy; None if it can be written to.
+
+        An earlier artifact of the model is noticed once the model is loaded.
+        """
+        manifest = self.manifest
+        if manifest.outdated:
+            return (
+                f"{self.uri} has schema {manifest.schema_version}, of an earlier version of dermquery, and is "
+                f"read-only until it is upgraded: {upgrade_command(self.uri)}"
+            )
+        if self._model is not None and self._model.artifact_hash != manifest.model_hash:
+            named = "" if manifest.model_reference else " --model MODEL"
+            return (
+                f"{self.uri} names an earlier artifact of its model, {manifest.model_hash[:12]}, with the same "
+                f"vectors, and is read-only until it is upgraded: {upgrade_command(self.uri)}{named}"
+            )
+        return None
+
+    def check_writable(self) -> None:
+        """UpgradeNeededError for a base that is read-only."""
+        if reason := self.read_only:
+            raise UpgradeNeededError(reason)
+
     def add(
         self,
         cases: Iterable[Case],
@@ -115,6 +141,7 @@ class CaseBase(SearchableBase):
 
         Raises:
             BaseBusyError: another process is writing.
+            UpgradeNeededError: the base is read-only.
             ManifestError: the base was encoded again since it was opened.
         """
         if executor is None:
@@ -128,6 +155,7 @@ class CaseBase(SearchableBase):
 
         Raises:
             BaseBusyError: another process is writing.
+            UpgradeNeededError: the base is read-only.
             ManifestError: the base was encoded again since it was opened.
         """
         with self._writing():
@@ -139,6 +167,7 @@ class CaseBase(SearchableBase):
         Raises:
             ValueError: for too few cases.
             BaseBusyError: another process is writing.
+            UpgradeNeededError: the base is read-only.
             ManifestError: the base was encoded again since it was opened.
         """
         with self._writing():
@@ -147,11 +176,12 @@ class CaseBase(SearchableBase):
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """The right to write, to the version that readers get: what goes into an older one is lost with it."""
+        self.check_writable()
         with self._home.writing():
             current = self._home.manifest().version
             if current != self.manifest.version:
                 raise ManifestError(
-                    f"{self.uri} was encoded again since it was opened: it is at version {current}, and this is "
-                    f"{self.manifest.version}; open it again (restart what serves it), then write"
+                    f"{self.uri} was encoded again or upgraded since it was opened: it is at version {current}, this "
+                    f"is {self.manifest.version}; open it again (restart what serves it), then write"
                 )
             yield
