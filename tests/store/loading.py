@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dermquery.store import casebase, model_source
+from dermquery.store import model_source
 from dermquery.store.protocol import Encoder
 
 
 def load_by(monkeypatch: pytest.MonkeyPatch, load: Callable[[str | Path], tuple[Encoder, str]]) -> None:
     """Let ``load`` resolve the names and paths of models, wherever the store does."""
-    monkeypatch.setattr(casebase, "load_model_of", load)
     monkeypatch.setattr(model_source, "load_model_of", load)

@@ -49,12 +49,12 @@ def test_no_manifest(tmp_path: Path) -> None:
         Manifest.load(tmp_path / "file")
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 4}, {"width": 0}, {"surprise": 1}, {"created": "2026-01-01"}])
+@pytest.mark.parametrize("change", [{"schema_version": 0}, {"width": 0}, {"surprise": 1}, {"created": "2026-01-01"}])
 def test_an_unusable_manifest_says_why(tmp_path: Path, encoder: ProjectionEncoder, change: dict[str, object]) -> None:
     Manifest.of(encoder).save(tmp_path)
     path = tmp_path / MANIFEST_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ManifestError, match=rf"schema version 5 \({next(iter(change))}: .*index the case table again"):
+    with pytest.raises(ManifestError, match=rf"not describe a case base \({next(iter(change))}: .*from a backup"):
         Manifest.load(tmp_path)
 
 
@@ -67,12 +67,27 @@ def test_garbage_is_no_manifest(tmp_path: Path) -> None:
         Manifest.load(tmp_path)
 
 
-@pytest.mark.parametrize(("version", "since", "legal"), [(4, 4, True), (4, 5, False), (3, 4, False), (6, 4, False)])
-def test_rows_that_did_not_change_with_the_schema_can_be_read(version: int, since: int, legal: bool) -> None:
-    manifest = Manifest.of(ProjectionEncoder())
-    text = json.dumps(json.loads(manifest.model_dump_json()) | {"schema_version": version})
-    if legal:
-        assert Manifest.read(text, "here", since) == manifest
-    else:
-        with pytest.raises(ManifestError, match="here does not describe a case base of schema version 5"):
-            Manifest.read(text, "here", since)
+def test_a_manifest_of_a_later_version_is_refused(encoder: ProjectionEncoder) -> None:
+    text = json.dumps(json.loads(Manifest.of(encoder).model_dump_json()) | {"schema_version": 99, "more": 1})
+    with pytest.raises(ManifestError, match=r"here describes a case base of schema 99.*; update dermquery"):
+        Manifest.read(text, "here")
+
+
+def test_rows_stand_in_one_table_if_schema_and_vectors_agree(encoder: ProjectionEncoder) -> None:
+    manifest = Manifest.of(encoder)
+    earlier = manifest.model_copy(update={"schema_version": 4})
+    assert earlier.outdated
+    assert earlier.same_vectors(manifest)
+    assert not earlier.same_rows(manifest)
+    assert earlier.current() == manifest
+    assert not manifest.outdated
+
+
+def test_an_artifact_that_replaces_the_bases_own_is_its_model(encoder: ProjectionEncoder) -> None:
+    manifest, repacked = Manifest.of(encoder), ProjectionEncoder(seed=1)
+    repacked.replaces = ("another", encoder.artifact_hash)  # type: ignore[attr-defined]
+    manifest.check(repacked)
+    wider = ProjectionEncoder(width=7)
+    wider.replaces = (encoder.artifact_hash,)  # type: ignore[attr-defined]
+    with pytest.raises(ModelMismatchError):
+        manifest.check(wider)

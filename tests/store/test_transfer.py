@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +15,15 @@ from typer.testing import CliRunner
 from dermquery.cli import app
 from dermquery.data.case import Case
 from dermquery.store import transfer
+from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import ManifestError
+from dermquery.store.case_images import MissingImagesError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.lance import lance_store
 from dermquery.store.protocol import CaseStore, StoredCase
+from dermquery.store.row_transfer import write_missing
 from dermquery.store.transfer import SnapshotError, copy_base, restore_snapshot, write_snapshot
+from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
 
 _NUMBERS = itertools.count()
@@ -61,18 +66,18 @@ def test_a_copy_is_the_base(base: CaseBase, target: str, cases: Sequence[Case]) 
 
 
 def test_a_copy_that_was_cut_off_goes_on(base: CaseBase, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = transfer._write
+    written = write_missing
     left = iter([True, True])
 
-    def dying(store: CaseStore, rows: Sequence[StoredCase]) -> int:
+    def dying(store: CaseStore, rows: Sequence[StoredCase], archive: ImageArchive | None) -> int:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return written(store, rows)
+        return written(store, rows, archive)
 
-    monkeypatch.setattr(transfer, "_write", dying)
+    monkeypatch.setattr(transfer, "write_missing", dying)
     with pytest.raises(KeyboardInterrupt):
         copy_base(base.uri, target)
-    monkeypatch.setattr(transfer, "_write", written)
+    monkeypatch.setattr(transfer, "write_missing", written)
     assert copy_base(base.uri, target).written == 24 - 14
     assert same(CaseBase.open(target).store, base.store)
 
@@ -88,7 +93,7 @@ def test_a_copy_that_was_killed_at_its_end_is_tidied_by_the_next(
 
 
 def test_a_snapshot_comes_back_whole(base: CaseBase, target: str, tmp_path: Path) -> None:
-    assert write_snapshot(base.uri, tmp_path / "base.parquet") == 24
+    assert write_snapshot(base.uri, tmp_path / "base.parquet").cases == 24
     done = restore_snapshot(tmp_path / "base.parquet", target)
     assert (done.rows, done.written) == (24, 24)
     assert same(CaseBase.open(target, ProjectionEncoder()).store, base.store)
@@ -97,7 +102,7 @@ def test_a_snapshot_comes_back_whole(base: CaseBase, target: str, tmp_path: Path
 
 def test_an_empty_base_has_a_snapshot(tmp_path: Path) -> None:
     CaseBase.create(tmp_path / "empty", ProjectionEncoder())
-    assert write_snapshot(tmp_path / "empty", tmp_path / "empty.parquet") == 0
+    assert write_snapshot(tmp_path / "empty", tmp_path / "empty.parquet").cases == 0
     assert restore_snapshot(tmp_path / "empty.parquet", tmp_path / "back").rows == 0
     assert CaseBase.open(tmp_path / "back").count() == 0
 
@@ -141,8 +146,57 @@ def test_from_the_command_line(base: CaseBase, tmp_path: Path) -> None:
     assert (
         "24 cases verified, 24 of them written" in run(app, ["base", "copy", str(base.uri), str(tmp_path / "b")]).output
     )
-    assert "24 cases" in run(app, ["base", "snapshot", str(base.uri), str(tmp_path / "s.parquet")]).output
-    assert "24 cases verified" in run(app, ["base", "restore", str(tmp_path / "s.parquet"), str(tmp_path / "c")]).output
+    kept = run(app, ["base", "snapshot", str(base.uri), str(tmp_path / "s.parquet")]).output
+    assert "24 cases" in kept
+    assert f"24 of 24 images are in file://{base.uri}/images" in kept.replace("\n", "")
+    back = run(app, ["base", "restore", str(tmp_path / "s.parquet"), str(tmp_path / "c")]).output
+    assert "24 cases verified" in back
+    assert "24 of 24 images are in file://" in back
     bad = run(app, ["base", "restore", str(tmp_path / "nothing"), str(tmp_path / "d")])
     assert bad.exit_code == 2
     assert not (tmp_path / "d").exists()
+
+
+@pytest.fixture
+def poor(base: CaseBase, tmp_path: Path) -> Path:
+    """A base whose archive lost two images."""
+    shutil.copytree(base.uri, tmp_path / "poor")
+    archive = ImageArchive(tmp_path / "poor" / "images")
+    for name in sorted(archive.names())[:2]:
+        path = archive.local_path(name)
+        assert path is not None
+        path.unlink()
+    return tmp_path / "poor"
+
+
+def test_what_the_archive_lost_fails_and_everything_else_is_carried(poor: Path, tmp_path: Path) -> None:
+    lost = r"22 of 24 images are in file://.*; missing are those of case-\d+, case-\d+\. Bring them back"
+    with pytest.raises(MissingImagesError, match=rf"s.parquet: 24 cases written, but only {lost}"):
+        write_snapshot(poor, tmp_path / "s.parquet")
+    with pytest.raises(MissingImagesError, match=f"back: 24 cases verified, but only {lost}"):
+        restore_snapshot(tmp_path / "s.parquet", tmp_path / "back")
+    for images in (True, False):
+        with pytest.raises(MissingImagesError, match=f"copy-{images}: 24 cases verified, but only {lost}"):
+            copy_base(poor, tmp_path / f"copy-{images}", images=images)
+    for name in ("back", "copy-True", "copy-False"):
+        assert same(CaseBase.open(tmp_path / name).store, CaseBase.open(poor).store)
+    assert len(list(ImageArchive(tmp_path / "copy-True" / "images").names())) == 22
+
+
+def test_an_archive_that_is_gone_fails(base: CaseBase, tmp_path: Path) -> None:
+    shutil.copytree(base.uri, tmp_path / "base")
+    write_snapshot(tmp_path / "base", tmp_path / "s.parquet")
+    shutil.rmtree(tmp_path / "base")
+    with pytest.raises(MissingImagesError, match=r"only 0 of 24 images are in file://.* and 19 more"):
+        restore_snapshot(tmp_path / "s.parquet", tmp_path / "back")
+    command = ["base", "restore", str(tmp_path / "s.parquet"), str(tmp_path / "back")]
+    assert CliRunner().invoke(app, command).exit_code == 2
+
+
+def test_without_an_archive_the_files_are_counted(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 4)
+    CaseBase.create(tmp_path / "base", ProjectionEncoder(), images=False).add(cases)
+    cases[2].image.unlink()
+    done = copy_base(tmp_path / "base", tmp_path / "copy")
+    assert str(done.images) == "3 of 4 images are in the files that the cases name"
+    assert done.images.missing == ("case-002",)

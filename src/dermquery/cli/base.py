@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +15,9 @@ from rich.text import Text
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.index import progress_bar, show_progress
 
+if TYPE_CHECKING:
+    from dermquery.store.transfer import Transferred
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Case bases as a whole.", no_args_is_help=True)
@@ -20,6 +25,19 @@ BaseArgument = Annotated[str, typer.Argument(metavar="BASE", help="Folder, or mi
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _SHOWN = 20
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, and what moves it: takes cases done and cases in all."""
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None, speed="", left="")
+        yield lambda n, total: bar.update(task, completed=n, total=total)
+
+
+def _print_transferred(target: str, done: Transferred) -> None:
+    verified = f"{target}: {done.rows} cases verified, {done.written} of them written now; {done.images}."
+    Console(soft_wrap=True).print(Text(verified))
 
 
 @app.command()
@@ -34,7 +52,8 @@ def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
     if as_json:
         found = {"uri": str(case_base.uri), "count": len(case_base), "manifest": manifest.model_dump(mode="json")}
         diagnoses = [{"diagnosis": name, "count": n} for name, n in counts.items()]
-        typer.echo(json.dumps(found | {"diagnoses": diagnoses}, indent=2, ensure_ascii=False))
+        found |= {"diagnoses": diagnoses, "read_only": case_base.read_only}
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     shown = ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counts.items())
     width = f"{manifest.width}{', composed with the recorded findings' if manifest.described else ''}"
@@ -50,6 +69,7 @@ def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
         else "images stay in the files that the cases name",
         f"version {manifest.version}, made {made}, schema {manifest.schema_version}",
     ]
+    lines += [case_base.read_only] if case_base.read_only else []
     Console(soft_wrap=True).print(Text("\n".join(lines)))
 
 
@@ -75,11 +95,10 @@ def copy(
     """Copy a case base to another place, folder or server, and verify every row; nothing is encoded again."""
     from dermquery.store.transfer import copy_base
 
-    with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task("copying", total=None, speed="", left="")
-        place = True if images is None else False if images == "none" else images
-        done = copy_base(source, target, images=place, tell=lambda n, total: bar.update(task, completed=n, total=total))
-    Console(soft_wrap=True).print(Text(f"{target}: {done.rows} cases verified, {done.written} of them written now."))
+    place = True if images is None else False if images == "none" else images
+    with _telling("copying") as tell:
+        done = copy_base(source, target, images=place, tell=tell)
+    _print_transferred(target, done)
 
 
 @app.command()
@@ -88,10 +107,9 @@ def snapshot(base: BaseArgument, file: Annotated[Path, typer.Argument(help="Parq
     """Write a case base to one file; images are not in it, it says where they are kept."""
     from dermquery.store.transfer import write_snapshot
 
-    with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task("writing", total=None, speed="", left="")
-        rows = write_snapshot(base, file, tell=lambda n, total: bar.update(task, completed=n, total=total))
-    Console(soft_wrap=True).print(Text(f"{file}: {rows} cases, {file.stat().st_size / 1e6:.1f} MB."))
+    with _telling("writing") as tell:
+        images = write_snapshot(base, file, tell=tell)
+    Console(soft_wrap=True).print(Text(f"{file}: {images.cases} cases, {file.stat().st_size / 1e6:.1f} MB; {images}."))
 
 
 @app.command()
@@ -103,10 +121,69 @@ def restore(
     """Make a case base of a snapshot and verify every row; a restoration that was cut off goes on."""
     from dermquery.store.transfer import restore_snapshot
 
-    with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task("restoring", total=None, speed="", left="")
-        done = restore_snapshot(file, base, tell=lambda n, total: bar.update(task, completed=n, total=total))
-    Console(soft_wrap=True).print(Text(f"{base}: {done.rows} cases verified, {done.written} of them written now."))
+    with _telling("restoring") as tell:
+        done = restore_snapshot(file, base, tell=tell)
+    _print_transferred(base, done)
+
+
+@app.command()
+@expected_errors
+def upgrade(
+    base: BaseArgument,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Its model, where the base does not say or it was moved.")
+    ] = None,
+) -> None:
+    """Bring a base of an earlier version to this one; nothing is encoded, and it can be interrupted and run again.
+
+    The new rows take the place of the old ones in one step, when every one of them is verified.
+    """
+    from dermquery.store.upgrade import upgrade as upgrade_base
+
+    with _telling("upgrading") as tell:
+        done = upgrade_base(base, model, tell=tell)
+    before, after = done.before, done.after
+    lines = []
+    if before == after:
+        lines.append(f"{base} has schema {after.schema_version} already; there was nothing to upgrade.")
+    if before.schema_version != after.schema_version:
+        lines.append(f"{base}: schema {before.schema_version} to {after.schema_version}.")
+    if before.model_hash != after.model_hash:
+        lines.append(f"{base}: artifact {before.model_hash[:12]} to {after.model_hash[:12]}, with the same vectors.")
+    if before.version != after.version:
+        lines.append(f"{done.rows} cases verified, {done.written} of them written now (version {after.version}).")
+        lines.append(f"The old version is still there; remove it with: dermquery base tidy {base}")
+    if done.unhashed:
+        lines.append(f"{done.unhashed} images are gone, so `base duplicates` cannot compare them with others.")
+    if done.model_unknown:
+        lines.append(f"Whether a new artifact replaces the model's own is not known: {done.model_unknown}")
+    Console(soft_wrap=True).print(Text("\n".join(lines)))
+
+
+@app.command()
+@expected_errors
+def export(
+    base: BaseArgument,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to: new, empty, or an export that goes on.")],
+    without_images: Annotated[
+        bool, typer.Option("--without-images", help="Write the table only; it names the images where they came from.")
+    ] = False,
+) -> None:
+    """Write a base as a case table, cases.csv, and its images, as they were put in.
+
+    `dermquery index` makes an equal base of them. Fails if a case has no image any more, when all else is written.
+    """
+    from dermquery.store.export_base import export_base
+
+    with _telling("exporting") as tell:
+        done = export_base(base, out, images=not without_images, tell=tell)
+    Console(soft_wrap=True).print(Text(f"{done.table}: {done.cases} cases, {done.images} images beside it."))
+    if done.lost:
+        lines = [f"{len(done.lost)} cases have no image that can be reached; the table names where it was:"]
+        lines += [f"  {item.case_id}: {item.reason}" for item in done.lost[:_SHOWN]]
+        lines += [f"  and {len(done.lost) - _SHOWN} more"] if len(done.lost) > _SHOWN else []
+        Console(stderr=True, soft_wrap=True).print(Text("\n".join(lines), style="yellow"))
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -77,6 +77,7 @@ def index(
 
             place = True if images is None else False if images == "none" else images
             case_base = CaseBase.open_or_create(base, model, described=described, images=place)
+            case_base.check_writable()
             executor = None if ray is None else _cluster(ray, case_base, model, batch_size)
             done = case_base.add(
                 cases, batch_size=batch_size, executor=executor, progress=lambda state: show_progress(bar, task, state)

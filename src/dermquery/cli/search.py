@@ -81,6 +81,8 @@ def search(
             raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
         result = case_base.explain(result)
     warnings = _warnings(case_base, result)
+    if case_base.read_only:
+        Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
     _write(result, _Outputs(json_out, html, pdf, png, csv), warnings, notice)
     if json_out != "-":
         print_result(result, case_base, warnings)

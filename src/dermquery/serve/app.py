@@ -55,6 +55,8 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     check_binding(settings)
     opened = CaseBase.open(settings.base, settings.model) if base is None else base
     _ = opened.model  # now, so that a model that cannot be loaded stops the start and not the first query
+    if opened.read_only:
+        logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
     service = SearchService(

@@ -28,6 +28,7 @@ from dermquery.serve.prometheus import Metrics
 from dermquery.store.archive import ArchiveError
 from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import EmptyBaseError, QueryError
+from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.filters import FilterError
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import StoreWriteError
@@ -79,6 +80,10 @@ _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
     (
         BaseBusyError, 503, "Base is being written to",
         "Another process writes to the base; searching is possible meanwhile, for writing ask again later", 10,
+    ),
+    (
+        UpgradeNeededError, 503, "Base is read-only",
+        "The base is of an earlier version; it can be searched, and changed once it is upgraded", 3600,
     ),
     (
         ManifestError, 503, "Base cannot be used",

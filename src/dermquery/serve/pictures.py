@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from PIL import Image
 from dermquery.data.image import FORMATS, load_image
 from dermquery.serve.answers import ImageGoneError
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
+from dermquery.store.case_images import original_bytes as kept_bytes
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["Picture", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
@@ -63,24 +63,17 @@ def query_copy(image: Image.Image) -> bytes:
 
 
 def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
-    """The image file from which a case's vector comes: from the archive, else the case's own file if it is unchanged.
+    """The image file from which a case's vector comes (:func:`dermquery.store.case_images.original_bytes`).
 
     Raises:
         ImageGoneError: it is in neither place.
     """
-    sha256 = row.stamp.sha256
-    if archive is not None:
-        try:
-            return archive.original(sha256)
-        except ArchiveError:
-            pass  # an image lost there may still be where the case came from
     try:
-        data = row.case.image.read_bytes()
-    except OSError:
-        data = b""
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ImageGoneError(f"the image of case {row.case.case_id!r} is not where it was kept; index the case again")
-    return data
+        return kept_bytes(row, archive)
+    except ArchiveError as error:
+        raise ImageGoneError(
+            f"the image of case {row.case.case_id!r} is not where it was kept; give the case its image anew"
+        ) from error
 
 
 def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixels: int) -> Picture:

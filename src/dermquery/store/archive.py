@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,17 +96,32 @@ class ImageArchive:
         return f"file://{self._root}" if self._local else self.url
 
     def copy(self, source: ImageArchive, names: Iterable[str]) -> None:
-        """Take images over from another archive, those that are not here yet; every original is held against its name.
+        """Take images over from another archive: those that it holds and that are not here yet.
+
+        Every original is held against its name.
 
         Raises:
             ArchiveError: one cannot be read or written.
         """
         for name in names:
-            if name not in self:
+            if name not in self and name in source:
                 self.put(name, source.original(name), thumbnail=source.thumbnail(name))
 
     def __contains__(self, sha256: str) -> bool:
         return bool(self._files.exists(self._path("originals", sha256)))
+
+    def holds(self) -> Callable[[str], bool]:
+        """Whether it holds an image, for many questions: of a remote archive, all names are asked for at once.
+
+        Raises:
+            ArchiveError: it cannot be reached.
+        """
+        if self._local:
+            return self.__contains__
+        try:
+            return set(self.names()).__contains__
+        except Exception as error:  # whatever the client of the remote store raises
+            raise ArchiveError(f"{self.url}: the images cannot be listed ({error})") from error
 
     def names(self) -> Iterator[str]:
         """SHA-256 of every original."""
@@ -145,7 +160,9 @@ class ImageArchive:
         try:
             data: Any = self._files.cat_file(path)
         except FileNotFoundError as error:
-            raise ArchiveError(f"{self.url} does not hold the image {sha256[:12]}…; index its case again") from error
+            raise ArchiveError(
+                f"{self.url} does not hold the image {sha256[:12]}…; restore it from a backup"
+            ) from error
         except Exception as error:
             raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be read ({error})") from error
         return bytes(data)

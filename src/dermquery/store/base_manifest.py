@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from dermquery import __version__
 from dermquery.data.files import replacing
 from dermquery.model.alignment import BlockLayout
-from dermquery.store.protocol import Encoder
+from dermquery.store.protocol import Encoder, gives_vectors_of
 
-__all__ = ["MANIFEST_FILE", "ROWS_SINCE", "Manifest", "ManifestError", "ModelMismatchError"]
+__all__ = ["MANIFEST_FILE", "SCHEMA_VERSION", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION: Final = 5
-ROWS_SINCE: Final = 4
-"""Schema version since which rows in snapshots and on servers have been what they are; a folder's table changed."""
+"""Schema of the bases that this version writes; it reads all before (:mod:`.earlier_schemas`)."""
 
 
 class ManifestError(ValueError):
@@ -34,7 +33,7 @@ class Manifest(BaseModel):
     """Identity of a case base, kept as ``manifest.json`` beside the table.
 
     Attributes:
-        schema_version: of this file and of the table's columns.
+        schema_version: of this file and of the rows; a base of an earlier one is read-only until it is upgraded.
         model_name: what people call the model.
         model_hash: SHA-256 of the model's artifact; vectors of another artifact cannot be compared with these.
         model_reference: name or path by which ``load_model`` finds the model again; None if it was never told.
@@ -50,7 +49,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     model_name: str
     model_hash: str = Field(min_length=1)
     model_reference: str | None = None
@@ -105,13 +104,22 @@ class Manifest(BaseModel):
         """Order of the unit blocks in the stored vectors."""
         return BlockLayout(self.levels, self.width)
 
+    @property
+    def outdated(self) -> bool:
+        """Whether an earlier version of dermquery laid out the rows."""
+        return self.schema_version < SCHEMA_VERSION
+
+    def current(self, **changes: object) -> Self:
+        """The same, with changes, for rows of the current schema."""
+        return self.model_copy(update={"schema_version": SCHEMA_VERSION, **changes})
+
     def check(self, model: Encoder) -> None:
         """Refuse a model whose vectors cannot be compared with the stored ones.
 
         Raises:
             ModelMismatchError: naming both artifacts and the two remedies.
         """
-        if model.artifact_hash == self.model_hash and model.layout == self.layout:
+        if gives_vectors_of(model, self.model_hash) and model.layout == self.layout:
             return
         where = f" (it was loaded from {self.model_reference})" if self.model_reference else ""
         raise ModelMismatchError(
@@ -120,9 +128,36 @@ class Manifest(BaseModel):
             f"Open the base with its own model by --model{where}, or encode it again with: dermquery base migrate"
         )
 
+    def check_options(self, uri: str | Path, *, described: bool, images: str | bool | None) -> None:
+        """Refuse what a base cannot be asked for because it was made otherwise.
+
+        Args:
+            uri: the base, for messages.
+            described: whether cases are to be encoded with their findings.
+            images: where images are to be kept, as :attr:`images`; True agrees with any place.
+
+        Raises:
+            ManifestError: naming both and the remedy.
+        """
+        if images is not True and self.images != images:
+            raise ManifestError(
+                f"{uri} keeps its images {f'in {self.images}' if self.images else 'nowhere'}, and not "
+                f"{f'in {images}' if images else 'nowhere'}; leave out --images, or choose another base"
+            )
+        if self.described != described:
+            is_, asked = ("with", "without") if self.described else ("without", "with")
+            raise ManifestError(
+                f"{uri} holds cases encoded {is_} their findings, and cases {asked} them cannot stand beside; "
+                f"{'add' if self.described else 'leave out'} --described, or choose another folder"
+            )
+
     def same_vectors(self, other: Manifest) -> bool:
         """Whether vectors of the two can stand in one base."""
         return (self.model_hash, self.layout, self.described) == (other.model_hash, other.layout, other.described)
+
+    def same_rows(self, other: Manifest) -> bool:
+        """Whether rows of the two can stand in one table: with the same columns, and vectors that can be compared."""
+        return self.schema_version == other.schema_version and self.same_vectors(other)
 
     def save(self, folder: Path, name: str = MANIFEST_FILE) -> None:
         """Write ``manifest.json`` into the base's folder; it appears whole or not at all."""
@@ -149,26 +184,25 @@ class Manifest(BaseModel):
         return cls.read(text, str(path))
 
     @classmethod
-    def read(cls, text: str, where: str, since: int = SCHEMA_VERSION) -> Manifest:
-        """Parse a manifest; ``where`` it stands goes into the ManifestError.
-
-        ``since`` is the oldest schema version whose rows beside it can be read; it comes back as the present one.
-        """
+    def read(cls, text: str, where: str) -> Manifest:
+        """Parse a manifest of this schema or an earlier one; ``where`` it stands goes into the ManifestError."""
         try:
-            return cls.model_validate_json(_renewed(text, since))
+            return cls.model_validate_json(text)
         except ValidationError as error:
+            if (version := _schema_version(text)) > SCHEMA_VERSION:
+                raise ManifestError(
+                    f"{where} describes a case base of schema {version}, and this version of dermquery reads up to "
+                    f"{SCHEMA_VERSION}; update dermquery"
+                ) from error
             faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
             raise ManifestError(
-                f"{where} does not describe a case base of schema version {SCHEMA_VERSION} ({faults}); "
-                "use the version of dermquery that made it, or index the case table again into a new base"
+                f"{where} does not describe a case base ({faults}); restore it from a backup"
             ) from error
 
 
-def _renewed(text: str, since: int) -> str:
+def _schema_version(text: str) -> int:
     try:
-        content = json.loads(text)
-    except ValueError:
-        return text  # the caller's validation says what is wrong with it
-    if isinstance(content, dict) and content.get("schema_version") in range(since, SCHEMA_VERSION):
-        return json.dumps({**content, "schema_version": SCHEMA_VERSION})
-    return text
+        version = json.loads(text)["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return version if isinstance(version, int) else 0

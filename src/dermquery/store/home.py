@@ -23,10 +23,12 @@ class Home(Protocol):
     Attributes:
         uri: how people name the place; never with a secret in it.
         images: where a new base keeps its images if nothing else is said, as :attr:`Manifest.images`.
+        manifest_alone: whether :meth:`switch` can change the manifest of a version and leave its rows as they are.
     """
 
     uri: str | Path
     images: str | None
+    manifest_alone: bool
 
     def exists(self) -> bool:
         """Whether there is a case base."""
@@ -42,7 +44,7 @@ class Home(Protocol):
         """
 
     def store(self, manifest: Manifest) -> CaseStore:
-        """The rows of the version that a manifest of this base describes."""
+        """The rows of the version that a manifest of this base describes; read-only if its schema is an earlier one."""
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:
         """The images, if the base keeps them."""

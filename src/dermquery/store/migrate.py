@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dermquery.store.base_manifest import Manifest, ManifestError
 from dermquery.store.casebase import CaseBase
+from dermquery.store.earlier_schemas import UpgradeNeededError, upgrade_command
 from dermquery.store.encoding import LocalExecutor
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
 from dermquery.store.model_source import ModelSource, load_source
@@ -55,6 +56,7 @@ def migrate(
         BaseBusyError: another process is writing.
     """
     home = home_of(uri)
+    home.manifest()  # so that nothing is made where there is no base
     loaded, reference = load_source(model)
     with home.writing():
         current = home.manifest()
@@ -84,11 +86,18 @@ def tidy(uri: str | Path) -> tuple[int, int]:
 
     Raises:
         ManifestError: no base there.
+        UpgradeNeededError: it has an earlier schema.
         BaseBusyError: another process is writing.
     """
     home = home_of(uri)
+    home.manifest()  # so that nothing is made where there is no base
     with home.writing():
         manifest = home.manifest()
+        if manifest.outdated:
+            raise UpgradeNeededError(
+                f"{home.uri} has schema {manifest.schema_version} and is read-only; upgrade it, then tidy it: "
+                f"{upgrade_command(home.uri)}"
+            )
         versions = home.tidy()
         archive = home.archive(manifest)
         if archive is None or manifest.images != home.images:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermquery.store.base_manifest import Manifest, ManifestError
 from dermquery.store.protocol import Encoder
 
-__all__ = ["ModelSource", "load_model_of", "load_source"]
+__all__ = ["ModelSource", "load_model_of", "load_named_model", "load_source"]
 
 ModelSource = Encoder | str | Path
 """A loaded model, or the name or path that ``load_model`` takes."""
@@ -24,3 +25,27 @@ def load_model_of(model: str | Path) -> tuple[Encoder, str]:
 
     shipped = str(model) in shipped_models()
     return load_model(model), str(model) if shipped else str(Path(model).expanduser().absolute())
+
+
+def load_named_model(manifest: Manifest, uri: str | Path) -> Encoder:
+    """The model that a manifest names, held against its hash; ``uri`` is the base, for messages.
+
+    Raises:
+        ManifestError: it names none, or one that cannot be loaded.
+        ModelMismatchError: what is loaded is another model.
+    """
+    reference = manifest.model_reference
+    if reference is None:
+        raise ManifestError(
+            f"{uri} does not say where its model {manifest.model_name!r} ({manifest.model_hash}) lies; name it by "
+            "--model, or CaseBase.open(uri, model=...)"
+        )
+    try:
+        model = load_model_of(reference)[0]
+    except (OSError, ValueError) as error:
+        raise ManifestError(
+            f"the model of {uri} cannot be loaded from {reference!r} ({error}); name the artifact with hash "
+            f"{manifest.model_hash} by --model"
+        ) from error
+    manifest.check(model)
+    return model

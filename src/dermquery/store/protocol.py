@@ -16,6 +16,7 @@ from dermquery.model.alignment import BlockLayout, Evidence, Vectors
 from dermquery.store.filters import Filter
 
 __all__ = [
+    "CaseReader",
     "CaseStore",
     "Encoder",
     "ExplainingEncoder",
@@ -23,13 +24,18 @@ __all__ = [
     "ScoredCase",
     "StoredCase",
     "from_payload",
+    "gives_vectors_of",
     "to_payload",
 ]
 
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A model, as far as a case base needs it; :class:`dermquery.model.encoder.ComposedModel` is one."""
+    """A model, as far as a case base needs it; :class:`dermquery.model.encoder.ComposedModel` is one.
+
+    An encoder may also have ``replaces: tuple[str, ...]``, the hashes of earlier artifacts that give the same vectors
+    (:func:`gives_vectors_of`).
+    """
 
     @property
     def name(self) -> str:
@@ -61,6 +67,11 @@ class ExplainingEncoder(Encoder, Protocol):
         """
 
 
+def gives_vectors_of(model: Encoder, artifact_hash: str) -> bool:
+    """Whether a model gives the vectors of the artifact with this hash: it is that artifact, or replaces it."""
+    return artifact_hash in (model.artifact_hash, *getattr(model, "replaces", ()))
+
+
 @dataclass(frozen=True)
 class ImageStamp:
     """What identifies the image bytes that a vector was made of.
@@ -69,13 +80,13 @@ class ImageStamp:
         sha256: of the file's bytes, in hexadecimal digits.
         size: in bytes.
         mtime_ns: time of the last change in nanoseconds; with the size, it spares reading a file that stayed as it was.
-        phash: perceptual hash of the picture (:mod:`.duplicates`), in hexadecimal digits.
+        phash: perceptual hash of the picture (:mod:`.duplicates`), in hexadecimal digits; empty if it is not known.
     """
 
     sha256: str
     size: int
     mtime_ns: int
-    phash: str
+    phash: str = ""
 
     def same_file_state(self, size: int, mtime_ns: int) -> bool:
         """Whether a file of this size and time has not been touched since."""
@@ -118,17 +129,8 @@ class ScoredCase:
     score: float
 
 
-class CaseStore(Protocol):
-    """Rows of cases and vectors that can be searched by inner product.
-
-    A write is durable when the call returns. A process that is killed in between leaves each batch wholly in or out.
-    """
-
-    def upsert(self, rows: Sequence[StoredCase]) -> None:
-        """Add rows, replacing those with the same ``case_id``; all of them or none, save very many to a server."""
-
-    def delete(self, case_ids: Collection[str]) -> int:
-        """Remove cases; returns how many there were."""
+class CaseReader(Protocol):
+    """Rows of cases and vectors that can be read, and searched by inner product."""
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         """The rows with these ids, by id; ids that are not there are left out."""
@@ -173,14 +175,27 @@ class CaseStore(Protocol):
     def value_counts(self, field: str, where: Filter | None = None) -> Mapping[str | float | None, int]:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
 
+    def warm(self) -> None:
+        """Do beforehand what first searches would wait for; a service calls it when it starts. Changes no answer."""
+
+
+class CaseStore(CaseReader, Protocol):
+    """Rows that can be written too.
+
+    A write is durable when the call returns. A process that is killed in between leaves each batch wholly in or out.
+    """
+
+    def upsert(self, rows: Sequence[StoredCase]) -> None:
+        """Add rows, replacing those with the same ``case_id``; all of them or none, save very many to a server."""
+
+    def delete(self, case_ids: Collection[str]) -> int:
+        """Remove cases; returns how many there were."""
+
     def compact(self) -> None:
         """Merge what many small writes left behind; exact searches give the same answer before and after.
 
         A store that has grown large enough gets an index here.
         """
-
-    def warm(self) -> None:
-        """Do beforehand what first searches would wait for; a service calls it when it starts. Changes no answer."""
 
     def build_index(self) -> int:
         """Build the index for approximate search now; returns the number of rows in it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +13,19 @@ import pyarrow.parquet as pq
 
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
-from dermquery.store.base_manifest import ROWS_SINCE, Manifest, ManifestError
+from dermquery.store.archive import ImageArchive
+from dermquery.store.base_manifest import Manifest, ManifestError
+from dermquery.store.case_images import Reachable, count_reachable
+from dermquery.store.earlier_schemas import UpgradeNeededError, current_row, upgrade_command
 from dermquery.store.home import Home
 from dermquery.store.places import home_of, images_place
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
+from dermquery.store.row_transfer import SnapshotError, Tell, verify_rows, write_missing
 
 __all__ = ["SnapshotError", "Transferred", "copy_base", "restore_snapshot", "write_snapshot"]
 
 _BATCH = 500
 _MANIFEST = b"dermquery manifest"
-Tell = Callable[[int, int], None]
-"""Takes rows done and rows in all."""
-
-
-class SnapshotError(ValueError):
-    """A file is no snapshot of a case base, or not a whole one; or a copy is not what it was copied from."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,12 @@ class Transferred:
     Attributes:
         rows: in the target now, each verified against the source.
         written: of them, those that were not there before.
+        images: how many of them have an image within reach.
     """
 
     rows: int
     written: int
+    images: Reachable
 
 
 def copy_base(
@@ -61,7 +61,8 @@ def copy_base(
     Raises:
         ManifestError: no base at the source, or another one at the target.
         SnapshotError: the target does not hold what the source holds.
-        ArchiveError: an image cannot be copied.
+        ArchiveError: an image is damaged or cannot be written.
+        MissingImagesError: all is copied that there is, but images are missing where the copy should find them.
         BaseBusyError: another process writes to the target.
     """
     start, goal = home_of(source), home_of(target)
@@ -72,7 +73,7 @@ def copy_base(
         place = None if archive is None else archive.lasting_url
     total = held.count()
     with goal.writing():
-        store = _target(goal, manifest.model_copy(update={"images": place, "version": 1}))
+        store = _target(goal, manifest.current(images=place, version=1))
         copied = goal.archive(goal.manifest())
         ids: list[str] = []
         written = 0
@@ -80,28 +81,30 @@ def copy_base(
             if archive is not None and copied is not None and copied.lasting_url != archive.lasting_url:
                 copied.copy(archive, [row.stamp.sha256 for row in rows])
             ids += [row.case.case_id for row in rows]
-            written += _write(store, rows)
+            written += write_missing(store, rows, archive)
             if tell:
                 tell(len(ids), total)
-        _verify(store, ids, held.scan())
+        verify_rows(store, ids, held.scan())
         store.compact()  # also where nothing was written: a transfer before may have been killed here
-    return Transferred(len(ids), written)
+    return _transferred(target, store, copied, len(ids), written)
 
 
-def write_snapshot(source: str | Path, path: Path, *, tell: Tell | None = None) -> int:
-    """Write a case base, manifest, descriptions and vectors, to one Parquet file; returns the number of rows.
+def write_snapshot(source: str | Path, path: Path, *, tell: Tell | None = None) -> Reachable:
+    """Write a case base, manifest, descriptions and vectors, to one Parquet file.
 
-    Images are not in it, it says where they are kept. The file appears whole or not at all.
+    Images are not in it, it says where they are kept; what comes back is how many are there. The file appears whole
+    or not at all.
 
     Raises:
         ManifestError: there is no base.
+        MissingImagesError: the file is written, but images are missing where it says that they are kept.
     """
     home = home_of(source)
     manifest = home.manifest()
     store = home.store(manifest)
     done, total = 0, store.count()
     archive = home.archive(manifest)
-    lasting = manifest.model_copy(update={"images": None if archive is None else archive.lasting_url, "version": 1})
+    lasting = manifest.current(images=None if archive is None else archive.lasting_url, version=1)
     schema = _schema(lasting)
     with (
         replacing(path) as part,
@@ -112,7 +115,9 @@ def write_snapshot(source: str | Path, path: Path, *, tell: Tell | None = None) 
             done += len(rows)
             if tell:
                 tell(done, total)
-    return int(pq.read_metadata(path).num_rows)
+    images = count_reachable(store.scan(vectors=False), archive)
+    images.check(f"{path}: {done} cases written")
+    return images
 
 
 def restore_snapshot(path: Path, target: str | Path, *, tell: Tell | None = None) -> Transferred:
@@ -121,28 +126,35 @@ def restore_snapshot(path: Path, target: str | Path, *, tell: Tell | None = None
     Raises:
         SnapshotError: the file is no snapshot, or the target does not hold what the file holds.
         ManifestError: there is another base at the target.
+        MissingImagesError: every row is there, but images are missing where the snapshot says that they are kept.
     """
     file, manifest = _opened(path)
     total = file.metadata.num_rows
     goal = home_of(target)
     with goal.writing():
-        store = _target(goal, manifest)
+        store = _target(goal, manifest.current())
+        archive = goal.archive(goal.manifest())
         ids: list[str] = []
         written = 0
-        for rows in _rows(file, path):
+        for rows in _rows(file, path, manifest.schema_version):
             ids += [row.case.case_id for row in rows]
-            written += _write(store, rows)
+            written += write_missing(store, rows, archive)
             if tell:
                 tell(len(ids), total)
-        _verify(store, ids, _rows(file, path))
+        verify_rows(store, ids, _rows(file, path, manifest.schema_version))
         store.compact()  # also where nothing was written: a transfer before may have been killed here
-    return Transferred(len(ids), written)
+    return _transferred(target, store, archive, len(ids), written)
 
 
 def _target(home: Home, manifest: Manifest) -> CaseStore:
     if not home.exists():
         return home.create(manifest)
     there = home.manifest()
+    if there.outdated:
+        raise UpgradeNeededError(
+            f"{home.uri} holds a case base of schema {there.schema_version}, which is read-only; upgrade it first "
+            f"({upgrade_command(home.uri)}), or choose another place"
+        )
     if not there.same_vectors(manifest):
         raise ManifestError(
             f"{home.uri} holds a case base of model {there.model_name!r} ({there.model_hash[:12]}), and this one is of "
@@ -151,35 +163,12 @@ def _target(home: Home, manifest: Manifest) -> CaseStore:
     return home.store(there)
 
 
-def _write(store: CaseStore, rows: Sequence[StoredCase]) -> int:
-    """Write the rows that are not there as they should be; returns how many."""
-    there = store.get([row.case.case_id for row in rows])
-    missing = [row for row in rows if not _same(row, there.get(row.case.case_id))]
-    store.upsert(missing)
-    return len(missing)
-
-
-def _verify(store: CaseStore, ids: Sequence[str], source: Iterable[Sequence[StoredCase]]) -> None:
-    """Hold every row of the target against the source, read once more."""
-    held, wanted = set(store.ids()), set(ids)
-    if held != wanted:
-        more, less = sorted(held - wanted), sorted(wanted - held)
-        raise SnapshotError(
-            f"the target holds {len(held)} cases and the source {len(wanted)} (for instance "
-            f"{(more or less)[0]!r}); was one of them written to meanwhile? Run the command again, or choose an empty "
-            "place"
-        )
-    for rows in source:
-        there = store.get([row.case.case_id for row in rows])
-        for row in rows:
-            if not _same(row, there.get(row.case.case_id)):
-                raise SnapshotError(f"case {row.case.case_id!r} differs from the source; run the command again")
-
-
-def _same(one: StoredCase, other: StoredCase | None) -> bool:
-    if other is None:
-        return False
-    return one.case == other.case and one.stamp == other.stamp and np.array_equal(one.vector, other.vector)
+def _transferred(
+    target: str | Path, store: CaseStore, archive: ImageArchive | None, rows: int, written: int
+) -> Transferred:
+    images = count_reachable(store.scan(vectors=False), archive)
+    images.check(f"{target}: {rows} cases verified")
+    return Transferred(rows, written, images)
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
@@ -222,13 +211,13 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, Manifest]:
         raise SnapshotError(
             f"{path} is no whole snapshot of a case base ({error}); write it again with: dermquery base snapshot"
         ) from error
-    return file, Manifest.read(written.decode(), str(path), ROWS_SINCE)
+    return file, Manifest.read(written.decode(), str(path))
 
 
-def _rows(file: pq.ParquetFile, path: Path) -> Iterator[list[StoredCase]]:
+def _rows(file: pq.ParquetFile, path: Path, schema: int) -> Iterator[list[StoredCase]]:
     try:
         for batch in file.iter_batches(_BATCH):
-            yield [_row(record) for record in batch.to_pylist()]
+            yield [current_row(_row(record), schema) for record in batch.to_pylist()]
     except (pa.ArrowInvalid, OSError) as error:
         raise SnapshotError(f"{path} is damaged ({error}); restore from another snapshot") from error
 
@@ -239,5 +228,5 @@ def _row(record: dict[str, object]) -> StoredCase:
     assert isinstance(size, int)  # noqa: S101 - the file's schema says so
     assert isinstance(changed, int)  # noqa: S101
     vector = np.asarray(record["vector"], np.float32)
-    stamp = ImageStamp(str(record["image_sha256"]), size, changed, str(record["image_phash"]))
+    stamp = ImageStamp(str(record["image_sha256"]), size, changed, str(record.get("image_phash", "")))
     return StoredCase(case, vector, stamp)

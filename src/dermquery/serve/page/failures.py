@@ -10,6 +10,7 @@ from dermquery.serve.line import Busy
 from dermquery.serve.page import texts
 from dermquery.store.archive import ArchiveError
 from dermquery.store.casebase import EmptyBaseError, QueryError
+from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.filters import FilterError
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import StoreWriteError
@@ -27,6 +28,7 @@ _SPOKEN = (
 _HIDDEN: tuple[tuple[type[Exception], str], ...] = (
     (EmptyBaseError, texts.BASE_IS_EMPTY),
     (BaseBusyError, texts.BASE_IS_BUSY),
+    (UpgradeNeededError, texts.BASE_IS_READ_ONLY),
     (StoreWriteError, texts.BASE_IS_FULL),
     (ArchiveError, texts.IMAGES_UNREACHABLE),
 )

@@ -115,6 +115,10 @@ EXCLUDED_CASE = "case {ids}"
 EXCLUDED_LESION = "lesion {ids}"
 EXCLUDED_PATIENT = "patient {ids}"
 BASE_IS_EMPTY = "The base holds no case yet; add some first."
+BASE_IS_READ_ONLY = (
+    "This base is of an earlier version: it can be searched, but not changed. Its operator can upgrade it "
+    "(dermquery base upgrade)."
+)
 BASE_IS_BUSY = "Another process writes to the base now; try again in a moment."
 BASE_IS_FULL = "The base cannot be written to; tell who runs this server. Nothing was added."
 IMAGES_UNREACHABLE = "The place where the base keeps its images cannot be reached now; try again later."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import MANIFEST_FILE, Manifest, ManifestError
+from dermquery.store.earlier_schemas import EarlierRows
 from dermquery.store.home import BaseBusyError
 from dermquery.store.protocol import CaseStore
 
@@ -26,6 +27,7 @@ class FolderHome:
     """``manifest.json`` beside a Lance table for each version and a folder of images."""
 
     images: str | None = "images"
+    manifest_alone = True
 
     def __init__(self, folder: Path) -> None:
         self.uri: str | Path = folder
@@ -48,6 +50,11 @@ class FolderHome:
         return store
 
     def store(self, manifest: Manifest) -> CaseStore:
+        if manifest.outdated:
+            from dermquery.store.lance.earlier_table import EarlierTable
+
+            path = self._folder / f"{_table(manifest.version)}.lance"
+            return EarlierRows(EarlierTable(path, manifest.layout.size), manifest, self.uri)
         return self._rows(manifest, create=False)
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:
@@ -59,7 +66,7 @@ class FolderHome:
         from dermquery.store.lance.lance_store import drop_table
 
         begun = Manifest.read((self._folder / _NEXT).read_text(), _NEXT) if (self._folder / _NEXT).exists() else None
-        if begun is None or not begun.same_vectors(manifest) or begun.version != manifest.version:
+        if begun is None or not begun.same_rows(manifest) or begun.version != manifest.version:
             drop_table(self._folder, _table(manifest.version))
             manifest.save(self._folder, _NEXT)
         return self._rows(manifest, create=True)

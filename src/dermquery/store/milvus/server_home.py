@@ -9,13 +9,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dermquery.store.archive import ImageArchive
-from dermquery.store.base_manifest import ROWS_SINCE, Manifest, ManifestError
+from dermquery.store.base_manifest import Manifest, ManifestError
+from dermquery.store.earlier_schemas import EarlierRows
+from dermquery.store.filters import FIELDS
 from dermquery.store.milvus.connection import TOKEN_VARIABLE, StoreError, connected, make_searchable
 from dermquery.store.protocol import CaseStore
 
 __all__ = ["MilvusHome"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
+_TEXTS, _TEXTS_SINCE = tuple(name for name in FIELDS if name != "age"), 4
+"""Fields that are texts in a column, and the schema since which they are written as they are now."""
 
 
 class MilvusHome:
@@ -31,6 +35,7 @@ class MilvusHome:
     """
 
     images: str | None = None
+    manifest_alone = False
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
@@ -61,7 +66,7 @@ class MilvusHome:
                 f"base with: dermquery index TABLE --base {self.uri} --model MODEL"
             )
         description = self._connected().describe_collection(self._name)["description"]
-        return Manifest.read(description, f"the description of collection {self._name!r}", ROWS_SINCE)
+        return Manifest.read(description, f"the description of collection {self._name!r}")
 
     def create(self, manifest: Manifest) -> CaseStore:
         if self.exists():
@@ -80,10 +85,14 @@ class MilvusHome:
         if not client.has_collection(versioned):
             raise ManifestError(
                 f"{self.uri}: the server has no collection {versioned!r} with the rows of version {manifest.version}; "
-                "open the base again if it was encoded again, else restore it from a snapshot"
+                "open the base again if it was encoded again or upgraded, else restore it from a snapshot"
             )
         make_searchable(client, versioned)
-        return MilvusStore(client, versioned, manifest.layout.size)
+        store = MilvusStore(client, versioned, manifest.layout.size)
+        if manifest.outdated:
+            unasked = _TEXTS if manifest.schema_version < _TEXTS_SINCE else ()
+            return EarlierRows(store, manifest, self.uri, unasked)
+        return store
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:
         return None if manifest.images is None else ImageArchive(manifest.images)
@@ -92,7 +101,7 @@ class MilvusHome:
         client, versioned = self._connected(), self._versioned(manifest)
         if client.has_collection(versioned):
             begun = Manifest.read(client.describe_collection(versioned)["description"], versioned)
-            if begun.same_vectors(manifest):
+            if begun.same_rows(manifest):
                 return self.store(manifest)
             client.drop_collection(versioned)
         return self._collection(manifest)

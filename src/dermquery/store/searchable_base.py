@@ -1,0 +1,220 @@
+"""The reading half of a case base: queries, and the hits that they find."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dermquery.data.case import Query
+from dermquery.data.image import ImageSource
+from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
+from dermquery.store.archive import ImageArchive
+from dermquery.store.base_manifest import Manifest
+from dermquery.store.encoded import EncodedQuery
+from dermquery.store.filters import Filter
+from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
+from dermquery.store.model_source import load_named_model
+from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
+from dermquery.store.where import as_filter, excluding
+
+__all__ = ["EmptyBaseError", "QueryError", "SearchableBase"]
+
+
+class QueryError(ValueError):
+    """A query cannot be answered as it was put; the message says what to change."""
+
+
+class EmptyBaseError(QueryError):
+    """A case base holds no case yet."""
+
+
+class SearchableBase:
+    """Cases that can be searched; :class:`~.casebase.CaseBase` opens and writes them.
+
+    Attributes:
+        uri: the folder or address.
+        manifest: which model, which layout.
+        store: the rows.
+        archive: the images, if the base keeps them.
+    """
+
+    def __init__(
+        self,
+        uri: str | Path,
+        manifest: Manifest,
+        store: CaseStore,
+        archive: ImageArchive | None,
+        model: Encoder | None = None,
+    ) -> None:
+        self.uri, self.manifest, self.store, self.archive = uri, manifest, store, archive
+        self._model = model
+
+    @property
+    def model(self) -> Encoder:
+        """The model, loaded on first use by the manifest's reference and held against its hash."""
+        if self._model is None:
+            self._model = load_named_model(self.manifest, self.uri)
+        return self._model
+
+    def count(self, where: Filter | Sequence[str] | None = None) -> int:
+        """Number of cases, or of those that satisfy a filter."""
+        return self.store.count(None if where is None else as_filter(where))
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def encode(
+        self,
+        image: ImageSource | None = None,
+        text: str | None = None,
+        checklist: Mapping[str, str] | None = None,
+    ) -> EncodedQuery:
+        """Read and encode a query once, to be searched with as often as λ or a filter moves.
+
+        Args are those of :meth:`search`.
+
+        Raises:
+            QueryError: without image and text.
+            ImageError, ValueError: for an image or a term that cannot be used.
+        """
+        query = Query(image=image, text=text, checklist=checklist or {})
+        if query.image is None and query.sentence is None:
+            raise QueryError("the query is empty: give an image, a text or checklist terms")
+        unit = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
+        return EncodedQuery(query, query.terms, query.findings.unread, unit)
+
+    def encoded_case(self, case_id: str) -> EncodedQuery:
+        """A case of the base as a query for more like it: its stored vector, its image and its own findings.
+
+        Raises:
+            QueryError: the base has no such case.
+        """
+        row = self.store.get([case_id]).get(case_id)
+        if row is None:
+            raise QueryError(f"{self.uri} has no case {case_id!r}")
+        kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
+        query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
+        return EncodedQuery(query, query.terms, (), row.vector)
+
+    def search(
+        self,
+        image: ImageSource | None = None,
+        text: str | None = None,
+        checklist: Mapping[str, str] | None = None,
+        where: Filter | Sequence[str] | None = None,
+        top_k: int = 5,
+        local_weight: float = LOCAL_WEIGHT,
+        exclude_case: str | Collection[str] | None = None,
+        exclude_lesion: str | Collection[str] | None = None,
+        exclude_patient: str | Collection[str] | None = None,
+        offset: int = 0,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the most similar cases.
+
+        Args:
+            image: reference image: a path, encoded bytes or a decoded image.
+            text: free text.
+            checklist: checklist criteria as terms.
+            where: which cases may be found: a filter, or clauses such as ``"site=back"``.
+            top_k: hits wanted; fewer come back where fewer cases may be found.
+            local_weight: λ of equation 9, between 0 (global only) and 1 (local only).
+            exclude_case: id or ids of cases that must not be found.
+            exclude_lesion: id or ids of lesions of which no case must be found.
+            exclude_patient: id or ids of patients of whom no case must be found.
+            offset: best hits to pass over, so that a ranking can be read in pages; hits keep their rank in it.
+            exact: look at every case also where a large base has an index (``dermquery base index``).
+
+        Raises:
+            QueryError: without image and text, or with ``top_k`` below 1 or ``offset`` below 0.
+            EmptyBaseError: if the base holds no case.
+            FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
+        """
+        condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
+        _check_search(top_k, local_weight, offset)
+        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset, exact)
+
+    def search_encoded(
+        self,
+        encoded: EncodedQuery,
+        where: Filter | Sequence[str] | None = None,
+        top_k: int = 5,
+        local_weight: float = LOCAL_WEIGHT,
+        offset: int = 0,
+        exact: bool = False,
+    ) -> SearchResult:
+        """The same for a query that is encoded already; nothing goes through the network.
+
+        Raises:
+            QueryError: with ``top_k`` below 1 or ``offset`` below 0.
+            EmptyBaseError: if the base holds no case.
+            FilterError, ValueError: for a filter or a weight that cannot be used.
+        """
+        condition = as_filter(where)
+        weight = _check_search(top_k, local_weight, offset)
+        n_cases = self.count()
+        if n_cases == 0:
+            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
+        hits = self._hits(encoded, condition, top_k, weight, offset, exact)
+        n_candidates = n_cases if condition.is_empty else self.store.count(condition)
+        return SearchResult(
+            encoded.query, encoded.terms, encoded.unread, hits, weight, condition, n_candidates, self._info(n_cases),
+            archive=self.archive,
+        )  # fmt: skip
+
+    def explain(self, result: SearchResult) -> SearchResult:
+        """The same result with the evidence of every hit, for the sheet and the picture to draw.
+
+        Raises:
+            QueryError: the model cannot say where a similarity comes from.
+            ImageError: the image of a hit cannot be read any more.
+        """
+        if not isinstance(self.model, ExplainingEncoder):
+            raise QueryError(f"the model {self.model.name!r} cannot explain a similarity; leave --explain out")
+        described = self.manifest.described
+        evidence = [
+            self.model.evidence(result.query, hit.case, described=described, image=result.picture(hit))
+            for hit in result.hits
+        ]
+        return replace(result, evidence=tuple(evidence))
+
+    def _info(self, n_cases: int) -> BaseInfo:
+        counts = self.store.value_counts("diagnosis")
+        return BaseInfo(
+            uri=str(self.uri),
+            version=self.manifest.version,
+            levels=self.manifest.levels,
+            count=n_cases,
+            diagnoses={None if name is None else str(name): n for name, n in counts.items()},
+            model_name=self.manifest.model_name,
+            model_hash=self.manifest.model_hash,
+        )
+
+    def _hits(
+        self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float, offset: int, exact: bool
+    ) -> tuple[Hit, ...]:
+        layout, unit = self.manifest.layout, encoded.vector[None]
+        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k, offset=offset, exact=exact)
+        scored = []
+        for item in found:
+            # One case at a time: a product over several rows may round equal vectors apart.
+            local, global_ = (float(part[0, 0]) for part in layout.parts(unit, item.row.vector[None]))
+            scored.append((weight * local + (1.0 - weight) * global_, local, global_, item.row))
+        scored.sort(key=lambda entry: (-entry[0], entry[3].case.case_id))
+        return tuple(
+            Hit(rank, row.case, score, local, global_, *compare_criteria(encoded.terms, row.case), row.stamp.sha256)
+            for rank, (score, local, global_, row) in enumerate(scored, start=offset + 1)
+        )
+
+
+def _check_search(top_k: int, local_weight: float, offset: int) -> float:
+    """λ, if a ranking can be asked for with these; a count of cases is left to the search, which needs it anyway."""
+    weight = check_local_weight(local_weight)
+    if top_k < 1:
+        raise QueryError(f"top_k must be at least 1, got {top_k}")
+    if offset < 0:
+        raise QueryError(f"offset must be at least 0, got {offset}")
+    return weight
