@@ -40,7 +40,7 @@ class TorchRuntime:
     @torch.inference_mode()
     def composed(self, maps: Maps | None, texts: Sequence[str | None]) -> Maps:
         given = self.network.null_maps(len(texts)) if maps is None else self._tensors(maps)
-        return _arrays(self.network.composer(given, *self.network.tokens(texts)))
+        return _arrays(self.network.composed(given, *self.network.tokens(texts)))
 
     @torch.inference_mode()
     def regions(self, maps: Maps) -> Regions:

@@ -58,6 +58,9 @@ class ComposedNetwork(nn.Module):
         self.null_text = nn.Parameter(torch.randn(1, self.text.width) * 0.02)
         self.null_image = nn.Parameter(torch.randn(len(levels), config.width) * 0.02)
 
+    # The paper from top to bottom: each step takes what the one before gives. Equation 9, the weighted sum, is
+    # ``layout.score`` (model/alignment.py).
+
     def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Equations 2 and 3: maps F_l (B, d, h_l, w_l) of normalised pixels (B, 3, H, W)."""
         every = self.backbone(pixels)
@@ -68,6 +71,19 @@ class ComposedNetwork(nn.Module):
         """Equation 4: token embeddings (B, T, text width) and mask (B, T); a missing text is the learned null token."""
         return encode_texts(self.text, self.null_text, texts)
 
+    def composed(self, maps: tuple[Tensor, ...], tokens: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Equation 5: composed maps C_l, in the shapes of the reference image's maps F_l."""
+        found: tuple[Tensor, ...] = self.composer(maps, tokens, mask)
+        return found
+
+    def pooled(self, maps: tuple[Tensor, ...]) -> Encoded:
+        """Equations 6 to 8 on composed maps C_l or a target's maps F_l; an inner product of blocks is a cosine."""
+        masks = tuple(region(x) for region, x in zip(self.regions, maps, strict=True))
+        descriptors = [RegionMasks.descriptors(m, x) for m, x in zip(masks, maps, strict=True)]  # (6): r_{l,k}
+        local = [r.mean(dim=1) for r in descriptors]  # (7): the mean over the K regions
+        overall = [x.float().mean(dim=(2, 3)) for x in maps]  # (8): the whole map, pooled
+        return Encoded(F.normalize(torch.stack(local + overall, dim=1), dim=-1), masks)
+
     def targets(self, maps: tuple[Tensor, ...]) -> Encoded:
         """Encode database images from their maps F_l; targets are not composed."""
         return self.pooled(maps)
@@ -75,7 +91,7 @@ class ComposedNetwork(nn.Module):
     def queries(
         self, maps: tuple[Tensor, ...], texts: Sequence[str | None], has_image: Tensor | None = None
     ) -> Encoded:
-        """Encode queries from their reference image's maps and their texts (equation 5, then 6 to 8).
+        """Encode queries from their reference images' maps and their texts.
 
         Args:
             maps: F_l of the reference images, (B, d, h_l, w_l); rows without an image are ignored.
@@ -84,40 +100,19 @@ class ComposedNetwork(nn.Module):
         """
         tokens, mask = self.tokens(texts)
         if has_image is None or bool(has_image.all()):
-            return self.compose(maps, tokens, mask)
+            return self.pooled(self.composed(maps, tokens, mask))
         without = ~has_image
-        null = self.compose_words(tokens[without], mask[without])
+        null = self.pooled(self.composed(self.null_maps(int(without.sum())), tokens[without], mask[without]))
         if not bool(has_image.any()):
             return null
-        seen = self.compose(tuple(m[has_image] for m in maps), tokens[has_image], mask[has_image])
+        seen = self.pooled(self.composed(tuple(m[has_image] for m in maps), tokens[has_image], mask[has_image]))
         blocks = seen.blocks.new_zeros((len(has_image), *seen.blocks.shape[1:]))
         blocks = blocks.masked_scatter(has_image[:, None, None], seen.blocks)
         return Encoded(blocks.masked_scatter(without[:, None, None], null.blocks), seen.masks)
 
-    def compose(self, maps: tuple[Tensor, ...], tokens: Tensor, mask: Tensor) -> Encoded:
-        """Queries that have an image, from maps F_l (B, d, h_l, w_l) and what :meth:`tokens` gives for their texts."""
-        return self.pooled(self.composer(maps, tokens, mask))
-
-    def compose_words(self, tokens: Tensor, mask: Tensor) -> Encoded:
-        """Queries without an image, from what :meth:`tokens` gives for their texts: the null image stands for it."""
-        return self.pooled(self.composer(self.null_maps(tokens.shape[0]), tokens, mask))
-
-    def composed_maps(self, maps: tuple[Tensor, ...] | None, text: str | None) -> tuple[Tensor, ...]:
-        """Composed maps C_l of one query; ``maps`` of its image, (1, d, h_l, w_l), or None for the null image."""
-        tokens, mask = self.tokens([text])
-        composed: tuple[Tensor, ...] = self.composer(self.null_maps(1) if maps is None else maps, tokens, mask)
-        return composed
-
     def null_maps(self, n: int) -> tuple[Tensor, ...]:
         """The learned null image as maps (n, d, 1, 1), one per level."""
         return tuple(level[None, :, None, None].expand(n, -1, 1, 1) for level in self.null_image)
-
-    def pooled(self, maps: tuple[Tensor, ...]) -> Encoded:
-        """Equations 6 to 8 on any set of maps: local blocks (mean of unit region descriptors), then global blocks."""
-        masks = tuple(region(x) for region, x in zip(self.regions, maps, strict=True))
-        local = [RegionMasks.descriptors(m, x).mean(dim=1) for m, x in zip(masks, maps, strict=True)]
-        pooled = [x.float().mean(dim=(2, 3)) for x in maps]
-        return Encoded(F.normalize(torch.stack(local + pooled, dim=1), dim=-1), masks)
 
 
 def count_parameters(network: ComposedNetwork) -> dict[str, int]:

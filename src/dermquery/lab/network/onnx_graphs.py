@@ -43,8 +43,7 @@ class _Composer(nn.Module):
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         *maps, tokens, mask = given
-        composed: tuple[Tensor, ...] = self.network.composer(tuple(maps), tokens, mask)
-        return composed
+        return self.network.composed(tuple(maps), tokens, mask)
 
 
 class _Regions(nn.Module):
