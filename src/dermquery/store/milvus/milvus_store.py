@@ -230,7 +230,9 @@ class MilvusStore:
         return frozenset(FIELDS) - {column["name"] for column in columns}
 
     def _condition(self, where: Filter | None) -> str:
-        return to_milvus(without_fields(where or Filter(), self._lacking))
+        if where is None or not where.fields:
+            return to_milvus(where)
+        return to_milvus(without_fields(where, self._lacking))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
