@@ -1,24 +1,33 @@
-# Three commands on a fresh machine: `make demo`, `make serve` and `make test`. Each sets up .venv by itself.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+# Three commands on a fresh machine: `make demo`, `make serve` and `make test`. Each sets up of .venv what it needs.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
+
+# What is installed: the search product alone, with its service, or with all that developers use.
+PRODUCT := $(VENV)/.product
+SERVE   := $(VENV)/.serve
+READY   := $(VENV)/.dev
 
 .PHONY: setup demo serve test test-fast lint lock clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(PRODUCT): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dermquery needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=python3.12, say")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) .
 	touch $@
 
-demo: $(READY)
+$(SERVE) $(READY): $(VENV)/.%: $(PRODUCT)
+	$(INSTALL) '.[$*]'
+	touch $@
+
+demo: $(PRODUCT)
 	$(BIN)/dermquery demo --out demo
 
 # The web page and the API on http://127.0.0.1:8420, over the synthetic cases of the demo.
-serve: $(READY)
+serve: $(SERVE)
 	test -f demo/base/manifest.json || $(BIN)/dermquery demo --out demo
 	$(BIN)/dermquery serve --base demo/base --notice 'All lesions here are synthetic.'
 

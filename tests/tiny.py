@@ -10,6 +10,7 @@ from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.lab.network.eager import torch_model
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.model.architecture import ComposerConfig, ModelConfig, RegionsConfig, TextConfig, VisionConfig
 from dermquery.model.encoder import ComposedModel
@@ -78,7 +79,7 @@ def tiny_model(folder: Path, name: str = "tiny", reading: str = "verbatim") -> C
     """An untrained model."""
     torch.manual_seed(0)
     network = ComposedNetwork(tiny_config(folder, reading=reading))
-    return ComposedModel(network, name=name, labels=("mel", "nv"), artifact_hash="0" * 64)
+    return torch_model(network, name=name, labels=("mel", "nv"), artifact_hash="0" * 64)
 
 
 def noise_cases(folder: Path, n: int, seed: int = 0) -> list[Case]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dermquery.data.case import Case, Query
-    from dermquery.model.artifact import load_model
+    from dermquery.model.load import load_model
     from dermquery.store.casebase import CaseBase
 
 __version__ = "0.1.0"
@@ -16,7 +16,7 @@ _HOMES = {
     "Case": "dermquery.data.case",
     "CaseBase": "dermquery.store.casebase",
     "Query": "dermquery.data.case",
-    "load_model": "dermquery.model.artifact",
+    "load_model": "dermquery.model.load",
 }
 
 

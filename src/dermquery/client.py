@@ -17,7 +17,7 @@ from dermquery.data.case import Case
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, case_url
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.serve.fields import CaseDescription, CaseFields
-from dermquery.serve.jobs import Job
+from dermquery.serve.job_folder import Job
 from dermquery.store.filters import Filter
 
 __all__ = ["ApiError", "Client", "Ranking"]

@@ -24,6 +24,7 @@ from dermquery.answer.html import write_html
 from dermquery.answer.pdf import write_pdf
 from dermquery.answer.pdf_page import printable
 from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
 from dermquery.data.image_quality import ImageWarning
 from dermquery.model.alignment import Evidence
 from dermquery.store.casebase import CaseBase
@@ -86,7 +87,7 @@ def test_the_report_says_what_the_page_says(result: SearchResult, tmp_path: Path
         assert f"{hit.global_:.3f}" in text
         assert item.title in text
     for row in content.shares:
-        assert f"{row.cases} ({row.base_share:.0f} %)" in text
+        assert f"{row.cases} ({100 * row.base_share:.0f} %)" in text
     assert "probability of" not in text
 
 
@@ -204,9 +205,11 @@ def test_pages_of_a_ranking_say_where_they_begin(result: SearchResult) -> None:
 def test_criteria_are_compared_side_by_side(result: SearchResult) -> None:
     item = report_content(changed(result, checklist={"pigment_network": "typical", "streaks": "irregular"})).hits[0]
     rows = {row.title: (row.asked, row.held, row.same) for row in item.criteria}
-    assert rows == {
+    assert [row.title for row in item.criteria] == [criterion.title for criterion in CRITERIA.values()]
+    assert {title: row for title, row in rows.items() if row != (None, None, None)} == {
         "pigment network": ("atypical", "typical", False),
         "streaks": ("irregular", "irregular", True),
     }
+    assert "blue-whitish veil" not in read(pdf(replace(result, hits=result.hits[:1]))), "nobody says anything of it"
     silent = report_content(changed(result, checklist={})).hits[0]
     assert all(row.held is None and row.same is None for row in silent.criteria)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from dermquery.data import case as case_module
+from dermquery.data import findings
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import CRITERIA
 
@@ -85,3 +87,21 @@ def test_as_query_holds_findings_and_nothing_that_tells_the_answer() -> None:
     assert query == Query(image=Path("a.jpg"), text="grew", checklist={"streaks": "irregular"})
     assert "melanoma" not in (query.sentence or "")
     assert "excision" not in (query.sentence or "")
+
+
+def test_a_text_is_read_once_and_another_text_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def reading(text: str) -> findings.Findings:
+        read.append(text)
+        return findings.read_findings(text)
+
+    monkeypatch.setattr(case_module, "read_findings", reading)
+    query = Query(text="atypical network; rosettes", checklist={"streaks": "absent"})
+    assert query.terms == {"pigment_network": "atypical", "streaks": "absent"}
+    assert query.findings.unread == ("rosettes",)
+    assert query.model_copy(update={"image": b""}).terms == query.terms
+    assert read == ["atypical network; rosettes"]
+    other = query.model_copy(update={"text": "no streaks", "checklist": {}})
+    assert other.terms == {"streaks": "absent"}
+    assert query == Query(text=query.text, checklist=query.checklist), "what was read is no part of what was asked"

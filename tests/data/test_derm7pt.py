@@ -196,7 +196,7 @@ def test_what_is_no_release(release: Path, tmp_path: Path) -> None:
 
 def test_splits_out_of_range_are_refused(release: Path) -> None:
     (release / "meta" / "test_indexes.csv").write_text("indexes\n12\n", encoding="utf-8")
-    with pytest.raises(PrepareError, match="row 12 is out of range"):
+    with pytest.raises(PrepareError, match="row '12' is out of range"):
         read_release(release)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import random
 import struct
 import threading
@@ -14,7 +15,8 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.Image import Transpose
 
-from dermquery.data.image import ImageError, load_image
+from dermquery.data import borders
+from dermquery.data.image import ImageError, UprightImage, load_image
 from tests.data.made_up import Pixels, skin
 
 SKIN = Image.fromarray(skin(96, 64))
@@ -357,3 +359,32 @@ def test_a_decoded_image_is_copied_once_and_left_as_it_is() -> None:
     assert given.getpixel((0, 0)) == (255, 0, 0)
     assert given.info == {"note": "kept"}
     assert loaded.info == {}
+
+
+def test_an_upright_image_is_decoded_and_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    framed = Image.new("RGB", (300, 300), "black")
+    framed.paste((200, 150, 140), (40, 40, 260, 260))
+    buffer, searched = io.BytesIO(), list[Image.Image]()
+    framed.save(buffer, "PNG")
+    search = borders._search
+
+    def counted(image: Image.Image) -> tuple[int, int, int, int]:
+        searched.append(image)
+        return search(image)
+
+    monkeypatch.setattr(borders, "_search", counted)
+    image = UprightImage.of(buffer.getvalue())
+    assert UprightImage.of(image) is load_image(image) is image
+    assert image.tobytes() == load_image(buffer.getvalue()).tobytes()
+    cropped = borders.remove_borders(image)
+    assert cropped.size == borders.remove_borders(image).size
+    assert borders.visible_box(image) == search(framed)
+    assert len(searched) == 1
+    assert not isinstance(cropped, UprightImage), "a part of it has a box of its own"
+    assert UprightImage.of(cropped).visible_box is None
+    assert pickle.loads(pickle.dumps(image)).tobytes() == image.tobytes()  # noqa: S301 - our own bytes
+
+
+def test_an_upright_image_is_refused_like_any_other() -> None:
+    with pytest.raises(ImageError, match="more than the limit of 100"):
+        UprightImage.of(Image.new("RGB", (20, 20)), max_pixels=100)

@@ -14,7 +14,7 @@ from dermquery.lab.data.folds import Folds
 from dermquery.lab.evaluate.protocols import protocol_sets
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.systems.composed import ComposedRanker
-from dermquery.model.artifact import load_model
+from dermquery.model.load import load_model
 from tests.e2e.conftest import World, dermquery
 
 pytestmark = pytest.mark.slow
@@ -231,7 +231,8 @@ def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> 
         (["train", "{table}", "--out", "{out}", "--config", "{config}", "--fold", "9"], "no fold 9"),
         (["evaluate", "--model", "{model}", "--protocol", "unseen"], "protocol needs --data"),
         (["evaluate", "--model", "no-such", "--gallery", "{table}"], "no model at 'no-such'"),
-        (["describe", "no-such"], "no model or configuration"),
+        (["describe", "no-such"], "no model at"),
+        (["describe-config", "no-such"], "no configuration"),
     ],
 )
 def test_bad_input_is_one_clear_message(

@@ -12,7 +12,8 @@ from dermquery.data.case import Query
 from dermquery.data.case_table import read_cases
 from dermquery.lab.data.folds import _PUBLISHED, Folds
 from dermquery.lab.synthetic import synthesize
-from dermquery.model.artifact import _SHIPPED, load_model, shipped_models
+from dermquery.model.artifact import _SHIPPED, shipped_models
+from dermquery.model.load import load_model
 
 
 def test_both_models_ship() -> None:

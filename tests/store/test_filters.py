@@ -26,6 +26,7 @@ from dermquery.store.filters import (
     Range,
     field_value,
     matches,
+    without_fields,
 )
 from dermquery.store.lance.sql import to_lance
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
@@ -123,6 +124,19 @@ trees = st.recursive(
 def test_the_store_and_the_reference_agree(store: CaseStore, condition: Any) -> None:
     where = Filter(condition=condition)
     assert found(store, where) == {case.case_id for case in nasty_cases() if matches(where, case)}
+
+
+@settings(max_examples=80)
+@given(condition=trees)
+@example(condition=Not(condition=Equals(field="site", value="back")))
+@example(condition=Missing(field="elevation"))
+def test_a_field_without_a_column_was_recorded_for_no_case(condition: Any) -> None:
+    where, lacking = Filter(condition=condition), ("site", "elevation", "streaks", "date")
+    rewritten = without_fields(where, lacking)
+    assert not set(rewritten.fields) & set(lacking)
+    for case in nasty_cases():
+        bare = case.model_copy(update={"site": None, "elevation": None, "date": None, "checklist": {}})
+        assert matches(rewritten, case) == matches(where, bare)
 
 
 @pytest.mark.parametrize("value", NASTY)

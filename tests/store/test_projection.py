@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
@@ -26,13 +27,27 @@ def test_the_plane_is_that_of_a_singular_value_decomposition(base: CaseBase) -> 
     np.testing.assert_allclose(found.explained, s[:2] ** 2 / (s**2).sum(), atol=1e-5)
 
 
-def test_many_vectors_give_the_same_axes_by_another_solver() -> None:
-    vectors = np.random.default_rng(0).normal(size=(300, 70)) * np.linspace(4, 0.5, 70)
+@pytest.mark.parametrize("shape", [(30, 2), (3, 40), (300, 70), (70, 300), (600, 900)])
+def test_the_axes_are_those_of_scikit_learn(shape: tuple[int, int]) -> None:
+    """Signs and all, for few vectors and many, long and short."""
+    rng = np.random.default_rng(0)
+    rank = min(*shape, 20)
+    vectors = rng.normal(size=(shape[0], rank)) * np.linspace(4, 0.5, rank) @ rng.normal(size=(rank, shape[1]))
+    vectors += 0.2 * rng.normal(size=shape) + 3
     axes, explained = _principal_axes(vectors)
-    _, s, expected = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
-    np.testing.assert_allclose(np.abs(axes), np.abs(expected[:2]), atol=1e-7)
-    np.testing.assert_allclose(explained, s[:2] ** 2 / (s**2).sum(), rtol=1e-7)
+    expected = PCA(n_components=2, svd_solver="full").fit(vectors)
+    np.testing.assert_allclose(axes, expected.components_, atol=1e-8)
+    np.testing.assert_allclose(explained, expected.explained_variance_ratio_, rtol=1e-9)
     np.testing.assert_array_equal(axes, _principal_axes(vectors)[0])
+
+
+def test_axes_that_are_not_there_are_zeros() -> None:
+    line = np.outer(np.arange(50.0), np.ones(400))
+    axes, explained = _principal_axes(line)
+    np.testing.assert_allclose(axes[0], 0.05, rtol=1e-9)
+    assert not axes[1].any()
+    assert explained == pytest.approx((1, 0))
+    assert not _principal_axes(np.ones((50, 400)))[0].any()
 
 
 def test_distances_before_the_projection_are_those_of_the_score(base: CaseBase) -> None:

@@ -1,26 +1,42 @@
-"""What a report of a search says, in words and numbers, whether it becomes a page or a PDF."""
+"""What an answer says, in words and numbers: the one content that every output renders.
+
+Terminal, CSV, sheet, PDF, picture and page show its parts in their places; JSON and the API send the recorded values
+(:class:`~dermquery.store.hits.Hit`, :class:`~dermquery.data.case.Case`) as they are. What is recorded of a case and
+how it is called stands in :mod:`dermquery.data.case` and :mod:`.words`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from dermquery import __version__
-from dermquery.answer.words import describe_case, describe_condition, diagnosis_title, term_phrase
+from dermquery.answer.shares import Share, diagnosis_shares
+from dermquery.answer.words import (
+    TITLES,
+    Tone,
+    describe_case,
+    describe_condition,
+    diagnosis_title,
+    field_words,
+    term_phrase,
+)
+from dermquery.data.case import CASE_FIELDS, Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 
 __all__ = [
     "Comparison",
     "Content",
+    "Fact",
     "HitContent",
+    "Measure",
     "QueryContent",
-    "Share",
     "Term",
     "Warned",
-    "no_hits",
+    "case_facts",
     "report_content",
 ]
 
@@ -28,6 +44,7 @@ _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
 NO_DIAGNOSIS = "Similar cases are evidence to look at, not a diagnosis."
+_EVIDENCE = "Bright parts of an image make up its local similarity; the rest is dimmed."
 
 
 class Warned(Protocol):
@@ -57,23 +74,23 @@ class QueryContent:
 
     Attributes:
         text: free text, stripped; None without any.
-        unread: clauses in which no finding was recognised.
+        unread: says in which clauses of it no finding was recognised; None if there are none.
         score: seven-point score of the terms given; None without any.
         score_hint: how to read it.
-        conditions: which cases might be found, in words.
+        conditions: says which cases might be found; None if all might.
     """
 
     text: str | None
-    unread: tuple[str, ...]
+    unread: str | None
     terms: tuple[Term, ...]
     score: int | None
     score_hint: str
-    conditions: tuple[str, ...]
+    conditions: str | None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A criterion that the query gives or the case has: what each says, None where it says nothing."""
+    """A criterion of the checklist: what query and case say, None where one says nothing."""
 
     title: str
     asked: str | None
@@ -86,42 +103,75 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """What a case has in one field.
+
+    Attributes:
+        name: of the field, as tables, filters and JSON have it.
+        title: what people call it.
+        value: as it was recorded; None if it was not.
+        words: the same for people.
+    """
+
+    name: str
+    title: str
+    value: str | float | date | None
+    words: str | None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A similarity by its name."""
+
+    name: str
+    value: float
+
+    @property
+    def words(self) -> str:
+        """With three digits."""
+        return f"{self.value:.3f}"
+
+    @property
+    def bar(self) -> float:
+        """How much of a bar is filled, from 0 to 1; of a negative similarity nothing is."""
+        return min(max(self.value, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
 class HitContent:
     """One hit.
 
     Attributes:
-        hit: the hit itself, whose rank, score and similarities are shown as they are.
+        hit: the hit itself.
+        score: equation 9.
+        parts: local and global similarity, of which the score is made.
         title: name of its diagnosis.
+        tone: colour of its diagnosis.
+        alt: describes its image to those who cannot see it.
         label: the diagnosis as it was recorded, where it differs from the title.
         fine: the finer diagnosis, where it says more.
         shared: criteria on which it agrees with the query.
         differing: those on which it does not, each with what the query says.
-        criteria: the query's and the case's, side by side.
-        about: site, sex and age.
-        seven_point: the score of its own findings; None without any.
+        criteria: the query's and the case's, side by side, all seven.
+        about: the case in one line; empty if nothing of it is known.
+        seven_point: says the score of its own findings; None without any.
+        facts: every field of the case, in the order of :data:`.words.TITLES`.
     """
 
     hit: Hit
+    score: Measure
+    parts: tuple[Measure, ...]
     title: str
+    tone: Tone
+    alt: str
     label: str | None
     fine: str | None
     shared: tuple[str, ...]
     differing: tuple[tuple[str, str], ...]
     criteria: tuple[Comparison, ...]
     about: str
-    seven_point: int | None
-
-
-@dataclass(frozen=True)
-class Share:
-    """How often a diagnosis occurs among the hits and in the base, with shares in per cent."""
-
-    diagnosis: str | None
-    title: str
-    hits: int
-    hit_share: float
-    cases: int
-    base_share: float
+    seven_point: str | None
+    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True)
@@ -135,6 +185,7 @@ class Content:
         warnings: what is wrong with the query's image, or that it is like nothing in the base.
         no_hits: why there is none, where there is none.
         formula: what a score is made of.
+        evidence: how to read images that are shown with their evidence; None if they are not.
         shares: in the order of the base.
         source: what answered, as pairs of name and value.
     """
@@ -149,6 +200,7 @@ class Content:
     hits: tuple[HitContent, ...]
     no_hits: str | None
     formula: str
+    evidence: str | None
     shares: tuple[Share, ...]
     source: tuple[tuple[str, str], ...]
     no_probability: str = NO_PROBABILITY
@@ -164,6 +216,8 @@ def report_content(
 ) -> Content:
     """Put an answer into words; ``created`` is now if not given."""
     weight = result.local_weight
+    shares = diagnosis_shares(result)
+    palette = {share.diagnosis: share.tone for share in shares}
     return Content(
         heading=_heading(result),
         when=(created or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip(),
@@ -172,10 +226,11 @@ def report_content(
         notice=notice,
         warnings=tuple(warning.message for warning in warnings),
         query=_query(result),
-        hits=tuple(_hit(hit, result.terms) for hit in result.hits),
-        no_hits=None if result.hits else no_hits(result),
+        hits=tuple(_hit(hit, result.terms, palette[hit.case.diagnosis]) for hit in result.hits),
+        no_hits=None if result.hits else _no_hits(result),
         formula=f"Score = {weight:g} × local + {1 - weight:g} × global similarity.",
-        shares=_shares(result),
+        evidence=_EVIDENCE if result.evidence else None,
+        shares=shares,
         source=(
             ("Case base", result.base.uri),
             ("Version of the base", f"{result.base.version}, {result.base.count} cases"),
@@ -186,7 +241,7 @@ def report_content(
     )
 
 
-def no_hits(result: SearchResult) -> str:
+def _no_hits(result: SearchResult) -> str:
     """Why an answer without hits has none: no case may be found, or the offset lies beyond the last one."""
     n = result.n_candidates
     if not n:
@@ -209,51 +264,46 @@ def _query(result: SearchResult) -> QueryContent:
     terms = result.terms
     score = seven_point_score(terms) if terms else None
     advised = "Three or more: excision is usually advised."
+    conditions = "; ".join(describe_condition(result.where.condition))
     return QueryContent(
         text=(result.query.text or "").strip() or None,
-        unread=tuple(result.unread),
+        unread=f"No finding recognised in: “{'”, “'.join(result.unread)}”." if result.unread else None,
         terms=tuple(
             Term(CRITERIA[name].title, value, CRITERIA[name].points if value in CRITERIA[name].suspicious else 0)
             for name, value in terms.items()
         ),
         score=score,
         score_hint=advised if score is not None and score >= _EXCISION else "Excision is usually advised from three.",
-        conditions=tuple(describe_condition(result.where.condition)),
+        conditions=f"Only cases with {conditions}." if conditions else None,
     )
 
 
-def _hit(hit: Hit, asked: Mapping[str, str]) -> HitContent:
+def case_facts(case: Case) -> tuple[Fact, ...]:
+    """Every field of a case that has a title, in the order in which people see them."""
+    return tuple(
+        Fact(name, title, CASE_FIELDS[name].of(case), field_words(case, name)) for name, title in TITLES.items()
+    )
+
+
+def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
     case = hit.case
     title = diagnosis_title(case.diagnosis)
     return HitContent(
         hit=hit,
+        score=Measure("score", hit.score),
+        parts=(Measure("local", hit.local), Measure("global", hit.global_)),
         title=title,
+        tone=tone,
+        alt=f"Dermoscopic image of case {case.case_id}, {title}",
         label=case.diagnosis if case.diagnosis != title else None,
         fine=case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,
         shared=tuple(term_phrase(name, value) for name, value in hit.shared_criteria.items()),
         differing=tuple((term_phrase(name, value), asked[name]) for name, value in hit.differing_criteria.items()),
         criteria=tuple(
-            Comparison(CRITERIA[name].title, asked.get(name), case.checklist.get(name))
-            for name in CRITERIA
-            if name in asked or name in case.checklist
+            Comparison(criterion.title, asked.get(name), case.checklist.get(name))
+            for name, criterion in CRITERIA.items()
         ),
-        about=" · ".join(describe_case(case)),
-        seven_point=seven_point_score(case.checklist) if case.checklist else None,
-    )
-
-
-def _shares(result: SearchResult) -> tuple[Share, ...]:
-    base, found = result.base.diagnoses, result.diagnoses
-    n_hits, n_cases = max(len(result.hits), 1), max(result.base.count, 1)
-    names = [*base, *(name for name in found if name not in base)]
-    return tuple(
-        Share(
-            diagnosis=name,
-            title=diagnosis_title(name),
-            hits=found.get(name, 0),
-            hit_share=100 * found.get(name, 0) / n_hits,
-            cases=base.get(name, 0),
-            base_share=100 * base.get(name, 0) / n_cases,
-        )
-        for name in names
+        about=describe_case(case),
+        seven_point=f"seven-point score {seven_point_score(case.checklist)}" if case.checklist else None,
+        facts=case_facts(case),
     )

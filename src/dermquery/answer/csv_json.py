@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dermquery.answer.content import Warned
-from dermquery.answer.words import term_phrase
+from dermquery.answer.content import HitContent, Warned, report_content
+from dermquery.answer.words import TITLES
+from dermquery.data.case import CASE_FIELDS
 from dermquery.data.files import replacing
-from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+from dermquery.store.hits import RESEARCH_USE, SearchResult
 
 __all__ = ["COLUMNS", "hits_csv", "hits_json", "safe_cell", "write_csv", "write_json"]
 
+_FIRST = ("diagnosis", "fine_diagnosis")
+_LEFT_OUT = ("patient_id", "text")
 COLUMNS = (
-    "rank", "case_id", "diagnosis", "fine_diagnosis", "score", "local", "global", "shared_criteria",
-    "differing_criteria", "lesion_id", "sex", "age", "site", "elevation", "source", "date", "local_weight", "base",
-    "base_version", "model", "model_hash", "notice",
+    "rank", "case_id", *_FIRST, "score", "local", "global", "shared_criteria", "differing_criteria",
+    *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
+    "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
 """Every row says which base and model it comes from, because rows get copied into other tables. Patient ids, free text
 and extra columns are left out; JSON has them."""
@@ -34,10 +37,10 @@ def hits_csv(result: SearchResult) -> str:
     or a line break, gets an apostrophe before it (OWASP, CSV injection). Numbers are written with a decimal point.
     """
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\r\n")
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\r\n", extrasaction="ignore")
     writer.writeheader()
-    for hit in result.hits:
-        row = _row(hit, result)
+    for item in report_content(result).hits:
+        row = _row(item, result)
         writer.writerow({name: safe_cell(v) if isinstance(v, str) else v for name, v in row.items()})
     return buffer.getvalue()
 
@@ -69,25 +72,15 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.lstrip(" \u00a0\ufeff\0").startswith(_FORMULA) else text
 
 
-def _row(hit: Hit, result: SearchResult) -> dict[str, Any]:
-    case, base = hit.case, result.base
+def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
+    hit, base = item.hit, result.base
     return {
+        **{fact.name: fact.value for fact in item.facts},
         "rank": hit.rank,
-        "case_id": case.case_id,
-        "diagnosis": case.diagnosis,
-        "fine_diagnosis": case.fine_diagnosis,
-        "score": round(hit.score, 6),
-        "local": round(hit.local, 6),
-        "global": round(hit.global_, 6),
-        "shared_criteria": _phrases(hit.shared_criteria),
-        "differing_criteria": _phrases(hit.differing_criteria),
-        "lesion_id": case.lesion_id,
-        "sex": case.sex,
-        "age": case.age,
-        "site": case.site,
-        "elevation": case.elevation,
-        "source": case.source,
-        "date": case.date,
+        "case_id": hit.case.case_id,
+        **{measure.name: round(measure.value, 6) for measure in (item.score, *item.parts)},
+        "shared_criteria": "; ".join(item.shared),
+        "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),
         "local_weight": result.local_weight,
         "base": base.uri,
         "base_version": base.version,
@@ -95,7 +88,3 @@ def _row(hit: Hit, result: SearchResult) -> dict[str, Any]:
         "model_hash": base.model_hash,
         "notice": RESEARCH_USE,
     }
-
-
-def _phrases(criteria: Mapping[str, str]) -> str:
-    return "; ".join(term_phrase(name, value) for name, value in criteria.items())

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from dermquery.answer.content import Warned, report_content
-from dermquery.answer.overlay import of_hit, of_query
+from dermquery.answer.overlay import small_picture
 from dermquery.answer.png import write_png
-from dermquery.answer.words import tones
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, ImageSource, load_image
-from dermquery.store.hits import SearchResult
+from dermquery.data.image import ImageError
+from dermquery.store.hits import Hit, SearchResult
 
 __all__ = ["Picture", "write_html", "write_png"]
 
 _QUERY_SIDE, _HIT_SIDE, _QUALITY = 640, 420, 86
-_VEIL_SIDE = 160
-"""Evidence is far coarser than an image."""
 
 
 @dataclass(frozen=True)
@@ -71,27 +67,24 @@ def write_html(
     """
     path = Path(path)
     environment = Environment(
-        loader=PackageLoader("dermquery.store"),
+        loader=PackageLoader("dermquery.answer"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["bar"] = _bar
-    palette = tones([*result.base.diagnoses, *result.diagnoses])
-    classes = {name: f"tone-{i}" for i, name in enumerate(sorted(palette, key=str))}
+    content = report_content(result, warnings=warnings, notice=notice, created=created)
+    classes = {share.diagnosis: f"tone-{i}" for i, share in enumerate(content.shares)}
     style = environment.get_template("sheet.css.j2").render(
-        tones=[(classes[name], tone) for name, tone in palette.items()]
+        tones=[(classes[share.diagnosis], share.tone) for share in content.shares]
     )
-    of_the_query, of_the_hits = _pictures(result)
     html = environment.get_template("sheet.html.j2").render(
         style=_Verbatim(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        content=report_content(result, warnings=warnings, notice=notice, created=created),
-        picture=of_the_query,
-        pictures=of_the_hits,
+        content=content,
+        picture=None if result.query.image is None else _picture(result, None, _QUERY_SIDE),
+        pictures=[_picture(result, hit, _HIT_SIDE) for hit in result.hits],
         classes=classes,
-        explained=bool(result.evidence),
     )
     with replacing(path) as part:
         part.write_text(html, encoding="utf-8")
@@ -107,28 +100,14 @@ class _Verbatim(str):
         return str(self)
 
 
-def _pictures(result: SearchResult) -> tuple[Picture | None, list[Picture]]:
-    """The query's image, if it has one, and the hits' in their order."""
-    query = result.query.image
-    shown = None if query is None else _picture(query, _QUERY_SIDE, partial(of_query, result))
-    return shown, [_picture(result.picture(hit), _HIT_SIDE, partial(of_hit, result, hit.rank)) for hit in result.hits]
-
-
-def _bar(value: float) -> str:
-    """Length of a similarity's bar in per cent; below zero there is none."""
-    return f"{100 * min(max(value, 0.0), 1.0):.1f}"
-
-
-def _picture(source: ImageSource, side: int, veil: Callable[[tuple[int, int], int], Image.Image | None]) -> Picture:
+def _picture(result: SearchResult, hit: Hit | None, side: int) -> Picture:
     try:
-        image = load_image(source)
+        image, veil = small_picture(result, hit, side)
     except ImageError as error:
         return Picture(problem=str(error))
-    overlay = veil(image.size, _VEIL_SIDE)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return Picture(
         uri=_data_uri(image, "JPEG", quality=_QUALITY, optimize=True),
-        overlay=None if overlay is None else _data_uri(overlay, "PNG", optimize=True),
+        overlay=None if veil is None else _data_uri(veil, "PNG", optimize=True),
     )
 
 

@@ -11,16 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dermquery.data.image import ImageError, load_image
 from dermquery.model.alignment import Evidence
-from dermquery.store.hits import SearchResult
+from dermquery.store.hits import Hit, SearchResult
 
-__all__ = ["ALL_LEVELS", "LONGEST_SIDE", "LevelOverlays", "level_overlays", "of_hit", "of_query", "png", "spotlight"]
+__all__ = [
+    "ALL_LEVELS",
+    "LONGEST_SIDE",
+    "LevelOverlays",
+    "level_overlays",
+    "lit_picture",
+    "of_hit",
+    "of_query",
+    "png",
+    "small_picture",
+    "spotlight",
+]
 
 ALL_LEVELS = "all"
 """Name of the overlay that adds up the levels."""
 LONGEST_SIDE = 1024
 """Longest side of an overlay that is drawn; evidence is far coarser."""
 
+_VEIL_SIDE = 160
 _DIMMED = 0.6
 """Opacity where nothing speaks for the similarity. Colours are never changed: they carry the diagnosis."""
 
@@ -41,6 +54,31 @@ def of_query(result: SearchResult, size: tuple[int, int], side: int) -> Image.Im
         return None
     levels = [np.mean(level, axis=0) for level in zip(*(found.query for found in result.evidence), strict=True)]
     return spotlight(levels, boxes[0], size, side)
+
+
+def small_picture(result: SearchResult, hit: Hit | None, side: int) -> tuple[Image.Image, Image.Image | None]:
+    """The image of a hit, or of the query for None, with at most ``side`` pixels a side, and the veil of its evidence.
+
+    Raises:
+        ImageError: it cannot be read any more.
+    """
+    image = load_image(result.query.image if hit is None else result.picture(hit))
+    size = image.size
+    veil = of_query(result, size, _VEIL_SIDE) if hit is None else of_hit(result, hit.rank, size, _VEIL_SIDE)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image, veil
+
+
+def lit_picture(result: SearchResult, hit: Hit | None, side: int) -> Image.Image | None:
+    """The same with the veil laid over the image; None if it cannot be read any more."""
+    try:
+        image, veil = small_picture(result, hit, side)
+    except ImageError:
+        return None
+    if veil is None:
+        return image
+    smooth = veil.resize(image.size, Image.Resampling.BICUBIC)
+    return Image.alpha_composite(image.convert("RGBA"), smooth).convert("RGB")
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,22 @@ be embedded, and covers Latin, Greek and Cyrillic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
 
-from dermquery.answer.content import Content, HitContent, Warned, report_content
-from dermquery.answer.overlay import of_hit, of_query
+from dermquery.answer.content import Comparison, Content, HitContent, Warned, report_content
+from dermquery.answer.overlay import lit_picture
 from dermquery.answer.pdf_page import BAD, GOOD, INK, PALE, SOFT, STRONG, ReportPage
-from dermquery.answer.words import Tone, tones
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, ImageSource, load_image
 from dermquery.store.hits import SearchResult
 
 __all__ = ["write_pdf"]
 
-_PIXELS, _VEIL_SIDE = 560, 160
+_PIXELS = 560
 """Longer side of an embedded image: about 300 dots per inch in the size that a hit is printed in."""
 _QUERY_SIDE, _HIT_SIDE, _GAP = 62.0, 44.0, 6.0
 _HIT_ROOM = 58.0
@@ -56,11 +53,10 @@ def write_pdf(
     foot = f"{content.research_use} {content.no_diagnosis}"
     producer = f"dermquery {content.version}"
     page = ReportPage(foot, title="Similar cases", producer=producer, created=created or datetime.now(UTC))
-    palette = tones([*result.base.diagnoses, *result.diagnoses])
     _head(page, content)
     _query(page, content, result)
-    _hits(page, content, result, palette)
-    _shares(page, content, palette)
+    _hits(page, content, result)
+    _shares(page, content)
     _source(page, content)
     written = bytes(page.output())
     if isinstance(target, str | Path):
@@ -83,11 +79,11 @@ def _head(page: ReportPage, content: Content) -> None:
 
 
 def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
-    query, source = content.query, result.query.image
+    query, with_image = content.query, result.query.image is not None
     page.heading("Query")
     top, beside = page.get_y(), page.left
-    if source is not None:
-        image = _image(source, partial(of_query, result))
+    if with_image:
+        image = lit_picture(result, None, _PIXELS)
         page.picture(page.left, top, _QUERY_SIDE, image, "Dermoscopic image of the query")
         beside += _QUERY_SIDE + _GAP
     page.set_y(top)
@@ -108,34 +104,34 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
         page.words(f"Of the criteria given. {query.score_hint}", 7.5, SOFT, x=beside)
         page.ln(1.5)
     page.words(content.formula, 7.5, SOFT, x=beside)
-    if result.evidence:
-        page.words("Bright parts of an image make up its local similarity; the rest is dimmed.", 7.5, SOFT, x=beside)
-    if source is not None:
+    if content.evidence:
+        page.words(content.evidence, 7.5, SOFT, x=beside)
+    if with_image:
         page.set_y(max(page.get_y(), top + _QUERY_SIDE))
     page.ln(2)
     # Free text may be long: it goes below the image, where it can run over pages.
     if query.text:
         page.words(f"“{query.text}”", 9)
     if query.unread:
-        page.words(f"No finding recognised in: “{'”, “'.join(query.unread)}”.", 8, SOFT)
+        page.words(query.unread, 8, SOFT)
     if query.conditions:
-        page.words(f"Only cases with {'; '.join(query.conditions)}.", 8, SOFT)
+        page.words(query.conditions, 8, SOFT)
     page.ln(3)
 
 
-def _hits(page: ReportPage, content: Content, result: SearchResult, palette: Mapping[str | None, Tone]) -> None:
+def _hits(page: ReportPage, content: Content, result: SearchResult) -> None:
     page.room(_HIT_ROOM + 8)
     page.heading("Most similar first" if content.hits else "Hits")
     if content.no_hits:
         page.words(content.no_hits, 9, SOFT)
         page.ln(3)
     for item in content.hits:
-        image = _image(result.picture(item.hit), partial(of_hit, result, item.hit.rank))
+        image = lit_picture(result, item.hit, _PIXELS)
         page.room(max(_HIT_SIDE, _height(page, item)) + 4)
         top = page.get_y()
         page.rule()
         page.set_y(top + 2)
-        _hit(page, item, image, palette[item.hit.case.diagnosis].light)
+        _hit(page, item, image)
         page.set_y(max(page.get_y(), top + _HIT_SIDE + 2) + 2)
 
 
@@ -143,9 +139,7 @@ def _lines(item: HitContent) -> list[tuple[str, float, str, bool]]:
     """Text, size, colour and weight of what stands beside a hit's image, shortened so that a page holds it."""
     hit = item.hit
     name = f"{hit.rank}  {_short(item.title, 80)}" + (f" ({_short(item.label, 40)})" if item.label else "")
-    about = [_short(hit.case.case_id, 80), _short(item.about, 120)]
-    if item.seven_point is not None:
-        about.append(f"seven-point score {item.seven_point}")
+    about = [_short(hit.case.case_id, 80), _short(item.about, 120), item.seven_point]
     fine = [(_short(item.fine, 160), 8.0, SOFT, False)] if item.fine else []
     return [(name, 10.5, INK, True), *fine, (" · ".join(part for part in about if part), 7.5, SOFT, False)]
 
@@ -159,40 +153,46 @@ def _columns(page: ReportPage) -> tuple[float, float]:
 def _height(page: ReportPage, item: HitContent) -> float:
     width = _columns(page)[1]
     words = sum(page.height(text, size, width, bold=bold) for text, size, _, bold in _lines(item))
-    cells = [max(page.height(value or "–", 7.0, width * 0.3) for value in (c.asked, c.held)) for c in item.criteria]
+    cells = [max(page.height(value or "–", 7.0, width * 0.3) for value in (c.asked, c.held)) for c in _said(item)]
     return words + sum(cells) + 16
 
 
-def _hit(page: ReportPage, item: HitContent, image: Image.Image | None, tone: str) -> None:
-    hit, top = item.hit, page.get_y()
-    page.block(page.left - 2.5, top, 1.5, _HIT_SIDE, tone)
-    page.picture(page.left, top, _HIT_SIDE, image, f"Dermoscopic image of case {hit.case.case_id}, {item.title}")
+def _said(item: HitContent) -> list[Comparison]:
+    """The criteria of which query or case say something."""
+    return [row for row in item.criteria if row.asked or row.held]
+
+
+def _hit(page: ReportPage, item: HitContent, image: Image.Image | None) -> None:
+    top = page.get_y()
+    page.block(page.left - 2.5, top, 1.5, _HIT_SIDE, item.tone.light)
+    page.picture(page.left, top, _HIT_SIDE, image, item.alt)
     x, width = _columns(page)
     page.set_y(top)
     for text, size, colour, bold in _lines(item):
         page.words(text, size, colour, x=x, width=width, bold=bold)
     page.ln(1.2)
     y = page.get_y()
-    page.words(f"{hit.score:.3f}", 12, x=x, width=20, bold=True)
+    page.words(item.score.words, 12, x=x, width=20, bold=True)
     end = page.get_y()
-    for offset, name, value, colour in ((0.0, "local", hit.local, STRONG), (3.2, "global", hit.global_, PALE)):
+    for part, offset, colour in zip(item.parts, (0.0, 3.2), (STRONG, PALE), strict=True):
         page.set_y(y + offset)
-        page.words(name, 7, SOFT, x=x + 22, width=14)
-        page.bar(x + 36, y + offset + 0.9, width - 36 - 14, value, colour)
+        page.words(part.name, 7, SOFT, x=x + 22, width=14)
+        page.bar(x + 36, y + offset + 0.9, width - 36 - 14, part.bar, colour)
         page.set_y(y + offset)
-        page.words(f"{value:.3f}", 7, SOFT, x=x + width - 14, width=14, right=True)
+        page.words(part.words, 7, SOFT, x=x + width - 14, width=14, right=True)
     page.set_y(max(end, page.get_y()) + 1)
     _criteria(page, item, x, width)
 
 
 def _criteria(page: ReportPage, item: HitContent, x: float, width: float) -> None:
-    if not item.criteria:
+    rows = _said(item)
+    if not rows:
         return
     at = (x, x + width * 0.34, x + width * 0.64, x + width * 0.95)
     wide = (width * 0.34, width * 0.3, width * 0.3, width * 0.05)
     head = ("criterion", "query", "this case", "")
     page.row([(left, room, word, SOFT) for left, room, word in zip(at, wide, head, strict=True)], 6.5)
-    for row in item.criteria:
+    for row in rows:
         mark, colour = _MARKS[row.same]
         words = (row.title, row.asked or "–", row.held or "–", mark)
         inks = (INK, INK, INK if row.same is None else colour, colour)
@@ -201,7 +201,7 @@ def _criteria(page: ReportPage, item: HitContent, x: float, width: float) -> Non
         )
 
 
-def _shares(page: ReportPage, content: Content, palette: Mapping[str | None, Tone]) -> None:
+def _shares(page: ReportPage, content: Content) -> None:
     page.room(24 + 5 * min(len(content.shares), 8))
     page.rule()
     page.ln(3)
@@ -213,15 +213,15 @@ def _shares(page: ReportPage, content: Content, palette: Mapping[str | None, Ton
     for row in content.shares:
         page.room(6)
         y = page.get_y()
-        page.block(x, y + 0.7, 2.2, 2.2, palette[row.diagnosis].light)
-        page.bar(hits, y + 1, bar, row.hit_share / 100, STRONG)
-        page.bar(cases, y + 1, bar, row.base_share / 100, PALE)
+        page.block(x, y + 0.7, 2.2, 2.2, row.tone.light)
+        page.bar(hits, y + 1, bar, row.hit_share, STRONG)
+        page.bar(cases, y + 1, bar, row.base_share, PALE)
         room = page.inner * 0.33 - bar - 2
         page.row(
             [
                 (x + 4, name - 6, _short(row.title, 60), INK),
-                (hits + bar + 1, room, f"{row.hits} ({row.hit_share:.0f} %)", INK),
-                (cases + bar + 1, room, f"{row.cases} ({row.base_share:.0f} %)", INK),
+                (hits + bar + 1, room, f"{row.hits} ({100 * row.hit_share:.0f} %)", INK),
+                (cases + bar + 1, room, f"{row.cases} ({100 * row.base_share:.0f} %)", INK),
             ],
             8,
         )
@@ -238,20 +238,6 @@ def _source(page: ReportPage, content: Content) -> None:
     page.ln(2)
     page.words(content.research_use, 9, bold=True)
     page.words(content.no_diagnosis, 8, SOFT)
-
-
-def _image(source: ImageSource, veil: Callable[[tuple[int, int], int], Image.Image | None]) -> Image.Image | None:
-    """The image at the size that is embedded, under its evidence; None if it cannot be read."""
-    try:
-        image = load_image(source)
-    except ImageError:
-        return None
-    overlay = veil(image.size, _VEIL_SIDE)
-    image.thumbnail((_PIXELS, _PIXELS), Image.Resampling.LANCZOS)
-    if overlay is None:
-        return image
-    smooth = overlay.resize(image.size, Image.Resampling.BICUBIC)
-    return Image.alpha_composite(image.convert("RGBA"), smooth).convert("RGB")
 
 
 def _short(text: str, length: int) -> str:

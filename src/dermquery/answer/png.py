@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from dermquery.answer.content import no_hits
-from dermquery.answer.overlay import of_hit, of_query
-from dermquery.answer.words import describe_case, describe_condition, diagnosis_title, term_phrase, tones
-from dermquery.data.checklist import CRITERIA, seven_point_score
+from dermquery.answer.content import Content, HitContent, QueryContent, report_content
+from dermquery.answer.overlay import lit_picture
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, ImageSource, load_image
-from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
+from dermquery.store.hits import RESEARCH_USE, SearchResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["write_png"]
+__all__ = ["draw", "write_png"]
 
 _WIDTH, _MIN_HEIGHT, _DPI = 1600, 600, 120
+_PIXELS = 640
+"""Longer side of an image that is put on it."""
 _SHOWN = 5
 _LEFT, _SIDE, _TOP = 36, 308, 104
 _RIGHT, _GAP = 400, 22
@@ -45,18 +44,25 @@ def write_png(result: SearchResult, path: str | Path, *, notice: str | None = No
         The path.
     """
     path = Path(path)
-    canvas = _Canvas()
-    _head(canvas, result, notice)
-    _query(canvas, result)
-    palette = tones([*result.base.diagnoses, *result.diagnoses])
-    for column, hit in enumerate(result.hits[:_SHOWN]):
-        _hit(canvas, _RIGHT + column * (_COLUMN + _GAP), hit, result, palette[hit.case.diagnosis].light)
-    if not result.hits:
-        canvas.text(_RIGHT, _TOP + 20, no_hits(result), 12, _SOFT)
-    _foot(canvas, max(canvas.lowest + 28, _MIN_HEIGHT - 48), result)
+    figure = draw(result, notice)
     with replacing(path) as part:
-        canvas.figure().savefig(part, format="png", metadata={"Software": "dermquery"})
+        figure.savefig(part, format="png", metadata={"Software": "dermquery"})
     return path
+
+
+def draw(result: SearchResult, notice: str | None = None) -> Figure:
+    """The picture as matplotlib has it, before it is written."""
+    shown = replace(result, hits=result.hits[:_SHOWN])
+    content = report_content(shown, notice=notice)
+    canvas = _Canvas()
+    _head(canvas, content)
+    _query(canvas, content.query, shown)
+    for column, item in enumerate(content.hits):
+        _hit(canvas, _RIGHT + column * (_COLUMN + _GAP), item, shown)
+    if content.no_hits:
+        canvas.text(_RIGHT, _TOP + 20, content.no_hits, 12, _SOFT)
+    _foot(canvas, max(canvas.lowest + 28, _MIN_HEIGHT - 48), result)
+    return canvas.figure()
 
 
 class _Canvas:
@@ -98,26 +104,12 @@ class _Canvas:
         self._drawings.append(draw)
         self.lowest = max(self.lowest, y + height)
 
-    def image(
-        self,
-        x: float,
-        y: float,
-        side: float,
-        source: ImageSource,
-        veil: Callable[[tuple[int, int], int], Image.Image | None],
-    ) -> None:
-        """Show an image whole in a square, under its evidence if there is one, or say that it is not available."""
+    def image(self, x: float, y: float, side: float, picture: Image.Image | None) -> None:
+        """Show an image whole in a square, or say that it is not available."""
         self.box(x, y, side, side, _WELL)
-        try:
-            picture = load_image(source)
-        except ImageError:
+        if picture is None:
             self.text(x + side / 2, y + side / 2 - 5, "image not available", 9, _SOFT, ha="center")
             return
-        overlay = veil(picture.size, 160)
-        picture.thumbnail((640, 640), Image.Resampling.LANCZOS)
-        if overlay is not None:
-            smooth = overlay.resize(picture.size, Image.Resampling.BICUBIC)
-            picture = Image.alpha_composite(picture.convert("RGBA"), smooth).convert("RGB")
         scale = side / max(picture.size)
         width, height = picture.width * scale, picture.height * scale
         left, top = x + (side - width) / 2, y + (side - height) / 2
@@ -140,74 +132,59 @@ class _Canvas:
         return y
 
 
-def _head(canvas: _Canvas, result: SearchResult, notice: str | None) -> None:
-    shown = min(len(result.hits), _SHOWN)
+def _head(canvas: _Canvas, content: Content) -> None:
     canvas.text(_LEFT, 30, "Query", 15, weight="bold")
-    if shown:
-        canvas.text(_RIGHT, 30, f"{shown} most similar of {result.n_candidates} cases", 15, weight="bold")
-    weight = result.local_weight
-    lit = "; bright: where the local similarity comes from" if result.evidence else ""
-    canvas.text(_RIGHT, 64, f"score = {weight:g} × local + {1 - weight:g} × global similarity{lit}", 9.5, _SOFT)
-    if notice:
+    canvas.text(_RIGHT, 30, content.heading, 15, weight="bold")
+    canvas.text(_RIGHT, 64, " ".join(filter(None, (content.formula, content.evidence))), 9.5, _SOFT)
+    if content.notice:
         place = {"facecolor": "#fff4d6", "edgecolor": "#e9c46a", "boxstyle": "round,pad=0.5"}
-        short = textwrap.shorten(notice, 70, placeholder=" …")
+        short = textwrap.shorten(content.notice, 70, placeholder=" …")
         canvas.text(_WIDTH - _LEFT - 8, 36, short, 10.5, "#8a5a00", ha="right", weight="bold", bbox=place)
 
 
-def _query(canvas: _Canvas, result: SearchResult) -> None:
+def _query(canvas: _Canvas, query: QueryContent, result: SearchResult) -> None:
     y: float = _TOP
     if result.query.image is not None:
-        canvas.image(_LEFT, _TOP, _SIDE, result.query.image, partial(of_query, result))
+        canvas.image(_LEFT, _TOP, _SIDE, lit_picture(result, None, _PIXELS))
         y += _SIDE + 16
-    words = textwrap.shorten((result.query.text or "").strip(), 150, placeholder=" …")
-    if words:
-        y = canvas.lines(_LEFT, y, [f"“{words}”"], 44, 10, _INK) + 4
-    for name, value in result.terms.items():
-        points = CRITERIA[name].points if value in CRITERIA[name].suspicious else 0
-        canvas.text(_LEFT, y, term_phrase(name, value).capitalize(), 9.5, _INK)
-        canvas.text(_LEFT + _SIDE, y, f"+{points}" if points else "", 9.5, _SOFT, ha="right")
+    if query.text:
+        y = canvas.lines(_LEFT, y, [f"“{textwrap.shorten(query.text, 150, placeholder=' …')}”"], 44, 10, _INK) + 4
+    for term in query.terms:
+        canvas.text(_LEFT, y, f"{term.title}: {term.value}".capitalize(), 9.5, _INK)
+        canvas.text(_LEFT + _SIDE, y, f"+{term.points}" if term.points else "", 9.5, _SOFT, ha="right")
         y += 20
-    if result.terms:
+    if query.score is not None:
         canvas.box(_LEFT, y + 3, _SIDE, 1, _LINE)
         canvas.text(_LEFT, y + 10, "Seven-point score", 9.5, weight="bold")
-        canvas.text(_LEFT + _SIDE, y + 10, str(seven_point_score(result.terms)), 9.5, weight="bold", ha="right")
+        canvas.text(_LEFT + _SIDE, y + 10, str(query.score), 9.5, weight="bold", ha="right")
         y += 36
-    conditions = "; ".join(describe_condition(result.where.condition))
-    if conditions:
-        canvas.lines(
-            _LEFT, y, [textwrap.shorten(f"Only cases with {conditions}.", 130, placeholder=" …")], 50, 9, _SOFT
-        )
+    if query.conditions:
+        canvas.lines(_LEFT, y, [textwrap.shorten(query.conditions, 130, placeholder=" …")], 50, 9, _SOFT)
 
 
-def _hit(canvas: _Canvas, x: float, hit: Hit, result: SearchResult, tone: str) -> None:
-    case = hit.case
-    canvas.box(x, _TOP, _COLUMN, _COLUMN, tone)
-    veil = partial(of_hit, result, hit.rank)
-    canvas.image(x + _FRAME, _TOP + _FRAME, _COLUMN - 2 * _FRAME, result.picture(hit), veil)
+def _hit(canvas: _Canvas, x: float, item: HitContent, result: SearchResult) -> None:
+    canvas.box(x, _TOP, _COLUMN, _COLUMN, item.tone.light)
+    canvas.image(x + _FRAME, _TOP + _FRAME, _COLUMN - 2 * _FRAME, lit_picture(result, item.hit, _PIXELS))
     y = _TOP + _COLUMN + 18
-    canvas.box(x, y, 11, 11, tone)
-    title = textwrap.shorten(diagnosis_title(case.diagnosis), 24, placeholder=" …")
-    canvas.text(x + 18, y, f"{hit.rank}  {title}", 11.5, weight="bold")
+    canvas.box(x, y, 11, 11, item.tone.light)
+    title = textwrap.shorten(item.title, 24, placeholder=" …")
+    canvas.text(x + 18, y, f"{item.hit.rank}  {title}", 11.5, weight="bold")
     y += 25
-    if case.fine_diagnosis and case.fine_diagnosis not in {case.diagnosis, diagnosis_title(case.diagnosis)}:
-        canvas.text(x + 18, y, textwrap.shorten(case.fine_diagnosis, 30, placeholder=" …"), 8.5, _SOFT)
+    if item.fine:
+        canvas.text(x + 18, y, textwrap.shorten(item.fine, 30, placeholder=" …"), 8.5, _SOFT)
     y += 27
-    canvas.text(x, y, f"{hit.score:.3f}", 17, weight="bold")
-    for offset, name, value, colour in ((3, "local", hit.local, _STRONG), (19, "global", hit.global_, _PALE)):
+    canvas.text(x, y, item.score.words, 17, weight="bold")
+    for part, offset, colour in zip(item.parts, (3, 19), (_STRONG, _PALE), strict=True):
         left, length = x + 124, _COLUMN - 124 - 44
-        canvas.text(x + 80, y + offset, name, 8, _SOFT)
+        canvas.text(x + 80, y + offset, part.name, 8, _SOFT)
         canvas.box(left, y + offset + 2, length, 5, _WELL)
-        canvas.box(left, y + offset + 2, length * min(max(value, 0.0), 1.0), 5, colour)
-        canvas.text(x + _COLUMN, y + offset, f"{value:.3f}", 8, _SOFT, ha="right")
+        canvas.box(left, y + offset + 2, length * part.bar, 5, colour)
+        canvas.text(x + _COLUMN, y + offset, part.words, 8, _SOFT, ha="right")
     y += 48
-    shared = [f"✓ {term_phrase(name, value)}" for name, value in hit.shared_criteria.items()]
-    differing = [f"≠ {term_phrase(name, value)}" for name, value in hit.differing_criteria.items()]
-    y = canvas.lines(x, y, shared, 36, 8.5, _GOOD)
-    y = canvas.lines(x, y, differing, 36, 8.5, _BAD)
-    about = " · ".join(describe_case(case))
-    canvas.lines(
-        x, y + (6 if shared or differing else 0), [part for part in (case.case_id, about) if part], 36, 8.5, _SOFT
-    )
+    y = canvas.lines(x, y, [f"✓ {phrase}" for phrase in item.shared], 36, 8.5, _GOOD)
+    y = canvas.lines(x, y, [f"≠ {phrase}" for phrase, _ in item.differing], 36, 8.5, _BAD)
+    about = [part for part in (item.hit.case.case_id, item.about) if part]
+    canvas.lines(x, y + (6 if item.shared or item.differing else 0), about, 36, 8.5, _SOFT)
 
 
 def _foot(canvas: _Canvas, y: float, result: SearchResult) -> None:

@@ -1,9 +1,9 @@
-"""How results are worded and coloured, alike on the sheet and in the picture."""
+"""How results are worded and coloured, alike in every output."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,39 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.store.filters import AllOf, Equals, Missing, Not, OneOf
 
-__all__ = ["NOT_RECORDED", "Tone", "describe_case", "describe_condition", "diagnosis_title", "term_phrase", "tones"]
+__all__ = [
+    "IN_BRIEF",
+    "NOT_RECORDED",
+    "TITLES",
+    "Tone",
+    "describe_case",
+    "describe_condition",
+    "diagnosis_title",
+    "field_words",
+    "term_phrase",
+    "tones",
+]
 
 NOT_RECORDED = "Not recorded"
 
-_TITLES = {
+TITLES: Mapping[str, str] = {
+    "diagnosis": "Diagnosis",
+    "fine_diagnosis": "Original diagnosis",
+    "sex": "Sex",
+    "age": "Age",
+    "site": "Site",
+    "elevation": "Elevation",
+    "lesion_id": "Lesion",
+    "patient_id": "Patient",
+    "source": "Source",
+    "date": "Taken",
+    "text": "Text",
+}
+"""What people call the fields of :class:`~dermquery.data.case.CaseFacts`, in the order in which they see them."""
+IN_BRIEF = ("site", "sex", "age")
+"""The fields that describe a case in one line, below its image."""
+
+_DIAGNOSES = {
     "mel": "Melanoma",
     "nv": "Nevus",
     "bkl": "Benign keratosis",
@@ -60,13 +88,22 @@ def tones(diagnoses: Iterable[str | None]) -> dict[str | None, Tone]:
 
 def diagnosis_title(diagnosis: str | None) -> str:
     """Name of a diagnosis for people: ``Melanoma`` for ``mel``, other labels as they were written."""
-    return NOT_RECORDED if diagnosis is None else _TITLES.get(diagnosis, diagnosis)
+    return NOT_RECORDED if diagnosis is None else _DIAGNOSES.get(diagnosis, diagnosis)
 
 
-def describe_case(case: Case) -> list[str]:
-    """Site, sex and age, as far as they were recorded."""
-    age = None if case.age is None else f"{case.age:g} y"
-    return [part for part in (case.site, case.sex, age) if part]
+def field_words(case: Case, name: str) -> str | None:
+    """What a case has in a field of :data:`TITLES`, for people; None if it was not recorded."""
+    value = getattr(case, name)
+    if value is None or value == "":
+        return None
+    if name == "diagnosis":
+        return diagnosis_title(value)
+    return f"{value:g} y" if name == "age" else str(value)
+
+
+def describe_case(case: Case) -> str:
+    """A case in one line, as far as it was recorded: ``back · female · 61 y``."""
+    return " · ".join(words for name in IN_BRIEF if (words := field_words(case, name)))
 
 
 def term_phrase(name: str, value: str) -> str:

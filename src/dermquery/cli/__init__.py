@@ -1,7 +1,7 @@
-"""The command line. Heavy packages are imported inside the commands, so that `--help` answers at once.
+"""The command line. Commands import heavy packages when they run, so `--help` answers at once.
 
-The product's commands stand here. Others join through the entry points ``dermquery.commands``: each names a function
-that takes the program and adds to it, as the laboratory does (``dermquery[lab]``).
+This module adds the product's commands. Other packages join through the entry point ``dermquery.commands``, which names
+a function that takes the program and adds commands to it, as the laboratory does (``dermquery[lab]``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import typer
 from dermquery import __version__
 from dermquery.cli import audit, base, data, keys
 from dermquery.cli.demo import demo
+from dermquery.cli.describe import describe
 from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
@@ -44,7 +45,7 @@ def _root(
     """Options of the program itself."""
 
 
-for command in (demo, index, search, serve):
+for command in (demo, index, search, serve, describe):
     app.command(rich_help_panel=SEARCH_PANEL)(command)
 app.add_typer(base.app, name="base", rich_help_panel=SEARCH_PANEL)
 app.add_typer(data.app, name="data", rich_help_panel=SEARCH_PANEL)

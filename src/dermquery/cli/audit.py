@@ -75,7 +75,7 @@ def show(
     last: Annotated[int | None, typer.Option("--last", min=1, help="Only so many, the last ones.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the lines as they are.")] = False,
 ) -> None:
-    """Print the lines of the log; `dermquery audit verify` says whether they can be believed."""
+    """Print the lines of the log; `dermquery audit verify` checks that nobody altered them."""
     from dermquery.serve.audit_chain import read_lines
 
     wanted = (
@@ -91,7 +91,7 @@ def show(
 
 
 def _one_line(line: dict[str, Any]) -> str:
-    """A line for reading; what users wrote stays quoted, so that it cannot pass for a line or steer a terminal."""
+    """A line for people. Text of users stays quoted, so that it cannot imitate a line or control the terminal."""
     facts = " ".join(f"{name}={json.dumps(value)}" for name, value in line.items() if name not in _FRONT)
     who = json.dumps(line.get("principal") or "-")[1:-1]
     return f"{line.get('line')} {line.get('time')} {line.get('event')} {who} {facts}".rstrip()

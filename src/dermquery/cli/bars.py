@@ -1,4 +1,4 @@
-"""Progress bars of the command line."""
+"""Show progress on the command line."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def print_counts(diagnoses: Sequence[str | None]) -> None:
 
 
 def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
-    """Say what was made; exit with 1 if something was bad and nobody asked to leave it out, or nothing is left."""
+    """Report the outcome; exit with 1 if a bad image was not to be left out, or no image is left."""
     for bad in report.bad:
         typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
     print_counts([case.diagnosis for case in report.cases])
@@ -132,5 +132,5 @@ def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
         typer.echo(report.table)
         return
     remedy = "" if skip_bad else ", or leave them out with --skip-bad"
-    typer.echo(f"no table was written: mend what is listed above{remedy}", err=True)
+    typer.echo(f"no table was written: correct the images listed above{remedy}", err=True)
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What all commands share: expected errors become one clear message."""
+"""Every command prints an expected error as one clear message."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from rich.text import Text
 
 __all__ = ["expected_errors"]
 
+_LABORATORY = "dermquery.lab."
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def expected_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Print a user's error as one message on stderr and exit with 2; a defect of ours keeps its traceback.
+    """Print an error that users can mend as one message on stderr and exit with 2; a defect keeps its traceback.
 
-    ``DERMQUERY_TRACEBACK=1`` shows the traceback of expected errors too.
+    A command of the laboratory that lacks a library names the extra to install. ``DERMQUERY_TRACEBACK=1`` shows the
+    traceback of expected errors too.
     """
 
     @functools.wraps(command)
@@ -30,7 +32,12 @@ def expected_errors(command: Callable[P, R]) -> Callable[P, R]:
         except (ValueError, OSError, ModuleNotFoundError) as error:
             if os.environ.get("DERMQUERY_TRACEBACK"):
                 raise
-            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+            message = str(error)
+            # Python names the module that it did not find; our own messages name the remedy themselves.
+            if isinstance(error, ModuleNotFoundError) and error.name and command.__module__.startswith(_LABORATORY):
+                library = error.name.partition(".")[0]
+                message = f"{library} is missing; the laboratory's commands need: pip install 'dermquery[lab]'"
+            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
             raise typer.Exit(2) from error
 
     return wrapped

@@ -107,7 +107,7 @@ def _dry_run(
 
 
 def _cluster(address: str, base: CaseBase, model: str, batch_size: int) -> Executor:
-    from dermquery.model.artifact import load_model
+    from dermquery.model.load import load_model
     from dermquery.store.cluster import RayExecutor
 
     reference = base.manifest.model_reference or model

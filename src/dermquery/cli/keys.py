@@ -1,4 +1,4 @@
-"""``dermquery keys`` and ``dermquery users``: who may ask the service."""
+"""``dermquery keys`` and ``dermquery users``: who may use the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ users_app = typer.Typer(help="People who sign in at the page of the service.", n
 
 
 class ScopeName(StrEnum):
-    """What somebody may do; each includes those before it."""
+    """Rights of a key or user; each includes those before it."""
 
     read = "read"
     write = "write"
@@ -44,7 +44,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name to sign 
 
 
 def state_folder(state: Path | None, config: Path | None) -> Path:
-    """The state folder that options name, as the service would read them."""
+    """The state folder that the options name, read as the service reads them."""
     from dermquery.serve.settings import default_state, load_settings
 
     if state is not None or config is None:
@@ -94,7 +94,7 @@ def rotate(
     state: StateOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a key that takes the place of another one, which stays valid for a while."""
+    """Make a key that replaces another one; the old one stays valid for a while."""
     from dermquery.serve.security.api_keys import KeyFile
 
     file = KeyFile(state_folder(state, config) / "keys.json")
@@ -120,7 +120,7 @@ def add(
     state: StateOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let somebody sign in. The password is asked for, or read from standard input; it is no option on purpose."""
+    """Add a user. The password is asked for or read from standard input, never an option, which others could see."""
     from dermquery.serve.security.users import UserFile
 
     UserFile(state_folder(state, config) / "users.json").add(name, scope.value, _password(name))
@@ -130,7 +130,7 @@ def add(
 @users_app.command()
 @expected_errors
 def passwd(name: NameArgument, state: StateOption = None, config: ConfigOption = None) -> None:
-    """Give somebody a new password; they are signed out everywhere."""
+    """Set a user's new password; this signs them out everywhere."""
     from dermquery.serve.security.users import UserFile
 
     UserFile(state_folder(state, config) / "users.json").set_password(name, _password(name))
@@ -140,7 +140,7 @@ def passwd(name: NameArgument, state: StateOption = None, config: ConfigOption =
 @users_app.command()
 @expected_errors
 def remove(name: NameArgument, state: StateOption = None, config: ConfigOption = None) -> None:
-    """Take somebody's access away; they are signed out everywhere."""
+    """Remove a user; this signs them out everywhere."""
     from dermquery.serve.security.users import UserFile
 
     UserFile(state_folder(state, config) / "users.json").remove(name)
@@ -150,7 +150,7 @@ def remove(name: NameArgument, state: StateOption = None, config: ConfigOption =
 @users_app.command(name="list")
 @expected_errors
 def list_users(state: StateOption = None, config: ConfigOption = None, as_json: JsonFlag = False) -> None:
-    """List the people, without their passwords."""
+    """List the users, without their passwords."""
     from dermquery.serve.security.users import UserFile
 
     users = UserFile(state_folder(state, config) / "users.json").list()
@@ -170,7 +170,7 @@ def _password(name: str) -> str:
 
 
 def _print_secret(secret: str, what: str, days: float | None) -> None:
-    """The key alone on standard output, so that it can be piped; what is to be said about it beside."""
+    """Print the key alone on standard output, so that it can be piped, and the advice on stderr."""
     Console(stderr=True, soft_wrap=True).print(
         Text(
             f"{what}{'' if days is None else f', valid for {days:g} days'}. Keep it now, it is not shown again. "

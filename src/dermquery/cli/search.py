@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dermquery.cli.expected_errors import expected_errors
-from dermquery.data.checklist import CRITERIA, render_text
+from dermquery.data.checklist import render_text
 from dermquery.model.alignment import LOCAL_WEIGHT
 
 if TYPE_CHECKING:
-    from dermquery.answer.content import Warned
+    from dermquery.answer.content import Content, Warned
     from dermquery.store.casebase import CaseBase
-    from dermquery.store.hits import Hit, SearchResult
+    from dermquery.store.hits import SearchResult
 
 __all__ = ["print_result", "search"]
 
@@ -114,11 +114,11 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     """What is wrong with the query's image, and whether it is like anything in the base."""
     if result.query.image is None:
         return ()
-    from dermquery.data.image import load_image
+    from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
 
-    image = load_image(result.query.image)
+    image = UprightImage.of(result.query.image)
     found: list[Warned] = list(check_image(image))
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
@@ -153,51 +153,46 @@ def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notic
 
 def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[Warned] = ()) -> None:
     """Print the ranked table, or why there is none."""
-    from dermquery.store.hits import RESEARCH_USE
+    from dermquery.answer.content import report_content
 
     out = Console()
-    if not result.hits:
-        out.print(Text(_why_none(result, case_base)))
+    content = report_content(result, warnings=warnings)
+    if content.no_hits:
+        out.print(Text("\n".join([content.no_hits, *_values_there(result, case_base)])))
     else:
-        out.print(_table(result))
+        out.print(_table(content))
     if result.query.text:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
-    if result.unread:
-        out.print(Text(f"no finding recognised in: {'; '.join(result.unread)}"), style="yellow")
-    for warning in warnings:
-        out.print(Text(warning.message), style="yellow")
+    for said in (content.query.unread, *content.warnings):
+        if said:
+            out.print(Text(said), style="yellow")
     found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
     out.print(Text(f"{found}; local weight {result.local_weight:g}; model {result.base.model_name}"), style="dim")
-    out.print(Text(RESEARCH_USE), style="bold")
+    out.print(Text(content.research_use), style="bold")
 
 
-def _table(result: SearchResult) -> Table:
+def _table(content: Content) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("rank", "case", "diagnosis"):
         table.add_column(title, justify="right" if title == "rank" else "left")
     for title in ("score", "local", "global"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("shared terms")
-    for hit in result.hits:
-        numbers = [Text(f"{value:.3f}") for value in (hit.score, hit.local, hit.global_)]
-        words = [Text(hit.case.case_id), Text(hit.case.diagnosis or "not recorded")]
-        table.add_row(Text(str(hit.rank)), *words, *numbers, Text(_shared(hit, result)))
+    for item in content.hits:
+        hit = item.hit
+        numbers = [Text(measure.words) for measure in (item.score, *item.parts)]
+        words = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
+        shared = (", ".join(item.shared) or "none") if content.query.terms else ""
+        table.add_row(Text(str(hit.rank)), *words, *numbers, Text(shared))
     return table
 
 
-def _shared(hit: Hit, result: SearchResult) -> str:
-    if not result.terms:
-        return ""
-    return ", ".join(f"{CRITERIA[name].title}: {value}" for name, value in hit.shared_criteria.items()) or "none"
-
-
-def _why_none(result: SearchResult, case_base: CaseBase) -> str:
-    from dermquery.answer.content import no_hits
-
-    lines = [no_hits(result)]
+def _values_there(result: SearchResult, case_base: CaseBase) -> list[str]:
+    """Which values the base has in the fields that were asked for, if no case satisfies the conditions."""
+    lines = []
     for field in () if result.n_candidates else result.where.fields:
         counts = case_base.store.value_counts(field)
         values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
         more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""
         lines.append(f"{field} in this base: {', '.join(values)}{more}")
-    return "\n".join(lines)
+    return lines

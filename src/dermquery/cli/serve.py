@@ -29,7 +29,7 @@ def serve(
 ) -> None:
     """Serve a case base: the API under /api/v1, the page under /.
 
-    Without keys or users it listens on this machine only, and whoever is on it may do everything.
+    Without keys or users it listens on this machine only, and everybody on this machine has every right.
     """
     try:
         import uvicorn

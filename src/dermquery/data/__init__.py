@@ -1,1 +1,1 @@
-"""Cases, the case table, the checklist, images, sources and folds."""
+"""Cases, the case table, the checklist, images and their sources."""

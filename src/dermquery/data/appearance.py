@@ -1,9 +1,9 @@
-"""What dermoscopic images look like, in 27 numbers of colour and texture, and how unlike that an image is.
+"""Tell dermoscopic images from other pictures by 27 features of colour and texture.
 
-Two measures, because pictures can be foreign in two ways. The Mahalanobis distance to dermoscopic images finds what is
-unlike all of them: text, drawings, photographs of other things. A linear discriminant between dermoscopic images and
-clinical close-ups of the same lesions finds what is like them but was taken without a dermatoscope. Both ship as
-numbers in ``appearance.json``, which ``dermquery evaluate-quality --fit`` writes.
+Two measures catch two kinds of foreign picture. The Mahalanobis distance to dermoscopic images grows for pictures that
+resemble none of them: text, drawings, photographs of other things. A linear discriminant separates dermoscopic images
+from clinical close-ups of the same lesions, which look similar but were taken without a dermatoscope. The package
+holds the parameters of both in ``appearance.json``, which ``dermquery evaluate-quality --fit`` writes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
-from scipy import ndimage
-from skimage.color import rgb2lab
 
-__all__ = ["FEATURES", "Appearance", "Foreignness", "appearance_features", "middle", "shipped_appearance"]
+from dermquery.data.image_filters import gaussian, sobel
+
+__all__ = [
+    "FEATURES",
+    "Appearance",
+    "Foreignness",
+    "appearance_features",
+    "middle",
+    "rgb_to_lab",
+    "shipped_appearance",
+]
 
 SIDE = 128
-"""Shorter side of the copy that is looked at."""
+"""Shorter side, in pixels, of the copy that the features are computed on."""
 LONGEST = 3
 _RIM, _CENTRE = 0.8, 0.5
 """Outside this share of the half width lies the rim, inside that one the centre."""
@@ -31,6 +39,8 @@ _OCTAVES = (0, 1, 2, 4, 8, 16)
 """Standard deviations of Gaussians, in pixels of the copy, between which energies are taken."""
 _STRONG_EDGE = 0.4
 _BLOCKS = 4
+_XYZ_OF_RGB = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, seen by the observer of 2 degrees
 
 _CHANNELS = ("L", "a", "b")
 FEATURES: tuple[str, ...] = (
@@ -58,7 +68,7 @@ class Foreignness(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The greater of the two; above 1 the image is taken for something else."""
+        """The greater of the two; above 1 the image counts as something else."""
         return max(self.distance, self.clinical)
 
 
@@ -70,7 +80,7 @@ class Appearance(BaseModel):
         mean, scale: of dermoscopic images, per feature; features are standardised with them.
         precision: inverse of their shrunk covariance (Ledoit and Wolf 2004), standardised.
         weights, intercept: log-odds of a clinical close-up, from standardised features.
-        distance_limit, odds_limit: above which an image is taken for something else.
+        distance_limit, odds_limit: values above which an image counts as something else.
         made_of: how many images of which kind.
     """
 
@@ -93,7 +103,7 @@ class Appearance(BaseModel):
         return np.sqrt(np.maximum(squared, 0.0)), standard @ np.array(self.weights) + self.intercept
 
     def foreignness(self, image: Image.Image) -> Foreignness:
-        """Of an RGB image without its borders."""
+        """Measure an RGB image without its borders."""
         distance, odds = self.measures(appearance_features(image)[None])
         return Foreignness(float(distance[0]) / self.distance_limit, 1.0 + float(odds[0]) - self.odds_limit)
 
@@ -112,7 +122,7 @@ def appearance_features(image: Image.Image) -> NDArray[np.float64]:
     size = (round(image.width * scale), round(image.height * scale))
     small = image.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
     pixels = np.asarray(small, np.float64) / 255
-    return np.array([*_colour(rgb2lab(pixels)), *_texture(pixels)], np.float64)
+    return np.array([*_colour(rgb_to_lab(pixels)), *_texture(pixels)], np.float64)
 
 
 def middle(image: Image.Image) -> Image.Image:
@@ -120,6 +130,15 @@ def middle(image: Image.Image) -> Image.Image:
     width, height = (min(length, round(LONGEST * min(image.size))) for length in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image if (width, height) == image.size else image.crop((left, top, left + width, top + height))
+
+
+def rgb_to_lab(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """CIELAB (L, a, b) under D65 of sRGB pixels (..., 3) from 0 to 1, as ``skimage.color.rgb2lab`` gives it."""
+    linear = np.where(pixels > 0.04045, ((pixels + 0.055) / 1.055) ** 2.4, pixels / 12.92)
+    xyz = linear @ _XYZ_OF_RGB.T / _WHITE
+    bent = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    x, y, z = np.moveaxis(bent, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
 def _colour(lab: NDArray[np.float64]) -> list[float]:
@@ -139,10 +158,10 @@ def _colour(lab: NDArray[np.float64]) -> list[float]:
 
 def _texture(pixels: NDArray[np.float64]) -> list[float]:
     luma = pixels @ np.array([0.2126, 0.7152, 0.0722])
-    layers = [luma if sigma == 0 else ndimage.gaussian_filter(luma, sigma) for sigma in _OCTAVES]
+    layers = [luma if sigma == 0 else gaussian(luma, sigma) for sigma in _OCTAVES]
     parts = [*(one - other for one, other in pairwise(layers)), layers[-1]]
     energy = np.array([part.var() + 1e-9 for part in parts])
-    gradient = np.hypot(ndimage.sobel(luma, 0), ndimage.sobel(luma, 1))
+    gradient = np.hypot(sobel(luma, 0), sobel(luma, 1))
     kurtosis = (gradient**4).mean() / max(float((gradient**2).mean()) ** 2, 1e-18)
     rows = [block for band in np.array_split(luma, _BLOCKS) for block in np.array_split(band, _BLOCKS, axis=1)]
     return [

@@ -1,9 +1,9 @@
-"""Removal of what surrounds a dermoscopic image: black frames, round fields of the dermatoscope, edges of slides.
+"""Remove what surrounds a dermoscopic image: black frames, the dermatoscope's round field, edges of slides.
 
 The rule rests on one fact: a dermatoscope's field and the window of a slide mount are convex. Dark pixels are
 therefore a border only outside the convex hull of the lit ones. A dark lesion that touches the edge of the image is a
-dent in the lit area, which the hull fills again, so it is not cut away. What is left of a side, such as a blurred rim
-or a thin line, is found as a step in brightness along the whole side.
+dent in the lit area; the hull fills it, so the lesion stays. What remains of a border, such as a blurred rim or a thin
+line, shows as a step in brightness along a whole side.
 
 The numbers below were chosen by looking at the 1,011 dermoscopic images of Derm7pt.
 """
@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+
+from dermquery.data.image import UprightImage
 
 __all__ = ["remove_borders", "visible_box"]
 
@@ -38,7 +39,7 @@ _TOLERANCE = 0.05
 _LEAST_KEPT = 0.55
 """If less than this share of the field would be left, nothing is cut. (A circle's inscribed square keeps 0.64.)"""
 _RIM = 0.03
-"""Depth, as a share of the side, within which a rim is looked for."""
+"""Depth of the search for a rim, as a share of the side."""
 _STEP = 0.35
 """A rim differs from the lines behind it by this share of the brighter of the two."""
 _LEAST_SIDE = 32
@@ -65,7 +66,18 @@ def remove_borders(image: Image.Image) -> Image.Image:
 
 
 def visible_box(image: Image.Image) -> tuple[int, int, int, int]:
-    """The box (left, top, right, bottom) that :func:`remove_borders` keeps of an RGB image."""
+    """The box (left, top, right, bottom) that :func:`remove_borders` keeps of an RGB image.
+
+    An :class:`~dermquery.data.image.UprightImage` is searched once and remembers it.
+    """
+    if not isinstance(image, UprightImage):
+        return _search(image)
+    if image.visible_box is None:
+        image.visible_box = _search(image)
+    return image.visible_box
+
+
+def _search(image: Image.Image) -> _Box:
     box: _Box = (0, 0, *image.size)
     while (step := _inside(image, box)) != box:
         box = step
@@ -110,7 +122,7 @@ def _brightness(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _field(brightness: NDArray[np.uint8]) -> _Mask | None:
-    """The visible field: the convex hull of what is lit, or None if nothing can be said."""
+    """The visible field: the convex hull of the lit pixels, or None if it cannot be told from a dark lesion."""
     threshold = float(np.clip(_DARK_SHARE * _medians(brightness.reshape(1, -1))[0], _DARKEST, _LIGHTEST))
     for level in (threshold, threshold / 2):
         lit = brightness > level
@@ -125,14 +137,35 @@ def _field(brightness: NDArray[np.uint8]) -> _Mask | None:
 
 
 def _large_patches(mask: _Mask) -> _Mask:
-    """The connected parts of a mask that are large enough."""
-    patches, count = ndimage.label(mask)
-    if count == 1:  # most images; every pixel of the mask belongs to the one patch
-        return mask if np.count_nonzero(mask) >= _PATCH * mask.size else np.zeros_like(mask)
-    large = np.bincount(patches.ravel(), minlength=count + 1) >= _PATCH * mask.size
-    large[0] = False
-    core: _Mask = large[patches]
+    """The connected parts of a mask that are large enough; diagonal neighbours do not connect."""
+    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, start = np.nonzero(steps == 1)
+    end = np.nonzero(steps == -1)[1]
+    patch = _patch_of_runs(row, start, end)
+    small = (np.bincount(patch, end - start) < _PATCH * mask.size)[patch]
+    steps[row[small], start[small]] = steps[row[small], end[small]] = 0
+    core: _Mask = steps[:, :-1].cumsum(axis=1, dtype=np.int8) > 0
     return core
+
+
+def _patch_of_runs(row: NDArray[np.intp], start: NDArray[np.intp], end: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number of the patch that each horizontal run of pixels belongs to; runs come line by line."""
+    wide = int(end.max(initial=0)) + 1
+    above = (row - 1) * wide
+    first = np.searchsorted(row * wide + end, above + start, side="right")
+    last = np.searchsorted(row * wide + start, above + end, side="left")
+    patch = list(range(len(row)))
+
+    def root(run: int) -> int:
+        while patch[run] != run:
+            patch[run] = patch[patch[run]]
+            run = patch[run]
+        return run
+
+    for run, (lowest, beyond) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        for touched in range(lowest, beyond):
+            patch[root(run)] = root(touched)
+    return np.array([root(run) for run in range(len(row))], np.intp)
 
 
 def _erode(mask: _Mask) -> _Mask:
@@ -140,7 +173,7 @@ def _erode(mask: _Mask) -> _Mask:
 
 
 def _dilate(mask: _Mask) -> _Mask:
-    """The pixels with a true one in the square of side ``_OPENING`` around them; a third of the time of a filter."""
+    """Dilate by a square of side ``_OPENING``, in a third of the time of a maximum filter."""
     down = mask.copy()
     for step in range(1, _OPENING // 2 + 1):
         down[step:] |= mask[:-step]

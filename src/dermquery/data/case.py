@@ -1,17 +1,38 @@
-"""The two nouns of the project: a :class:`Case` that can be found, and a :class:`Query` that finds it."""
+"""The two nouns of the project: a :class:`Case` that can be found, and a :class:`Query` that finds it.
+
+A new field of a case is one line of :class:`CaseFacts` and its words in :mod:`dermquery.answer.words`. Its
+:class:`Kind` says how case tables, stores, filters, API, page and reports treat it. Only a second number or day takes
+more: its limits in :mod:`dermquery.data.case_table`, its comparisons in :mod:`dermquery.store.filters` and the stores.
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from dermquery.data.checklist import CRITERIA, check_values, render_text
+from dermquery.data.findings import Findings, read_findings
 
-__all__ = ["Case", "Checklist", "Query"]
+__all__ = ["CASE_FIELDS", "Case", "CaseFacts", "CaseField", "Checklist", "Kind", "Query"]
+
+
+class Kind(Enum):
+    """What a field of a case holds."""
+
+    ID = "names the case, its lesion or its patient; asked for as a whole"
+    CHOICE = "one of few words; counted, and offered to choose from"
+    WORD = "one of many words; suggested while somebody types"
+    NUMBER = "the age; asked for by its range"
+    DAY = "the date; asked for by its range"
+    PROSE = "sentences; shown, and never asked for"
+    CRITERION = "a criterion of the seven-point checklist"
 
 
 def _checklist(values: Mapping[str, str]) -> Mapping[str, str]:
@@ -21,21 +42,26 @@ def _checklist(values: Mapping[str, str]) -> Mapping[str, str]:
 
 
 _as_dict = PlainSerializer(dict, return_type=dict[str, str])
-Checklist = Annotated[Mapping[str, str], AfterValidator(_checklist), _as_dict]
+_legal = {
+    "additionalProperties": False,
+    "properties": {name: {"enum": list(criterion.values)} for name, criterion in CRITERIA.items()},
+}
+Checklist = Annotated[Mapping[str, str], AfterValidator(_checklist), _as_dict, Field(json_schema_extra=_legal)]
 """Criterion name to Derm7pt value, for the criteria that were recorded; see :mod:`dermquery.data.checklist`."""
 _Extra = Annotated[Mapping[str, str], _as_dict]
+_Id = Annotated[str | None, Kind.ID]
+_Choice = Annotated[str | None, Kind.CHOICE]
+_Years = Annotated[Annotated[float, Field(ge=0, le=130)] | None, Kind.NUMBER]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
-class Case(_Frozen):
-    """One dermoscopic image with what is known about it: a row of the case table.
+class CaseFacts(_Frozen):
+    """What can be recorded of a case, each field with its :class:`Kind`; a field of few legal values is a ``Literal``.
 
     Attributes:
-        case_id: unique within a table or a case base; ties in a ranking break by it.
-        image: path of the image file.
         diagnosis: the label that retrieval is judged by (equation 1), if known.
         fine_diagnosis: the original, ungrouped diagnosis ("clark nevus"), if known.
         lesion_id, patient_id: groups that must never be split over folds, nor retrieve themselves.
@@ -48,21 +74,33 @@ class Case(_Frozen):
         extra: every other column of the table, shown with the case and never encoded.
     """
 
-    case_id: Annotated[str, Field(min_length=1)]
-    image: Path
-    diagnosis: str | None = None
-    fine_diagnosis: str | None = None
-    lesion_id: str | None = None
-    patient_id: str | None = None
-    sex: str | None = None
-    age: Annotated[float, Field(ge=0, le=130)] | None = None
-    site: str | None = None
-    elevation: str | None = None
-    source: str | None = None
-    date: datetime.date | None = None
-    text: str | None = None
+    diagnosis: _Choice = None
+    fine_diagnosis: Annotated[str | None, Kind.WORD] = None
+    lesion_id: _Id = None
+    patient_id: _Id = None
+    sex: _Choice = None
+    age: _Years = None
+    site: _Choice = None
+    elevation: _Choice = None
+    source: _Choice = None
+    date: Annotated[datetime.date | None, Kind.DAY] = None
+    text: Annotated[str | None, Kind.PROSE] = None
     checklist: Checklist = Field(default_factory=dict)
     extra: _Extra = Field(default_factory=dict)
+
+
+class _Named(_Frozen):
+    case_id: Annotated[str, Field(min_length=1)]
+    image: Path
+
+
+class Case(CaseFacts, _Named):  # in this order, because pydantic puts the fields of the last base first
+    """One dermoscopic image with what is known about it: a row of the case table.
+
+    Attributes:
+        case_id: unique within a table or a case base; ties in a ranking break by it.
+        image: path of the image file.
+    """
 
     @property
     def group(self) -> str:
@@ -100,3 +138,62 @@ class Query(_Frozen):
         """The text that is encoded: the checklist's rendering, then the free text; None without both."""
         parts = [render_text(self.checklist), (self.text or "").strip()]
         return " ".join(part for part in parts if part) or None
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the free text says, read at the first use."""
+        return read_findings(self.text or "")
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """Checklist criteria that the query gives: those read in its free text, overruled by those given as terms."""
+        found = {**self.findings.checklist, **self.checklist}
+        return {name: found[name] for name in CRITERIA if name in found}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As Pydantic's; a copy with another text reads that one."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update and "text" in update:
+            copy.__dict__.pop("findings", None)
+        return copy
+
+
+@dataclass(frozen=True)
+class CaseField:
+    """A field by which cases are described: a column of the case table.
+
+    Attributes:
+        name: as the case table and filters write it.
+        kind: what it holds.
+        values: the only legal ones; none if any is.
+    """
+
+    name: str
+    kind: Kind
+    values: tuple[str, ...] = ()
+
+    def of(self, case: Case) -> str | float | datetime.date | None:
+        """Its value in a case; None if it was not recorded."""
+        value: str | float | datetime.date | None = (
+            case.checklist.get(self.name) if self.kind is Kind.CRITERION else getattr(case, self.name)
+        )
+        return value
+
+
+def _declared() -> Iterator[CaseField]:
+    yield CaseField("case_id", Kind.ID)
+    for name, field in CaseFacts.model_fields.items():
+        for kind in field.metadata:
+            if isinstance(kind, Kind):
+                yield CaseField(name, kind, _literals(field.annotation))
+    for name, criterion in CRITERIA.items():
+        yield CaseField(name, Kind.CRITERION, criterion.values)
+
+
+def _literals(annotation: Any) -> tuple[str, ...]:
+    """Values of the ``Literal`` in ``Literal[...] | None``; none without one."""
+    return next((get_args(part) for part in get_args(annotation) if get_origin(part) is Literal), ())
+
+
+CASE_FIELDS: Mapping[str, CaseField] = {field.name: field for field in _declared()}
+"""By name: the case's id, its facts in the order of :class:`CaseFacts`, and the criteria of the checklist."""

@@ -16,21 +16,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dermquery.data.case import Case
+from dermquery.data.case import CASE_FIELDS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
 from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, read_rows
 
 __all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "FindImage", "read_cases", "write_cases"]
 
-COLUMNS: tuple[str, ...] = (
-    "case_id", "image", "diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "age", "site", "elevation",
-    "source", "date", "text", *CRITERIA,
-)  # fmt: skip
+COLUMNS: tuple[str, ...] = ("case_id", "image", *(name for name in CASE_FIELDS if name != "case_id"))
 """The columns that the project knows, in the order in which they are written."""
 
 _REQUIRED = ("case_id", "image")
-_TEXTS = ("diagnosis", "fine_diagnosis", "lesion_id", "patient_id", "sex", "site", "elevation", "source", "text")
+_TEXTS = tuple(
+    name
+    for name, field in CASE_FIELDS.items()
+    if field.kind not in (Kind.NUMBER, Kind.DAY, Kind.CRITERION) and name != "case_id"
+)
 _MAX_LISTED = 50
 _MAX_AGE = 130.0
 
@@ -196,10 +197,10 @@ def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
             found.append(f"age {age!r} is not a number from 0 to {_MAX_AGE:.0f}; correct it, or leave it empty")
     if (date := row.get("date")) and _date(date) is None:
         found.append(f"date {date!r} is not a day written as 2024-03-31; correct it, or rename the column")
-    for name, criterion in CRITERIA.items():
+    for name, field in CASE_FIELDS.items():
         value = row.get(name, "")
-        if value and value.lower() not in criterion.values:
-            found.append(f"{name} {value!r} is unknown; use one of: {', '.join(criterion.values)} (or leave it empty)")
+        if value and field.values and value.lower() not in field.values:
+            found.append(f"{name} {value!r} is unknown; use one of: {', '.join(field.values)} (or leave it empty)")
     return found
 
 
@@ -226,8 +227,13 @@ def _case(row: _Row, image: Path) -> Case:
         date=_date(row.get("date", "")),
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
         extra={name: value for name, value in row.items() if name not in COLUMNS and value},
-        **{name: row.get(name) or None for name in _TEXTS},
+        **{name: _text(name, row.get(name, "")) for name in _TEXTS},
     )
+
+
+def _text(name: str, written: str) -> str | None:
+    """Words as they were written; a value of a closed list in small letters."""
+    return (written.lower() if CASE_FIELDS[name].values else written) or None
 
 
 def _date(written: str) -> datetime.date | None:

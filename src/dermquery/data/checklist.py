@@ -34,7 +34,7 @@ class Criterion:
         suspicious: the values that earn the points.
         synonyms: other words for the criterion itself.
         terms: whole phrases that name criterion and value at once, by value.
-        definition: one line for a person who chooses.
+        definition: one line that helps a person to choose.
     """
 
     name: str
@@ -177,7 +177,7 @@ CRITERIA: Mapping[str, Criterion] = {criterion.name: criterion for criterion in 
 
 
 def check_values(checklist: Mapping[str, str]) -> None:
-    """Raise ValueError, naming the value and the legal ones, for a criterion or a value that is unknown."""
+    """Raise ValueError for an unknown criterion or value; the message names it and the legal ones."""
     for name, value in checklist.items():
         if name not in CRITERIA:
             raise ValueError(f"unknown checklist criterion {name!r}; use one of: {', '.join(CRITERIA)}")

@@ -1,7 +1,8 @@
-"""From a text that a person writes to the checklist values that it names.
+"""Read checklist values from free text.
 
 Synonyms, abbreviations, typing errors, any order, negation ("no evidence of a veil", "vessels not seen"), and one word
-that describes several structures ("irregular streaks and globules") are understood; what names no finding is told.
+that describes several structures ("irregular streaks and globules") are understood; clauses without a finding are
+reported as unread.
 """
 
 from __future__ import annotations
@@ -11,22 +12,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dermquery.data.case import Query
 from dermquery.data.checklist import ABSENT, CRITERIA
 from dermquery.data.lexicon import SHORTHAND
 from dermquery.data.tokens import Placed, tokens_of
 
-__all__ = ["Findings", "query_terms", "read_findings"]
+__all__ = ["Findings", "read_findings"]
 
 _CLAUSE = re.compile(r"[.;!?\n]+(?!\w)|[;!?\n]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
 _REACH = 40
-"""Tokens between an item and the farthest quality that may describe it; what one says of a thing stands nearer."""
+"""Greatest number of tokens between an item and a quality that describes it."""
 _SEGMENT = re.compile(r"(,|\bwith\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a text says.
+    """The findings in a text.
 
     Attributes:
         checklist: criterion to value, in the checklist's order.
@@ -57,12 +57,6 @@ def read_findings(text: str) -> Findings:
         if not named and re.search(r"[^\W_]", clause):
             unread.append(" ".join(clause.split()).strip(" ,"))
     return Findings({name: found[name] for name in CRITERIA if name in found}, tuple(unread))
-
-
-def query_terms(query: Query) -> dict[str, str]:
-    """Checklist criteria that a query gives: those read in its free text, overruled by those given as terms."""
-    found = {**read_findings(query.text or "").checklist, **query.checklist}
-    return {name: found[name] for name in CRITERIA if name in found}
 
 
 def _clause_findings(clause: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Decoding of image files as people have them, into correct 8-bit RGB or an error that names the file."""
+"""Decode image files of every common kind into correct 8-bit RGB, or raise an error that names the file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would import all of its forty
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageCms,
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
-__all__ = ["FORMATS", "ImageError", "ImageSource", "load_image"]
+__all__ = ["FORMATS", "ImageError", "ImageSource", "UprightImage", "load_image"]
 
 ImageSource = Path | str | bytes | Image.Image
 """A path, an encoded image's bytes, or a decoded image."""
 
-Image.init()  # registers all formats now: PIL does it on first use, and two threads at once see half of them
+_MAX_PIXELS = 64_000_000
+"""Width × height that is decoded where nothing else is said."""
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
@@ -49,7 +61,30 @@ class ImageError(ValueError):
     """An image cannot be used; the message names it and the remedy."""
 
 
-def load_image(source: ImageSource, *, max_pixels: int = 64_000_000, min_side: int = 16) -> Image.Image:
+class UprightImage(Image.Image):
+    """An image that was decoded once for everything that looks at it: treat it as read-only.
+
+    :func:`load_image` gives it back as it is, so that no step decodes or copies it again, and
+    :func:`~dermquery.data.borders.visible_box` searches it once.
+
+    Attributes:
+        visible_box: what :func:`~dermquery.data.borders.visible_box` found; None before that.
+    """
+
+    visible_box: tuple[int, int, int, int] | None = None
+
+    @classmethod
+    def of(cls, source: ImageSource, *, max_pixels: int = _MAX_PIXELS) -> UprightImage:
+        """Decode an image; args and errors are those of :func:`load_image`."""
+        image = load_image(source, max_pixels=max_pixels)
+        if isinstance(image, cls):
+            return image
+        upright = cls()
+        upright.__dict__.update(image.__dict__)  # takes the pixels over without a copy
+        return upright
+
+
+def load_image(source: ImageSource, *, max_pixels: int = _MAX_PIXELS, min_side: int = 16) -> Image.Image:
     """Decode an image to 8-bit RGB, upright.
 
     The file's content decides its format, not its name. EXIF orientation is applied. Transparency is laid on white.
@@ -59,16 +94,19 @@ def load_image(source: ImageSource, *, max_pixels: int = 64_000_000, min_side: i
 
     Args:
         source: a path, encoded bytes, or a decoded image (which is left as it is).
-        max_pixels: width × height that is still decoded, read from the header before anything is unpacked. Pillow's
+        max_pixels: greatest width × height to decode, checked in the header before anything is unpacked. Pillow's
             own limit of about 179 million stays in force above it.
-        min_side: smallest width and height that can show anything.
+        min_side: smallest width and height to accept.
 
     Returns:
-        A new image of mode ``RGB`` without metadata. Safe to call from several threads.
+        A new image of mode ``RGB`` without metadata, or ``source`` itself if it is an :class:`UprightImage`. Safe to
+        call from several threads.
 
     Raises:
         ImageError: naming the file, what is wrong and the remedy.
     """
+    if isinstance(source, UprightImage):
+        return source
     name = _name(source)
     with _as_image_error(name), _opened(source, name) as image:
         width, height = image.size

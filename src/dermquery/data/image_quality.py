@@ -1,9 +1,9 @@
-"""Warnings about an image that is a poor query: blurred, badly exposed, too small, or no dermoscopic image at all.
+"""Warn of an image that makes a poor query: blurred, badly exposed, too small, or not dermoscopic at all.
 
-Classical measures on a small copy of the visible field, a few hundredths of a second an image. Their limits were
-chosen on folds 1 to 4 of Derm7pt so that about one dermoscopic image in a hundred draws a given warning;
-docs/evidence.md has the rates on fold 0, on spoilt images and on other pictures. No warning means that nothing gross is
-wrong, and no more: a lesion half outside the image, hair, gel bubbles or a wrong colour balance are not noticed.
+Classical measures on a small copy of the visible field take a few hundredths of a second. Their limits were chosen on
+folds 1 to 4 of Derm7pt so that about one dermoscopic image in a hundred draws a given warning; docs/evidence.md has the
+rates on fold 0, on spoilt images and on other pictures. No warning means only that nothing is grossly wrong: a lesion
+half outside the image, hair, gel bubbles and a wrong colour balance go unnoticed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.measure import blur_effect
 
 from dermquery.data.appearance import middle, shipped_appearance
 from dermquery.data.borders import remove_borders
+from dermquery.data.image_filters import moving_mean, sobel
 
 __all__ = ["WARNING_KINDS", "ImageWarning", "WarningKind", "check_image"]
 
@@ -25,11 +25,13 @@ WarningKind = Literal["too small", "blurred", "too dark", "too bright", "low con
 WARNING_KINDS: tuple[WarningKind, ...] = get_args(WarningKind)
 
 _LEAST_SIDE = 200
-"""The models look at 224 to 256 pixels; what an image has less than that is made up by interpolation."""
+"""The models look at 224 to 256 pixels; interpolation invents what a smaller image lacks."""
 _FOCUS_SIDE = 256
-"""Shorter side of the copy that is measured: about what the models see, so that blur which they do not see is none."""
+"""Shorter side of the measured copy: about what the models see, so that blur beyond their resolution does not count."""
 _MOST_BLUR = 0.48
 """Blur effect of Crété et al. 2007: 0 is sharp, 1 is nothing but blur."""
+_BLUR_LENGTH = 11
+"""Pixels of the moving mean that blurs the copy again."""
 _LEAST_LIGHT = 0.25
 """Third quartile of luma, of 1. Far below Derm7pt, whose skin is mostly light, and just below rendered skin of type VI:
 dark skin must not be called a bad exposure, at the cost of missing some that are."""
@@ -41,12 +43,12 @@ _LEAST_CONTRAST = 0.28
 
 @dataclass(frozen=True)
 class ImageWarning:
-    """One thing that is wrong with an image.
+    """One defect of an image.
 
     Attributes:
-        message: for people, with the remedy.
-        value: what was measured.
-        threshold: what it should have reached, or stayed below.
+        message: the defect and its remedy, for people.
+        value: the measurement.
+        threshold: the limit that it misses.
     """
 
     kind: WarningKind
@@ -60,9 +62,9 @@ class ImageWarning:
 
 
 def check_image(image: Image.Image) -> tuple[ImageWarning, ...]:
-    """What makes an image a poor query, in the order of ``WARNING_KINDS``; empty for nearly every dermoscopic image.
+    """Warnings about an image, in the order of ``WARNING_KINDS``; none for nearly every dermoscopic image.
 
-    The warnings are independent of one another: a spoilt image may draw several.
+    The warnings are independent: a spoilt image may draw several.
 
     Args:
         image: mode ``RGB``, upright, as :func:`~dermquery.data.image.load_image` gives it.
@@ -95,11 +97,25 @@ def _size(field: Image.Image) -> ImageWarning | None:
 
 
 def _focus(luma: NDArray[np.float64]) -> ImageWarning | None:
-    blur = float(blur_effect(luma)) if luma.std() > 0 else 0.0
+    blur = _blur_effect(luma) if luma.std() > 0 else 0.0
     if not blur > _MOST_BLUR:
         return None
     message = "The image is blurred, so fine structures such as a pigment network are lost. Use one that is in focus."
     return ImageWarning("blurred", message, blur, _MOST_BLUR)
+
+
+def _blur_effect(luma: NDArray[np.float64]) -> float:
+    """Share of the gradients that blurring the image once more leaves, along the axis where it leaves more.
+
+    As ``skimage.measure.blur_effect`` defines it, to the last digits.
+    """
+    tiny, inside = np.spacing(1.0), (slice(2, -1), slice(2, -1))
+    shares = []
+    for axis in (0, 1):
+        sharp = np.maximum(np.abs(sobel(luma, axis)) / 8, tiny)[inside]
+        again = np.maximum(np.abs(sobel(moving_mean(luma, _BLUR_LENGTH, axis), axis)) / 8, tiny)[inside]
+        shares.append(1 - np.maximum(sharp - again, 0).sum() / sharp.sum())
+    return float(max(shares))
 
 
 def _exposure(pixels: NDArray[np.uint8], luma: NDArray[np.float64]) -> list[ImageWarning | None]:
@@ -126,7 +142,7 @@ def _kind(field: Image.Image) -> ImageWarning | None:
     if foreign.value <= 1.0:
         return None
     message = (
-        "By its colours and textures this does not look like a usual dermoscopic image: it may be a clinical "
-        "photograph or something else, or badly spoilt. The models know dermoscopic images only."
+        "The colours and textures are not those of a usual dermoscopic image: this may be a clinical photograph, "
+        "another picture, or badly spoilt. The models know dermoscopic images only."
     )
     return ImageWarning("not dermoscopy", message, foreign.value, 1.0)

@@ -1,4 +1,4 @@
-"""Words that dermoscopists use, as tokens that :mod:`dermquery.data.findings` puts together.
+"""The vocabulary of dermoscopists as tokens, from which :mod:`dermquery.data.findings` assembles findings.
 
 Sources: Kittler et al. 2016 (third consensus on terminology: metaphoric and descriptive terms), the definitions of
 Argenziano et al. 1998, and common clinical shorthand.
@@ -155,5 +155,5 @@ def lexicon() -> Mapping[tuple[str, ...], Token]:
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """All words of the lexicon that are long enough to be recognised in spite of a typing error."""
+    """All words of the lexicon that are long enough to recognise despite a typing error."""
     return tuple(sorted({word for phrase in lexicon() for word in phrase if len(word) > 3}))

@@ -1,4 +1,4 @@
-"""Tables as people have them, CSV or Parquet, read to text cells with the number of each row's line."""
+"""Read CSV and Parquet tables into text cells, each row with the number of its line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_rows"]
+__all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
 
 MAX_ROWS = 2_000_000
-"""Rows that a table may have unless something else is said."""
+"""Most rows of a table by default."""
 _ROW_BYTES, _CELL_BYTES = 1024, 8
-"""What a row may take in memory if a table has all the rows that it may have, and what a cell takes beside its text."""
+"""Memory that a row may take on average if a table is full, and that a cell takes beside its text."""
 _BATCH = 4096
 
 
@@ -81,13 +81,19 @@ def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
         raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv"}:
-        return _read_csv(path, max_rows)
+        return read_csv_rows(path, max_rows)
     if suffix in {".parquet", ".pq"}:
         return _read_parquet(path, max_rows)
     raise CaseTableError(f"{path}: a case table is a .csv or .parquet file, not {suffix or 'a file without suffix'!r}")
 
 
-def _read_csv(path: Path, max_rows: int) -> Rows:
+def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
+    """Read CSV text in UTF-8, whatever the file is called; cells are separated by commas, semicolons or tabs.
+
+    Raises:
+        CaseTableError: naming the file, what is wrong with it and the remedy.
+        OSError: the file cannot be read.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

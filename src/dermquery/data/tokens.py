@@ -1,4 +1,4 @@
-"""Words of a text to the lexicon's tokens, typing errors included."""
+"""Match the words of a text to the lexicon's tokens, despite typing errors."""
 
 from __future__ import annotations
 

@@ -1,82 +1,128 @@
-"""The artifact: weights, configuration, preprocessing, labels, provenance and model card, in one folder.
+"""The artifact: a model that is ready to run, in one folder, read without PyTorch.
 
-artifact.json         everything but the numbers, with the SHA-256 of every other file
-weights.safetensors   the parameters and buffers
-tokenizer.json        the text encoder's tokenizer
-README.md             the model card
+artifact.json            everything but the numbers, with the SHA-256 of every other file
+weights.safetensors      the parameters and buffers
+image.onnx               pixels to feature maps (equations 2 and 3)
+composer.onnx            feature maps and token embeddings to composed maps (equation 5)
+regions.onnx             maps to region masks and unit blocks (equations 6 to 8)
+embeddings.safetensors   what stands for a missing text or image, and the sentences of a closed vocabulary (equation 4)
+text.onnx                token ids to token embeddings (equation 4), where a text is encoded as it is written
+tokenizer.json           the text encoder's tokenizer, where there is a text to cut into tokens
+README.md                the model card
+
+The graphs hold no weights: they refer to places in ``weights.safetensors``. The laboratory writes an artifact once and
+checks its graphs against PyTorch; nothing is exported or traced afterwards.
 """
 
 from __future__ import annotations
 
-import json
-from functools import partial
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
-from dermquery.model.encoder import ComposedModel
-from dermquery.model.lazy import LazyNetwork
-from dermquery.model.manifest import (
-    CARD,
-    MANIFEST,
-    TOKENIZER,
-    WEIGHTS,
-    ArtifactError,
-    Manifest,
-    checked,
-    read_manifest,
-    sha256,
-)
-from dermquery.model.sentences import read_tokenizer
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-if TYPE_CHECKING:
-    from dermquery.lab.network.network import ComposedNetwork
+from dermquery.model.architecture import ModelConfig
 
-__all__ = ["ArtifactError", "Manifest", "load_model", "save_model", "shipped_models"]
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "Manifest",
+    "artifact_folder",
+    "open_artifact",
+    "sha256",
+    "shipped_models",
+]
 
+MANIFEST, WEIGHTS, TOKENIZER, CARD = "artifact.json", "weights.safetensors", "tokenizer.json", "README.md"
+EMBEDDINGS, TEXT_GRAPH = "embeddings.safetensors", "text.onnx"
+GRAPHS = ("image.onnx", "composer.onnx", "regions.onnx")
 _SHIPPED = Path(__file__).parent / "shipped"
 
 
-def save_model(
-    model: ComposedModel,
-    folder: Path,
-    *,
-    card: str,
-    half: bool = False,
-    reference_text: bool = False,
-) -> str:
-    """Write ``model`` to ``folder`` and return the artifact's hash.
+class ArtifactError(ValueError):
+    """The folder is no artifact, or not the one that was saved."""
 
-    Args:
-        model: what to save.
-        folder: created if missing; an artifact that is already there is replaced.
-        card: the model card, Markdown.
-        half: store floating-point weights as float16 (half the size; they are float32 again once loaded).
-        reference_text: leave out a frozen text encoder that a package provides; loading then needs the package.
+
+class Manifest(BaseModel):
+    """Content of ``artifact.json``.
+
+    Attributes:
+        format: 2; an artifact of format 1 has weights only, and ``dermquery pack`` brings it to format 2.
+        text_source: digest that the frozen text encoder's weights must have, where the artifact does not hold them but
+            the package named by ``model.text.encoder`` provides them; only the laboratory needs them.
+        sentences: the closed vocabulary whose embeddings the artifact holds, in their order; empty for a model that
+            encodes any text.
+        bf16: the graphs were checked in bfloat16 too and may run in it.
+        replaces: hashes of earlier artifacts of the same weights; vectors that they made are this model's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1, 2] = 2
+    name: str
+    model: ModelConfig
+    labels: tuple[str, ...]
+    vision_description: dict[str, Any] | None
+    text_description: dict[str, Any]
+    text_source: str | None
+    sentences: tuple[str, ...] = ()
+    bf16: bool = False
+    replaces: tuple[str, ...] = ()
+    files: dict[str, str]
+    provenance: dict[str, Any]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Files without which the model cannot run."""
+        return (*GRAPHS, WEIGHTS, EMBEDDINGS, *(() if self.sentences else (TEXT_GRAPH, TOKENIZER)))
+
+
+class Artifact:
+    """A folder and its manifest, whose files were there and unchanged when it was opened.
+
+    Attributes:
+        folder: of the artifact.
+        manifest: content of ``artifact.json``.
+        hash: SHA-256 of ``artifact.json``, which covers all other files.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, found: str) -> None:
+        self.folder, self.manifest, self.hash = folder, manifest, found
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            ArtifactError: it is missing, or is not the one that was saved.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing; copy the whole folder again")
+        content = path.read_bytes()
+        if sha256(content) != self.manifest.files[name]:
+            raise ArtifactError(f"{path} is not the file that was saved with this model; copy the folder again")
+        return content
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """The artifact in a folder, of either format.
 
     Raises:
-        ValueError: ``reference_text`` for a text encoder that was trained, or that no package provides.
+        ArtifactError: the manifest cannot be read, or a file is missing or is not the one that was saved.
     """
-    from dermquery.lab.network.weights import digest, write_network
-
-    network, config = model.network, model.config
-    if reference_text and not (config.text.frozen and config.text.pretrained and config.text.encoder == "minilm"):
-        raise ValueError("only a frozen, pretrained 'minilm' text encoder can be left out of the artifact")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_network(network, folder, half=half, reference_text=reference_text)
-    (folder / CARD).write_text(card, encoding="utf-8")
-    manifest = Manifest(
-        name=model.name,
-        model=config,
-        labels=model.labels,
-        vision_description=getattr(network.backbone, "description", None),
-        text_description=network.text.description,
-        text_source=digest(network.text.encoder.state_dict()) if reference_text else None,
-        files={name: sha256((folder / name).read_bytes()) for name in (WEIGHTS, TOKENIZER, CARD)},
-        provenance=model.provenance,
-    )
-    payload = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True, default=str) + "\n"
-    (folder / MANIFEST).write_text(payload, encoding="utf-8")
-    return sha256((folder / MANIFEST).read_bytes())
+    content = (folder / MANIFEST).read_bytes()
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise ArtifactError(f"{folder / MANIFEST} is not readable by this version of dermquery: {error}") from error
+    needed = manifest.needed if manifest.format == 2 else (WEIGHTS, TOKENIZER)
+    if unlisted := set(needed) - manifest.files.keys():
+        raise ArtifactError(f"{folder / MANIFEST} says nothing of {', '.join(sorted(unlisted))}; copy the folder again")
+    artifact = Artifact(folder, manifest, sha256(content))
+    for name in manifest.files:
+        artifact.read(name)
+    return artifact
 
 
 def shipped_models() -> list[str]:
@@ -84,20 +130,11 @@ def shipped_models() -> list[str]:
     return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{MANIFEST}"))
 
 
-def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "auto") -> ComposedModel:
-    """Load a model that ships with the package by name, or an artifact by its folder. Nothing is looked up on a hub.
-
-    Every file is checked now; the network is built at the first use that needs PyTorch (:mod:`.lazy`).
-
-    Args:
-        name_or_path: of the model.
-        device: where PyTorch puts the weights.
-        runtime: what encodes: ``torch``, ``openvino``, or ``auto`` for the faster one (:mod:`.runtime`).
+def artifact_folder(name_or_path: str | Path) -> Path:
+    """Folder of a model that ships with the package by name, or of an artifact by its path.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a folder with an artifact; the message lists the names.
-        ArtifactError: a file is missing or is not the one that was saved. A package that provides the text encoder is
-            looked at when the network is built; this error, or WeightsUnavailableError, is then raised there.
     """
     folder = _SHIPPED / str(name_or_path) if str(name_or_path) in shipped_models() else Path(name_or_path)
     if not (folder / MANIFEST).is_file():
@@ -105,24 +142,9 @@ def load_model(name_or_path: str | Path, device: str = "cpu", runtime: str = "au
         raise FileNotFoundError(
             f"no model at {str(name_or_path)!r}: give a folder that holds {MANIFEST}, or a shipped model ({known})"
         )
-    manifest, artifact_hash = read_manifest(folder)
-    network = LazyNetwork(
-        manifest.model,
-        build=partial(_build, folder, manifest, device),
-        tokenizer=lambda: read_tokenizer(checked(folder, TOKENIZER, manifest)),
-        device=device,
-    )
-    return ComposedModel(
-        network,
-        name=manifest.name,
-        labels=manifest.labels,
-        artifact_hash=artifact_hash,
-        provenance=manifest.provenance,
-        runtime=runtime,
-    )
+    return folder
 
 
-def _build(folder: Path, manifest: Manifest, device: str) -> ComposedNetwork:
-    from dermquery.lab.network.weights import build_network
-
-    return build_network(folder, manifest, device)
+def sha256(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

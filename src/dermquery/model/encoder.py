@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,11 @@ from numpy.typing import NDArray
 from dermquery.data.case import Case, Query
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import BlockLayout, Evidence, Vectors
-from dermquery.model.lazy import LazyNetwork
-from dermquery.model.pixels import network_input, prepare_pixels, visible_part
-from dermquery.model.runtime import Inputs, Runtime, choose_runtime
+from dermquery.model.architecture import ModelConfig
+from dermquery.model.evidence import region_evidence
+from dermquery.model.pixels import prepare_pixels, visible_part
+from dermquery.model.runtime import Maps, Runtime
 from dermquery.model.sentences import encoded_text
-
-if TYPE_CHECKING:
-    from dermquery.lab.network.network import ComposedNetwork
 
 __all__ = ["ComposedModel"]
 
@@ -27,9 +26,9 @@ class ComposedModel:
     """Encoder of cases and queries.
 
     Args:
-        network: the weights, or how they are had once PyTorch has to run them.
+        runtime: runs the network, or starts what does at the first encoding.
+        config: of the network.
         batch_size: images that go through the network at once.
-        runtime: what encodes (:mod:`.runtime`).
 
     Attributes:
         config: of the network.
@@ -37,44 +36,38 @@ class ComposedModel:
         labels: diagnosis labels that it was trained on.
         artifact_hash: SHA-256 that identifies weights, configuration and preprocessing together.
         provenance: what it was trained on and how.
+        replaces: hashes of earlier artifacts of the same weights, whose vectors are this model's too.
     """
 
     def __init__(
         self,
-        network: ComposedNetwork | LazyNetwork,
+        runtime: Runtime | Callable[[], Runtime],
+        config: ModelConfig,
         *,
         name: str,
         labels: Sequence[str] = (),
         artifact_hash: str = "",
         provenance: dict[str, Any] | None = None,
+        replaces: Sequence[str] = (),
         batch_size: int = 16,
-        runtime: str = "torch",
     ) -> None:
-        self._network = network if isinstance(network, LazyNetwork) else LazyNetwork.of(network.eval())
-        self.config = self._network.config
+        self._start = runtime
+        self._lock = Lock()
+        self.config = config
         self.name = name
         self.labels = tuple(labels)
         self.artifact_hash = artifact_hash
         self.provenance = provenance or {}
+        self.replaces = tuple(replaces)
         self.batch_size = batch_size
-        self._runtime_name = runtime
-        self._runtime: Runtime | None = None
-
-    @property
-    def network(self) -> ComposedNetwork:
-        """The network itself; the first look at it may build it.
-
-        Raises:
-            ArtifactError, WeightsUnavailableError: it cannot be built.
-        """
-        return self._network.network
 
     @property
     def runtime(self) -> Runtime:
-        """What runs the network when it encodes; chosen, and exported if need be, at the first use."""
-        if self._runtime is None:
-            self._runtime = choose_runtime(self._network, self.artifact_hash, self._runtime_name)
-        return self._runtime
+        """What runs the network; started at the first look at it, by one thread."""
+        with self._lock:
+            if callable(self._start):
+                self._start = self._start()
+            return self._start
 
     @property
     def layout(self) -> BlockLayout:
@@ -92,10 +85,6 @@ class ComposedModel:
         vision = self.config.vision
         fields = vision.model_dump(mode="json", include={"image_size", "remove_borders", "mean", "std"})
         return {**fields, "decoded_size": vision.decoded_size}
-
-    def network_input(self, images: Sequence[ImageSource]) -> Inputs:
-        """What the network sees of images: (n, 3, side, side) float32, cropped, resized and normalised."""
-        return self._input([self._pixels(image) for image in images])
 
     def encode_case(self, images: Sequence[ImageSource]) -> Vectors:
         """Vectors of database images; (n, 2·L·d) float32, every block of unit norm.
@@ -127,11 +116,11 @@ class ComposedModel:
 
         Of ``image`` as a database image, or, with a query whose text it is asked with, of their composed maps.
         """
-        from dermquery.model.evidence import region_masks
-
-        text = None if query is None else self._text(query)
-        masks = region_masks(self.network, self.network_input([image]), text, composed=query is not None)
-        return dict(zip(self.layout.levels, masks, strict=True))
+        maps = self._features([image])
+        if query is not None:
+            maps = self.runtime.composed(maps, [self._text(query)])
+        masks = self.runtime.regions(maps).masks
+        return dict(zip(self.layout.levels, (mask[0] for mask in masks), strict=True))
 
     def evidence(
         self, query: Query, case: Case, *, described: bool = False, image: ImageSource | None = None
@@ -148,23 +137,18 @@ class ComposedModel:
             ValueError: the query has nothing to encode.
             ImageError: an image cannot be decoded.
         """
-        from dermquery.model.evidence import evidence_maps
-
-        text = self._text(query)
+        text, shown = self._text(query), case.image if image is None else image
         if query.image is None and text is None:
             raise ValueError(_nothing_to_encode(query))
-        shown = case.image if image is None else image
-        on_query, on_case = evidence_maps(
-            self.network,
-            None if query.image is None else self.network_input([query.image]),
-            text,
-            self.network_input([shown]),
-            self._text(case.as_query()) if described else None,
-            described=described,
-        )
+        run = self.runtime
+        asked = run.composed(None if query.image is None else self._features([query.image]), [text])
+        held = self._features([shown])
+        if described:
+            held = run.composed(held, [self._text(case.as_query())])
+        on_query, on_case = region_evidence(asked, run.regions(asked).masks, held, run.regions(held).masks)
         vision = self.config.vision
         return Evidence(
-            query=on_query,
+            query=() if query.image is None else on_query,
             case=on_case,
             query_box=None if query.image is None else visible_part(query.image, vision),
             box=visible_part(shown, vision),
@@ -176,22 +160,23 @@ class ComposedModel:
     def _pixels(self, image: ImageSource) -> NDArray[np.uint8]:
         return prepare_pixels(image, self.config.vision)
 
-    def _input(self, pixels: Sequence[NDArray[np.uint8]]) -> Inputs:
-        return network_input(pixels, self.config.vision)
+    def _features(self, images: Sequence[ImageSource]) -> Maps:
+        return self.runtime.features(np.stack([self._pixels(image) for image in images]))
 
     def _targets(self, pixels: Sequence[NDArray[np.uint8]]) -> Vectors:
-        return self._flat(self.runtime.cases(self._input(pixels)))
+        run = self.runtime
+        return self._flat(run.regions(run.features(np.stack(pixels))).blocks)
 
     def _composed(self, queries: Sequence[Query]) -> Vectors:
-        vectors = np.empty((len(queries), self.layout.size), np.float32)
-        texts = [self._text(query) for query in queries]
+        vectors, run = np.empty((len(queries), self.layout.size), np.float32), self.runtime
         seen = [i for i, query in enumerate(queries) if query.image is not None]
         blind = [i for i, query in enumerate(queries) if query.image is None]
-        if seen:
-            inputs = self._input([self._pixels(image) for query in queries if (image := query.image) is not None])
-            vectors[seen] = self._flat(self.runtime.queries(inputs, [texts[i] for i in seen]))
-        if blind:
-            vectors[blind] = self._flat(self.runtime.words([text for i in blind if (text := texts[i]) is not None]))
+        for rows in (seen, blind):
+            if rows:
+                images = [image for i in rows if (image := queries[i].image) is not None]
+                maps = self._features(images) if images else None
+                composed = run.composed(maps, [self._text(queries[i]) for i in rows])
+                vectors[rows] = self._flat(run.regions(composed).blocks)
         return vectors
 
     def _joined(self, batches: Sequence[Vectors]) -> Vectors:

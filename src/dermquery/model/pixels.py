@@ -1,21 +1,18 @@
-"""Any image to decoded pixels, and those to the network's input in search (docs/decisions/0006)."""
+"""Any image to decoded pixels, the one path of training and search (docs/decisions/0006)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import sparse
 
 from dermquery.data.borders import remove_borders, visible_box
 from dermquery.data.image import ImageSource, load_image
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["network_input", "prepare_pixels", "visible_part"]
+__all__ = ["prepare_pixels", "resizing", "visible_part"]
 
 _F = np.float32
 
@@ -48,31 +45,12 @@ def visible_part(source: ImageSource, config: VisionConfig) -> tuple[int, int, i
     return visible_box(image) if config.remove_borders else (0, 0, *image.size)
 
 
-def network_input(pixels: Sequence[NDArray[np.uint8]], config: VisionConfig) -> NDArray[np.float32]:
-    """Network input (B, 3, H, W) from decoded pixels, each (S, S, 3): as ``lab/network/normalise.py`` does.
-
-    Resizing is a product with one thin matrix from either side. That takes a third of the time of PyTorch's
-    interpolation, and agrees with it to the last digits of float32.
-    """
-    side = config.image_size
-    mean, std = (np.array(value, _F)[:, None, None] for value in (config.mean, config.std))
-    scale, shift = 1 / (_F(255) * std), mean / std
-    inputs = np.empty((len(pixels), 3, side, side), _F)
-    for image, out in zip(pixels, inputs, strict=True):
-        height, width, _ = image.shape
-        rows = _resizing(height, side) @ image.reshape(height, -1).astype(_F)  # (side, width·3)
-        columns = np.ascontiguousarray(rows.reshape(side, width, 3).transpose(1, 2, 0)).reshape(width, -1)
-        resized = (_resizing(width, side) @ columns).reshape(side, 3, side)
-        np.multiply(resized.transpose(1, 2, 0), scale, out=out)
-        out -= shift
-    return inputs
-
-
 @lru_cache(maxsize=8)
-def _resizing(given: int, wanted: int) -> Any:
-    """Matrix (wanted, given) of bilinear interpolation with antialiasing, in PyTorch's own float32 arithmetic.
+def resizing(given: int, wanted: int) -> NDArray[np.float32]:
+    """Matrix (wanted, given) of bilinear interpolation with antialiasing, to multiply an image with from either side.
 
-    Rounded otherwise, a weight would differ in its fifth digit.
+    In PyTorch's own float32 arithmetic (``interpolate(mode="bilinear", antialias=True)``); rounded otherwise, a weight
+    would differ in its fifth digit.
     """
     ratio = _F(given) / _F(wanted)
     reach = max(ratio, _F(1))
@@ -82,4 +60,4 @@ def _resizing(given: int, wanted: int) -> Any:
     place = np.arange(given, dtype=_F)
     near = np.maximum(_F(1) - np.abs((place - centre + _F(0.5)) * (_F(1) / reach)), _F(0))
     weights = near * ((place >= first) & (place < last))
-    return sparse.csr_matrix(weights / weights.sum(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), _F)

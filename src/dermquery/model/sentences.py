@@ -1,25 +1,30 @@
-"""Texts as the text encoder takes them, and its embeddings put together again where PyTorch does not run it."""
+"""From a query to the sentences that are encoded (equation 4), and from their embeddings to those of its text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from dermquery.data.case import Query
-from dermquery.data.checklist import render_text
-from dermquery.data.findings import query_terms
+from dermquery.data.checklist import CRITERIA, render_text
 from dermquery.model.architecture import TextConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 __all__ = [
     "CACHED_SENTENCES",
+    "Mask",
     "SentenceTokens",
+    "States",
+    "closed_vocabulary",
     "encoded_text",
+    "padded",
     "parts_of",
     "read_tokenizer",
     "split_sentences",
@@ -29,8 +34,8 @@ __all__ = [
 CACHED_SENTENCES = 4096
 """Free text is unbounded; the checklist's own sentences number 27."""
 
-_Floats = NDArray[np.float32]
-_Mask = NDArray[np.bool_]
+States = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
 
 
@@ -38,7 +43,18 @@ def encoded_text(query: Query, config: TextConfig) -> str | None:
     """The text of a query that is encoded, in training and in search; None if there is none."""
     if config.reading == "verbatim":
         return query.sentence
-    return render_text(query_terms(query)) or None
+    return render_text(query.terms) or None
+
+
+def closed_vocabulary(config: TextConfig) -> tuple[str, ...]:
+    """Every sentence that :func:`encoded_text` can give, where their number is fixed; else none.
+
+    It is fixed where texts are read into findings and each sentence is encoded by itself by an encoder that stays as
+    it is: the embeddings of the sentences then stand for the encoder.
+    """
+    if not (config.reading == "findings" and config.frozen and config.by_sentence):
+        return ()
+    return tuple(render_text({name: value}) for name, c in CRITERIA.items() for value in c.values)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -59,6 +75,12 @@ def token_ids(tokenizer: Tokenizer, sentence: str, config: TextConfig) -> list[i
 
 def read_tokenizer(source: Path | bytes) -> Tokenizer:
     """A tokenizer from its ``tokenizer.json``, or from the bytes of one, which neither pads nor cuts off."""
+    try:
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "this model encodes texts as they are written and needs a tokenizer: pip install 'dermquery[verbatim]'"
+        ) from error
     tokenizer = Tokenizer.from_str((source if isinstance(source, bytes) else source.read_bytes()).decode())
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -66,44 +88,35 @@ def read_tokenizer(source: Path | bytes) -> Tokenizer:
 
 
 class SentenceTokens:
-    """What ``TextEncoder`` and ``encode_texts`` of the laboratory compute, by an encoder that PyTorch does not run.
+    """Token embeddings of texts (equation 4), put together from those of their sentences.
 
     Args:
-        run: the encoder, from token ids (n, T) and their mask (n, T) to states (n, T, width).
-        tokenizer: of the encoder.
+        encode: states (T_s, width) of each of some sentences.
         null: the embedding (1, width) that stands for a missing text.
         config: of the text encoder.
     """
 
-    def __init__(
-        self,
-        run: Callable[[NDArray[np.int64], _Mask], _Floats],
-        tokenizer: Tokenizer,
-        null: _Floats,
-        config: TextConfig,
-    ) -> None:
-        self._run, self._tokenizer, self._null, self._config = run, tokenizer, null, config
-        self._cache: dict[str, _Floats] = {}
+    def __init__(self, encode: Callable[[list[str]], list[States]], null: States, config: TextConfig) -> None:
+        self._encode, self._null, self._config = encode, null, config
+        self._cache: dict[str, States] = {}
 
-    def __call__(self, texts: Sequence[str | None]) -> tuple[_Floats, _Mask]:
+    def __call__(self, texts: Sequence[str | None]) -> tuple[States, Mask]:
         """Token embeddings (n, T, width) and their mask (n, T), true for tokens; None is a missing text."""
         parts = [None if text is None else parts_of(text, self._config) for text in texts]
         encoded = self._encoded(list(dict.fromkeys(part for text in parts if text is not None for part in text)))
-        return _padded(
+        return padded(
             [
                 self._null if text is None else np.concatenate([encoded[p] for p in text])[: self._config.max_tokens]
                 for text in parts
             ]
         )
 
-    def _encoded(self, sentences: list[str]) -> dict[str, _Floats]:
+    def _encoded(self, sentences: list[str]) -> dict[str, States]:
         """States (T_s, width) of each sentence."""
         known = {s: found for s in sentences if (found := self._cache.get(s)) is not None}
         missing = [s for s in sentences if s not in known]
         if missing:
-            ids, mask = _padded([np.array(token_ids(self._tokenizer, s, self._config), np.int64) for s in missing])
-            states = self._run(ids, mask)
-            new = {s: state[: int(kept.sum())].copy() for s, state, kept in zip(missing, states, mask, strict=True)}
+            new = dict(zip(missing, self._encode(missing), strict=True))
             if len(self._cache) + len(new) > CACHED_SENTENCES:
                 self._cache.clear()  # another thread's look-up keeps what it has found
             self._cache.update(new)
@@ -111,10 +124,10 @@ class SentenceTokens:
         return known
 
 
-def _padded(rows: Sequence[NDArray[T]]) -> tuple[NDArray[T], _Mask]:
+def padded(rows: Sequence[NDArray[T]]) -> tuple[NDArray[T], Mask]:
     """Rows (T_i, ...) under each other, filled up with zeros, and the mask of what was there."""
     length = max(len(row) for row in rows)
-    padded = np.zeros((len(rows), length, *rows[0].shape[1:]), rows[0].dtype)
-    for filled, row in zip(padded, rows, strict=True):
-        filled[: len(row)] = row
-    return padded, np.arange(length) < np.array([[len(row)] for row in rows])
+    filled = np.zeros((len(rows), length, *rows[0].shape[1:]), rows[0].dtype)
+    for target, row in zip(filled, rows, strict=True):
+        target[: len(row)] = row
+    return filled, np.arange(length) < np.array([[len(row)] for row in rows])

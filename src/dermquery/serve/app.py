@@ -19,7 +19,7 @@ from dermquery.serve.api import about, cases, fallback, job_routes, searches
 from dermquery.serve.api.raw_paths import ROUTED, RawPaths
 from dermquery.serve.api.schemas import PREFIX, Problem
 from dermquery.serve.audit_log import AuditLog
-from dermquery.serve.jobs import Job
+from dermquery.serve.job_folder import Job
 from dermquery.serve.prometheus import Metrics
 from dermquery.serve.security.binding import check_binding
 from dermquery.serve.service import SearchService
@@ -44,17 +44,17 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
 
     Args:
         settings: of the service.
-        base: the case base, if it is open already; else the one that the settings name.
-        page: serve the web page too; it is one per process.
+        base: the open case base; without it, the one that the settings name is opened.
+        page: serve the web page too; a process can have one.
 
     Raises:
-        ManifestError: there is no case base, or its model is another one.
+        ManifestError: there is no case base, or its vectors come from another model.
         AuditError: another process runs with the same state.
-        ValueError: the service would be open to other machines.
+        ValueError: other machines could reach the service without signing in.
     """
     check_binding(settings)
     opened = CaseBase.open(settings.base, settings.model) if base is None else base
-    _ = opened.model  # here and not at the first query: a model that cannot be loaded is better known before the start
+    _ = opened.model  # now, so that a model that cannot be loaded stops the start and not the first query
     if opened.read_only:
         logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,7 +75,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         description=RESEARCH_USE,
         openapi_url=f"{PREFIX}/openapi.json",
         openapi_tags=_TAGS,
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
@@ -93,14 +93,14 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         web_page.install(app, service, settings)
     app.add_middleware(errors.CrashGuard, unready=service.unready)
     app.add_middleware(_Measured, metrics=service.metrics)
-    app.add_middleware(security.SecurityHeaders)  # once more around the guard above: its answers need them too
+    app.add_middleware(security.SecurityHeaders)  # again, around the guards above, whose answers need them too
     app.openapi = _openapi(app)  # type: ignore[method-assign]
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Let the model encode once beside the first answers, and end what runs when the service ends."""
+    """Warm the model up in a thread at the start; stop jobs and lines at the end."""
     service: SearchService = app.state.service
     service.jobs.start(ended=_logged(app.state.audit))
     threading.Thread(target=_warm, args=(service,), name="warm", daemon=True).start()
@@ -133,7 +133,7 @@ def _warm(service: SearchService) -> None:
 
 
 def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The document with the schema of problems, which the routes refer to."""
+    """The OpenAPI document with the schema of problems, to which the routes refer."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -156,7 +156,7 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 class _Measured:
-    """Counts requests and their time by route template; outermost, so that refusals are counted too."""
+    """Counts requests and their time by route template; the outermost layer, so it counts refusals too."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
@@ -165,8 +165,8 @@ class _Measured:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, begun = 499, time.perf_counter()  # 499: the client went away before an answer began
-        scope[ROUTED] = routed = dict[str, str]()  # layers between may pass on a copy of the scope
+        status, begun = 499, time.perf_counter()  # 499: the client left before the answer began
+        scope[ROUTED] = routed = dict[str, str]()  # a dict, because the layers between may pass on a copy of the scope
 
         async def watched(message: Message) -> None:
             nonlocal status

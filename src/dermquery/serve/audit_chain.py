@@ -1,4 +1,4 @@
-"""Reading an audit log and checking its chain."""
+"""Reads an audit log and checks the chain of its hashes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Verified:
     """A log whose chain holds.
 
     Attributes:
-        first: number of its first line; more than 1 if earlier files were moved away. 0 if there are no lines.
+        first: number of its first line: more than 1 if somebody moved earlier files away, 0 if there are no lines.
         last: number of its last line.
-        sha256: hash of the last line; keep it elsewhere, and give it to the next :func:`verify`.
+        sha256: hash of the last line. Keep it elsewhere and pass it to the next :func:`verify`.
         files: how many files there are.
-        unfinished: bytes of a last line that was never acknowledged; the next start cuts them off.
+        unfinished: bytes of a last line that :meth:`AuditLog.write` never confirmed; the next start removes them.
     """
 
     first: int
@@ -36,7 +36,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class BadLine:
-    """The first line where a log cannot be trusted any more.
+    """The first line from which on a log cannot be trusted.
 
     Attributes:
         file: name of the file.
@@ -50,21 +50,21 @@ class BadLine:
 
 
 def verify(folder: Path, anchors: Mapping[int, str] | None = None) -> Verified | BadLine:
-    """Check the chain of a log, also of one that is in use.
+    """Check the chain of a log, even while a service writes it.
 
     Args:
         folder: of the log.
-        anchors: hashes of lines by their number, as earlier calls gave them.
+        anchors: hashes of lines by their number, from earlier calls.
 
     Returns:
-        What holds, or the first line that does not.
+        The verified range, or the first bad line.
     """
-    head = read_head(folder)  # before the files: what it names is in them, even while the log grows
+    head = read_head(folder)  # before the files, so that they hold the line it names, even while the log grows
     return check(folder, files_of(folder), dict(anchors or {}), head)
 
 
 def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log in order, unchecked; an unfinished last one is left out."""
+    """The lines of a log in order, unchecked, without an unfinished last one."""
     for file in files_of(folder):
         with file.open("rb") as stream:
             for line in stream:
@@ -76,7 +76,7 @@ def read_lines(folder: Path) -> Iterator[dict[str, Any]]:
 def check(
     folder: Path, files: Sequence[Path], known: dict[int, str], head: tuple[int, str] | None
 ) -> Verified | BadLine:
-    """Go through files whose lines follow each other; ``known`` and ``head`` are hashes that lines must have."""
+    """Check consecutive files; ``known`` and ``head`` are hashes that their lines must have."""
     if head and known.setdefault(*head) != head[1]:
         return BadLine(HEAD, 1, f"line {head[0]} had another hash before: {known[head[0]]}")
     chain = _Chain(known)
@@ -97,7 +97,7 @@ def check(
 
 
 class _Chain:
-    """Lines that were found to follow each other."""
+    """The lines checked so far."""
 
     def __init__(self, known: Mapping[int, str]) -> None:
         self._known = known
@@ -105,12 +105,12 @@ class _Chain:
         self.sha256 = BEGIN
 
     def add(self, line: bytes, begins: int | None) -> str | None:
-        """Add a line, or say why it cannot follow; ``begins`` is the number that the file's name gives its first."""
+        """Add a line, or return why it cannot follow; ``begins`` is the number of a first line by its file's name."""
         values = _decoded(line)
         if values is None or not isinstance(values.get("line"), int) or not isinstance(values.get("previous"), str):
             return "not a line of an audit log"
         number, sha256 = values["line"], hashlib.sha256(line).hexdigest()
-        # Earlier files may have been moved away; then nothing is known of the line before.
+        # If somebody moved earlier files away, the line before is unknown.
         reason = None if self.first == 0 and begins not in (None, 1) else self._unlike(number, values["previous"])
         if reason is None and begins is not None and number != begins:
             reason = f"line {number} stands where the file's name says that line {begins} does"
@@ -137,7 +137,7 @@ def _decoded(line: bytes) -> dict[str, Any] | None:
 
 
 def file_name(number: int) -> str:
-    """Name of the file that begins with a line."""
+    """Name of the file whose first line has this number."""
     return f"audit-{number:012d}.jsonl"
 
 
@@ -151,7 +151,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def read_head(folder: Path) -> tuple[int, str] | None:
-    """Line and hash of the head; None if there is none, or if a power cut left an empty one."""
+    """Line and hash of the head; None without one, or if a power cut left it empty."""
     try:
         values = json.loads((folder / HEAD).read_bytes())
         return int(values["line"]), str(values["sha256"])

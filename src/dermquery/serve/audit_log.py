@@ -1,9 +1,9 @@
 """The audit log: who searched, viewed and changed what, and when.
 
-Lines are only ever added, each with the SHA-256 of the one before. A file is JSON lines, named after the number of its
-first line; the chain goes on from file to file. ``head.json`` says how far the log had been written for certain, so
-that lines missing at its end are noticed. Whoever can write to the folder can rewrite the whole of it: the hash that
-:func:`verify` gives belongs somewhere else as well.
+The log only grows; each line holds the SHA-256 of the one before. A file is JSON lines, named after the number of its
+first line, and the chain continues from file to file. ``head.json`` names a line that is certainly on disk, which shows
+if lines are missing at the end. Whoever can write to the folder can rewrite all of it, so keep the hash that
+:func:`verify` returns somewhere else.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _OURS = frozenset({"line", "time", "event", "principal", "method", "previous"})
 
 
 class AuditError(OSError):
-    """The audit log cannot be written or trusted; what would have been logged must not happen."""
+    """The audit log cannot be written or trusted, so what it should record must not happen."""
 
 
 class AuditLog:
-    """The log of one process; another one that opens the same folder gets an :class:`AuditError`.
+    """The log of one process; a second process on the same folder gets an :class:`AuditError`.
 
     Args:
-        folder: made if needed, for its owner only.
-        max_bytes: size at which the next file is begun.
+        folder: of the log; created for its owner only.
+        max_bytes: size at which a new file begins.
 
     Raises:
-        AuditError: in use by another process, or damaged.
+        AuditError: another process uses the log, or it is damaged.
     """
 
     def __init__(self, folder: Path, max_bytes: int = 64 << 20) -> None:
@@ -67,15 +67,15 @@ class AuditLog:
             raise
 
     def write(self, event: str, principal: Principal | None, **facts: Any) -> None:
-        """Add a line; when this returns it is on disk. Threads that write at once share one flush.
+        """Add a line, which is on disk when this returns. Threads that write at once share one flush.
 
         Args:
             event: search, view, add, update, delete, job, sign-in, refused, …
-            principal: who; None if nobody is known yet.
-            facts: JSON values, without anything secret; images by their SHA-256. Texts are cut at 4096 characters.
+            principal: who; None before anybody is known.
+            facts: JSON values without secrets; images by their SHA-256. Texts are cut at 4096 characters.
 
         Raises:
-            AuditError: the line could not be written; the log takes no further lines then.
+            AuditError: the line could not be written; the log then takes no more lines.
             ValueError: a fact has the name of one of the log's own fields.
         """
         if taken := _OURS & facts.keys():
@@ -86,7 +86,7 @@ class AuditLog:
         self._flush(number)
 
     def check(self) -> None:
-        """Say before anything is done whether it could be logged.
+        """Check, before anything happens, that it could be logged.
 
         Raises:
             AuditError: an earlier line could not be written.
@@ -95,7 +95,7 @@ class AuditLog:
             raise self._failure(self._broken)
 
     def close(self) -> None:
-        """Let other processes have the log."""
+        """Flush the log and release it to other processes."""
         if self._broken is None:
             self._flush(self._number)
         with self._syncing, self._appending:
@@ -115,7 +115,7 @@ class AuditLog:
             _write_all(self._file, line)
         except OSError as error:
             self._broken = error
-            with suppress(OSError):  # what is left of the line is cut off at the next start
+            with suppress(OSError):  # the next start removes what is left of the line
                 os.ftruncate(self._file, self._size)
             raise self._failure(error) from error
         self._number, self._size, self._sha256 = number, self._size + len(line), hashlib.sha256(line).hexdigest()
@@ -127,13 +127,13 @@ class AuditLog:
                 return
             with self._appending:
                 self.check()
-                # A copy, because another thread may begin the next file meanwhile and close this one.
+                # A copy, because another thread may begin the next file and close this one.
                 file, reached, sha256 = os.dup(self._file), self._number, self._sha256
             try:
                 os.fsync(file)
                 _write_head(self._folder, reached, sha256)
             except OSError as error:
-                # After a failed fsync the kernel may have dropped the pages, so a second one would lie.
+                # After a failed fsync the kernel may have dropped the pages, so a second one proves nothing.
                 self._broken = error
                 raise self._failure(error) from error
             finally:
@@ -144,7 +144,7 @@ class AuditLog:
         return AuditError(f"the audit log in {self._folder} cannot be written: {error}; mend that and start again")
 
     def _next_file(self) -> None:
-        """Begin a file. The one before is flushed first, because a flush reaches only one file."""
+        """Begin a file, after flushing the one before: a flush reaches only one file."""
         os.fsync(self._file)
         os.close(self._file)
         self._file = -1
@@ -161,7 +161,7 @@ class AuditLog:
 
     def _open_last(self) -> None:
         files = files_of(self._folder)
-        # Two files, because the last one may be empty; not all, because a start must not take longer from year to year.
+        # Two files, because the last one may be empty; not all, so that starts do not slow down over the years.
         found = check(self._folder, files[-2:], {}, read_head(self._folder))
         if isinstance(found, BadLine):
             raise AuditError(
@@ -181,7 +181,7 @@ class AuditLog:
 
 
 def _write_head(folder: Path, number: int, sha256: str) -> None:
-    """Not flushed itself: an older head is as true as a newer one, and rename keeps it whole."""
+    """Write the head, without a flush: an older one is true too, and the rename keeps it whole."""
     part = folder / ".head.json"
     file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""An uploaded table with its images: one ZIP file, of which nothing is ever unpacked under a name that it holds."""
+"""An uploaded table with its images: one ZIP file. No file is ever unpacked under a name from the archive."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_ENTRIES, _TABLE_BYTES, _DIRECTORY_BYTES = 200_000, 64 << 20, 128 << 20
 _HEADER = struct.Struct("<4s24x3H12x")
-"""Of a file in the directory at the end of an archive: signature, and how long name, extra field and comment are."""
+"""A file's entry in the directory of an archive: signature, and the lengths of name, extra field and comment."""
 
 Entry = tuple[CaseFields, str]
 """A case and the name of its image in the bundle."""
 
 
 class BundleError(ValueError):
-    """What was uploaded is no table with images; the message says what to send."""
+    """The upload is no table with images; the message says what to send."""
 
 
 def pack(target: Path, files: Iterable[tuple[str, BinaryIO]]) -> None:
-    """Put files that came one by one into one ZIP file, by the last part of their names.
+    """Put single files into one ZIP file, by the last part of their names.
 
     Raises:
         BundleError: two files of one name.
@@ -99,8 +99,8 @@ class Bundle:
         """The cases of the table with the names of their images, and the rows that cannot be used.
 
         Args:
-            scratch: a folder where the table may lie meanwhile.
-            skip_bad: take the good rows if some are bad.
+            scratch: a folder for a temporary copy of the table.
+            skip_bad: take the good rows although some are bad.
 
         Raises:
             BundleError: not exactly one table.
@@ -140,28 +140,28 @@ class Bundle:
         return entries, tuple(bad)
 
     def extract(self, name: str, target: Path) -> None:
-        """Write one image to a file of our own name.
+        """Write one image to a file whose name is ours.
 
         Raises:
-            BundleError: it is larger than an image may be, or damaged.
+            BundleError: it is larger than allowed, or damaged.
         """
         target.write_bytes(self._read(name, self._limit))
 
     def _read(self, name: str, limit: int) -> bytes:
-        """At most ``limit`` bytes are ever unpacked, whatever the archive says of itself."""
+        """Unpack a file, at most ``limit`` bytes of it, whatever size the archive claims."""
         try:
             with self._zip.open(self._files[name]) as file:
                 data = file.read(limit + 1)
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, NotImplementedError) as error:
             raise BundleError(f"{name}: damaged within the archive ({error}); pack it again") from error
-        except Exception as error:  # zlib.error is of no other kind
+        except Exception as error:  # zlib.error derives from Exception directly
             raise BundleError(f"{name}: damaged within the archive ({error}); pack it again") from error
         if len(data) > limit:
             raise BundleError(f"{name}: more than {limit / (1 << 20):.4g} MiB; make it smaller")
         return data
 
     def _find(self, cell: str, table: str) -> str:
-        """The file that a table's image cell means: a path beside the table or in the archive, or a mere name."""
+        """The file that an image cell names: a path from the table's folder or the archive's root, or a bare name."""
         written = cell.replace("\\", "/")
         for folder in (posixpath.dirname(table), ""):
             path = posixpath.normpath(posixpath.join(folder, written))
@@ -176,7 +176,7 @@ class Bundle:
 
 
 def save_entries(entries: Sequence[Entry], path: Path) -> None:
-    """Write the cases of a bundle, so that it needs to be read but once."""
+    """Write the cases of a bundle, so that nobody reads its table again."""
     with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         for fields, name in entries:
             file.write(json.dumps({"case": fields.model_dump(mode="json"), "image": name}, ensure_ascii=False) + "\n")
@@ -191,14 +191,14 @@ def load_entries(path: Path) -> Iterator[Entry]:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Count the files of an archive before :class:`zipfile.ZipFile` makes an object of each.
+    """Count the files of an archive before :class:`zipfile.ZipFile` creates an object for each.
 
-    The directory's end is looked for as ``ZipFile`` itself does it, so that no archive can show us another directory.
-    Its own count of the files is not used, there or here.
+    This finds the directory as ``ZipFile`` itself does, so that no archive can show us a different one, and like it
+    ignores the count that the archive states.
 
     Raises:
-        BundleError: too many files, or a directory that is too large.
-        zipfile.BadZipFile: no directory where its end says that it is.
+        BundleError: too many files, or too large a directory.
+        zipfile.BadZipFile: there is no directory where the archive says.
     """
     end: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001
     if end is None:
@@ -206,7 +206,7 @@ def _check_directory(file: BinaryIO) -> None:
     signature, size, place = end[0], end[5], end[9]
     if size > _DIRECTORY_BYTES:
         raise BundleError(f"the names in the archive take more than {_DIRECTORY_BYTES >> 20} MiB; send it in parts")
-    start = place - size - (76 if signature == b"PK\x06\x06" else 0)  # after it come the two records of ZIP64
+    start = place - size - (76 if signature == b"PK\x06\x06" else 0)  # two ZIP64 records follow it
     if start < 0:
         raise zipfile.BadZipFile("its directory would begin before the file")
     file.seek(start)
@@ -225,6 +225,6 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 def _is_shown(info: zipfile.ZipInfo) -> bool:
-    """Hidden files are left out: macOS keeps a "__MACOSX/._name.jpg" beside every image."""
+    """Whether a file is not hidden: macOS adds a "__MACOSX/._name.jpg" to every image."""
     parts = info.filename.replace("\\", "/").split("/")
     return not any(part.startswith(".") and part not in (".", "..") for part in parts) and parts[0] != "__MACOSX"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from contextlib import suppress
 
 from PIL import Image
@@ -12,6 +10,7 @@ from PIL import Image
 from dermquery.answer.content import Warned
 from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
+from dermquery.serve.kept import Kept
 from dermquery.serve.line import Busy, Line
 from dermquery.store.casebase import CaseBase
 from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
@@ -19,12 +18,11 @@ from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
 __all__ = ["Cautions"]
 
 _GROWN = 0.1
-_KEPT = 1024
 _log = logging.getLogger("dermquery.serve")
 
 
 class Cautions:
-    """What a reader of an answer should know. The base is measured beside the searches, and again when it has grown.
+    """What a reader of an answer should know. A thread measures the base, and again when it has grown.
 
     Args:
         base: the case base.
@@ -33,50 +31,47 @@ class Cautions:
     def __init__(self, base: CaseBase) -> None:
         self._base = base
         self._line = Line("measuring", 1, 0)
-        self._lock = threading.Lock()
         self._likeness: Likeness | None = None
         self._measured_at = 0
-        self._said: OrderedDict[tuple[str, float], Warned | None] = OrderedDict()
+        self._said = Kept[tuple[str, float], tuple[Warned, ...]](1024)
 
     def of_image(self, image: Image.Image) -> tuple[Warned, ...]:
         """What makes an image a poor query."""
         return check_image(image)
 
     def alone(self, image: Image.Image) -> Vectors | None:
-        """What :meth:`unlike` needs of an image; None where nothing would be said."""
+        """The vector that :meth:`unlike` needs of an image; None before the base is measured."""
         return None if self._likeness is None else encode_alone(self._base, image)
 
     def unlike(self, key: str, alone: Vectors | None, local_weight: float) -> tuple[Warned, ...]:
         """A warning if the base holds nothing like a query's image.
 
         Args:
-            key: of the query; what was said of it is remembered.
-            alone: its image's vector.
+            key: of the query, under which the warning is kept.
+            alone: vector of its image alone.
             local_weight: λ.
         """
         likeness = self._likeness
         if alone is None or likeness is None:
             return ()
-        with self._lock:
-            known = (key, local_weight) in self._said
-            found = self._said.get((key, local_weight))
-        if not known:
-            found = likeness.judge(alone, local_weight)
-            with self._lock:
-                self._said[key, local_weight] = found
-                while len(self._said) > _KEPT:
-                    self._said.popitem(last=False)
-        return () if found is None else (found,)
+        said = self._said.get((key, local_weight))
+        if said is None:
+            warning = likeness.judge(alone, local_weight)
+            said = () if warning is None else (warning,)
+            with self._said.lock:
+                if likeness is self._likeness:  # else the base was measured again meanwhile
+                    self._said.put((key, local_weight), said)
+        return said
 
     def measure(self, count: int) -> None:
-        """Measure the base, unless that was done when it held about as many cases, or goes on just now."""
+        """Measure the base, unless that is going on, or was done when it held about as many cases."""
         if count < LEAST_CASES or abs(count - self._measured_at) <= _GROWN * self._measured_at:
             return
         with suppress(Busy):
             self._line.submit(self._measure, count)
 
     def close(self) -> None:
-        """Let a measurement finish."""
+        """Wait for a measurement to finish."""
         self._line.close()
 
     def _measure(self, count: int) -> None:
@@ -86,6 +81,6 @@ class Cautions:
         except Exception:  # searches go on without this warning
             _log.exception("the base cannot be measured")
             likeness = self._likeness
-        with self._lock:
+        with self._said.lock:
             self._likeness, self._measured_at = likeness, count
             self._said.clear()

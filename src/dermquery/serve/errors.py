@@ -1,4 +1,4 @@
-"""Every error as a problem (RFC 9457): what is wrong, and what to do. No path of this machine, nothing internal."""
+"""Turns every error into a problem (RFC 9457): what is wrong and what to do, without paths or internals."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def problem(
     """A problem as an answer.
 
     Args:
-        status: of HTTP.
-        title: short, and the same for all of its kind; docs/api.md has a line for each.
+        status: HTTP status.
+        title: short, and the same for every problem of a kind; docs/api.md explains each.
         detail: what was wrong here, and what to do.
         headers: of the answer, such as ``Retry-After``.
-        extra: further members; ``instance`` is made up if it is not among them.
+        extra: further members; without an ``instance`` among them, the problem gets a new one.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     members = {"type": f"docs/api.md#{slug}", "title": title, "status": status, "detail": detail}
@@ -70,7 +70,7 @@ _OURS: tuple[tuple[type[Exception], int, str], ...] = (
     (FilterError, 422, "Filter cannot be used"),
     (QueryError, 422, "Query cannot be answered"),
 )
-"""Errors whose own message is written for the one who asked."""
+"""Errors whose own message is for the client."""
 
 _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
     (
@@ -98,11 +98,11 @@ _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
         "The place where the base keeps its images cannot be reached; ask again later", 30,
     ),
 )  # fmt: skip
-"""Errors whose message names places of this machine: status, title, what is said instead, seconds to wait."""
+"""Errors whose message names paths of this machine: status, title, message for the client, seconds to wait."""
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
-    """Let an app answer every error of ours as a problem, and count those whom a full line sent away."""
+    """Make an app answer our errors as problems, and count the requests that a full line refused."""
 
     def busy(_: Request, error: Exception) -> JSONResponse:
         metrics.refused.labels(getattr(error, "line", "")).inc()
@@ -138,7 +138,7 @@ def _table(_: Request, error: Exception) -> JSONResponse:
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """The fields at fault, each with what it should be; never with what was sent, which may tell of a person."""
+    """The invalid fields, each with what it should be, and never with the value sent: it may concern a person."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
     faults = [{"field": _field(item["loc"]), "problem": _words(item)} for item in found]
     detail = "; ".join(f"{fault['field']}: {fault['problem']}" for fault in faults[:5])
@@ -161,7 +161,7 @@ def _words(item: Mapping[str, Any]) -> str:
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is installed for that
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
     title = HTTPStatus(error.status_code).phrase.capitalize()
     words = {
         404: "There is nothing at this address; /api/v1/openapi.json lists what there is",
@@ -171,13 +171,13 @@ def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 class CrashGuard:
-    """Outermost layer of the app: a defect becomes a problem with an id, under which the log has the place.
+    """Outermost layer of the app: answers a defect with a problem whose id leads to the traceback in the log.
 
-    The log gets the frames and the kind of the error, and not its message, which may hold what a user wrote.
+    The log gets the frames and the type of the error, but not its message, which may quote a user.
 
     Args:
-        app: what is within.
-        unready: says why the base cannot be read, if that is the reason.
+        app: the layers inside.
+        unready: returns why the base cannot be read, or None.
     """
 
     def __init__(self, app: ASGIApp, unready: Callable[[], str | None]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
-from dermquery.data.case import Case, Checklist
+from dermquery.data.case import CASE_FIELDS, Case, CaseFacts, Kind
 from dermquery.data.case_table import COLUMNS
-from dermquery.data.checklist import CRITERIA
 
 __all__ = ["CaseDescription", "CaseFields", "CaseId"]
 
@@ -26,10 +25,6 @@ def _addressable(case_id: str) -> str:
     return case_id
 
 
-def _or_none(value: object) -> object:
-    return None if value == "" else value
-
-
 def _free(extra: Mapping[str, str]) -> Mapping[str, str]:
     if taken := sorted(set(extra) & set(COLUMNS)):
         raise ValueError(f"{taken[0]!r} is a field of its own; give it there")
@@ -37,12 +32,22 @@ def _free(extra: Mapping[str, str]) -> Mapping[str, str]:
 
 
 CaseId = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_addressable)]
-_Word = Annotated[Annotated[str, Field(max_length=500)] | None, BeforeValidator(_or_none)]
-_Text = Annotated[Annotated[str, Field(max_length=10_000)] | None, BeforeValidator(_or_none)]
 _Extra = Annotated[Mapping[str, Annotated[str, Field(max_length=4000)]], Field(max_length=_MOST_EXTRA)]
+_LONGEST = {
+    name: 10_000 if CASE_FIELDS[name].kind is Kind.PROSE else 500
+    for name in CaseFacts.model_fields
+    if name in CASE_FIELDS and CASE_FIELDS[name].kind in (Kind.ID, Kind.CHOICE, Kind.WORD, Kind.PROSE)
+}
+"""Characters that a text may have. Only what is sent is bounded: a table on the disk may hold longer ones."""
 
 
-class CaseDescription(BaseModel):
+def _say_longest(schema: dict[str, Any]) -> None:
+    """Add to a JSON schema what :class:`CaseDescription` checks beyond :class:`CaseFacts`."""
+    for name, longest in _LONGEST.items():
+        schema["properties"][name]["anyOf"][0]["maxLength"] = longest
+
+
+class CaseDescription(CaseFacts):
     """What is known of a case.
 
     Attributes:
@@ -56,29 +61,17 @@ class CaseDescription(BaseModel):
         extra: anything else, shown with the case and never encoded.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(json_schema_extra=_say_longest)
 
-    diagnosis: _Word = None
-    fine_diagnosis: _Word = None
-    lesion_id: _Word = None
-    patient_id: _Word = None
-    sex: _Word = None
-    age: Annotated[float, Field(ge=0, le=130, allow_inf_nan=False)] | None = None
-    site: _Word = None
-    elevation: _Word = None
-    source: _Word = None
-    date: datetime.date | None = None
-    text: _Text = None
-    checklist: Annotated[
-        Checklist,
-        Field(
-            json_schema_extra={
-                "additionalProperties": False,
-                "properties": {name: {"enum": list(criterion.values)} for name, criterion in CRITERIA.items()},
-            }
-        ),
-    ] = Field(default_factory=dict)
     extra: Annotated[_Extra, AfterValidator(_free)] = Field(default_factory=dict)
+
+    @field_validator(*_LONGEST, mode="before")
+    @classmethod
+    def _bounded(cls, value: object, info: ValidationInfo) -> object:
+        longest = _LONGEST[str(info.field_name)]
+        if isinstance(value, str) and len(value) > longest:
+            raise PydanticKnownError("string_too_long", {"max_length": longest})
+        return None if value == "" else value
 
 
 class CaseFields(CaseDescription):

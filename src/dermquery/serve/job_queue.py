@@ -1,4 +1,4 @@
-"""Jobs one after the other: each survives the process, can be stopped, and can be taken back."""
+"""Runs jobs one after the other; each survives the process and can be cancelled, resumed and undone."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any, BinaryIO, TypeVar
 
 from dermquery.serve.answers import ConflictError, UnknownJobError
 from dermquery.serve.bundle import Bundle, BundleError, load_entries
-from dermquery.serve.job_work import Chunk, Pace, take_in
-from dermquery.serve.jobs import Job, JobFolder, fingerprint
+from dermquery.serve.job_folder import Job, JobFolder, fingerprint
+from dermquery.serve.job_steps import Chunk, Pace, take_in
 from dermquery.serve.line import Busy
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import IngestProgress, StoreWriteError
 
-__all__ = ["Jobs"]
+__all__ = ["JobQueue"]
 
 _CHUNK = 64
-"""Cases of one turn at writing, so that single cases get theirs in between."""
+"""Cases written in one turn, so that single cases get their turns in between."""
 _KEPT = timedelta(days=30)
-"""An ended job is remembered, and can be undone, for so long."""
+"""How long an ended job is kept and can be undone."""
 _OPEN = frozenset({"queued", "running", "undoing"})
 _log = logging.getLogger("dermquery.serve")
 R = TypeVar("R")
 
 
-class Jobs:
+class JobQueue:
     """The jobs of a service.
 
     Args:
         writer: puts the cases in.
-        folder: where jobs lie; made when it is needed.
-        image_bytes: largest image.
-        pause: seconds between two tries while another process writes to the base.
+        folder: of the jobs; created when needed.
+        image_bytes: largest image file.
+        pause: seconds between two attempts while another process writes to the base.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Jobs:
     ) -> None:
         self._writer, self._folder, self._image_bytes = writer, folder.absolute(), image_bytes
         self._pause = pause
-        self._told: Callable[[Job], None] = lambda _: None
+        self._on_end: Callable[[Job], None] = lambda _: None
         self._jobs: dict[str, Job] = {}
         self._queue: deque[str] = deque()
         self._cancelled: set[str] = set()
@@ -59,14 +59,14 @@ class Jobs:
         self._thread: threading.Thread | None = None
 
     def start(self, ended: Callable[[Job], None] = lambda _: None) -> None:
-        """Take up the jobs that the last process left, and begin to work; ``ended`` is told of each that ends."""
-        self._told = ended
+        """Continue the jobs that the last process left, and begin to work; calls ``ended`` with each that ends."""
+        self._on_end = ended
         known = set(self._jobs)
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if path.name in known:
                 continue
             if path.name.startswith("."):
-                JobFolder(path).remove()  # a submission that was never acknowledged
+                JobFolder(path).remove()  # a submission that was never confirmed
                 continue
             if (job := JobFolder(path).load()) is None:
                 _log.error("job %s cannot be read and is left as it is", path.name)
@@ -81,7 +81,7 @@ class Jobs:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the cases that are being written; the next :meth:`start` goes on."""
+        """Stop after the cases that are being written; the next :meth:`start` continues."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
@@ -97,14 +97,14 @@ class Jobs:
         update: bool = False,
         skip_bad: bool = False,
     ) -> Job:
-        """Take a job; when this returns it is on disk and will be done.
+        """Accept a job; when this returns it is on disk and will run.
 
         Args:
             owner: who submits it.
             archive: a ZIP file of one case table and images.
-            files: the same as single files, if there is no archive.
-            update: replace cases that are in the base already; otherwise they are left out.
-            skip_bad: leave out bad rows of the table; otherwise nothing is taken if there are any.
+            files: the same as single files, without an archive.
+            update: replace cases that the base has; otherwise leave them out.
+            skip_bad: leave out bad rows of the table; otherwise any bad row refuses the job.
 
         Raises:
             BundleError: no table with images.
@@ -129,10 +129,10 @@ class Jobs:
             return self._jobs[job_id]
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job after the cases that are being written; what it has added stays.
+        """Stop a job after the cases that are being written; the cases it added stay.
 
         Raises:
-            UnknownJobError, ConflictError: there is none, or it has ended.
+            UnknownJobError, ConflictError: there is no such job, or it has ended.
         """
         with self._changed:
             job = self.get(job_id)
@@ -145,7 +145,7 @@ class Jobs:
             return job
 
     def resume(self, job_id: str) -> Job:
-        """Let a job that failed go on where it stopped, be it with adding or with undoing. Errors as :meth:`cancel`."""
+        """Continue a failed job where it stopped, adding or undoing. Errors as for :meth:`cancel`."""
         with self._changed:
             job = self.get(job_id)
             if job.state != "failed":
@@ -154,7 +154,7 @@ class Jobs:
             return self._enter(job.model_copy(update={"state": state, "message": None, "ended": None}))
 
     def undo(self, job_id: str) -> Job:
-        """Take out exactly the cases that a job added and that nobody changed since. Errors as for :meth:`cancel`."""
+        """Remove exactly the cases that a job added and nobody has changed since. Errors as for :meth:`cancel`."""
         with self._changed:
             job = self.get(job_id)
             if job.state in _OPEN or job.state == "undone":
@@ -186,17 +186,17 @@ class Jobs:
         if state != "failed":
             JobFolder(self._folder / job.id).forget_upload()
         try:
-            self._told(ended)
-        except Exception:  # what is done stays done, even if nobody could be told
+            self._on_end(ended)
+        except Exception:  # the job has ended, even if that could not be logged
             _log.exception("the end of job %s was not logged", job.id)
         return ended
 
     def _failed(self, job_id: str, why: str) -> None:
-        # As it lies on disk, where only whole turns are booked: from there it goes on.
+        # The state on disk counts whole turns only, so that is where the job can continue.
         job = JobFolder(self._folder / job_id).load() or self.get(job_id)
         try:
             self._end(job, "failed", why)
-        except OSError:  # the disk is full: the job is queued again at the next start
+        except OSError:  # the disk is full: the next start queues the job again
             self._save(job.model_copy(update={"state": "failed", "message": why}), disk=False)
 
     def _work(self) -> None:
@@ -220,7 +220,7 @@ class Jobs:
     def _run(self, job: Job) -> None:
         folder = JobFolder(self._folder / job.id)
         entries = list(load_entries(folder.entries))
-        before = job.total - len(entries)  # rows that were left out at the beginning
+        before = job.total - len(entries)  # rows left out when the job was submitted
         pace = Pace(job.done)
         self._save(job := job.model_copy(update={"state": "running"}))
         own = folder.added()
@@ -234,13 +234,13 @@ class Jobs:
         self._end(job, "done")
 
     def _chunk(self, job: Job, chunk: Chunk, pace: Pace) -> Job:
-        """Put some cases in, in one turn at writing; the job that says so is on disk when this returns."""
+        """Write some cases in one turn; the job that counts them is on disk when this returns."""
 
-        def told(progress: IngestProgress) -> None:
+        def report(progress: IngestProgress) -> None:
             now = job.done + chunk.passed_over + progress.done
             self._save(job.model_copy(update={"done": now, **pace.at(now, job.total)}), disk=False)
 
-        self._in_turn(job, lambda: chunk.put(told))
+        self._in_turn(job, lambda: chunk.put(report))
         now = job.done + len(chunk)
         self._save(
             job := chunk.booked(job).model_copy(update={"done": now, "message": None, **pace.at(now, job.total)})
@@ -263,7 +263,7 @@ class Jobs:
         self._end(job, "undone", f"{kept} cases were changed or removed since, and are left alone" if kept else None)
 
     def _in_turn(self, job: Job, work: Callable[[], R]) -> R:
-        """Run something when it is this job's turn to write; wait while another process writes."""
+        """Run something in this job's turn to write; wait while another process writes."""
         while True:
             if self._stopping.is_set():
                 raise _Stopped
@@ -275,7 +275,7 @@ class Jobs:
                 self._stopping.wait(self._pause)
 
 
-class _Stopped(Exception):  # noqa: N818 - the process ends, which is no error
+class _Stopped(Exception):  # noqa: N818 - the end of the process is no error
     """The service ends."""
 
 

@@ -1,4 +1,4 @@
-"""A bounded waiting line before a few workers, so that a crowd is refused and memory stays bounded."""
+"""A bounded waiting line before a few workers: it refuses a crowd, which bounds the memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ R = TypeVar("R")
 
 
 class Busy(RuntimeError):  # noqa: N818 - the condition, not a defect
-    """The waiting line is full; nothing was begun.
+    """The waiting line is full; the work did not begin.
 
     Attributes:
         line: which one.
-        retry_after: seconds after which asking again makes sense.
+        retry_after: seconds to wait before the next attempt.
     """
 
     def __init__(self, line: str, inside: int, retry_after: int = 2) -> None:
@@ -31,9 +31,9 @@ class Line:
     """Runs functions in a fixed number of threads, first come, first served.
 
     Args:
-        name: of what is waited for, in messages and thread names.
-        workers: that work at once.
-        waiting: that may wait beside those; further ones are refused.
+        name: of the work, in messages and thread names.
+        workers: calls that run at once.
+        waiting: calls that may wait besides; further ones are refused.
     """
 
     def __init__(self, name: str, workers: int, waiting: int) -> None:
@@ -43,11 +43,11 @@ class Line:
         self._inside = 0
 
     def __len__(self) -> int:
-        """How many are inside, at work or waiting."""
+        """How many calls run or wait."""
         return self._inside
 
     def submit(self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Take a place; cancelling the future before its turn gives the place back.
+        """Queue a call; cancelling the future before its turn frees the place.
 
         Raises:
             Busy: every place is taken.
@@ -65,15 +65,15 @@ class Line:
         return future
 
     def run(self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The same for a thread that waits for the result."""
+        """Queue a call and wait for its result in this thread; errors as for :meth:`submit`."""
         return self.submit(work, *args, **kwargs).result()
 
     async def call(self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """The same for a coroutine; when it is cancelled, its place is free again."""
+        """Queue a call and await its result; cancelling the coroutine before its turn frees the place."""
         return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
 
     def close(self) -> None:
-        """Let those at work finish and send the others away."""
+        """Finish the calls that run and cancel those that wait."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _leave(self, _future: object = None) -> None:

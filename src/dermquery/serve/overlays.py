@@ -1,4 +1,4 @@
-"""Evidence as transparent pictures that are laid over an image."""
+"""Evidence as transparent pictures to lay over an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIDE = 512
 
 @dataclass(frozen=True)
 class Explained:
-    """Evidence with the sizes (width, height) of the images that it lies on; ``query_size`` is None without one."""
+    """Evidence with the sizes (width, height) of its two images; ``query_size`` is None for a query without image."""
 
     evidence: Evidence
     query_size: tuple[int, int] | None
@@ -26,7 +26,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Overlays:
-    """Transparent PNGs with the aspect of their images: what does not contribute is dimmed.
+    """Transparent PNGs with the aspect of their images; they dim what does not contribute.
 
     Attributes:
         query: over the query's image; None for a query without one.

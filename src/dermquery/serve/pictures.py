@@ -1,11 +1,9 @@
-"""Images as they leave the service: upright pixels, encoded anew, so that no metadata comes along."""
+"""Images as they leave the service: upright and encoded again, so that they carry no metadata."""
 
 from __future__ import annotations
 
 import io
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 
 from PIL import Image
 
@@ -15,7 +13,7 @@ from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thum
 from dermquery.store.case_images import original_bytes as kept_bytes
 from dermquery.store.protocol import StoredCase
 
-__all__ = ["Picture", "PictureCache", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
+__all__ = ["Picture", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
 
 _QUERY_SIDE = 1600
 _LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
@@ -56,7 +54,7 @@ def clean_picture(original: bytes, sha256: str, *, max_pixels: int) -> Picture:
 
 
 def query_copy(image: Image.Image) -> bytes:
-    """A query's image as JPEG without metadata, of at most 1600 pixels a side: what is kept of it, and shown."""
+    """A JPEG of a query's image without metadata, of at most 1600 pixels a side, to keep and to show."""
     copy = image.copy()
     copy.thumbnail((_QUERY_SIDE, _QUERY_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     buffer = io.BytesIO()
@@ -65,7 +63,7 @@ def query_copy(image: Image.Image) -> bytes:
 
 
 def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
-    """The image file that a case's vector was made of (:func:`dermquery.store.case_images.original_bytes`).
+    """The image file from which a case's vector comes: from the archive, else the case's own file if it is unchanged.
 
     Raises:
         ImageGoneError: it is in neither place.
@@ -79,7 +77,7 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
 
 
 def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixels: int) -> Picture:
-    """A JPEG of at most 256 pixels a side; errors as for the whole image."""
+    """A JPEG of at most 256 pixels a side; errors as for :func:`original_bytes` and :func:`clean_picture`."""
     etag = f"{row.stamp.sha256}-small"
     if archive is not None:
         try:
@@ -88,27 +86,3 @@ def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixe
             pass
     image = load_image(original_bytes(row, archive), max_pixels=max_pixels)
     return Picture(thumbnail_of(small_copy(image)), "image/jpeg", etag)
-
-
-class PictureCache:
-    """The pictures that were asked for last, up to a number of bytes; safe to use from several threads."""
-
-    def __init__(self, max_bytes: int = 64 << 20) -> None:
-        self._pictures: OrderedDict[str, Picture] = OrderedDict()
-        self._lock = Lock()
-        self._bytes, self._max_bytes = 0, max_bytes
-
-    def get(self, etag: str) -> Picture | None:
-        with self._lock:
-            if etag in self._pictures:
-                self._pictures.move_to_end(etag)
-            return self._pictures.get(etag)
-
-    def put(self, picture: Picture) -> None:
-        with self._lock:
-            if picture.etag in self._pictures or len(picture.data) > self._max_bytes // 4:
-                return
-            self._pictures[picture.etag] = picture
-            self._bytes += len(picture.data)
-            while self._bytes > self._max_bytes:
-                self._bytes -= len(self._pictures.popitem(last=False)[1].data)

@@ -1,25 +1,27 @@
-"""Queries that are encoded and kept for a while, each for its owner only."""
+"""Encoded queries, kept for a while and each for its owner only."""
 
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dermquery.answer.content import Warned
 from dermquery.model.alignment import Vectors
+from dermquery.serve.kept import Kept
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter
 from dermquery.store.where import excluding
 
-__all__ = ["Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "new_key"]
+__all__ = ["KEPT_SECONDS", "Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "new_key"]
+
+KEPT_SECONDS = 1800.0
+"""How long a query and its answers are kept after their last use, and an uploaded image after its upload."""
 
 
 class ExpiredQueryError(KeyError):
-    """A prepared query is not there any more; the message says what to do."""
+    """A prepared query has expired; the message says what to do."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -27,20 +29,20 @@ class ExpiredQueryError(KeyError):
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What must not be found, whatever the filter says."""
+    """What a search must not find, whatever its filter says."""
 
     cases: tuple[str, ...] = ()
     lesions: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
 
     def within(self, where: Filter) -> Filter:
-        """The filter without what is excluded."""
+        """The filter with these exclusions."""
         return excluding(where, self.cases, self.lesions, self.patients)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A query that is encoded, so that λ, filter, page and marks can change without the network.
+    """An encoded query, for which λ, filter, page and marks can change without the network.
 
     Attributes:
         key: names it to its owner.
@@ -49,10 +51,10 @@ class Prepared:
         image: a JPEG of at most 1600 pixels a side, upright and without metadata; None for a query without image.
         sha256: of the image file that was sent, or of the case's.
         warnings: about the image.
-        alone: vector of the image without any words, if the base is large enough to be compared with.
-        excluded: for a search for more like a case: the case itself, its lesion and its patient.
-        like: the case that it is about, if it asks for more like one.
-        marks: case ids that were marked, True for relevant.
+        alone: vector of the image without words, if the base is large enough for a comparison.
+        excluded: for a search for more like a case: the case, its lesion and its patient.
+        like: id of that case.
+        marks: ids of marked cases, True for relevant.
     """
 
     key: str
@@ -68,33 +70,26 @@ class Prepared:
 
 
 def new_key() -> str:
-    """A name for a prepared query that nobody guesses."""
+    """A name that nobody guesses, for a prepared query, an image or an answer."""
     return secrets.token_urlsafe(16)
 
 
 class PreparedQueries:
-    """The queries used last, up to a number, each forgotten some time after its last use.
+    """The queries used last, each for its owner only and forgotten some time after its last use.
 
     Args:
-        kept: how many.
+        most: queries that are kept.
         seconds: how long after the last use.
         clock: seconds that only grow.
     """
 
-    def __init__(self, kept: int, seconds: float = 1800.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept, self._seconds, self._clock = kept, seconds, clock
-        self._queries: OrderedDict[str, tuple[float, Prepared]] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, most: int, seconds: float = KEPT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._seconds = most, seconds
+        self._queries = Kept[tuple[str, str], Prepared](most, idle=seconds, clock=clock)
 
     def put(self, prepared: Prepared) -> Prepared:
         """Keep a query; returns it."""
-        with self._lock:
-            self._drop_old()
-            self._queries[prepared.key] = (self._clock(), prepared)
-            self._queries.move_to_end(prepared.key)
-            while len(self._queries) > self._kept:
-                self._queries.popitem(last=False)
-        return prepared
+        return self._queries.put((prepared.owner, prepared.key), prepared)
 
     def get(self, owner: str, key: str) -> Prepared:
         """A query of this owner.
@@ -102,22 +97,13 @@ class PreparedQueries:
         Raises:
             ExpiredQueryError: it is not there, or it is somebody else's.
         """
-        with self._lock:
-            self._drop_old()
-            found = self._queries.get(key)
-            if found is None or found[1].owner != owner:
-                raise ExpiredQueryError(
-                    f"this search is not kept any more (for {self._seconds / 60:g} minutes after its last use, and "
-                    f"the last {self._kept} of the server); send the query again"
-                )
-            self._queries[key] = (self._clock(), found[1])
-            self._queries.move_to_end(key)
-            return found[1]
+        found = self._queries.get((owner, key))
+        if found is None:
+            raise ExpiredQueryError(
+                f"this search is not kept any more (for {self._seconds / 60:g} minutes after its last use, and "
+                f"the last {self._most} of the server); send the query again"
+            )
+        return found
 
     def __len__(self) -> int:
         return len(self._queries)
-
-    def _drop_old(self) -> None:
-        oldest = self._clock() - self._seconds
-        while self._queries and next(iter(self._queries.values()))[0] < oldest:
-            self._queries.popitem(last=False)

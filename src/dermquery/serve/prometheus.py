@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. No label holds anything that a user wrote."""
+"""Counters for Prometheus. No label holds text from a user."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Metrics:
         requests: by method, route template and status.
         latency: of a request in seconds, by method and route template.
         encodings: queries that went through the network.
-        encoding_seconds: how long that took, without the wait.
-        searches: rankings that were answered.
-        refused: requests sent away because a waiting line was full, by line.
-        written: cases by what became of them: added, updated, deleted, bad.
+        encoding_seconds: time of the network, without the wait.
+        searches: answered rankings.
+        refused: requests refused by a full waiting line, by line.
+        written: cases by outcome: added, updated, deleted, bad.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Metrics:
         self._cases = Gauge("dermquery_base_cases", "Cases in the base.", registry=registry)
 
     def watch(self, line: str, length: Callable[[], float]) -> None:
-        """Show how many are inside a line."""
+        """Report the length of a waiting line."""
         self._waiting.labels(line).set_function(length)
 
     def page(self, cases: int | None) -> bytes:

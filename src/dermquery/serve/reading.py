@@ -1,4 +1,4 @@
-"""What can be read of a case base: its cases, their images, and what it is."""
+"""Reads a case base: its cases, their images, and its description."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 from dermquery import __version__
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import Info, UnknownCaseError
+from dermquery.serve.kept import Kept
 from dermquery.serve.line import Line
-from dermquery.serve.pictures import Picture, PictureCache, clean_picture, original_bytes, thumbnail_picture
+from dermquery.serve.pictures import Picture, clean_picture, original_bytes, thumbnail_picture
 from dermquery.serve.prometheus import Metrics
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
@@ -17,6 +18,7 @@ from dermquery.store.protocol import ExplainingEncoder, StoredCase
 
 __all__ = ["BaseReader"]
 
+_PICTURE_BYTES = 64 << 20
 _log = logging.getLogger("dermquery.serve")
 
 
@@ -25,9 +27,9 @@ class BaseReader:
 
     Attributes:
         base: the case base.
-        metrics: what is counted.
+        metrics: counters.
         readers: the line before the store and the images.
-        probes: the line of those who ask how the service is, which no crowd of readers must keep waiting.
+        probes: the line for health checks, which must not wait behind readers.
         warmed: whether the model has encoded once.
     """
 
@@ -37,10 +39,11 @@ class BaseReader:
         self.readers, self.probes = Line("reading", 4, waiting), Line("probing", 1, 16)
         self.warmed = False
         self._home = home_of(base.uri)
-        self._pictures, self._max_pixels = PictureCache(), max_pixels
+        self._max_pixels = max_pixels
+        self._pictures = Kept[str, Picture](most_bytes=_PICTURE_BYTES, size=lambda picture: len(picture.data))
 
     def close(self) -> None:
-        """Let what is at work finish, and send away what waits."""
+        """Finish the calls that run and cancel those that wait."""
         for line in (self.readers, self.probes):
             line.close()
 
@@ -52,7 +55,7 @@ class BaseReader:
         return row
 
     def cases(self, where: Filter | None = None, after: str | None = None, limit: int = 50) -> list[StoredCase]:
-        """Cases that satisfy a filter in the order of their ids, strictly after one; without their vectors."""
+        """Cases that satisfy a filter, by id and without their vectors, from the first id greater than ``after``."""
         return self.base.store.page(where, after, limit)
 
     def image(self, case_id: str) -> Picture:
@@ -60,13 +63,14 @@ class BaseReader:
 
         Raises:
             UnknownCaseError: the base has no such case.
-            ImageGoneError: its image is not there any more.
+            ImageGoneError: its image is not kept any more.
         """
         row = self.case(case_id)
         found = self._pictures.get(row.stamp.sha256)
         if found is None:
             found = clean_picture(original_bytes(row, self.base.archive), row.stamp.sha256, max_pixels=self._max_pixels)
-            self._pictures.put(found)
+            if len(found.data) <= _PICTURE_BYTES // 4:  # a larger one would displace many others
+                self._pictures.put(found.etag, found)
         return found
 
     def thumbnail(self, case_id: str) -> Picture:
@@ -92,7 +96,7 @@ class BaseReader:
         )
 
     def unready(self) -> str | None:
-        """Why searches cannot be answered now; None if they can."""
+        """Why the service cannot answer searches now; None if it can."""
         if not self.warmed:
             return "The model is getting ready; ask again in a moment"
         if self.size() is None:
@@ -100,14 +104,14 @@ class BaseReader:
         return None
 
     def size(self) -> int | None:
-        """Cases in the base; None while it cannot be read."""
+        """Cases in the base; None while the base cannot be read."""
         try:
             self._home.manifest()
             return self.base.count()
-        except Exception as error:  # whatever the store raises: the question is whether it answers
+        except Exception as error:  # any error of the store means that it does not answer
             _log.warning("the base cannot be read: %s", error)
             return None
 
     def metrics_page(self) -> bytes:
-        """What is counted, for Prometheus."""
+        """The counters, for Prometheus."""
         return self.metrics.page(self.size())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, load_image
+from dermquery.data.image import ImageError, UprightImage, load_image
 from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
 from dermquery.serve.cautions import Cautions
-from dermquery.serve.job_queue import Jobs
+from dermquery.serve.job_queue import JobQueue
+from dermquery.serve.kept import Kept
 from dermquery.serve.line import Busy, Line
 from dermquery.serve.overlays import Explained, Overlays, draw_overlays
 from dermquery.serve.pictures import original_bytes, query_copy
@@ -39,27 +39,25 @@ from dermquery.store.protocol import ExplainingEncoder, StoredCase
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
 
-_EVIDENCE_KEPT = 512
-
 
 class SearchService(BaseReader):
     """Searches in one case base for many people at once, and changes it for those who may.
 
     Attributes:
         encoders: the line before the network.
-        writer: puts cases in and takes them out.
-        jobs: put many in.
-        intake: the line of those who submit jobs.
+        writer: adds, changes and deletes cases.
+        jobs: the queue of jobs that add many cases.
+        intake: the line before it.
 
     Args:
         base: the case base.
         state: folder for uploads and jobs.
         concurrency: queries that go through the network at once.
-        waiting: queries that may wait for it; the next one is refused.
-        kept: prepared queries that are remembered.
+        waiting: queries that may wait for it; further ones are refused.
+        kept: prepared queries that are kept.
         max_pixels: largest image that is decoded.
         keep_query_images: keep the images of queries in ``state``, by their SHA-256.
-        image_bytes: largest image file within a job.
+        image_bytes: largest image file of a job.
     """
 
     def __init__(
@@ -77,18 +75,18 @@ class SearchService(BaseReader):
         super().__init__(base, waiting=4 * waiting, max_pixels=max_pixels)
         self.encoders = Line("encoding", concurrency, waiting)
         self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, max_pixels=max_pixels)
-        self.jobs = Jobs(self.writer, state / "jobs", image_bytes=image_bytes)
+        self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes)
         self.intake = Line("intake", 2, 16)
         for line in (self.encoders, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
-        self._evidence: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
+        self._evidence = Kept[tuple[str, str, str], Explained](512)
         self._keep_images = state / "queries" if keep_query_images else None
-        self._loading, self._lock = threading.Lock(), threading.Lock()
+        self._loading = threading.Lock()
 
     def warm(self) -> None:
-        """Let the model encode once, so that no query waits for what happens at its first use."""
-        with self._loading:  # the network is exported and compiled at its first use, which must not happen twice
+        """Encode once, so that no query waits for the first use of the model."""
+        with self._loading:  # its first use prepares the network, which must not happen twice
             if not self.warmed:
                 grey, model = Image.new("RGB", (64, 64), "grey"), self.base.model
                 self.base.encode(grey, None, {"pigment_network": "typical"})
@@ -99,7 +97,7 @@ class SearchService(BaseReader):
                 self._cautions.measure(self.base.count())
 
     def close(self) -> None:
-        """Let what is at work finish, and send away what waits."""
+        """Finish the calls that run and cancel those that wait."""
         self.jobs.stop()
         for line in (self.encoders, self.writer.line, self.intake):
             line.close()
@@ -111,20 +109,20 @@ class SearchService(BaseReader):
 
         Args:
             owner: the principal who asks.
-            image: the bytes of an image file.
+            image: bytes of an image file.
             text: free text.
             checklist: criteria as terms.
 
         Raises:
             Busy: too many queries wait.
-            QueryError: nothing is asked, or a term or the text cannot be used.
+            QueryError: the query is empty, or a term or the text cannot be used.
             ImageError: the image cannot be used.
         """
         return self.encoders.run(self.encode, owner, image, text, checklist)
 
     def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
-        """The work of :meth:`prepare`, in the caller's thread; for those who hold a place in ``encoders``."""
-        picture = None if image is None else load_image(image, max_pixels=self._max_pixels)
+        """The work of :meth:`prepare`, in the caller's thread, which must hold a place in ``encoders``."""
+        picture = None if image is None else UprightImage.of(image, max_pixels=self._max_pixels)
         self.warm()
         begun = time.perf_counter()
         try:
@@ -138,7 +136,7 @@ class SearchService(BaseReader):
         self.metrics.encoding_seconds.observe(time.perf_counter() - begun)
         if picture is None or image is None:
             return self._queries.put(Prepared(new_key(), owner, encoded))
-        # The decoded image may take 200 MB; what is kept of it is small.
+        # The decoded image may take 200 MB, so only a small copy is kept.
         shown, sha256 = query_copy(picture), hashlib.sha256(image).hexdigest()
         self._keep(sha256, shown)
         encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
@@ -146,7 +144,7 @@ class SearchService(BaseReader):
         return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
 
     def prepared(self, owner: str, key: str) -> Prepared:
-        """A query that was prepared before.
+        """An earlier query of this owner.
 
         Raises:
             ExpiredQueryError: it is not kept any more, or is somebody else's.
@@ -154,7 +152,7 @@ class SearchService(BaseReader):
         return self._queries.get(owner, key)
 
     def like(self, owner: str, case_id: str) -> Prepared:
-        """A query for more like a case, from its stored vector; itself, its lesion and its patient are left out.
+        """A query for more like a case, from its stored vector; it excludes the case, its lesion and its patient.
 
         Raises:
             UnknownCaseError: the base has no such case.
@@ -163,7 +161,7 @@ class SearchService(BaseReader):
         encoded, case = self.base.encoded_case(case_id), row.case
         try:
             shown = query_copy(load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels))
-        except (LookupError, OSError, ImageError):  # the vector is all that the search needs
+        except (LookupError, OSError, ImageError):  # the search needs the vector only
             shown = None
         excluded = Exclusions(
             (case_id,), (case.lesion_id,) if case.lesion_id else (), (case.patient_id,) if case.patient_id else ()
@@ -173,12 +171,12 @@ class SearchService(BaseReader):
         )
 
     def marked(self, owner: str, key: str, relevant: Sequence[str], irrelevant: Sequence[str]) -> Prepared:
-        """The query moved by what its owner says of its hits; the one that it came from stays.
+        """A new query, moved towards the relevant hits and away from the irrelevant ones; the old one stays.
 
         Raises:
             ExpiredQueryError: as :meth:`prepared`.
-            UnknownCaseError: a case that the base does not have.
-            QueryError: a case in both lists, or none at all.
+            UnknownCaseError: the base does not have one of the cases.
+            QueryError: a case is in both lists, or both are empty.
         """
         prepared = self.prepared(owner, key)
         if both := sorted(set(relevant) & set(irrelevant)):
@@ -206,12 +204,12 @@ class SearchService(BaseReader):
         exclude_lesion: Collection[str] = (),
         exclude_patient: Collection[str] = (),
     ) -> Answer:
-        """Rank the base; nothing goes through the network.
+        """Rank the base, without the network.
 
         Raises:
-            QueryError: a number out of its bounds.
+            QueryError: a number is out of its bounds.
             EmptyBaseError: the base holds no case.
-            FilterError: an exclusion that cannot be used.
+            FilterError: an exclusion cannot be used.
         """
         if top_k < 1 or offset < 0 or offset + top_k > MAX_RANK:
             raise QueryError(f"offset is at least 0, top_k at least 1, and together they reach rank {MAX_RANK} at most")
@@ -229,34 +227,30 @@ class SearchService(BaseReader):
         return Answer(prepared, result, offset, (*prepared.warnings, *unlike))
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
-        """Where the local similarity with a case comes from, as pictures to lay over the query's and the case's image.
+        """Which parts make up the local similarity with a case, as pictures to lay over both images.
 
         Args:
             prepared: the query.
             case_id: the case.
-            level: one feature level; all of them together if None.
+            level: one feature level; None for all together.
 
         Raises:
-            Busy: too many wait for the network.
+            Busy: too many calls wait for the network.
             UnknownCaseError: the base has no such case.
-            QueryError: an unknown level, or a model that cannot explain.
-            ImageGoneError: the case's image is not there any more.
+            QueryError: the level is unknown, or the model cannot explain.
+            ImageGoneError: the case's image is not kept any more.
         """
         return self.encoders.run(self.overlays, prepared, case_id, level)
 
     def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
-        """The work of :meth:`evidence`, in the caller's thread; for those who hold a place in ``encoders``."""
+        """The work of :meth:`evidence`, in the caller's thread, which must hold a place in ``encoders``."""
         row, levels = self.case(case_id), self.base.manifest.levels
         if level is not None and level not in levels:
             raise QueryError(f"unknown level {level!r}; use one of: {', '.join(levels)}, or none for all together")
         name = (prepared.key, case_id, row.stamp.sha256)
         found = self._evidence.get(name)
         if found is None:
-            found = self._explained(prepared, row)
-            with self._lock:
-                self._evidence[name] = found
-                while len(self._evidence) > _EVIDENCE_KEPT:
-                    self._evidence.popitem(last=False)
+            found = self._evidence.put(name, self._explained(prepared, row))
         return draw_overlays(found, None if level is None else levels.index(level))
 
     @staticmethod
@@ -271,8 +265,8 @@ class SearchService(BaseReader):
         model, query = self.base.model, prepared.encoded.query
         if not isinstance(model, ExplainingEncoder):
             raise QueryError(f"the model {model.name!r} cannot explain a similarity")
-        asked = None if query.image is None else load_image(query.image)
-        image = load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
+        asked = None if query.image is None else UprightImage.of(query.image, max_pixels=self._max_pixels)
+        image = UprightImage.of(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
         evidence = model.evidence(
             query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
         )

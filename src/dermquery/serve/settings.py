@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 
 def default_state() -> Path:
-    """``$DERMQUERY_STATE``, else the place where programs of a user keep such things (XDG base directories)."""
+    """``$DERMQUERY_STATE``, else the user's state folder by the XDG Base Directory Specification."""
     if named := os.environ.get("DERMQUERY_STATE"):
         return Path(named)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dermquery"
@@ -53,18 +53,18 @@ class _Section(BaseModel):
 
 
 class OidcSettings(_Section):
-    """Bearer tokens of an identity provider, checked against a key set in a local file; nothing is fetched.
+    """Bearer tokens of an identity provider, checked against a key set in a local file, without network access.
 
     Attributes:
         issuer: what ``iss`` must be.
         audience: what ``aud`` must hold.
         jwks: file with the provider's public keys (RFC 7517); read again when it changes.
-        algorithms: signatures that are accepted.
+        algorithms: accepted signatures.
         scope_claim: claim with scopes or roles, a list or words in a string; dots lead into objects
             (``realm_access.roles``).
         scopes: which value of that claim gives which scope here.
         name_claim: claim that names the principal, in the audit log too.
-        leeway_seconds: how far the clocks may differ.
+        leeway_seconds: how far the two clocks may differ.
     """
 
     issuer: str
@@ -78,31 +78,31 @@ class OidcSettings(_Section):
 
 
 class ServeSettings(_Section):
-    """Everything that the service can be told.
+    """The settings of the service.
 
     Attributes:
         base: folder of the case base, or ``milvus://…``.
         model: shipped name or folder of an artifact; None takes what the base names.
-        host: address to listen at. Others than loopback need authentication, see
+        host: address to listen on. Any but loopback needs authentication, see
             :func:`.security.binding.check_binding`.
-        port: port to listen at.
+        port: port to listen on.
         state: folder of keys, users, jobs and the audit log, for its owner only (0700).
         oidc: tokens of an identity provider; None accepts none.
-        hosts: names under which the service is reached, besides its own address; a proxy's public name belongs here.
-        trusted_proxies: addresses or networks whose ``X-Forwarded-For`` and ``-Proto`` are believed.
+        hosts: names of the service besides its own address, such as the public name of a proxy.
+        trusted_proxies: addresses or networks of proxies whose ``X-Forwarded-For`` and ``-Proto`` count.
         cors_origins: origins whose pages may call the API with a key or token; cookies never cross.
         root_path: path under which a proxy shows the service.
         upload_bytes: largest body of a request, in bytes.
         job_upload_bytes: largest body of a request that submits a job (a table with many images), in bytes.
         max_pixels: largest image, in pixels.
-        request_seconds: until an answer must have begun.
+        request_seconds: time until an answer must begin.
         rate_per_minute: requests of one principal, or of one address without any.
         concurrency: encodings at once.
-        waiting: encodings that may wait; the next one is told to come back.
-        session_idle_minutes: a session without a request for so long is over.
-        session_hours: a session is over then in any case.
-        keep_query_images: keep the images that people search with; otherwise only their hash is logged.
-        audit_bytes: size at which a new file of the audit log is begun.
+        waiting: encodings that may wait; further ones are refused.
+        session_idle_minutes: time without a request after which a session ends.
+        session_hours: time after which a session ends in any case.
+        keep_query_images: keep the images of queries; otherwise the log has only their hash.
+        audit_bytes: size at which a new file of the audit log begins.
         notice: a line shown on every page, such as "These cases are synthetic."
     """
 
@@ -143,7 +143,7 @@ class ServeSettings(_Section):
 
     @property
     def users_file(self) -> Path:
-        """People who may sign in, with hashed passwords."""
+        """People who may sign in, with password hashes."""
         return self.state / "users.json"
 
     @property
@@ -153,11 +153,11 @@ class ServeSettings(_Section):
 
 
 def load_settings(file: Path | None = None, /, **flags: Any) -> ServeSettings:
-    """Read settings from the ``[serve]`` section of a TOML file; flags that are not None go over it.
+    """Read settings from the ``[serve]`` section of a TOML file; flags that are not None override it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not TOML, unknown keys, or values out of range; every problem is listed.
+        ValueError: not TOML, unknown keys, or values out of range; the message lists every problem.
     """
     values: dict[str, Any] = {}
     if file is not None:

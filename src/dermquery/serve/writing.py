@@ -1,7 +1,8 @@
-"""Putting cases in and taking them out: one writer at a time, everybody in turn."""
+"""Adds, changes and deletes cases, one writer at a time."""
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from dermquery.data.case import Case
-from dermquery.data.image import FORMATS, ImageError, load_image
+from dermquery.data.image import FORMATS, ImageError
 from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.line import Line
@@ -30,23 +31,23 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Written:
-    """A case as it is in the base now; ``added`` if it was not there before."""
+    """A case as the base has it now; ``added`` if it is new."""
 
     row: StoredCase
     added: bool
 
 
 class CaseWriter:
-    """The one way by which the service changes its base.
+    """Every change of the base by the service goes through here.
 
-    An uploaded image ends up in the base's archive. Where that is not a folder of this machine, or there is none, a
-    copy stays in ``uploads``, so that a case always names a file that lasts.
+    The base's archive keeps an uploaded image. If that is no folder of this machine, or there is none, a copy stays in
+    ``uploads``, so that a case always names a lasting file.
 
     Args:
         base: the case base.
-        folder: for uploads; made when it is needed.
+        folder: for uploads; created when needed.
         waiting: writes that may wait for their turn.
-        max_pixels: largest image that is taken.
+        max_pixels: largest image that is accepted.
     """
 
     def __init__(self, base: CaseBase, folder: Path, metrics: Metrics, *, waiting: int, max_pixels: int) -> None:
@@ -55,21 +56,21 @@ class CaseWriter:
         self._metrics, self._max_pixels = metrics, max_pixels
 
     def put(self, fields: CaseFields, image: bytes, *, update: bool = False) -> Written:
-        """Encode a case and put it in; durable when this returns. For those who hold a place in ``line``.
+        """Encode a case and write it; durable when this returns. The caller must hold a place in ``line``.
 
         Raises:
-            CaseExistsError: the id is taken, and ``update`` was not said.
+            CaseExistsError: the base has the id, and ``update`` is False.
             ImageError: the image cannot be used.
             BaseBusyError: another process is writing.
         """
-        load_image(image, max_pixels=self._max_pixels)
+        self.check_size(image)
         held = self.base.store.get([fields.case_id], vectors=False)
         if held and not update:
             raise CaseExistsError(fields.case_id)
         return self._write(fields, image, added=not held)
 
     def change(self, fields: CaseFields, image: bytes | None) -> Written:
-        """Replace what is known of a case, and its image if one is given; nothing is encoded that did not change.
+        """Replace the fields of a case, and its image if one is given; encodes only what changed.
 
         Raises:
             UnknownCaseError: the base has no such case.
@@ -82,11 +83,11 @@ class CaseWriter:
         if image is None:
             image = original_bytes(held, self.base.archive)
         else:
-            load_image(image, max_pixels=self._max_pixels)
+            self.check_size(image)
         return self._write(fields, image, added=False)
 
     def delete(self, case_ids: Collection[str]) -> int:
-        """Remove cases; returns how many there were. Images stay until ``dermquery base tidy``.
+        """Delete cases; returns how many existed. Their images stay until ``dermquery base tidy``.
 
         Raises:
             BaseBusyError: another process is writing.
@@ -95,22 +96,22 @@ class CaseWriter:
         self._metrics.written.labels("deleted").inc(n)
         return n
 
-    def check_size(self, file: Path) -> None:
-        """Refuse an image of more pixels than are taken, by its header; whatever else is wrong with it shows later.
+    def check_size(self, image: Path | bytes) -> None:
+        """Refuse an image with too many pixels by its header; :meth:`ingest` finds any other fault.
 
         Raises:
             ImageError: it is too large.
         """
         try:
-            with Image.open(file, formats=FORMATS) as image:
-                pixels = image.width * image.height
+            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+                pixels = opened.width * opened.height
         except Exception:  # Pillow's plugins raise nearly every built-in type
             return
         if pixels > self._max_pixels:
             raise ImageError(f"{pixels:,} pixels are more than the limit of {self._max_pixels:,}; make it smaller")
 
     def ingest(self, cases: Sequence[Case], progress: Callable[[IngestProgress], None] | None = None) -> IngestReport:
-        """Put cases in whose images lie in files that will not last.
+        """Add cases whose image files are temporary.
 
         Raises:
             BaseBusyError, StoreWriteError, ArchiveError: as :meth:`CaseBase.add`.
@@ -138,12 +139,12 @@ class CaseWriter:
         if report.bad:
             raise ImageError(report.bad[0].reason.replace(str(file), "the image"))
         row = self.base.store.get([fields.case_id], vectors=False).get(fields.case_id)
-        if row is None:  # deleted by another process since
+        if row is None:  # another process deleted it since
             raise UnknownCaseError(fields.case_id)
         return Written(row, added)
 
     def _lasting(self, sha256: str, file: Path) -> Path:
-        """Where an image that was kept lies on this machine, for good."""
+        """The lasting file of an image on this machine."""
         archive = self.base.archive
         path = archive.local_path(sha256) if archive is not None else None
         if path is None and archive is not None:
@@ -155,7 +156,7 @@ class CaseWriter:
 
 
 class _Lasting:
-    """Lets another executor read files that will not last, and the rows name those that do."""
+    """Another executor, whose outcomes name lasting files in place of the temporary ones that it reads."""
 
     def __init__(self, inner: Executor, lasting: Callable[[str, Path], Path]) -> None:
         self._inner, self._path = inner, lasting

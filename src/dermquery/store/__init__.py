@@ -5,8 +5,6 @@ from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
 from dermquery.store.filters import Filter, FilterError, matches
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 from dermquery.store.ingest import BadImage, IngestProgress, IngestReport, index_cases
-from dermquery.store.lance.lance_store import LanceStore
-from dermquery.store.lance.sql import to_lance
 from dermquery.store.protocol import CaseStore, Encoder
 from dermquery.store.where import parse_where
 
@@ -22,7 +20,6 @@ __all__ = [
     "Hit",
     "IngestProgress",
     "IngestReport",
-    "LanceStore",
     "Manifest",
     "ManifestError",
     "ModelMismatchError",
@@ -31,5 +28,4 @@ __all__ = [
     "index_cases",
     "matches",
     "parse_where",
-    "to_lance",
 ]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import datetime
 import operator
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA
+from dermquery.data.case import CASE_FIELDS, Case, Kind
 
 __all__ = [
     "FIELDS",
@@ -31,31 +30,20 @@ __all__ = [
     "field_value",
     "iso_day",
     "matches",
+    "without_fields",
 ]
 
-FieldName = Literal[
-    "case_id",
-    "diagnosis",
-    "fine_diagnosis",
-    "lesion_id",
-    "patient_id",
-    "sex",
-    "age",
-    "site",
-    "elevation",
-    "source",
-    "date",
-    "pigment_network",
-    "streaks",
-    "pigmentation",
-    "regression_structures",
-    "dots_and_globules",
-    "blue_whitish_veil",
-    "vascular_structures",
-]
-FIELDS: tuple[str, ...] = get_args(FieldName)
+FIELDS: tuple[str, ...] = tuple(name for name, field in CASE_FIELDS.items() if field.kind is not Kind.PROSE)
 """What can be asked for: the columns of the case table that describe a case, its free text and extras left out."""
 
+
+def _known(name: str) -> str:
+    if name not in FIELDS:
+        raise ValueError(f"unknown field {name!r}; use one of: {', '.join(FIELDS)}")
+    return name
+
+
+FieldName = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(FIELDS)})]
 _MAX_DEPTH, _MAX_VALUES = 16, 1000
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -95,8 +83,9 @@ def _check(field: str, value: str | float) -> None:
         )
     if field == "date":
         iso_day(value)
-    if field in CRITERIA and value not in CRITERIA[field].values:
-        raise ValueError(f"unknown value {value!r} for {field}; use one of: {', '.join(CRITERIA[field].values)}")
+    legal = CASE_FIELDS[field].values
+    if legal and value not in legal:
+        raise ValueError(f"unknown value {value!r} for {field}; use one of: {', '.join(legal)}")
 
 
 class _Node(BaseModel):
@@ -248,10 +237,26 @@ def iso_day(value: str) -> datetime.date:
 
 def field_value(case: Case, field: str) -> str | float | None:
     """Value of a field of :data:`FIELDS` in a case, a date as 2024-03-31; None if it was not recorded."""
-    if field == "date":
-        return None if case.date is None else case.date.isoformat()
-    value: str | float | None = case.checklist.get(field) if field in CRITERIA else getattr(case, field)
-    return value
+    value = CASE_FIELDS[field].of(case)
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def without_fields(where: Filter, lacking: Collection[str]) -> Filter:
+    """The same filter for a store without columns for the fields ``lacking``, in which they were recorded for no case.
+
+    A base that was written before a field was declared has no column for it.
+    """
+    return where if set(lacking).isdisjoint(where.fields) else Filter(condition=_without(where.condition, lacking))
+
+
+def _without(node: Any, lacking: Collection[str]) -> Any:
+    if isinstance(node, Not):
+        return Not(condition=_without(node.condition, lacking))
+    if isinstance(node, AllOf):
+        return AllOf(conditions=tuple(_without(child, lacking) for child in node.conditions))
+    if node.field not in lacking:
+        return node
+    return AllOf() if isinstance(node, Missing) else OneOf(field="case_id", values=())  # of no values, none is one
 
 
 def matches(where: Filter, case: Case) -> bool:

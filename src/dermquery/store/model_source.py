@@ -20,8 +20,8 @@ def load_source(model: ModelSource) -> tuple[Encoder, str | None]:
 
 def load_model_of(model: str | Path) -> tuple[Encoder, str]:
     """A model by name or path, and its lasting reference: a shipped name stays, a path is made absolute."""
-    # torch takes seconds to import; opening a base should not need it
-    from dermquery.model.artifact import load_model, shipped_models
+    from dermquery.model.artifact import shipped_models
+    from dermquery.model.load import load_model
 
     shipped = str(model) in shipped_models()
     return load_model(model), str(model) if shipped else str(Path(model).expanduser().absolute())

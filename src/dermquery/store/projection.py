@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from dermquery.model.alignment import LOCAL_WEIGHT, BlockLayout, Vectors
 from dermquery.store.casebase import CaseBase
@@ -22,8 +21,10 @@ from dermquery.store.sample import sample_rows
 
 __all__ = ["MapPoint", "Projection", "project"]
 
-_FEW = 50
-"""Vectors or numbers in a vector of which all axes are cheap."""
+_BLOCK = 16
+"""Directions that each step adds to the space in which the axes are looked for."""
+_PRECISION = 1e-9
+"""Of an axis, as the length of what is left of it to find, in units of the greatest variance."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,33 @@ def _weighted(layout: BlockLayout, vectors: Sequence[Vectors] | Vectors, local_w
 
 def _principal_axes(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """Two unit axes (2, size), the second of zeros where there is no second, and their shares of the variance."""
-    axes = np.zeros((2, vectors.shape[1]))
-    total = float(vectors.var(axis=0).sum())
-    if len(vectors) < 2 or total < 1e-12:
-        return axes, (0.0, 0.0)
-    # Two of a thousand axes are wanted: ARPACK takes a hundredth of the time of all, and stops at machine precision.
-    solver = "arpack" if min(vectors.shape) > _FEW else "full"
-    found = PCA(n_components=min(2, *vectors.shape), svd_solver=solver, random_state=0).fit(vectors)
-    axes[: len(found.components_)] = found.components_
-    shares = np.zeros(2)
-    shares[: len(found.components_)] = found.explained_variance_ratio_
+    centred = vectors - vectors.mean(axis=0)
+    total = float((centred**2).sum())
+    if total < 1e-12 * len(vectors):
+        return np.zeros((2, vectors.shape[1])), (0.0, 0.0)
+    squares, axes = _leading(centred)
+    shares = squares / total
+    axes[shares < 1e-12] = 0
+    # An axis has no direction of its own; scikit-learn's rule makes its greatest number positive.
+    axes *= np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]
     return axes, (float(shares[0]), float(shares[1]))
+
+
+def _leading(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The two greatest sums of squares along an axis, and their axes (2, size), of centred vectors (n, size).
+
+    Two of a thousand axes are wanted, so they are looked for in a space that grows until it holds them: block Krylov,
+    Musco and Musco 2015. It takes a fraction of the time of all axes, and is exact when the space is whole.
+    """
+    size = centred.shape[1]
+    basis = np.random.default_rng(0).normal(size=(size, min(_BLOCK, size)))
+    while True:
+        basis = np.linalg.qr(basis[:, :size])[0]
+        image = centred.T @ (centred @ basis)
+        squares, turns = np.linalg.eigh(basis.T @ image)
+        squares, turns = squares[:-3:-1], turns[:, :-3:-1]
+        axes = basis @ turns
+        missing = np.linalg.norm(image @ turns - axes * squares)
+        if basis.shape[1] == size or missing <= _PRECISION * squares[0]:
+            return squares, axes.T
+        basis = np.hstack([basis, image[:, -_BLOCK:]])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dermquery.lab.config import load_config
+from dermquery.lab.network.eager import torch_model
 from dermquery.lab.network.network import ComposedNetwork, count_parameters
 from dermquery.lab.train.fit import fit_composed
-from dermquery.model.encoder import ComposedModel
 from tests.tiny import bert_folder, noise_cases
 
 pytestmark = pytest.mark.slow
@@ -52,5 +52,5 @@ def test_one_training_step_at_512_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     assert load_config("paper").train.patience == 30
     run = fit_composed(cases[:4], cases[4:], config.model, config.train, tmp_path / "run", accelerator="cpu")
     assert run.epochs == 1
-    model = ComposedModel(run.module.network, name="paper", labels=run.module.labels)
+    model = torch_model(run.module.network, name="paper", labels=run.module.labels)
     assert model.encode_case([cases[0].image]).shape == (1, 6 * 768)

@@ -41,7 +41,7 @@ def with_masks(folder: Path, n: int) -> tuple[list[Case], Path]:
 def test_a_model_that_looks_at_what_is_named(tmp_path: Path) -> None:
     cases, masks = with_masks(tmp_path, 4)
     tiny = tiny_model(tmp_path)
-    result = evaluate_regions(Corner(tiny.network, name="corner"), cases, masks)
+    result = evaluate_regions(Corner(tiny.runtime, tiny.config, name="corner"), cases, masks)
     rows = result["rows"]
     assert result["n"] == 4
     assert rows["named"]["hits"] == 1

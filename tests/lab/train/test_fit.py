@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 
 from dermquery.lab.evaluate.metrics import mean_average_precision
 from dermquery.lab.evaluate.ranking import rank
+from dermquery.lab.network.eager import network_of, torch_model
 from dermquery.lab.network.text import build_text_encoder
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.train.config import ObjectiveConfig, TrainConfig
@@ -31,7 +32,7 @@ EVERYTHING = ObjectiveConfig(grading=2, parts=0.5, prototypes=2, checklist=0.5, 
 
 
 def model_of(run: Run[RetrievalModule]) -> ComposedModel:
-    return ComposedModel(run.module.network, name="model", labels=run.module.labels)
+    return torch_model(run.module.network, name="model", labels=run.module.labels)
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def start(folder: Path, epochs: int, devices: int = 1) -> subprocess.Popen[str]:
     script = folder / "train.py"
     folder.mkdir(exist_ok=True)
     script.write_text(SCRIPT, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), str(folder), str(epochs), str(devices)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
@@ -177,7 +178,7 @@ def test_a_run_starts_from_the_backbone_of_another_model(tmp_path: Path) -> None
     still = config.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
     second = fit_composed(cases[:16], cases[16:], tiny_config(tmp_path), still, tmp_path / "second", start=first, **how)
     for name, value in second.module.network.backbone.named_parameters():
-        torch.testing.assert_close(value, first.network.backbone.get_parameter(name), msg=name)
+        torch.testing.assert_close(value, network_of(first).backbone.get_parameter(name), msg=name)
     other = tiny_config(tmp_path / "other")
     with pytest.raises(ValueError, match="whose backbone is"):
         fit_composed(cases[:16], cases[16:], other, config, tmp_path / "third", start=first, **how)

@@ -19,8 +19,8 @@ from dermquery.data.case_table import write_cases
 from dermquery.data.rows import CaseTableError
 from dermquery.model.alignment import Vectors
 from dermquery.serve.bundle import Bundle, BundleError
-from dermquery.serve.job_queue import Jobs
-from dermquery.serve.jobs import Job
+from dermquery.serve.job_folder import Job
+from dermquery.serve.job_queue import JobQueue
 from dermquery.serve.prometheus import Metrics
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase
@@ -58,12 +58,12 @@ def base(tmp_path: Path) -> CaseBase:
     return CaseBase.create(tmp_path / "jobs-base", SlowEncoder())
 
 
-def jobs_of(base: CaseBase, state: Path, **options: Any) -> Jobs:
+def jobs_of(base: CaseBase, state: Path, **options: Any) -> JobQueue:
     writer = CaseWriter(base, state, Metrics(), waiting=8, max_pixels=64_000_000)
-    return Jobs(writer, state / "jobs", image_bytes=1 << 20, pause=0.02, **options)
+    return JobQueue(writer, state / "jobs", image_bytes=1 << 20, pause=0.02, **options)
 
 
-def ended(jobs: Jobs, job: Job) -> Job:
+def ended(jobs: JobQueue, job: Job) -> Job:
     while (now := jobs.get(job.id)).state in ("queued", "running", "undoing"):
         time.sleep(0.01)
     return now
@@ -298,7 +298,7 @@ def test_a_name_that_two_images_have_is_asked_for_by_its_path(tmp_path: Path) ->
 # --- the queue -------------------------------------------------------------------------------------------------------
 
 
-def submitted(jobs: Jobs, folder: Path, n: int, **options: Any) -> Job:
+def submitted(jobs: JobQueue, folder: Path, n: int, **options: Any) -> Job:
     with zipped(folder, make_cases(folder, n)).open("rb") as file:
         return jobs.submit("me", file, **options)
 
@@ -339,7 +339,7 @@ def test_a_single_case_has_its_turn_while_a_job_runs(base: CaseBase, tmp_path: P
     from dermquery.serve.fields import CaseFields
 
     writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, max_pixels=64_000_000)
-    jobs = Jobs(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
+    jobs = JobQueue(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
     job = submitted(jobs, tmp_path / "many", 300)
     jobs.start()
     until(lambda: jobs.get(job.id).done > 0)
@@ -431,7 +431,7 @@ def test_an_undo_that_failed_goes_on_when_asked(
 
 def test_images_of_too_many_pixels_are_left_out(base: CaseBase, tmp_path: Path) -> None:
     writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, max_pixels=50 * 50)
-    jobs = Jobs(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
+    jobs = JobQueue(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
     cases = make_cases(tmp_path / "many", 3)
     draw_lesion(cases[1].image, 1, size=51)
     with zipped(tmp_path / "many", cases).open("rb") as file:
@@ -481,7 +481,7 @@ def test_a_job_that_cannot_be_read_is_left_as_it_is(base: CaseBase, tmp_path: Pa
 
 
 def test_a_note_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
-    from dermquery.serve.jobs import JobFolder
+    from dermquery.serve.job_folder import JobFolder
 
     folder = JobFolder(tmp_path)
     folder.note({"a": "1"})

@@ -25,7 +25,6 @@ from dermquery.serve.page.base_page import BasePage
 from dermquery.serve.page.facts import BaseFacts
 from dermquery.serve.page.frame import Site, Visit
 from dermquery.serve.page.routes import router
-from dermquery.serve.page.shelf import Shelf
 from dermquery.serve.page.uploads import KeptImages
 from dermquery.serve.security.identity import Principal, wider
 from dermquery.serve.service import SearchService
@@ -48,7 +47,7 @@ def visit(tmp_path: Path) -> Iterator[Visit]:
     settings = ServeSettings(base=str(base.uri), state=tmp_path / "state")
     service, audit = SearchService(base, tmp_path / "state"), AuditLog(tmp_path / "audit")
     images = KeptImages(max_pixels=settings.max_pixels)
-    site = Site(service, settings, images, Shelf(), audit, BaseFacts(base))
+    site = Site(service, settings, images, audit, BaseFacts(base))
     with Client(ui.page("/tested")):
         yield Visit(site, _WHO, "", "token")
     service.close()
@@ -76,8 +75,10 @@ def test_the_map_and_the_files_of_an_answer_are_logged(visit: Visit, tmp_path: P
     service, client = visit.site.service, browser(visit.site)
     points = client.get("/page/map").json()["points"]
     prepared = service.prepare(visit.owner, None, None, {"streaks": "irregular"})
-    key = visit.site.shelf.put(visit.owner, service.search(prepared, top_k=3))
-    assert client.get(f"/page/answers/{key}/hits.csv").status_code == 200
+    for owner, key in ((visit.owner, "own"), ("session bob", "bobs")):
+        visit.site.answers.put((owner, key), service.search(prepared, top_k=3))
+    assert client.get("/page/answers/own/hits.csv").status_code == 200
+    assert client.get("/page/answers/bobs/hits.csv").status_code == 410
     seen = {line["what"]: line for line in logged(tmp_path / "audit") if line["event"] == "view"}
     assert seen["map"]["cases"] == [point["case_id"] for point in points]
     assert len(points) == 8

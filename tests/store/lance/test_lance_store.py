@@ -18,13 +18,14 @@ import pytest
 
 from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import CaseBase
-from dermquery.store.lance import quantised, vector_index
-from dermquery.store.lance.lance_store import LanceStore, drop_table, tables
+from dermquery.store.lance import lance_store, quantised, vector_index
+from dermquery.store.lance.lance_store import LanceStore, drop_table
+from dermquery.store.lance.lance_table import tables
 from dermquery.store.migrate import tidy
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder
-from tests.store.rows import SIZE, random_rows, row
+from tests.store.rows import SIZE, brute_force, random_rows, row
 
 
 def test_a_reader_sees_what_another_handle_wrote(tmp_path: Path) -> None:
@@ -32,6 +33,33 @@ def test_a_reader_sees_what_another_handle_wrote(tmp_path: Path) -> None:
     assert reader.count() == 0
     writer.upsert([row("a")])
     assert reader.ids() == ["a"]
+
+
+def test_a_table_from_before_a_field_is_searched_and_gets_its_column_with_a_write(tmp_path: Path) -> None:
+    rows = random_rows(1200)
+    old = LanceStore(tmp_path, SIZE)
+    old.upsert(rows)
+    old.build_index()
+    old._table.drop_columns(["site", "streaks"])  # as if they had been declared since
+    reader, writer = LanceStore(tmp_path, SIZE), LanceStore(tmp_path, SIZE)
+    query = rows[3].vector
+    for indexed in (True, False):
+        asked = ["site=missing", "site!=back", "streaks=missing"]
+        hits = reader.search(query, parse_where(asked), exact=not indexed)
+        assert [hit.row.case.case_id for hit in hits] == brute_force(rows, query, 5)
+        assert reader.search(query, parse_where(["site=back"]), exact=not indexed) == []
+    assert reader.count(parse_where(["site=back,chest"])) == 0
+    assert reader.value_counts("site") == {None: 1200}
+    assert reader.value_counts("site", parse_where(["site=back"])) == {}
+    assert len(reader.page(parse_where(["streaks!=absent"]), limit=1300)) == 1200
+    assert reader.build_index() == 1200
+
+    writer.upsert([row("new", query, site="back", checklist={"streaks": "absent"})])
+    assert reader.value_counts("site") == {None: 1200, "back": 1}
+    assert [hit.row.case.case_id for hit in reader.search(query, parse_where(["site=back"]))] == ["new"]
+    assert reader.count(parse_where(["streaks=missing"])) == 1200
+    assert writer.get(["new", "0001"]).keys() == {"new", "0001"}
+    assert writer.build_index() == 1201
 
 
 def _indexed(folder: Path, n: int = 1200) -> tuple[LanceStore, list[StoredCase]]:
@@ -158,7 +186,7 @@ def test_a_damaged_index_costs_time_and_no_case(tmp_path: Path, name: str, damag
         warnings.simplefilter("ignore", RuntimeWarning)
         again.upsert([row("new", -rows[5].vector)])
     assert again.search(-rows[5].vector, top_k=1)[0].row.case.case_id == "new"
-    serials = again._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_pylist()
+    serials = again._table.now().read(["serial"])["serial"].to_pylist()
     assert len(set(serials)) == len(serials) == 1201
     again.compact()
     (folder,) = (tmp_path / "index").iterdir()
@@ -251,7 +279,7 @@ def test_a_case_that_is_written_within_a_search_is_found_once(
     def write() -> None:
         writer.upsert([replace(rows[3], case=rows[3].case.model_copy(update={"age": float(next(ages))}))])
 
-    look, read = reader._index._view, reader._candidates
+    look, read = reader._index._view, lance_store._candidates
 
     def looked() -> object:
         view = look()
@@ -262,13 +290,18 @@ def test_a_case_that_is_written_within_a_search_is_found_once(
         write()
         return read(*arguments)
 
-    monkeypatch.setattr(reader._index, "_view", looked)  # written between the look at the index and the read
-    assert [hit.row.case.case_id for hit in reader.search(rows[3].vector, condition, top_k=3)].count("0003") == 1
-    monkeypatch.setattr(reader._index, "_view", look)
-    monkeypatch.setattr(reader, "_candidates", candidates)  # written between the two reads
-    found = reader.search(rows[3].vector, condition, top_k=3)
-    assert [hit.row.case.case_id for hit in found].count("0003") == 1
-    assert found[0].row.case.age == next(ages) - 1
+    def ages_found() -> list[float | None]:
+        """Of every time that the case is among the hits."""
+        hits = reader.search(rows[3].vector, condition, top_k=3)
+        return [hit.row.case.age for hit in hits if hit.row.case.case_id == "0003"]
+
+    with monkeypatch.context() as patch:  # written between the look at the index and the filter
+        patch.setattr(reader._index, "_view", looked)
+        assert ages_found() == [None]
+    with monkeypatch.context() as patch:  # written before the rows beside the index are read
+        patch.setattr(lance_store, "_candidates", candidates)
+        assert ages_found() == [40]
+    assert ages_found() == [41]
 
 
 def test_tidying_leaves_nothing_of_deleted_cases_in_the_index(tmp_path: Path) -> None:

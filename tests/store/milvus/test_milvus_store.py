@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from pymilvus import MilvusException
+from pymilvus import MilvusClient, MilvusException
 from typer.testing import CliRunner
 
 from dermquery.cli.index import index
@@ -28,9 +28,10 @@ from dermquery.store.milvus.connection import StoreError
 from dermquery.store.milvus.milvus_store import MilvusStore
 from dermquery.store.milvus.server_home import MilvusHome
 from dermquery.store.places import home_of
+from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder
 from tests.store.loading import load_by
-from tests.store.rows import row
+from tests.store.rows import SIZE, row
 
 _NUMBERS = itertools.count()
 
@@ -55,6 +56,25 @@ def test_the_same_verbs_give_the_same_answers(uri: str, base: CaseBase, cases: S
             np.testing.assert_allclose([h.score for h in there.hits], [h.score for h in here.hits], atol=1e-6)
             assert there.n_candidates == here.n_candidates
     assert again.search(image=cases[0].image).base.diagnoses == base.search(image=cases[0].image).base.diagnoses
+
+
+def test_a_collection_from_before_a_field_is_searched_and_refuses_what_it_cannot_hold(milvus_address: str) -> None:
+    client = MilvusClient(uri=milvus_address.replace("milvus://", "http://"))
+    schema, index = columns.collection_schema(client, SIZE, "")
+    schema.fields[:] = [column for column in schema.fields if column.name != "site"]  # as if it had been declared since
+    name = f"old_{os.getpid()}_{next(_NUMBERS)}"
+    client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
+    store = MilvusStore(client, name, SIZE)
+    store.upsert([row("a", sex="female"), row("b")])
+    vector = np.ones(SIZE, np.float32)
+    assert {hit.row.case.case_id for hit in store.search(vector, parse_where(["site!=back"]))} == {"a", "b"}
+    assert store.count(parse_where(["site=missing", "sex=female"])) == 1
+    assert store.search(vector, parse_where(["site=back"])) == []
+    assert store.page(parse_where(["site=back"])) == []
+    assert store.value_counts("site") == {None: 2}
+    with pytest.raises(ValueError, match=r"case 'c' has a site, .* `dermquery base copy`"):
+        store.upsert([row("c", site="back")])
+    assert store.ids() == ["a", "b"]
 
 
 def test_a_second_ingest_skips_and_another_client_sees_it(uri: str, cases: Sequence[Case]) -> None:

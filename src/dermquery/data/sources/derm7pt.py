@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases, read_records
 
 __all__ = ["group_diagnosis", "prepare_derm7pt", "read_release"]
 
 _WHERE = (
-    "Derm7pt is given by its authors for academic research: see http://derm.cs.sfu.ca, ask for the data set, and "
+    "The authors give Derm7pt for academic research: ask for the data set at http://derm.cs.sfu.ca, and "
     "unpack it so that release_v0/meta/meta.csv and release_v0/images exist"
 )
 _BKL = {"seborrheic keratosis", "melanosis"}
@@ -64,21 +62,20 @@ def prepare_derm7pt(
 def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
     """The release's dermoscopic cases, with :attr:`Case.image` in the release.
 
-    The column ``management`` is left out, because what was done with a lesion tells its diagnosis. The level of
-    difficulty leaks it as well; it is kept, as ``difficulty`` in ``extra``, which is never encoded.
+    The column ``management`` is left out, because the treatment of a lesion gives its diagnosis away. So does the level
+    of difficulty; it is kept as ``difficulty`` in ``extra``, which is never encoded.
 
     Raises:
         PrepareError: if ``release`` is not a release, or its scores disagree with its checklist.
     """
     root = _find_root(Path(release))
-    meta = _read_meta(root / "meta" / "meta.csv")
+    meta = read_records(root / "meta" / "meta.csv", _COLUMNS, f"unpack the release again. {_WHERE}")
     splits = _official_splits(root / "meta", len(meta))
     images = root / "images"
     # The table and the disk disagree in upper and lower case, which matters on Linux.
     on_disk = {path.relative_to(images).as_posix().lower(): path for path in images.rglob("*")}
     cases = []
-    for position, row in enumerate(meta.to_dict("records")):
-        values = {str(name): str(value).strip() for name, value in row.items()}
+    for position, values in enumerate(meta):
         diagnosis = values["diagnosis"] if all_diagnoses else group_diagnosis(values["diagnosis"])
         checklist = {name: values[name] for name in CRITERIA}
         _check_score(values, checklist)
@@ -131,16 +128,6 @@ def _find_root(release: Path) -> Path:
     )
 
 
-def _read_meta(path: Path) -> pd.DataFrame:
-    try:
-        meta = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise PrepareError(f"{path}: not a readable table ({error}); unpack the release again") from error
-    if missing := [name for name in _COLUMNS if name not in meta.columns]:
-        raise PrepareError(f"{path}: missing columns {', '.join(missing)}; unpack the release again. {_WHERE}")
-    return meta
-
-
 def _official_splits(folder: Path, n_rows: int) -> dict[int, str]:
     """Split by 0-based row of the table. The index files hold row positions, not case numbers."""
     splits: dict[int, str] = {}
@@ -148,10 +135,11 @@ def _official_splits(folder: Path, n_rows: int) -> dict[int, str]:
         path = folder / f"{split}_indexes.csv"
         if not path.is_file():
             continue
-        for position in pd.read_csv(path)["indexes"].astype(int):
-            if not 0 <= position < n_rows or position in splits:
-                raise PrepareError(f"{path}: row {position} is out of range or in two splits; unpack the release again")
-            splits[int(position)] = split
+        for row in read_records(path, ["indexes"], "unpack the release again"):
+            index = row["indexes"]
+            if not index.isdecimal() or int(index) >= n_rows or int(index) in splits:
+                raise PrepareError(f"{path}: row {index!r} is out of range or in two splits; unpack the release again")
+            splits[int(index)] = split
     return splits
 
 

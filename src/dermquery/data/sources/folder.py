@@ -1,4 +1,4 @@
-"""The user's own images: a folder with a table, or a folder alone."""
+"""Prepare the user's own images: a folder with a table, or a folder alone."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def prepare_folder(
     Args:
         folder: images, at any depth.
         out: folder to write to, outside of ``folder``; an interrupted run is continued.
-        table: what is known of the images, with the paths or names that :meth:`ImageFolder.find` finds. Without an
-            image column, the case id is the name.
+        table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
+            the case id is the name.
         columns: the user's column names mapped to ours.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
         size: width and height of the images, in pixels.
@@ -100,12 +100,12 @@ class ImageFolder:
         ]
 
     def find(self, name: str, *, beside: Path | None = None) -> Path:
-        """The image that a table means: a path below this folder, a path beside the table, or a mere file name.
+        """The image that a table names: a path below this folder, a path beside the table, or a mere file name.
 
         A file name is looked for at any depth, with or without its ending, in any case.
 
         Args:
-            name: what the table says.
+            name: the table's cell.
             beside: the table.
 
         Raises:

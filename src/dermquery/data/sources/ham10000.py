@@ -1,18 +1,16 @@
 """HAM10000 (Tschandl et al. 2018) and other releases in the ISIC layout: one folder of images and one table.
 
 The table has ``lesion_id, image_id, dx, dx_type, age, sex, localization``; images are ``<image_id>.jpg`` anywhere below
-the folder. The images are CC BY-NC. Several images can show one lesion, which is why ``lesion_id`` is kept: without it
-an image search of this set finds its own query.
+the folder. The images are CC BY-NC. Several images can show one lesion, so ``lesion_id`` is kept: without it a search
+of this set finds its own query.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from dermquery.data.case import Case
-from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases, read_records
 
 __all__ = ["prepare_ham10000", "read_ham10000"]
 
@@ -43,7 +41,7 @@ def prepare_ham10000(
     """Prepare a release in the ISIC layout; see :func:`~dermquery.data.sources.prepare.prepare_cases`.
 
     Raises:
-        PrepareError: if the folder or the table is not what was expected.
+        PrepareError: if the folder or the table is missing or has another layout.
     """
     cases = read_ham10000(images, metadata)
     return prepare_cases(cases, out, source="ham10000", size=size, skip_bad=skip_bad, progress=progress)
@@ -57,20 +55,12 @@ def read_ham10000(images: Path, metadata: Path) -> list[Case]:
     "foot" stay as they are).
 
     Raises:
-        PrepareError: if the folder or the table is not what was expected, or a row has an impossible value.
+        PrepareError: if the folder or the table is missing or has another layout, or a row has an impossible value.
     """
     if not images.is_dir():
         raise PrepareError(f"{images}: no such folder; give the folder of the images")
-    try:
-        table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
-        raise PrepareError(f"{metadata}: no such file; give HAM10000_metadata.csv") from error
-    except (ValueError, pd.errors.ParserError) as error:
-        raise PrepareError(f"{metadata}: not a readable table ({error}); get it again") from error
-    if missing := [name for name in _COLUMNS if name not in table.columns]:
-        raise PrepareError(f"{metadata}: missing columns {', '.join(missing)}; it has {', '.join(table.columns)}")
+    rows = read_records(metadata, _COLUMNS, "give HAM10000_metadata.csv as it was published")
     on_disk = {path.stem: path for path in images.rglob("*") if path.suffix.lower() in _ENDINGS}
-    rows = [{str(name): str(value).strip() for name, value in row.items()} for row in table.to_dict("records")]
     try:
         return [_case(row, on_disk.get(row["image_id"], images / f"{row['image_id']}.jpg")) for row in rows]
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What every real source shares: images without borders, in one size, beside a case table.
+"""Prepare the images of any source: without borders, in one size, beside a case table.
 
 The result is ``OUT/cases.csv``, ``OUT/images/<case_id>.jpg`` and ``OUT/prepare.json``, which records how the images
-were made. Images appear whole or not at all, so that a run can be killed and started again.
+were made. Images appear whole or not at all, so an interrupted run can be repeated.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
+from dermquery.data.rows import CaseTableError, read_csv_rows
 
-__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases"]
+__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
 
 _PIPELINE = 2
-"""Raised whenever the same source image would come out differently, so that old and new images never mix."""
+"""Increase it whenever the same source image would come out differently, so that old and new images never mix."""
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
 
 
 class PrepareError(ValueError):
-    """A source cannot be prepared; the message says what was looked for and what to do."""
+    """A source cannot be prepared; the message says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class BadImage:
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What a preparation did.
+    """The outcome of a preparation.
 
     Attributes:
         out: the prepared folder.
@@ -117,6 +118,34 @@ def prepare_cases(
     return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
 
 
+def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:
+    """The rows of a release's CSV table, each by column name.
+
+    Args:
+        path: the table.
+        needed: columns that it must have.
+        remedy: what to do if it is missing or damaged.
+
+    Raises:
+        PrepareError: there is no such file, or it is not the table that was expected.
+    """
+    try:
+        rows = read_csv_rows(path)
+    except FileNotFoundError as error:
+        raise PrepareError(f"{path}: no such file; {remedy}") from error
+    except CaseTableError as error:
+        raise PrepareError(f"{path}: not a readable table ({error}); {remedy}") from error
+    if missing := [name for name in needed if name not in rows.header]:
+        there = ", ".join(rows.header)
+        raise PrepareError(f"{path}: missing columns {', '.join(missing)}; it has {there}; {remedy}")
+    for line, cells in rows.numbered:
+        if len(cells) != len(rows.header):
+            raise PrepareError(
+                f"{path}: line {line} has {len(cells)} cells and the header {len(rows.header)}; {remedy}"
+            )
+    return [dict(zip(rows.header, cells, strict=True)) for _, cells in rows.numbered]
+
+
 def _file_names(case_ids: Sequence[str]) -> list[str]:
     """``<case_id>.jpg``; an id that is no safe file name is spelled with safe letters and a hash of itself.
 
@@ -145,7 +174,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
-    """Whether the image had to be made, or why it cannot be."""
+    """True if the image was made, False if it was there, or the reason why it cannot be used."""
     source, target, size = job
     try:
         origin = _origin(source) if source.is_file() else b""
@@ -160,7 +189,7 @@ def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
 
 
 def _origin(source: Path) -> bytes:
-    """What the prepared file says of its source, so that a corrected table or a replaced image is noticed."""
+    """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
     with source.open("rb") as file:
         return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
 

@@ -11,7 +11,7 @@ from dermquery.lab.bench.ratios import block_cosines
 from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.ranking import Ranking, rank
 from dermquery.lab.systems.composed import case_query
-from dermquery.model.artifact import load_model
+from dermquery.model.load import load_model
 
 __all__ = ["bench_ranking"]
 

@@ -21,8 +21,9 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
 from dermquery.model.alignment import Vectors
-from dermquery.model.artifact import load_model
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.load import load_model
+from dermquery.model.pixels import prepare_pixels
 from dermquery.store.casebase import CaseBase
 from dermquery.store.protocol import ImageStamp, StoredCase
 
@@ -85,11 +86,11 @@ def bench_encode(model: str, images: Sequence[Path], *, n: int = 5) -> dict[str,
     plain, fast = load_model(model, runtime="torch"), load_model(model, runtime="openvino")
     pictures = [load_image(path) for path in images]
     query = [Query(image=pictures[0], text=QUERY_TEXT)]
-    inputs = plain.network_input(pictures)
+    pixels = np.stack([prepare_pixels(picture, plain.config.vision) for picture in pictures])
     timings = rounds(
         {
-            "torch network": lambda: plain.runtime.cases(inputs),
-            "openvino network": lambda: fast.runtime.cases(inputs),
+            "torch network": lambda: plain.runtime.regions(plain.runtime.features(pixels)),
+            "openvino network": lambda: fast.runtime.regions(fast.runtime.features(pixels)),
             "torch cases": lambda: plain.encode_case(pictures),
             "openvino cases": lambda: fast.encode_case(pictures),
             "torch query": lambda: plain.encode_query(query),

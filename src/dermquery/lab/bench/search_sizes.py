@@ -21,8 +21,8 @@ from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
 from dermquery.lab.bench.ratios import QUERY_TEXT, grown, rounds
 from dermquery.model.alignment import BlockLayout, Vectors
-from dermquery.model.artifact import load_model
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.load import load_model
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
 from dermquery.store.lance.quantised import VectorIndex, faiss_library

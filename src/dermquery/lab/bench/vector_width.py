@@ -18,7 +18,7 @@ from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.systems.composed import case_query
 from dermquery.model.alignment import BlockLayout, Vectors
-from dermquery.model.artifact import load_model
+from dermquery.model.load import load_model
 
 __all__ = ["FORMATS", "bench_width", "cut", "principal_directions", "rounded"]
 

@@ -11,16 +11,16 @@ from dermquery.lab.bench import cli as bench
 from dermquery.lab.cli.compare import ablate, compare
 from dermquery.lab.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
 from dermquery.lab.cli.evaluate_quality import evaluate_quality
-from dermquery.lab.cli.model import describe, pack
+from dermquery.lab.cli.model import describe_config, pack
 from dermquery.lab.cli.synthetic_data import folds, synthesize
 from dermquery.lab.cli.train import crossval, train
 
 __all__ = ["join"]
 
-_PANEL = "Laboratory (pip install 'dermquery[lab]')"
+_PANEL = r"Laboratory (pip install 'dermquery\[lab]')"
 _COMMANDS: tuple[Callable[..., Any], ...] = (
-    train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures, describe,
-    pack,
+    train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
+    describe_config, pack,
 )  # fmt: skip
 
 

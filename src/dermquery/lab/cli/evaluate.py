@@ -55,7 +55,7 @@ def evaluate(
     from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
     from dermquery.lab.evaluate.strata import check_columns, strata
     from dermquery.lab.experiment import evaluate_model, provenance, write_json
-    from dermquery.model.artifact import load_model
+    from dermquery.model.load import load_model
 
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     check_columns(asking, by or ())
@@ -96,7 +96,7 @@ def evaluate_text(
     """Judge texts as people write them: what is read in them, and what the ranking loses against the plain findings."""
     from dermquery.lab.data.written import read_written
     from dermquery.lab.experiment import evaluate_texts, provenance, write_json
-    from dermquery.model.artifact import load_model
+    from dermquery.model.load import load_model
 
     written = read_written(texts)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
@@ -125,7 +125,7 @@ def evaluate_regions(
     from dermquery.data.case_table import read_cases
     from dermquery.lab.experiment import evaluate_regions as run
     from dermquery.lab.experiment import provenance, write_json
-    from dermquery.model.artifact import load_model
+    from dermquery.model.load import load_model
 
     encoder = load_model(model)
     cases = read_cases(folder / "cases.csv").cases[:limit]

@@ -124,7 +124,7 @@ def _likeness(
     from dermquery.data.image import load_image
     from dermquery.lab.studies.unlike_images import evaluate_likeness
     from dermquery.lab.studies.warning_rates import SPOILT
-    from dermquery.model.artifact import load_model
+    from dermquery.model.load import load_model
 
     encoder = load_model(model)
     spoilt = {

@@ -1,4 +1,4 @@
-"""`dermquery describe` and `dermquery pack`: what a model holds, and how it is given to others."""
+"""`dermquery describe-config` and `dermquery pack`: what a network holds, and how a model is given to others."""
 
 from __future__ import annotations
 
@@ -13,29 +13,20 @@ from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
 
-__all__ = ["describe", "pack"]
+__all__ = ["describe_config", "pack"]
 
 
 @expected_errors
-def describe(
-    model: Annotated[str, typer.Argument(help="Configuration (lite, paper, demo, a TOML file) or artifact folder.")],
-    overrides: Annotated[list[str], typer.Option("--set", help="Override a key of a configuration.")] = [],  # noqa: B006
+def describe_config(
+    name: Annotated[str, typer.Argument(metavar="CONFIG", help="Configuration: lite, paper, demo, or a TOML file.")],
+    overrides: Annotated[list[str], typer.Option("--set", help="Override a key of the configuration.")] = [],  # noqa: B006
 ) -> None:
-    """Print the parts of a model and their parameter counts."""
-    from dermquery.lab.config import load_config, shipped_configs
+    """Build the network of a configuration and print its parts and their parameter counts."""
+    from dermquery.lab.config import load_config
     from dermquery.lab.network.network import ComposedNetwork, count_parameters
-    from dermquery.model.artifact import load_model, shipped_models
 
     console = Console()
-    if model in shipped_models() or (Path(model) / "artifact.json").is_file():
-        loaded = load_model(model)
-        network = loaded.network
-        console.print(f"[bold]{loaded.name}[/] {loaded.artifact_hash[:12]}  labels: {', '.join(loaded.labels)}")
-    elif model in shipped_configs() or Path(model).is_file():
-        network = ComposedNetwork(load_config(model, tuple(overrides)).model)
-    else:
-        known = ", ".join([*shipped_models(), *shipped_configs()])
-        raise FileNotFoundError(f"no model or configuration {model!r}: give a folder, a TOML file, or one of {known}")
+    network = ComposedNetwork(load_config(name, tuple(overrides)).model)
     config = network.config
     console.print(
         f"{config.vision.backbone} at {config.vision.image_size} px, {config.text.encoder}, width {config.width}"
@@ -65,12 +56,13 @@ def pack(
     ] = False,
 ) -> None:
     """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
+    from dermquery.lab.network.eager import load_trained
     from dermquery.lab.network.model_card import model_card
-    from dermquery.model.artifact import load_model, save_model
+    from dermquery.lab.network.pack import save_model
 
     if (out / "artifact.json").exists():
         raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
-    loaded = load_model(model)
+    loaded = load_trained(model)
     text = [] if notes is None else [notes.read_text(encoding="utf-8").strip()]
     text += _evaluation_sections(evaluations or ())
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}

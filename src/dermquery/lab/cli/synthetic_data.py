@@ -1,4 +1,4 @@
-"""`dermquery data synthesize` and `dermquery data folds`: cases that are rendered, and how cases are split."""
+"""`dermquery data synthesize` renders cases; `dermquery data folds` splits a table."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def synthesize(
     seed: Annotated[int, typer.Option("--seed", help="Case i depends on it and on i alone.")] = 7,
     size: SizeOption = 512,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that render.")] = 2,
+    quality: Annotated[int, typer.Option("--quality", min=1, max=95, help="Quality of the JPEG images.")] = 92,
+    masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write the mask of every structure.")] = True,
 ) -> None:
     """Render synthetic dermoscopy cases with the mask of every structure."""
     from dermquery.data.case_table import read_cases
@@ -34,7 +36,7 @@ def synthesize(
             done += count
             step(done, n)
 
-        table = run(out, n=n, seed=seed, size=(size, size), workers=workers, progress=one)
+        table = run(out, n=n, seed=seed, size=(size, size), workers=workers, quality=quality, masks=masks, progress=one)
     print_counts([case.diagnosis for case in read_cases(table, check_images=False)])
     typer.echo(f"{table}\nThese cases are synthetic.")
 

@@ -128,9 +128,9 @@ def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, An
 
 def start_model(name_or_path: str | None) -> Any:
     """The model that a training starts from, if one is named."""
-    from dermquery.model.artifact import load_model
+    from dermquery.lab.network.eager import load_trained
 
-    return None if name_or_path is None else load_model(name_or_path)
+    return None if name_or_path is None else load_trained(name_or_path)
 
 
 def trainer_options(devices: int, accelerator: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dermquery.data.case import Case
+from dermquery.data.case import CASE_FIELDS, Case, Kind
 from dermquery.lab.evaluate.intervals import bootstrap_interval
 from dermquery.lab.evaluate.metrics import mean_known
 from dermquery.lab.evaluate.result_block import EvaluationBlock, query_name, to_json
@@ -20,7 +20,7 @@ __all__ = ["NOT_RECORDED", "STRATUM_METRICS", "check_columns", "strata"]
 
 NOT_RECORDED = "not recorded"
 STRATUM_METRICS = ("acc@1", "map", "checklist_agreement@5")
-_FIELDS = ("diagnosis", "fine_diagnosis", "sex", "site", "elevation")
+_FIELDS = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.CHOICE, Kind.WORD))
 _AGE_BAND = 20
 
 
@@ -32,7 +32,7 @@ def strata(
     Args:
         block: an evaluation with its rows per query.
         queries: the cases that asked, in any order.
-        by: ``diagnosis``, ``fine_diagnosis``, ``sex``, ``site``, ``elevation``, ``age`` (bands of twenty years), or a
+        by: a field of few or many words (``sex``, ``site``, ``fine_diagnosis``), ``age`` (bands of twenty years), or a
             further column of the case table.
         n_boot: resamples of groups (patients or lesions) for the 95 % intervals.
         seed: of the resamples.

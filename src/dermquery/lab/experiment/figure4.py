@@ -27,7 +27,7 @@ from dermquery.lab.evaluate.predictions import read_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.experiment.comparison import Plan, Row
 from dermquery.model.alignment import Evidence
-from dermquery.model.artifact import load_model
+from dermquery.model.load import load_model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def write_answers(answers: Sequence[Answer], out: Path, heading: str) -> list[Pa
     environment = Environment(
         loader=PackageLoader("dermquery.lab.experiment"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page = environment.get_template("answers.html.j2").render(
+    page = environment.get_template("figure4.html.j2").render(
         heading=heading, answers=[_plain(answer) for answer in answers], right=_RIGHT, wrong=_WRONG
     )
     with replacing(paths[1]) as part:

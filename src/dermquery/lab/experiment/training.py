@@ -11,10 +11,11 @@ from typing import Any
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
 from dermquery.lab.experiment.provenance import name_of, provenance, write_json
+from dermquery.lab.network.eager import load_trained, torch_model
 from dermquery.lab.network.model_card import model_card
 from dermquery.lab.network.network import count_parameters
+from dermquery.lab.network.pack import save_model
 from dermquery.lab.train.fit import fit_composed
-from dermquery.model.artifact import load_model, save_model
 from dermquery.model.encoder import ComposedModel
 
 __all__ = ["train"]
@@ -56,10 +57,10 @@ def train(
     _same_run(out, identity)
     artifact = out / "model"
     if (artifact / "artifact.json").is_file():
-        return load_model(artifact, runtime="torch")
+        return load_trained(artifact)
     started = time.monotonic()
     run = fit_composed(parts.train, parts.validation, config.model, config.train, out, start=start, **trainer)
-    model = ComposedModel(run.module.network, name=name, labels=run.module.labels)
+    model = torch_model(run.module.network, name=name, labels=run.module.labels)
     model.provenance = provenance(
         **(facts or {}),
         config=config.model_dump(mode="json"),
@@ -67,11 +68,11 @@ def train(
         cases={"train": len(parts.train), "validation": len(parts.validation), "sha256": identity["cases"]},
         started_from=name_of(start),
         best={"epoch": run.best_epoch, "validation_map": run.best_score, "epochs": run.epochs},
-        parameters=count_parameters(model.network),
+        parameters=count_parameters(run.module.network),
         seconds=round(time.monotonic() - started, 1),
     )
     save_model(model, artifact, card=model_card(model), half=half, reference_text=reference_text)
-    return load_model(artifact, runtime="torch")
+    return load_trained(artifact)
 
 
 def _same_run(out: Path, identity: dict[str, str]) -> None:

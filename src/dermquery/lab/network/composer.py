@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dermquery.model.architecture import ComposerConfig
 
 __all__ = ["Composer"]
+
+
+class _Attention(nn.MultiheadAttention):
+    """PyTorch's multi-head attention with its parameters, written out so that it exports with any number of tokens.
+
+    ``forward`` takes queries (B, Q, d), keys that are the values too (B, K, d), and which keys count (B, K).
+    """
+
+    def forward(self, query: Tensor, keys: Tensor, counts: Tensor) -> Tensor:  # type: ignore[override]
+        d, weight, bias = self.embed_dim, self.in_proj_weight, self.in_proj_bias
+        q = F.linear(query, weight[:d], bias[:d])
+        k, v = F.linear(keys, weight[d:], bias[d:]).chunk(2, dim=-1)
+        q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (q, k, v))  # (B, heads, ·, d/heads)
+        dropout = self.dropout if self.training else 0.0
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=counts[:, None, None], dropout_p=dropout)
+        out: Tensor = self.out_proj(seen.transpose(1, 2).flatten(2))
+        return out
 
 
 class _Layer(nn.Module):
@@ -17,7 +35,7 @@ class _Layer(nn.Module):
         super().__init__()
         hidden = int(width * config.mlp_ratio)
         self.norm_image, self.norm_text, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = nn.MultiheadAttention(width, config.heads, config.dropout, batch_first=True)
+        self.attention = _Attention(width, config.heads, config.dropout, batch_first=True)
         self.mlp = nn.Sequential(
             nn.Linear(width, hidden),
             nn.GELU(),
@@ -26,11 +44,9 @@ class _Layer(nn.Module):
             nn.Dropout(config.dropout),
         )
 
-    def forward(self, image: Tensor, text: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, image: Tensor, text: Tensor, counts: Tensor) -> Tensor:
         query = self.norm_image(image)
-        keys = torch.cat([query, self.norm_text(text)], dim=1)
-        attended, _ = self.attention(query, keys, keys, key_padding_mask=hidden, need_weights=False)
-        image = image + attended
+        image = image + self.attention(query, torch.cat([query, self.norm_text(text)], dim=1), counts)
         out: Tensor = image + self.mlp(self.norm_mlp(image))
         return out
 
@@ -71,9 +87,9 @@ class Composer(nn.Module):
         for level, (x, project, stack) in enumerate(zip(maps, self.project, self.layers, strict=True)):
             image, text = x.flatten(2).transpose(1, 2), project(tokens)
             seen = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
-            hidden = ~torch.cat([seen, mask], dim=1)
+            counts = torch.cat([seen, mask], dim=1)
             for layer in stack:  # type: ignore[attr-defined]
-                image = layer(image, text, hidden)
+                image = layer(image, text, counts)
             if self.shifts:
                 image = image + self.shifts[level](tokens, mask)[:, None]
             composed.append(image.transpose(1, 2).reshape(x.shape))

@@ -70,7 +70,7 @@ class ComposedNetwork(nn.Module):
 
     def targets(self, maps: tuple[Tensor, ...]) -> Encoded:
         """Encode database images from their maps F_l; targets are not composed."""
-        return self._pooled(maps)
+        return self.pooled(maps)
 
     def queries(
         self, maps: tuple[Tensor, ...], texts: Sequence[str | None], has_image: Tensor | None = None
@@ -96,22 +96,23 @@ class ComposedNetwork(nn.Module):
 
     def compose(self, maps: tuple[Tensor, ...], tokens: Tensor, mask: Tensor) -> Encoded:
         """Queries that have an image, from maps F_l (B, d, h_l, w_l) and what :meth:`tokens` gives for their texts."""
-        return self._pooled(self.composer(maps, tokens, mask))
+        return self.pooled(self.composer(maps, tokens, mask))
 
     def compose_words(self, tokens: Tensor, mask: Tensor) -> Encoded:
         """Queries without an image, from what :meth:`tokens` gives for their texts: the null image stands for it."""
-        return self._pooled(self.composer(self._null_maps(tokens.shape[0]), tokens, mask))
+        return self.pooled(self.composer(self.null_maps(tokens.shape[0]), tokens, mask))
 
     def composed_maps(self, maps: tuple[Tensor, ...] | None, text: str | None) -> tuple[Tensor, ...]:
         """Composed maps C_l of one query; ``maps`` of its image, (1, d, h_l, w_l), or None for the null image."""
         tokens, mask = self.tokens([text])
-        composed: tuple[Tensor, ...] = self.composer(self._null_maps(1) if maps is None else maps, tokens, mask)
+        composed: tuple[Tensor, ...] = self.composer(self.null_maps(1) if maps is None else maps, tokens, mask)
         return composed
 
-    def _null_maps(self, n: int) -> tuple[Tensor, ...]:
+    def null_maps(self, n: int) -> tuple[Tensor, ...]:
+        """The learned null image as maps (n, d, 1, 1), one per level."""
         return tuple(level[None, :, None, None].expand(n, -1, 1, 1) for level in self.null_image)
 
-    def _pooled(self, maps: tuple[Tensor, ...]) -> Encoded:
+    def pooled(self, maps: tuple[Tensor, ...]) -> Encoded:
         """Equations 6 to 8 on any set of maps: local blocks (mean of unit region descriptors), then global blocks."""
         masks = tuple(region(x) for region, x in zip(self.regions, maps, strict=True))
         local = [RegionMasks.descriptors(m, x).mean(dim=1) for m, x in zip(masks, maps, strict=True)]

@@ -1,4 +1,4 @@
-"""Decoded pixels to network input in PyTorch, as training makes it; ``model/pixels.py`` makes the same."""
+"""Decoded pixels to network input: one implementation, which training runs and every exported graph begins with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dermquery.model.architecture import VisionConfig
+from dermquery.model.pixels import resizing
 
 __all__ = ["normalise", "standardise"]
 
@@ -14,11 +15,13 @@ def normalise(pixels: Tensor, config: VisionConfig) -> Tensor:
     """Network input (B, 3, H, W) from uint8 pixels (B, S, S, 3): resized, in [0, 1], then standardised per channel.
 
     Decoding straight to the network's size would be a little sharper than anything that was trained on, which cost .03
-    of mAP (docs/decisions/0006).
+    of mAP (docs/decisions/0006). Resizing is a product with one matrix from either side.
     """
+    height, width = (
+        torch.from_numpy(resizing(int(side), config.image_size)).to(pixels.device) for side in pixels.shape[1:3]
+    )
     scaled = pixels.permute(0, 3, 1, 2).float() / 255.0
-    size = (config.image_size, config.image_size)
-    return standardise(torch.nn.functional.interpolate(scaled, size, mode="bilinear", antialias=True), config)
+    return standardise(height @ scaled @ width.T, config)
 
 
 def standardise(scaled: Tensor, config: VisionConfig) -> Tensor:

@@ -1,8 +1,7 @@
-"""Synthetic dermoscopy: rendered cases whose structures follow checklist values drawn as often as in Derm7pt.
+"""Synthetic dermoscopy: rendered cases whose checklist values occur as often as in Derm7pt.
 
-A stand-in for data that may not be passed on: tests, demonstrations and benchmarks drive the real commands with it. The
-images are made by a program (:mod:`.render`), the values by the statistics of :mod:`.frequencies`; nothing is copied
-from any real image.
+Tests, demonstrations and benchmarks use them in place of data that may not be passed on. :mod:`.plan` draws the values
+by the statistics of :mod:`.frequencies`, :mod:`.render` draws the images; nothing is copied from a real image.
 """
 
 from dermquery.lab.synthetic.plan import CasePlan, draw_plans

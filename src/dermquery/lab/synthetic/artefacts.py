@@ -1,4 +1,4 @@
-"""What the photograph adds: hairs, gel bubbles, glare, light, film, ruler and frame."""
+"""Add the artefacts of a photograph: hairs, gel bubbles, glare, light, film, ruler and frame."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How the numbers of :mod:`.frequencies` were made: latent profiles fitted to Derm7pt's table.
+"""Fit the numbers of :mod:`.frequencies`: latent profiles of Derm7pt's table.
 
-Within one diagnosis group the recorded variables are explained by a few *profiles*: given the profile they are
-independent. This is the latent class model (Lazarsfeld and Henry, 1968), fitted by expectation-maximisation. At the
+Within one diagnosis group a few *profiles* explain the recorded variables: given the profile, they are independent.
+This is the latent class model (Lazarsfeld and Henry, 1968), fitted by expectation-maximisation. At the
 optimum the mixture has exactly the observed frequencies of every variable, and the profiles carry the dependences
 between variables, so that the seven-point score spreads as it does in the release. Only the fitted probabilities
 leave this module, no row of the release.
@@ -26,10 +26,10 @@ from dermquery.lab.synthetic.frequencies import JOINED, JOINT
 __all__ = ["PROFILES", "VARIABLES", "fit_profiles", "group_of", "read_release"]
 
 PROFILES = {"mel": 4, "nv": 6, "bkl": 3}
-"""Profiles per group: the fewest for which the score distribution of the group comes out right."""
+"""Profiles per group: the fewest that reproduce the distribution of the seven-point score."""
 
 VARIABLES = ("fine_diagnosis", "elevation", "site", *(c for c in CRITERIA if c not in JOINED), JOINT)
-"""What a profile gives the probabilities of."""
+"""The variables of a profile."""
 
 _Floats = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The lesion itself: outline, base pigment and what belongs to its kind rather than to the checklist."""
+"""Draw the lesion itself: outline, base pigment and features of its diagnosis outside the checklist."""
 
 from __future__ import annotations
 

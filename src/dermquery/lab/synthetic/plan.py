@@ -1,4 +1,4 @@
-"""What a synthetic case shows: its diagnosis, findings, person and look, drawn before any pixel is rendered."""
+"""Draw what a synthetic case shows, before rendering: its diagnosis, findings, person and look."""
 
 from __future__ import annotations
 

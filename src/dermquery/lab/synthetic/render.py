@@ -1,4 +1,4 @@
-"""From a plan to pixels: skin, lesion, structures, photograph, and the mask of every structure."""
+"""Render a plan: skin, lesion, structures, photograph, and the mask of every structure."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Rendered:
 def render_case(plan: CasePlan, seed: int, size: tuple[int, int]) -> Rendered:
     """Render one case.
 
-    Skin, lesion and each structure draw from random streams of their own, seeded by the lesion's first case; what
-    belongs to the photograph is seeded by this case. So a structure can be left out of ``plan.checklist`` without
-    moving anything else, and two images of a lesion differ in view, light and artefacts only.
+    Skin, lesion and each structure have random streams of their own, seeded by the lesion's first case; this case seeds
+    the photograph. So leaving a structure out of ``plan.checklist`` moves nothing else, and two images of a lesion
+    differ in view, light and artefacts only.
 
     Args:
         plan: what to show.

@@ -1,4 +1,4 @@
-"""Healthy skin: colour by typology angle, furrows, ridges of acral skin, mottled redness and freckles."""
+"""Draw healthy skin: colour by typology angle, furrows, ridges of acral skin, mottled redness and freckles."""
 
 from __future__ import annotations
 

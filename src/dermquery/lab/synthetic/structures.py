@@ -1,7 +1,7 @@
-"""The pigmented structures of the seven-point checklist, one function per criterion.
+"""Draw the pigmented structures of the seven-point checklist, one function per criterion.
 
 Each function paints one criterion's value onto a lesion and returns a :class:`Layer`. It draws from its own random
-stream, so that a structure can be left out without moving any other. Vessels are in :mod:`.vessels`.
+stream, so leaving one out moves no other. Vessels are in :mod:`.vessels`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Layer", "blotches", "dots_and_globules", "network", "regression", "s
 
 @dataclass(frozen=True)
 class Layer:
-    """What one structure does to the light.
+    """The optical effect of one structure.
 
     Attributes:
-        mask: where the structure is, the ground truth that is kept.
+        mask: where the structure is; the ground truth.
         melanin: added pigment.
-        bleach: share of all pigment below that is taken away, 0 to 1.
+        bleach: share of all pigment below that it removes, 0 to 1.
         tints: (share, linear RGB) pairs mixed over the pigment, in order.
     """
 
@@ -245,6 +245,6 @@ def _closed(lesion: Lesion, mask: Mask, length: float) -> Mask:
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
-    """The smallest rows and columns that hold a mask."""
+    """The bounding rows and columns of a mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -1,4 +1,4 @@
-"""Vascular structures: the shapes that dermoscopy tells apart, painted as red lines and dots."""
+"""Draw vascular structures, the shapes that dermoscopy tells apart, as red lines and dots."""
 
 from __future__ import annotations
 

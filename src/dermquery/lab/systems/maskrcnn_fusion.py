@@ -153,6 +153,6 @@ def _mahotas() -> Any:
     try:
         from mahotas import features
     except ModuleNotFoundError as error:
-        message = "after MaskRCNN-Fusion needs mahotas: pip install 'dermquery[baselines]'"
+        message = "after MaskRCNN-Fusion needs mahotas: pip install 'dermquery[lab]'"
         raise ModuleNotFoundError(message) from error
     return features

@@ -91,7 +91,7 @@ def _snfpy() -> Any:
     try:
         from snf import compute
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("SNF-DCA needs snfpy: pip install 'dermquery[baselines]'") from error
+        raise ModuleNotFoundError("SNF-DCA needs snfpy: pip install 'dermquery[lab]'") from error
 
     def renamed(array: Any, force_all_finite: bool | str = True, **options: Any) -> Any:
         return check_array(array, ensure_all_finite=force_all_finite, **options)

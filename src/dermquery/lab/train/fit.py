@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from dermquery.data.case import Case
+from dermquery.lab.network.eager import network_of
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.train.batches import BalancedBatches, PixelDataset, cache_pixels
 from dermquery.lab.train.config import TrainConfig
@@ -165,12 +166,12 @@ def take_backbone(backbone: nn.Module, vision: VisionConfig, start: ComposedMode
     """
     if start is None:
         return
-    other = start.network.config.vision.backbone
+    other = network_of(start).config.vision.backbone
     if vision.backbone != other:
         raise ValueError(
             f"cannot start a {vision.backbone!r} backbone from {start.name!r}, whose backbone is {other!r}"
         )
-    backbone.load_state_dict(start.network.backbone.state_dict())
+    backbone.load_state_dict(network_of(start).backbone.state_dict())
 
 
 def _loaders(

@@ -1,4 +1,4 @@
-"""What answers here, whether it can, and how much it has done."""
+"""The description, the health and the counters of the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases: read, put in, changed and taken out, and their images without metadata."""
+"""Cases: read, add, change and delete them, and get their images without metadata."""
 
 from __future__ import annotations
 

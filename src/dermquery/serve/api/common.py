@@ -1,4 +1,4 @@
-"""What the routes share: who asks, the service, the descriptions of problems, and clients that go away."""
+"""What the routes share: principal, service, descriptions of problems, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 _KEY = APIKeyHeader(name="X-API-Key", scheme_name="ApiKey", description="A key of `dermquery keys`.", auto_error=False)
 _BEARER = HTTPBearer(scheme_name="Bearer", description="A key, or a token of the identity provider.", auto_error=False)
 signed = [Security(_KEY), Security(_BEARER)]
-"""Dependencies that only describe how one signs in; the guard of :mod:`dermquery.serve.security` checks it."""
+"""Dependencies that only describe how to sign in; the guard of :mod:`dermquery.serve.security` checks it."""
 
 Reader = Annotated[Principal, Depends(require("read"))]
 Writer = Annotated[Principal, Depends(require("write"))]
@@ -44,7 +44,7 @@ Audited = Annotated[AuditLog, Depends(_audit)]
 
 
 def owner_of(principal: Principal) -> str:
-    """Whose prepared queries are whose."""
+    """The owner of a principal's prepared queries, images and answers."""
     return f"{principal.method} {principal.name}"
 
 
@@ -68,7 +68,7 @@ _ALWAYS = (401, 403, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Descriptions of the problems that a route answers with, besides those that every route has."""
+    """Descriptions of the problems of a route, together with those that every route has."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     retry = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
     found: dict[int | str, dict[str, Any]] = {
@@ -81,15 +81,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def png(description: str) -> dict[str, Any]:
-    """Description of an answer that is a PNG."""
+    """Description of a PNG answer."""
     return {"description": description, "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 async def attended(request: Request, work: Coroutine[Any, Any, R]) -> R:
-    """Wait for work as long as its client does; when the client goes away, its place in the line is free again.
+    """Wait for work as long as its client does; if the client disconnects, its place in the line is free again.
 
     Raises:
-        ClientDisconnect: nobody waits for the answer any more.
+        ClientDisconnect: the client has left.
     """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:
@@ -103,6 +103,6 @@ async def attended(request: Request, work: Coroutine[Any, Any, R]) -> R:
 
 
 async def _gone(request: Request) -> None:
-    """Return when the client has closed the connection; the body must have been read."""
+    """Return when the client has disconnected; read the body before."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Addresses of the API that there are none of: a problem, and never the page that is served under everything else."""
+"""Unknown addresses of the API: a problem, and never the page, which answers every other address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ADDRESSES = ("/api/{rest:path}", "/healthz", "/readyz", "/metrics")
 
 
 def router(routers: Sequence[APIRouter]) -> APIRouter:
-    """Routes that answer 404, or 405 where another method would do; to be included after the others."""
+    """Routes that answer 404, or 405 where another method exists; include them after the others."""
     routes = [route for one in routers for route in one.routes if isinstance(route, APIRoute)]
     made = APIRouter()
 

@@ -12,7 +12,7 @@ from dermquery.serve.api.common import Audited, Writer, attended, problems, root
 from dermquery.serve.api.common import ServiceHere as Here
 from dermquery.serve.api.schemas import PREFIX, Out
 from dermquery.serve.bundle import BundleError
-from dermquery.serve.jobs import Job
+from dermquery.serve.job_folder import Job
 
 __all__ = ["router"]
 
@@ -83,22 +83,22 @@ async def job(principal: Writer, service: Here, job_id: JobId) -> Job:
 @router.post("/{job_id}/cancel", operation_id="cancel", responses=problems(404, 409, 422))
 async def cancel(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
     """Stop a job after the cases that are being written; what it has added stays."""
-    return await _told(request, principal, service, audit, job_id, "cancel", service.jobs.cancel)
+    return await _changed(request, principal, service, audit, job_id, "cancel", service.jobs.cancel)
 
 
 @router.post("/{job_id}/resume", operation_id="resume", responses=problems(404, 409, 422))
 async def resume(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
     """Let a job that failed go on where it stopped."""
-    return await _told(request, principal, service, audit, job_id, "resume", service.jobs.resume)
+    return await _changed(request, principal, service, audit, job_id, "resume", service.jobs.resume)
 
 
 @router.post("/{job_id}/undo", operation_id="undo", responses=problems(404, 409, 422))
 async def undo(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
     """Take out exactly the cases that a job added and that nobody changed since."""
-    return await _told(request, principal, service, audit, job_id, "undo", service.jobs.undo)
+    return await _changed(request, principal, service, audit, job_id, "undo", service.jobs.undo)
 
 
-async def _told(
+async def _changed(
     request: Request,
     principal: Writer,
     service: Here,
@@ -107,7 +107,7 @@ async def _told(
     what: str,
     change: Callable[[str], Job],
 ) -> Job:
-    """Tell a job what to do, and write down who did."""
+    """Change the state of a job, and log who did."""
 
     def work() -> Job:
         changed = change(job_id)

@@ -1,4 +1,4 @@
-"""Case ids in URLs: any letters, also slashes and dots, in one percent-encoded segment."""
+"""Case ids in URLs: any letters, even slashes and dots, in one percent-encoded segment."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dermquery.serve.api.schemas import PREFIX
 __all__ = ["ROUTED", "CaseIdPath", "RawPaths"]
 
 ROUTED = "dermquery.routed"
-"""Where in the scope an outer layer finds the template of the route that was taken."""
+"""Key of the scope under which an outer layer finds the template of the route."""
 
 
 class RawPaths:
-    """Routes the API by the path as it was sent, so that an encoded slash within an id separates nothing.
+    """Routes the API by the path as sent, so that an encoded slash in an id separates nothing.
 
-    Innermost layer: those around it see the decoded path, as everywhere. Parameters are decoded once, by their type.
+    The innermost layer: those around it see the decoded path, as usual. A parameter's type decodes it, once.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -9,13 +9,14 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, Json
 
 from dermquery.answer.content import Warned
+from dermquery.answer.shares import diagnosis_shares
 from dermquery.data.checklist import seven_point_score
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
 from dermquery.store.casebase import QueryError
 from dermquery.store.filters import Condition, Filter, FilterError
-from dermquery.store.hits import RESEARCH_USE, Hit
+from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 from dermquery.store.where import parse_where
 
 __all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm", "whole_filter"]
@@ -58,6 +59,20 @@ class DiagnosisShare(Out):
     base: int = Field(description="Cases in the base.")
     share_of_hits: float = Field(ge=0, le=1)
     share_of_base: float = Field(ge=0, le=1)
+
+    @classmethod
+    def all_of(cls, result: SearchResult) -> tuple[DiagnosisShare, ...]:
+        """Most frequent among the hits first, then those that only the base has."""
+        return tuple(
+            cls(
+                diagnosis=share.diagnosis,
+                hits=share.hits,
+                base=share.cases,
+                share_of_hits=share.hit_share,
+                share_of_base=share.base_share,
+            )
+            for share in sorted(diagnosis_shares(result), key=lambda share: -share.hits)
+        )
 
 
 class WarningAnswer(Out):
@@ -126,24 +141,9 @@ class SearchAnswer(Out):
             model=result.base.model_name,
             model_hash=result.base.model_hash,
             hits=tuple(HitAnswer.of(hit, root) for hit in result.hits),
-            diagnoses=_shares(result.diagnoses, result.base.diagnoses),
+            diagnoses=DiagnosisShare.all_of(result),
             warnings=tuple(WarningAnswer.of(warning) for warning in answer.warnings),
         )
-
-
-def _shares(hits: Mapping[str | None, int], base: Mapping[str | None, int]) -> tuple[DiagnosisShare, ...]:
-    """Most frequent among the hits first, then those that only the base has."""
-    n_hits, n_base = max(sum(hits.values()), 1), max(sum(base.values()), 1)
-    return tuple(
-        DiagnosisShare(
-            diagnosis=name,
-            hits=hits.get(name, 0),
-            base=base.get(name, 0),
-            share_of_hits=hits.get(name, 0) / n_hits,
-            share_of_base=base.get(name, 0) / n_base,
-        )
-        for name in dict.fromkeys([*hits, *base])
-    )
 
 
 MOST_HITS = 100

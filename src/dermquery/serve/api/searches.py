@@ -1,4 +1,4 @@
-"""Searches: a query once, then other λ, filters, pages and marks without the network."""
+"""Searches: encode a query once, then change λ, filter, page and marks without the network."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def _ranked(
     prepared: Prepared,
     options: dict[str, Any],
 ) -> SearchAnswer:
-    """Rank, and log who saw which cases; the log has no text and of an image its hash only."""
+    """Rank, and log who saw which cases; the log has no text, and only the hash of an image."""
 
     def work() -> Answer:
         answer = service.search(prepared, **options)

@@ -16,7 +16,6 @@ from dermquery.serve.page.frame import Site, Visit, frame
 from dermquery.serve.page.policy import PagePolicy, tags_with_nonce
 from dermquery.serve.page.routes import router
 from dermquery.serve.page.search_page import SearchPage
-from dermquery.serve.page.shelf import Shelf
 from dermquery.serve.page.uploads import KeptImages
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
@@ -27,21 +26,21 @@ _SECONDS = 30.0
 
 
 def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> None:
-    """Put the pages into an app that has its audit log in ``app.state.audit`` already.
+    """Add the pages to an app whose audit log is in ``app.state.audit``.
 
-    NiceGUI is one per process: a second app takes the pages over from the first.
+    NiceGUI is one per process: a second app takes over the pages of the first.
     """
-    # NiceGUI looks for its server among all objects of the process, and one of PyTorch's warns when it is looked at.
+    # NiceGUI looks for its server among all objects of the process, and one of PyTorch's warns about that.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op` is deprecated", FutureWarning)
     images = KeptImages(max_pixels=settings.max_pixels)
-    site = Site(service, settings, images, Shelf(), app.state.audit, BaseFacts(service.base))
+    site = Site(service, settings, images, app.state.audit, BaseFacts(service.base))
     app.include_router(router(site))
     _pages(site)
     tags_with_nonce()
     core.app.middleware_stack = None
     core.app.user_middleware.clear()
     core.app.add_middleware(PagePolicy)
-    # Without a storage secret NiceGUI sets no cookie: nothing of a person is kept but what stands in the address.
+    # Without a storage secret NiceGUI sets no cookie; only the address holds what a person asked.
     ui.run_with(
         app, title=texts.TITLE, language=texts.LANGUAGE, dark=None, tailwind=False, show_welcome_message=False,
         binding_refresh_interval=None, reconnect_timeout=30, favicon=Path(__file__).parent / "static" / "favicon.svg",
@@ -50,7 +49,7 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
 
 def _pages(site: Site) -> None:
     async def counted() -> None:
-        """Count what the pages say about the base, beside the event loop."""
+        """Count what the pages say about the base, outside the event loop."""
         await site.service.readers.call(site.facts.fetch)
 
     @ui.page("/", response_timeout=_SECONDS)

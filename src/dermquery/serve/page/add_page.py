@@ -1,4 +1,4 @@
-"""The page at ``/add``: one case by a form, or many by a table with images; either can be taken back."""
+"""The page at ``/add``: add one case by a form, or many by a table with images; both can be undone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from nicegui.element import Element
 from pydantic import ValidationError
 
+from dermquery.answer.words import TITLES
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.fields import CaseFields
-from dermquery.serve.jobs import fingerprint
+from dermquery.serve.job_folder import fingerprint
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Choice, Control, button, el, fill, set_attributes, set_text
 from dermquery.serve.page.failures import AskError, words_for
@@ -26,9 +28,6 @@ from dermquery.store.protocol import StoredCase
 
 __all__ = ["AddPage"]
 
-_WORDS = ("diagnosis", "fine_diagnosis", "sex", "age", "site", "lesion_id", "patient_id", "source", "date", "text")
-_KNOWN = ("diagnosis", "fine_diagnosis", "sex", "site", "source")
-"""Fields for which the base's own values are suggested."""
 _TYPES: dict[str, dict[str, Any]] = {
     "age": {"type": "number", "min": 0, "max": 130, "step": 1, "inputmode": "numeric"},
     "date": {"type": "date"},
@@ -36,16 +35,16 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 
 class _Bundle(Element, component="static/bundle.js"):
-    """A table with images, sent to the API as a job."""
+    """A chooser for a table with images, which it sends to the API as a job."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Undo:
-    """How to take a case back.
+    """How to undo one added or replaced case.
 
     Attributes:
-        before: what was there before it was written: None if it was new, else the case and its image.
-        mark: fingerprint of what was written; anything else has been written since, and stays.
+        before: the replaced case and its image; None if the case was new.
+        mark: fingerprint of the written case; a case with another one was changed since, and stays.
     """
 
     case_id: str
@@ -88,8 +87,8 @@ class AddPage:
         )
         with el("div", cls="fields"):
             self.controls = {"case_id": self._field("case_id", texts.ADD_CASE_ID, maxlength=200)}
-            for name in _WORDS:
-                self.controls[name] = self._field(name, texts.FIELD_TITLES[name], **_TYPES.get(name, {}))
+            for name, title in TITLES.items():
+                self.controls[name] = self._field(name, title, **_TYPES.get(name, {}))
         el("p", texts.ADD_CASE_ID_HINT, "hint")
         with el("details", cls="fold"):
             with el("summary"):
@@ -109,10 +108,11 @@ class AddPage:
             button(texts.ADD_SAVE, self.save, "primary", id="add-case")
 
     def _field(self, name: str, title: str, **attributes: Any) -> Control:
-        if name in _KNOWN:
+        field = CASE_FIELDS[name]
+        if field.kind in (Kind.CHOICE, Kind.WORD):
             attributes["list"] = f"known-{name}"
             with el("datalist", id=f"known-{name}"):
-                for value in list(self.visit.site.facts.counts(name))[:100]:
+                for value in field.values or list(self.visit.site.facts.counts(name))[:100]:
                     if value is not None:
                         el("option", value=str(value))
         with el("label", cls="field wide" if name == "text" else "field"):
@@ -141,7 +141,7 @@ class AddPage:
         set_text(self.problem, message)
 
     async def save(self, replacing: str | None = None) -> None:
-        """Put the case of the form in; one that is there already only if it is the one that ``replacing`` names."""
+        """Add the case of the form; replace a case of the base only if ``replacing`` names it."""
         self._problem("")
         try:
             undo = await self.visit.site.service.writer.line.call(self._write, replacing)
@@ -164,8 +164,8 @@ class AddPage:
             self.undo_button = button(texts.ADD_UNDO, partial(self.undo, undo), "small")
 
     async def undo(self, undo: _Undo) -> None:
-        """Take the last case back, once."""
-        if self._undo is not undo:  # a second click, before the browser had disabled the button
+        """Undo the last case, once."""
+        if self._undo is not undo:  # a second click, before the browser disabled the button
             return
         self._undo, pressed = None, self.undo_button
         set_attributes(pressed, disabled=True)
@@ -178,7 +178,7 @@ class AddPage:
                 set_attributes(pressed, disabled=None)
             return
         self.visit.site.facts.forget()
-        if self._undo is None:  # else another case was added meanwhile, which can be undone in its turn
+        if self._undo is None:  # else another case was added meanwhile, and its undo is on offer
             with fill(self.done):
                 el("span", texts.ADD_UNDONE)
 
@@ -250,6 +250,6 @@ class _TakenError(Exception):
 
 
 def _fault(where: Sequence[object], said: str) -> str:
-    """What is wrong with a field, for the person who filled it in."""
+    """A fault of a field, for the person who filled it in."""
     name = str(where[0]) if where else ""
-    return f"{texts.ADD_CASE_ID if name == 'case_id' else texts.FIELD_TITLES.get(name, name)}: {said}"
+    return f"{texts.ADD_CASE_ID if name == 'case_id' else TITLES.get(name, name)}: {said}"

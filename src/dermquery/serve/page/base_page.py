@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from nicegui.element import Element
 
-from dermquery.answer.words import describe_case, diagnosis_title, tones
+from dermquery.answer.words import TITLES, describe_case, diagnosis_title, tones
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import button, el, fill, link
 from dermquery.serve.page.frame import Visit
-from dermquery.serve.page.state import Question
+from dermquery.serve.page.state import CHOSEN_FIELDS, Question
 from dermquery.serve.page.tones import bar, toned
 from dermquery.serve.service import UnknownCaseError
 from dermquery.store.duplicates import DuplicateGroup
@@ -18,12 +18,11 @@ from dermquery.store.protocol import StoredCase
 
 __all__ = ["BasePage"]
 
-_COUNTED = {"diagnosis": texts.DIAGNOSIS, "sex": texts.SEX, "site": texts.SITE, "source": texts.SOURCE}
 _MOST_VALUES, _MOST_GROUPS, _MOST_CASES = 12, 30, 8
 
 
 class _Map(Element, component="static/map.js"):
-    """Cases on a plane; emits ``chosen`` with the id of a case."""
+    """A map of the cases; emits ``chosen`` with the id of a case."""
 
 
 class BasePage:
@@ -35,8 +34,8 @@ class BasePage:
         with el("section", cls="panel", aria_labelledby="holds"):
             el("h2", texts.BASE_COUNTS, id="holds")
             self._facts()
-            for field, title in _COUNTED.items():
-                self._counts(field, title)
+            for field in CHOSEN_FIELDS:
+                self._counts(field, TITLES[field])
         with el("div", cls="stack"):
             with el("section", cls="panel", aria_labelledby="map"):
                 el("h2", texts.MAP, id="map")
@@ -80,7 +79,7 @@ class BasePage:
                         shown = diagnosis_title(name) if field == "diagnosis" or name is None else name
                         el("th", shown, scope="row")
                         with el("td"):
-                            bar(100 * n / total, "hits")
+                            bar(n / total, "hits")
                         el("td", texts.SHARE.format(n=n, percent=100 * n / total), "number")
         if len(counts) > _MOST_VALUES:
             el("p", texts.BASE_MORE_VALUES.format(n=len(counts) - _MOST_VALUES), "hint")
@@ -108,7 +107,7 @@ class BasePage:
         drawn.on("chosen", lambda event: self.show_case(event.args))
 
     async def show_case(self, case_id: str | None) -> None:
-        """Show a case that was chosen on the map."""
+        """Show the case chosen on the map."""
         if not case_id:
             return
         try:
@@ -117,7 +116,7 @@ class BasePage:
             self.chosen.clear()
             return
         with fill(self.chosen):
-            self._case(case.case_id, case.diagnosis, " · ".join(describe_case(case)))
+            self._case(case.case_id, case.diagnosis, describe_case(case))
 
     def _read_case(self, case_id: str) -> StoredCase:
         row = self.visit.site.service.case(case_id)
@@ -125,7 +124,7 @@ class BasePage:
         return row
 
     def _log(self, case_ids: Sequence[str], what: str) -> None:
-        """Log who saw which cases; whoever cannot be logged sees none."""
+        """Log who sees which cases, before they see them."""
         self.visit.site.audit.write("view", self.visit.who, cases=list(case_ids), what=what)
 
     def _case(self, case_id: str, name: str | None, about: str) -> None:
@@ -169,8 +168,8 @@ class BasePage:
             with el("p", cls="hint"):
                 el("span", texts.DUPLICATE_EXACT if group.kind == "exact" else texts.DUPLICATE_NEAR)
                 if group.conflicts:
-                    fields = ", ".join(texts.FIELD_TITLES[name] for name in group.conflicts)
+                    fields = ", ".join(TITLES[name] for name in group.conflicts)
                     el("strong", f" · {texts.DUPLICATE_CONFLICT.format(fields=fields)}")
             with el("div", cls="row"):
                 for case in group.cases[:_MOST_CASES]:
-                    self._case(case.case_id, case.diagnosis, " · ".join(describe_case(case)))
+                    self._case(case.case_id, case.diagnosis, describe_case(case))

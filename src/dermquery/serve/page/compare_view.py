@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote, urlencode
 
-from dermquery.answer.words import diagnosis_title, tones
-from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA
+from dermquery.answer.content import HitContent, report_content
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Choice, Dialog, Element, button, el, fill, icon, set_attributes, set_text
@@ -34,6 +31,7 @@ class Compare:
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
         self._answer: Answer | None = None
+        self._hits: tuple[HitContent, ...] = ()
         self._query: str | None = None
         self._place, self._level = 0, ""
         self.dialog = Dialog(texts.COMPARE, "compare")
@@ -80,13 +78,13 @@ class Compare:
             case_id: of the hit.
         """
         self._answer, self._query = answer, query_image
-        self._place = [hit.case.case_id for hit in answer.result.hits].index(case_id)
+        self._hits = report_content(answer.result).hits
+        self._place = [item.hit.case.case_id for item in self._hits].index(case_id)
         self._show()
         self.dialog.show()
 
     def _step(self, by: int) -> None:
-        assert self._answer is not None  # noqa: S101 - the buttons are in the open dialog
-        self._place = (self._place + by) % len(self._answer.result.hits)
+        self._place = (self._place + by) % len(self._hits)
         self._show()
 
     def _set_level(self, level: str) -> None:
@@ -94,27 +92,21 @@ class Compare:
         self._show_images()
 
     def _show(self) -> None:
-        assert self._answer is not None  # noqa: S101
-        result = self._answer.result
-        hit = result.hits[self._place]
-        title = f"{texts.RANK.format(rank=hit.rank)} · {diagnosis_title(hit.case.diagnosis)}"
-        set_text(self._title, title)
-        set_text(
-            self._score,
-            f"{texts.SCORE_OF_HIT} {hit.score:.3f} · {texts.LOCAL} {hit.local:.3f} · {texts.GLOBAL} {hit.global_:.3f}",
-        )
+        item = self._hits[self._place]
+        set_text(self._title, f"{texts.RANK.format(rank=item.hit.rank)} · {item.title}")
+        parts = " · ".join(f"{part.name} {part.words}" for part in item.parts)
+        set_text(self._score, f"{texts.SCORE_OF_HIT} {item.score.words} · {parts}")
         for element in (self._before, self._after):
-            set_attributes(element, disabled=len(result.hits) < 2)
+            set_attributes(element, disabled=len(self._hits) < 2)
         self._show_images()
         with fill(self._facts):
-            _criteria(result.terms, hit.case)
-            _about(hit.case, {**result.base.diagnoses, hit.case.diagnosis: 0})
+            _criteria(item)
+            _about(item)
 
     def _show_images(self) -> None:
-        assert self._answer is not None  # noqa: S101
-        case = self._answer.result.hits[self._place].case
+        item = self._hits[self._place]
+        case = item.hit.case
         name = texts.COMPARE_CASE.format(case_id=case.case_id)
-        title = diagnosis_title(case.diagnosis)
         self._pair.props["panes"] = [
             {
                 "name": "query",
@@ -128,7 +120,7 @@ class Compare:
                 "name": "case",
                 "title": name,
                 "src": self._visit.case_image(case.case_id),
-                "alt": texts.CASE_ALT.format(case_id=case.case_id, diagnosis=title),
+                "alt": item.alt,
                 "overlay": self._overlay("case", case.case_id),
             },
         ]
@@ -142,37 +134,28 @@ class Compare:
         return self._visit.to(f"{address}?{urlencode(asked)}")
 
 
-def _criteria(terms: Any, case: Case) -> None:
+def _criteria(item: HitContent) -> None:
     with el("table", cls="facts criteria"):
         el("caption", texts.CRITERIA_TABLE)
         with el("thead"), el("tr"):
             for name in (texts.CRITERION, texts.COMPARE_QUERY, texts.COMPARE_OTHER, ""):
                 el("th" if name else "td", name, scope="col" if name else None)
         with el("tbody"):
-            for name, criterion in CRITERIA.items():
-                own, other = terms.get(name), case.checklist.get(name)
-                alike = None if not own or not other else own == other
-                with el("tr", cls={True: "same", False: "other", None: ""}[alike]):
-                    el("th", criterion.title.capitalize(), scope="row")
-                    el("td", own or texts.NOT_GIVEN)
-                    el("td", other or texts.NOT_RECORDED, "" if other else "hint")
-                    el("td", {True: f"✓ {texts.SAME}", False: f"≠ {texts.DIFFERENT}", None: ""}[alike])
+            for row in item.criteria:
+                with el("tr", cls={True: "same", False: "other", None: ""}[row.same]):
+                    el("th", row.title.capitalize(), scope="row")
+                    el("td", row.asked or texts.NOT_GIVEN)
+                    el("td", row.held or texts.NOT_RECORDED, "" if row.held else "hint")
+                    el("td", {True: f"✓ {texts.SAME}", False: f"≠ {texts.DIFFERENT}", None: ""}[row.same])
 
 
-def _about(case: Case, diagnoses: Any) -> None:
-    values = {name: getattr(case, name) for name in texts.FIELD_TITLES}
-    values["diagnosis"] = diagnosis_title(case.diagnosis)
-    values["age"] = None if case.age is None else f"{case.age:g}"
-    with toned(el("table", cls="facts"), tones(diagnoses)[case.diagnosis]):
+def _about(item: HitContent) -> None:
+    facts = [(fact.title, fact.words) for fact in item.facts]
+    with toned(el("table", cls="facts"), item.tone):
         el("caption", texts.ABOUT_CASE)
         with el("tbody"):
-            for name, title in texts.FIELD_TITLES.items():
-                if values[name] is not None:
+            for title, words in (*facts, *item.hit.case.extra.items()):
+                if words:
                     with el("tr"):
                         el("th", title, scope="row")
-                        el("td", str(values[name]))
-            for name, value in case.extra.items():
-                if value:
-                    with el("tr"):
-                        el("th", name, scope="row")
-                        el("td", value)
+                        el("td", words)

@@ -1,7 +1,7 @@
-"""Plain HTML elements for the page: NiceGUI moves them, and the browser's own controls are what people use.
+"""Plain HTML elements and native controls for the page, which NiceGUI keeps in step with the server.
 
-Text and attributes are set as text nodes and attributes by Vue, never as HTML, so what a case table holds is shown as
-it is written. Nothing here needs ``eval`` in the browser, so that the policy of :mod:`.policy` can forbid it.
+Vue sets texts and attributes as such, never as HTML, so the page shows what a case table holds exactly as written.
+Nothing here needs ``eval`` in the browser, so the policy of :mod:`.policy` can forbid it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["Choice", "Control", "Dialog", "Element", "Wire", "button", "el", "fi
 def el(tag: str, text: str | None = None, cls: str = "", **attributes: Any) -> Element:
     """An element with a text, classes and attributes; ``aria_label`` becomes ``aria-label``, ``for_`` ``for``.
 
-    Attributes that are None or False are left out; True writes the bare name.
+    None and False leave an attribute out; True writes the bare name.
     """
     element = Element(tag)
     if text is not None:
-        element._text = text  # noqa: SLF001 - what NiceGUI's own labels set
+        element._text = text  # noqa: SLF001 - as NiceGUI's own labels do
     if cls:
         element.classes(cls)
     set_attributes(element, **attributes)
@@ -46,7 +46,7 @@ def set_text(element: Element, text: str) -> None:
 
 
 def fill(element: Element) -> Element:
-    """The element, empty, to be filled in a ``with`` block."""
+    """Empty an element and return it, to be filled in a ``with`` block."""
     element.clear()
     return element
 
@@ -85,7 +85,7 @@ _ICONS = {
 
 
 def icon(name: str) -> Element:
-    """One of the page's line drawings; it says nothing to a screen reader, the text beside it does."""
+    """One of the page's line drawings, hidden from screen readers: the text beside it says the same."""
     drawing = el("svg", cls="icon", viewBox="0 0 24 24", aria_hidden="true", focusable="false")
     with drawing:
         el("path", d=_ICONS[name])
@@ -93,7 +93,7 @@ def icon(name: str) -> Element:
 
 
 class Control(Element, component="static/control.js"):
-    """A native ``input``, ``textarea`` or ``select`` that says its value to the server.
+    """A native ``input``, ``textarea`` or ``select`` that sends its value to the server.
 
     Emits ``value`` with a string (a checkbox: a bool) and ``submit`` on Enter (in a textarea: Ctrl+Enter).
     """
@@ -128,7 +128,7 @@ class Control(Element, component="static/control.js"):
 
 
 class Choice(Element, component="static/choice.js"):
-    """One of several values as a group of native radio buttons; ``value`` is emitted with the chosen one."""
+    """A choice of one value by a group of native radio buttons; emits ``value`` with the chosen one."""
 
     def __init__(
         self,
@@ -181,9 +181,9 @@ class Dialog(Element, component="static/dialog.js"):
 
 
 class Wire(Element, component="static/wire.js"):
-    """What has no element: the address' fragment, the clipboard, the focus, a download.
+    """What belongs to no element: the address' fragment, the clipboard, the focus, a download.
 
-    Emits ``restore`` with the fragment the page was opened with.
+    Emits ``restore`` with the fragment with which the page was opened.
     """
 
     def __init__(self, on_restore: Callable[[str], Any]) -> None:
@@ -194,7 +194,7 @@ class Wire(Element, component="static/wire.js"):
         self.on("restore", lambda event: on_restore(str(event.args)))
 
     def set_fragment(self, fragment: str) -> None:
-        """Replace the address' fragment, without an entry in the history."""
+        """Replace the address' fragment without a new entry in the history."""
         self.props["fragment"] = fragment
 
     def do(self, kind: str, value: str) -> None:

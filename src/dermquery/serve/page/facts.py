@@ -1,4 +1,4 @@
-"""What the pages say about the base, counted at most once a minute: value counts, and cases to try a search with."""
+"""Facts about the base for the pages, counted at most once a minute: values, example cases, map, duplicates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
+from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.serve.kept import Kept
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import DuplicateGroup, find_duplicates
 from dermquery.store.filters import AllOf, Equals, Filter
@@ -15,9 +17,8 @@ from dermquery.store.projection import Projection, project
 __all__ = ["BaseFacts"]
 
 T = TypeVar("T")
-_SECONDS = 60.0
 _EXAMPLES = 6
-_COUNTED = ("diagnosis", "fine_diagnosis", "sex", "site", "source", "date")
+_COUNTED = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.CHOICE, Kind.WORD, Kind.DAY))
 _MOST_COMPARED = 20_000
 
 
@@ -30,9 +31,8 @@ class BaseFacts:
     """
 
     def __init__(self, base: CaseBase, clock: Callable[[], float] = time.monotonic) -> None:
-        self._base, self._clock = base, clock
-        self._kept: dict[str, tuple[float, object]] = {}
-        self._lock = threading.Lock()
+        self._base = base
+        self._kept = Kept[str, object](64, lifetime=60, clock=clock)
         self._counting: dict[str, threading.Lock] = {}
         self._changes = 0
 
@@ -41,7 +41,7 @@ class BaseFacts:
         return self._fresh(field, lambda: self._base.store.value_counts(field))
 
     def fetch(self) -> None:
-        """Count what every page shows, and load the model, so that building a page waits for nothing."""
+        """Count what every page shows and load the model, so that building a page waits for neither."""
         for field in _COUNTED:
             self.counts(field)
         _ = self.examples, self._base.model
@@ -53,7 +53,7 @@ class BaseFacts:
 
     @property
     def examples(self) -> tuple[tuple[str, str | None], ...]:
-        """Some cases with their diagnoses: of every diagnosis in turn, by ``case_id``."""
+        """A few cases to try a search with, and their diagnoses: one of each diagnosis in turn, by ``case_id``."""
         return self._fresh("examples ", self._choose)
 
     @property
@@ -62,15 +62,15 @@ class BaseFacts:
         return self._fresh("map ", lambda: project(self._base))
 
     def find_duplicates(self) -> list[DuplicateGroup] | None:
-        """Cases that show the same image; None for a base that is too large to compare while somebody waits."""
+        """Groups of cases that show the same image; None if the base is too large to compare while somebody waits."""
         if self.count > _MOST_COMPARED:
             return None
         scan = self._base.store.scan
         return self._fresh("duplicates ", lambda: find_duplicates(row for rows in scan(vectors=False) for row in rows))
 
     def forget(self) -> None:
-        """Count again, because the base changed."""
-        with self._lock:
+        """Drop all counts, because the base changed."""
+        with self._kept.lock:
             self._kept.clear()
             self._changes += 1
 
@@ -85,16 +85,16 @@ class BaseFacts:
         return tuple(in_turn[:_EXAMPLES])
 
     def _fresh(self, name: str, count: Callable[[], T]) -> T:
-        """What is kept, or counted now: by one thread, while the others that ask for the same wait for it."""
-        with self._lock:
+        """A kept value, or a new one, which one thread counts while others that ask for it wait."""
+        with self._kept.lock:
             counting = self._counting.setdefault(name, threading.Lock())
         with counting:
-            with self._lock:
+            with self._kept.lock:
                 kept, changes = self._kept.get(name), self._changes
-            if kept is not None and kept[0] > self._clock():
-                return cast("T", kept[1])
+            if kept is not None:
+                return cast("T", kept)
             value = count()
-            with self._lock:
-                if changes == self._changes:  # else it is of the base before
-                    self._kept[name] = (self._clock() + _SECONDS, value)
+            with self._kept.lock:
+                if changes == self._changes:  # else the base changed while it was counted
+                    self._kept.put(name, value)
             return value

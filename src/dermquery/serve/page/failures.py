@@ -1,4 +1,4 @@
-"""What a person reads when something cannot be done: no path of the server's machine, and nothing internal."""
+"""What a person reads about an error: no path of the server's machine, and nothing internal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AskError", "words_for"]
 
 
 class AskError(ValueError):
-    """Something cannot be done as it was asked; the message is for the person who asked."""
+    """A request cannot be met; the message is for the person who made it."""
 
 
 _SPOKEN = (
@@ -35,7 +35,7 @@ _HIDDEN: tuple[tuple[type[Exception], str], ...] = (
 
 
 def words_for(error: Exception) -> str:
-    """What to say of an error; one that should not happen goes to the log."""
+    """The message for an error; an unexpected error goes to the log."""
     for kind, words in _HIDDEN:
         if isinstance(error, kind):
             return words

@@ -1,10 +1,10 @@
-"""What every page has: style, header with the pages, the notices, footer."""
+"""The frame of every page: style, header with navigation, notices, footer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -16,13 +16,14 @@ from dermquery import __version__
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.kept import Kept
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, el, link
 from dermquery.serve.page.facts import BaseFacts
-from dermquery.serve.page.shelf import Shelf
 from dermquery.serve.page.uploads import KeptImages
+from dermquery.serve.prepared import KEPT_SECONDS
 from dermquery.serve.security.identity import Principal, principal_of
-from dermquery.serve.service import SearchService
+from dermquery.serve.service import Answer, SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.protocol import ExplainingEncoder
 
@@ -37,14 +38,18 @@ class _Theme(Element, component="static/theme.js"):
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What the pages of one server share."""
+    """What the pages of one server share.
+
+    Attributes:
+        answers: shown by open pages, for their reports, by owner and key: an address holds the key and never the query.
+    """
 
     service: SearchService
     settings: ServeSettings
     images: KeptImages
-    shelf: Shelf
     audit: AuditLog
     facts: BaseFacts
+    answers: Kept[tuple[str, str], Answer] = field(default_factory=lambda: Kept(512, idle=KEPT_SECONDS))
 
     @property
     def explains(self) -> bool:
@@ -60,7 +65,7 @@ class Visit:
         site: the server's.
         who: the person.
         root: path under which a proxy shows the server; every address begins with it.
-        token: that requests which change something carry.
+        token: CSRF token for requests that change something.
     """
 
     site: Site
@@ -70,7 +75,7 @@ class Visit:
 
     @classmethod
     def of(cls, site: Site, request: Request) -> Visit:
-        """The visit that a request begins."""
+        """The visit that begins with a request."""
         return cls(
             site,
             principal_of(request),
@@ -80,7 +85,7 @@ class Visit:
 
     @property
     def owner(self) -> str:
-        """Whose prepared queries, images and answers are whose; as in the API."""
+        """The owner of this visit's prepared queries, images and answers, as in the API."""
         return owner_of(self.who)
 
     def to(self, path: str) -> str:
@@ -94,11 +99,11 @@ class Visit:
 
 @contextmanager
 def frame(visit: Visit, here: str, title: str, kind: str = "") -> Iterator[None]:
-    """Put what stands in the block between header and footer.
+    """Put the content of the block between header and footer.
 
     Args:
         visit: whose page it is.
-        here: path of the page, which its link marks.
+        here: path of the page, to mark its link.
         title: of the page.
         kind: class of its layout.
     """
@@ -120,29 +125,29 @@ def frame(visit: Visit, here: str, title: str, kind: str = "") -> Iterator[None]
 
 
 def _keep_to(client: Client, visit: Visit) -> None:
-    """End the page if somebody else's browser session connects to it, and show them their own instead.
+    """End the page if another person's browser session connects to it, and open a new page for them.
 
-    NiceGUI takes any socket of the same tab back: after one person signed out and another one in, a tab that was left
-    open would go on with the new cookie and the old rights.
+    NiceGUI accepts any socket of the same tab: after one person signs out and another one in, a tab left open would
+    continue with the new cookie and the old rights.
     """
 
     def connected() -> None:
         if _principal(client.environ) != visit.who:
             client.delete()
-            # Not by the page's own queue, which ended with it.
+            # Not through the page's own queue, which ended with it.
             background_tasks.create(core.sio.emit("open", {"path": "/", "new_tab": False}, room=client.id))
 
     client.on_connect(connected)
 
 
 def _principal(environ: dict[str, Any] | None) -> Principal | None:
-    """Who opened a socket, as the guard found out."""
+    """The principal of a socket, as the guard found it."""
     state = (environ or {}).get("asgi.scope", {}).get("state", {})
     return cast("Principal | None", state.get("principal"))
 
 
 def _style(visit: Visit, element: Element) -> None:
-    """Link the style sheet and the theme's script, under an address that changes with their content."""
+    """Link style sheet and scripts, at an address that changes with their content."""
     element.add_resource(_STATIC)
     folder = escape(visit.to(element.props.pop("resource-path")))
     ui.add_head_html(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermquery.answer.content import HitContent
-from dermquery.answer.words import Tone
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, button, el, fill, icon, set_attributes, set_text
 from dermquery.serve.page.tones import bar, length, toned
@@ -30,23 +29,22 @@ class Card:
     Args:
         content: of the hit.
         picture: address of its thumbnail.
-        tone: of its diagnosis.
         actions: of its buttons.
     """
 
-    def __init__(self, content: HitContent, picture: str, tone: Tone, actions: CardActions) -> None:
+    def __init__(self, content: HitContent, picture: str, actions: CardActions) -> None:
         case = content.hit.case
         self.case_id, self._actions = case.case_id, actions
         self._shown: HitContent | None = None
         self.mark: bool | None = None
-        self.element = toned(el("li", cls="card"), tone)
+        self.element = toned(el("li", cls="card"), content.tone)
         with self.element:
             with el("button", cls="frame open", type="button") as self._open:
-                el("img", src=picture, alt=texts.CASE_ALT.format(case_id=self.case_id, diagnosis=content.title))
+                el("img", src=picture, alt=content.alt)
                 self._rank = el("span", cls="rank", aria_hidden="true")
             self._open.on("click", lambda: actions.compare(self.case_id), args=[])
             self._build_title(content)
-            self._build_score()
+            self._build_score(content)
             self._chips = el("ul", cls="chips")
             self._build_about(content)
             self._build_buttons()
@@ -62,25 +60,25 @@ class Card:
             if content.fine:
                 el("p", content.fine, "fine")
 
-    def _build_score(self) -> None:
+    def _build_score(self, content: HitContent) -> None:
         with el("div", cls="score"):
             with el("p"):
                 el("span", texts.SCORE_OF_HIT, "unseen")
                 self._score = el("strong")
             self._parts = {}
-            for name in (texts.LOCAL, texts.GLOBAL):
+            for part in content.parts:
                 with el("div", cls="part"):
-                    el("span", name)
-                    drawing = bar(0, name)
-                    self._parts[name] = (drawing.default_slot.children[1], el("span"))
+                    el("span", part.name)
+                    drawing = bar(0, part.name)
+                    self._parts[part.name] = (drawing.default_slot.children[1], el("span"))
 
     def _build_about(self, content: HitContent) -> None:
         with el("p", cls="about"):
             el("code", self.case_id)
             if content.about:
                 el("span", content.about)
-            if content.seven_point is not None:
-                el("span", texts.SEVEN_POINT.format(score=content.seven_point))
+            if content.seven_point:
+                el("span", content.seven_point)
 
     def _build_buttons(self) -> None:
         with el("div", cls="actions"):
@@ -121,11 +119,11 @@ class Card:
         name = texts.COMPARE_NAME.format(case_id=self.case_id, rank=hit.rank, diagnosis=content.title)
         set_attributes(self._open, aria_label=name, data_rank=str(hit.rank))
         set_attributes(self._compare, aria_label=name)
-        set_text(self._score, f"{hit.score:.3f}")
-        for part, value in ((texts.LOCAL, hit.local), (texts.GLOBAL, hit.global_)):
-            drawn, number = self._parts[part]
-            set_attributes(drawn, width=length(100 * value))
-            set_text(number, f"{value:.3f}")
+        set_text(self._score, content.score.words)
+        for part in content.parts:
+            drawn, number = self._parts[part.name]
+            set_attributes(drawn, width=length(part.bar))
+            set_text(number, part.words)
         if shown is None or (shown.shared, shown.differing) != (content.shared, content.differing):
             self._show_chips(content)
         self._shown = content

@@ -1,4 +1,4 @@
-"""The query's image on the page; :mod:`.routes` takes and shows it."""
+"""The field for the query's image; :mod:`.routes` receives and serves the image."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["ImageField"]
 
 
 class ImageField(Element, component="static/image.js"):
-    """A place for one image, with its tools.
+    """A field for one image, with tools to turn and crop it.
 
     Args:
-        upload: address that takes images.
-        token: that the address wants to see.
+        upload: address that receives images.
+        token: CSRF token for that address.
         limit: largest file, in bytes.
         on_upload: called with the server's answer to an upload.
         on_refused: called with a message.
         on_edit: called with quarter turns and crop.
-        on_remove: called when the image is taken away.
+        on_remove: called when the image is removed.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class ImageField(Element, component="static/image.js"):
         self.on("removed", on_remove, args=[])
 
     def show(self, address: str | None, turn: int = 0, crop: Crop | None = None, *, fixed: bool = False) -> None:
-        """Show an image, or the empty place; ``fixed`` takes the tools away."""
+        """Show an image, or the empty field; ``fixed`` hides the tools."""
         self.props.update(shown=address, turn=turn, crop=None if crop is None else list(crop), fixed=fixed)
 
     def _edited(self, said: Any, on_edit: Callable[[int, Crop | None], Any]) -> None:
-        # What is shown next says up to which of the browser's changes it goes: it makes newer ones meanwhile.
+        # Tells the browser which of its changes the next image includes: it may have made newer ones.
         self.props["edit"] = int(said["edit"])
         on_edit(*_edit(said))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dermquery.answer.words import diagnosis_title
+from dermquery.answer.words import TITLES, diagnosis_title
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Control, el, set_text
 from dermquery.serve.page.facts import BaseFacts
@@ -13,7 +13,6 @@ from dermquery.serve.page.state import CHOSEN_FIELDS, Patient
 
 __all__ = ["PatientFields"]
 
-_TITLES = {"sex": texts.SEX, "site": texts.SITE, "diagnosis": texts.DIAGNOSIS, "source": texts.SOURCE}
 _MOST_VALUES = 200
 
 
@@ -21,7 +20,7 @@ class PatientFields:
     """The fields of a :class:`Patient`.
 
     Args:
-        facts: about the base, which say what can be chosen.
+        facts: about the base, for the values to choose from.
         on_change: called with the field that changed.
         on_submit: called on Enter.
     """
@@ -51,7 +50,7 @@ class PatientFields:
         """Put values into the fields."""
         self._patient = patient
         for name, control in self.controls.items():
-            control.show(getattr(patient, name))
+            control.show(patient[name])
         self._badge()
 
     def _choose(self, facts: BaseFacts, name: str) -> None:
@@ -63,7 +62,7 @@ class PatientFields:
         options = [("", texts.FILTER_ANY)]
         options += [(v, texts.FILTER_COUNT.format(value=title(v), count=counts[v])) for v in common]
         with el("label", cls="field"):
-            el("span", _TITLES[name])
+            el("span", TITLES[name])
             self.controls[name] = Control("select", options=options, on_value=lambda v: self._changed(name, v))
 
     def _write(self, name: str, title: str, **attributes: Any) -> None:
@@ -74,7 +73,7 @@ class PatientFields:
             )
 
     def _changed(self, name: str, value: str) -> None:
-        self._patient = Patient(**{**self._patient.__dict__, name: value})
+        self._patient = self._patient.changed(**{name: value})
         self._badge()
         self._on_change(**{name: value})
 

@@ -1,8 +1,8 @@
 """The content security policy of NiceGUI's pages: scripts and styles by nonce, nothing inline, nothing evaluated.
 
-What in NiceGUI evaluates text in the browser (``js_handler``, ``run_javascript``, ``run_method``, Vue templates, ``:``
-props) is not used by the page, so the policy needs neither ``unsafe-eval`` nor ``unsafe-inline``. A browser test
-sees to it that nothing is refused.
+The page uses nothing of NiceGUI that evaluates text in the browser (``js_handler``, ``run_javascript``, ``run_method``,
+Vue templates, ``:`` props), so the policy needs neither ``unsafe-eval`` nor ``unsafe-inline``. A browser test checks
+that the browser refuses nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _INLINE = {
     ' style="display: none"': " hidden",
     "{{ body_html | safe }}": '{{ body_html | replace("<style></style>", "") | safe }}',
 }
-"""Inline styles of the template, and what says the same without them."""
+"""Inline styles of the template, and their equivalents without inline style."""
 
 
 def page_policy(nonce: str) -> str:
-    """The policy for one answer: everything from this server, and of what the page itself holds only what is marked."""
+    """The policy for one answer: files from this server, and of inline scripts and styles those with the nonce."""
     return (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
         "img-src 'self' blob:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -46,7 +46,7 @@ class PagePolicy:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        nonce = nonce_of(scope)  # before the template is filled in, which reads it from the state
+        nonce = nonce_of(scope)  # before NiceGUI renders the template, which reads it from the state
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -59,9 +59,9 @@ class PagePolicy:
 
 
 def tags_with_nonce() -> None:
-    """Let script and style tags of NiceGUI's template carry the nonce of ``security/headers.py``; once only.
+    """Add the nonce of ``security/headers.py`` to the script and style tags of NiceGUI's template; safe to repeat.
 
-    The tags of the template's source get it, never those of a page that is filled in already.
+    This changes the template's source, never a rendered page, whose tags might come from a user.
     """
     environment = templates.env
     if environment.loader is None or isinstance(environment.loader, _WithNonce):

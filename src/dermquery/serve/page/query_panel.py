@@ -30,7 +30,7 @@ class QueryPanel:
         session: whose question it changes.
         on_search: called when the person asks.
         on_change: called after every change of the question.
-        on_clear: called when the person begins anew.
+        on_clear: called when the person starts a new query.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class QueryPanel:
     # --- to the form -----------------------------------------------------------------------------------------------
 
     def show(self, question: Question) -> None:
-        """Put a whole question into the form, as a link or an example gives it."""
+        """Put a whole question into the form, such as that of a link."""
         self.text.show(question.text)
         for name, choice in self.choices.items():
             choice.show(question.terms.get(name, ""))
@@ -149,7 +149,7 @@ class QueryPanel:
         self.show_state()
 
     def show_state(self) -> None:
-        """Everything that follows from the question: image, what was read, the score."""
+        """Show what follows from the question: image, findings in the text, score."""
         question = self.session.question
         if question.like:
             self.image.show(self.visit.case_image(question.like), fixed=True)
@@ -181,11 +181,11 @@ class QueryPanel:
         set_text(self.score_hint, (texts.SCORE_HIGH if high else texts.SCORE_LOW) if reading.terms else "")
 
     def show_image_problem(self, message: str) -> None:
-        """Say under the image why it was not taken."""
+        """Say under the image why it was refused."""
         self.show_warnings([message], kind="problem")
 
     def show_warnings(self, messages: Sequence[str], kind: str = "warning") -> None:
-        """Say under the image what is poor about it."""
+        """Show warnings under the image."""
         with fill(self.image_notes):
             for message in messages:
                 el("li", message, kind)
@@ -195,6 +195,6 @@ class QueryPanel:
         set_text(self.problem, message)
 
     def show_busy(self, busy: bool) -> None:
-        """While an answer is on its way."""
+        """Show whether an answer is on its way."""
         set_text(self.search_text, texts.SEARCHING if busy else texts.SEARCH)
         set_attributes(self.search, aria_busy="true" if busy else None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermquery.answer.content import Content, report_content
-from dermquery.answer.words import describe_condition, tones
+from dermquery.answer.words import describe_condition
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Control, Element, button, el, fill, set_attributes, set_text
 from dermquery.serve.page.frame import Visit
@@ -128,7 +128,7 @@ class Results:
         set_text(self.formula, "")
 
     def show(self, answer: Answer, question: Question, key: str) -> None:
-        """Show an answer, known to the shelf by its key; cards that were there move to their new rank."""
+        """Show an answer, known by its key; cards that were there move to their new rank."""
         result = answer.result
         settings = self.visit.site.settings
         self.content = report_content(result, warnings=answer.warnings, notice=settings.notice)
@@ -139,8 +139,7 @@ class Results:
         set_attributes(self.tools, hidden=None)
         set_text(self.heading, _heading(len(result.hits), result.n_candidates))
         set_text(self.weight_value, f"{result.local_weight:g}")
-        weight = result.local_weight
-        set_text(self.formula, texts.LAMBDA_HINT.format(local=weight, rest=1 - weight))
+        set_text(self.formula, self.content.formula)
         self._show_notes(answer, question)
         self._show_cards(self.content)
         self._show_shares(self.content)
@@ -172,7 +171,6 @@ class Results:
     def _show_cards(self, content: Content) -> None:
         order = {item.hit.case.case_id: place for place, item in enumerate(content.hits)}
         self._remove([case_id for case_id in self._cards if case_id not in order])
-        palette = tones(share.diagnosis for share in content.shares)
         actions = CardActions(self._actions.compare, self._actions.more, self._mark)
         with self.list:
             for item in content.hits:
@@ -181,7 +179,7 @@ class Results:
                     self._cards[case.case_id].update(item)
                 else:
                     picture = self.visit.case_image(case.case_id, small=True)
-                    self._cards[case.case_id] = Card(item, picture, palette[case.diagnosis], actions)
+                    self._cards[case.case_id] = Card(item, picture, actions)
                 self._cards[case.case_id].show_mark(self._marks.get(case.case_id))
         places = {card.element.id: order[case_id] for case_id, card in self._cards.items()}
         self.list.default_slot.children.sort(key=lambda element: places[element.id])
@@ -193,7 +191,6 @@ class Results:
 
     def _show_shares(self, content: Content) -> None:
         n_hits, n_cases = len(content.hits), sum(share.cases for share in content.shares)
-        palette = tones(share.diagnosis for share in content.shares)
         set_attributes(self.shares, hidden=None if content.hits else True)
         with fill(self.shares):
             el("h2", texts.SHARES, id="shares-title")
@@ -204,7 +201,7 @@ class Results:
                     el("th", texts.SHARES_BASE.format(n=n_cases), scope="col")
                 with el("tbody"):
                     for share in content.shares:
-                        with toned(el("tr"), palette[share.diagnosis]):
+                        with toned(el("tr"), share.tone):
                             with el("th", scope="row"):
                                 el("span", cls="swatch", aria_hidden="true")
                                 el("span", share.title)
@@ -229,7 +226,7 @@ def _share(kind: str, count: int, share: float) -> Element:
     cell = el("td")
     with cell, el("div", cls="share"):
         bar(share, kind)
-        el("span", texts.SHARE.format(n=count, percent=share))
+        el("span", texts.SHARE.format(n=count, percent=100 * share))
     return cell
 
 

@@ -1,4 +1,4 @@
-"""What the page asks for by HTTP beside the API: images of queries, and files of answers, each for its owner only."""
+"""Addresses of the page besides the API: images of queries, the map, and files of answers, for their owners only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dermquery.serve.api.common import Reader, owner_of
 from dermquery.serve.page import texts
 from dermquery.serve.page.frame import Site
 from dermquery.serve.page.state import read_crop
-from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
+from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, turned_and_cropped
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer
@@ -32,7 +32,7 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/images")
     async def keep_image(request: Request, who: Reader) -> dict[str, object]:
-        data = await request.body()  # the chain of middlewares has bounded it
+        data = await request.body()  # the middlewares bound its length
         # In a line: a decoded image may take 200 MB, and forty threads would decode as many at once.
         return await site.service.readers.call(_kept, site.images, owner_of(who), data)
 
@@ -44,8 +44,7 @@ def router(site: Site) -> APIRouter:
             raise HTTPException(410, texts.IMAGE_EXPIRED) from error
         shown = kept.shown
         if turn % 4 or crop:
-            changed = edited(kept.shown, turn, read_crop(crop), max_pixels=site.settings.max_pixels)
-            shown = query_copy(load_image(changed))
+            shown = query_copy(turned_and_cropped(load_image(kept.shown), turn, read_crop(crop)))
         return Response(shown, media_type="image/jpeg")
 
     @routes.get("/map")
@@ -75,7 +74,7 @@ def _kept(images: KeptImages, owner: str, data: bytes) -> dict[str, object]:
 
 
 def _answer(site: Site, who: Principal, key: str) -> Answer:
-    answer = site.shelf.get(owner_of(who), key)
+    answer = site.answers.get((owner_of(who), key))
     if answer is None:
         raise HTTPException(410, texts.ANSWER_EXPIRED)
     return answer
@@ -94,7 +93,7 @@ def _html(answer: Answer, notice: str | None) -> bytes:
 
 
 def _csv(answer: Answer, _notice: str | None) -> bytes:
-    return hits_csv(answer.result).encode("utf-8-sig")  # the byte order mark by which Excel knows it
+    return hits_csv(answer.result).encode("utf-8-sig")  # Excel recognises UTF-8 by its byte order mark
 
 
 def _json(answer: Answer, _notice: str | None) -> bytes:

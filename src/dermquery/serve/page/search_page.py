@@ -16,6 +16,7 @@ from dermquery.serve.page.results import ResultActions, Results
 from dermquery.serve.page.session import Session
 from dermquery.serve.page.start import build_start
 from dermquery.serve.page.state import Question
+from dermquery.serve.prepared import new_key
 
 __all__ = ["SearchPage"]
 
@@ -58,20 +59,20 @@ class SearchPage:
         if question.is_empty:
             self.panel.show_problem(texts.EMPTY_QUERY)
             return
-        # A new question takes no marks along that were set on hits of another.
+        # Marks on the hits of one question do not apply to another.
         if self.session.answered is None or replace(question, relevant=(), irrelevant=()).what != _plain(self.session):
             self.session.change(relevant=(), irrelevant=())
         await self._ask(announce=True)
         self.wire.do("show", "#results")
 
     async def rerank(self, **changes: Any) -> None:
-        """Another λ or number of hits: at once, without encoding."""
+        """Change λ or the number of hits: answered at once, without encoding."""
         self.session.change(**changes)
         if self.session.answered is not None:
             await self._ask()
 
     async def search_marked(self, marks: dict[str, bool]) -> None:
-        """Search again with the hits that were marked."""
+        """Search again with the marked hits."""
         relevant = tuple(case_id for case_id, good in marks.items() if good)
         self.session.change(
             relevant=relevant, irrelevant=tuple(case_id for case_id in marks if case_id not in relevant)
@@ -79,7 +80,7 @@ class SearchPage:
         await self._ask(announce=True)
 
     async def clear_marks(self) -> None:
-        """Search as before any mark."""
+        """Search again without marks."""
         await self.search_marked({})
 
     async def more(self, case_id: str) -> None:
@@ -99,16 +100,16 @@ class SearchPage:
         self._compare.open(answer, self._query_image(question), case_id)
 
     def copy_link(self) -> None:
-        """Give the address that restores the question."""
+        """Copy the address that restores the question."""
         self.wire.do("copy", self.session.question.to_fragment())
         set_text(self.said, texts.TAKE_LINK_DONE)
 
     def changed(self) -> None:
-        """The question changed; the answer that is shown stays until it is asked."""
+        """The question changed; the shown answer stays until the next search."""
         self.panel.show_problem("")
 
     def clear(self) -> None:
-        """Begin anew, with λ and the number of hits as they are."""
+        """Start a new query, keeping λ and the number of hits."""
         question = self.session.question
         self.session.question = Question(local_weight=question.local_weight, top_k=question.top_k)
         self.session.answer = self.session.answered = None
@@ -131,7 +132,7 @@ class SearchPage:
     # --- asking ----------------------------------------------------------------------------------------------------
 
     async def _ask(self, *, announce: bool = False) -> None:
-        """Answer the newest question; those that were overtaken while another was answered are passed over."""
+        """Answer the newest question, skipping those that a newer one overtook."""
         self._wanted += 1
         if announce:
             self.panel.show_problem("")
@@ -160,7 +161,9 @@ class SearchPage:
         answer, question = self.session.answer, self.session.answered
         if answer is None or question is None or self.session.question.is_empty:  # cleared meanwhile
             return
-        self.results.show(answer, question, self.visit.site.shelf.put(self.visit.owner, answer))
+        key = new_key()
+        self.visit.site.answers.put((self.visit.owner, key), answer)
+        self.results.show(answer, question, key)
         self.wire.set_fragment(question.to_fragment())
 
     def _query_image(self, question: Question) -> str | None:

@@ -1,4 +1,4 @@
-"""One person's search on the page: what is asked, what was encoded for it, what was answered. No markup here."""
+"""One person's search on the page: the question, its encoded query and its answer. No markup here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dermquery.data.case import Query
-from dermquery.data.findings import query_terms, read_findings
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.page import texts
@@ -22,12 +21,12 @@ __all__ = ["Reading", "Session", "read_words"]
 
 @dataclass(frozen=True)
 class Reading:
-    """What a text and terms say.
+    """The findings of a text and terms.
 
     Attributes:
-        terms: criteria with values, given as terms or found in the text.
-        found: those that were found in the text only.
-        unread: clauses in which nothing was recognised.
+        terms: criteria with values, from terms or text.
+        found: those from the text only.
+        unread: clauses without a recognised finding.
     """
 
     terms: dict[str, str]
@@ -36,18 +35,19 @@ class Reading:
 
 
 def read_words(question: Question) -> Reading:
-    """Read the words of a question without encoding it, for the score that moves while one types."""
-    terms = dict(query_terms(Query(text=question.text or None, checklist=question.terms)))
-    found = {name: value for name, value in terms.items() if name not in question.terms}
-    return Reading(terms, found, read_findings(question.text).unread)
+    """Read the words of a question without encoding it, for the score that changes as people type."""
+    query = Query(text=question.text or None, checklist=question.terms)
+    found = {name: value for name, value in query.terms.items() if name not in question.terms}
+    return Reading(query.terms, found, query.findings.unread)
 
 
 class Session:
-    """What one open page holds; it is asked one question at a time.
+    """The search of one open page, one question at a time.
 
     Attributes:
-        question: as the form stands.
-        answer: the last one, to ``answered``.
+        question: the form's current one.
+        answer: the last one.
+        answered: the question that it answers.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Session:
         self.question = replace(self.question, **changes)
 
     async def ask(self) -> Answer:
-        """Answer the question; what was encoded already is not encoded again.
+        """Answer the question, encoding it only if it changed.
 
         Raises:
-            AskError: nothing is asked, or the image is not kept any more.
-            ValueError, LookupError, Busy: of the service, with messages for people.
+            AskError: the question is empty, or its image is not kept any more.
+            ValueError, LookupError, Busy: from the service, with messages for people.
         """
         question = self.question
         if question.is_empty:
@@ -82,7 +82,7 @@ class Session:
         return answer
 
     def _rank(self, prepared: Prepared, where: Filter, question: Question) -> Answer:
-        """Rank, and log who saw which cases, as the API does: no text, and of an image its hash only."""
+        """Rank, and log who saw which cases, as the API does: no text, and only the hash of an image."""
         answer = self.service.search(prepared, where, question.top_k, question.local_weight)
         self._audit.write(
             "search",
@@ -96,7 +96,7 @@ class Session:
         return answer
 
     async def _prepared(self, question: Question) -> Prepared:
-        """The encoded question. One that the service forgot is encoded again from what the page still has."""
+        """The encoded question; if its encoding has expired, it is encoded again."""
         if self._encoded is not None and self._encoded[0] == question.what:
             try:
                 return self.service.prepared(self.owner, self._encoded[1].key)

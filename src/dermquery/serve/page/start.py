@@ -1,4 +1,4 @@
-"""What stands beside the form before anything was asked: what it is for, and cases of the base to try it with."""
+"""The area beside the form before the first search: an introduction, and cases of the base to try."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["build_start"]
 
 
 def build_start(visit: Visit, place: Element, on_example: Callable[[str], Awaitable[None]]) -> None:
-    """Fill the place; ``on_example`` is called with the id of a case that is chosen."""
+    """Fill the area; calls ``on_example`` with the id of a chosen case."""
     counts = visit.site.facts.counts("diagnosis")
     palette = tones(None if name is None else str(name) for name in counts)
     with fill(place):

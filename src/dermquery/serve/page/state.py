@@ -1,14 +1,15 @@
-"""What a person asks on the page, and the address fragment that holds it."""
+"""A person's question on the page, and the address fragment that holds it."""
 
 from __future__ import annotations
 
 import datetime
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Range, iso_day
@@ -17,11 +18,12 @@ from dermquery.store.where import excluding
 __all__ = ["CHOSEN_FIELDS", "LONGEST_TEXT", "TOP_K", "Crop", "Patient", "Question", "read_crop"]
 
 TOP_K = (5, 10, 20, 50)
-"""How many hits can be asked for."""
+"""The choices for the number of hits."""
 LONGEST_TEXT = 2000
-"""Characters of free text that are taken; a link or a socket could bring megabytes, which nobody wrote."""
-CHOSEN_FIELDS = ("sex", "site", "diagnosis", "source")
-"""Fields of a case that a filter takes one value of."""
+"""Characters of free text that count; a link or a socket could send megabytes."""
+CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind is Kind.CHOICE)
+"""Fields that a filter restricts to one value."""
+_PATIENT = (*CHOSEN_FIELDS, "age_from", "age_to", "date_from", "date_to", "without_patient", "without_lesion")
 
 Crop = tuple[float, float, float, float]
 """Left, top, width and height as fractions of the turned image."""
@@ -29,41 +31,43 @@ Crop = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Patient:
-    """Which cases may be found, as the form says it; an empty text asks for nothing."""
+    """Which cases may be found, by the form's texts.
 
-    sex: str = ""
-    age_from: str = ""
-    age_to: str = ""
-    site: str = ""
-    diagnosis: str = ""
-    source: str = ""
-    date_from: str = ""
-    date_to: str = ""
-    without_patient: str = ""
-    without_lesion: str = ""
+    Attributes:
+        asked: what its controls hold, by name: :data:`CHOSEN_FIELDS`, ``age_from``, ``age_to``, ``date_from``,
+            ``date_to``, ``without_patient`` and ``without_lesion``; one that asks for nothing is not among them.
+    """
+
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        """What a control holds."""
+        return self.asked.get(name, "")
 
     def where(self) -> Filter:
         """The filter.
 
         Raises:
-            FilterError: for an age or a date that cannot be read, naming it and the form it needs.
+            FilterError: an age or a date cannot be read; names it and the expected form.
         """
         conditions: list[Any] = [
-            Equals.model_validate({"field": name, "value": value})
-            for name in CHOSEN_FIELDS
-            if (value := getattr(self, name))
+            Equals.model_validate({"field": name, "value": value}) for name in CHOSEN_FIELDS if (value := self[name])
         ]
-        ages = {"ge": _age(self.age_from), "le": _age(self.age_to)}
-        days = {"ge": _day(self.date_from), "le": _day(self.date_to)}
+        ages = {"ge": _age(self["age_from"]), "le": _age(self["age_to"])}
+        days = {"ge": _day(self["date_from"]), "le": _day(self["date_to"])}
         conditions += [Range(**ages)] if any(v is not None for v in ages.values()) else []
         conditions += [Range(field="date", **days)] if any(days.values()) else []
         where = Filter(condition=AllOf(conditions=tuple(conditions)))
-        return excluding(where, None, self.without_lesion.strip() or None, self.without_patient.strip() or None)
+        return excluding(where, None, self["without_lesion"].strip() or None, self["without_patient"].strip() or None)
 
     @property
     def n_set(self) -> int:
-        """How many of its fields ask for something."""
-        return sum(bool(getattr(self, part.name)) for part in fields(self))
+        """How many of its controls ask for something."""
+        return len(self.asked)
+
+    def changed(self, **changes: str) -> Patient:
+        """The same with other texts in some controls; an empty one asks for nothing."""
+        return Patient({name: text for name, text in {**self.asked, **changes}.items() if text})
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,13 @@ class Question:
     Attributes:
         image: key of the uploaded image, if there is one (:mod:`.uploads`).
         turn: quarter turns of it, clockwise.
-        crop: the part of it that is searched for; None for the whole.
-        like: a case of the base that is searched with in place of image, text and terms.
+        crop: the part of it to search with; None for the whole.
+        like: id of a case to search with, in place of image, text and terms.
         text, terms: words, and criteria given as terms.
         patient: the filter.
         local_weight: λ of equation 9.
         top_k: hits to show.
-        relevant, irrelevant: case ids that were marked and searched with again.
+        relevant, irrelevant: ids of marked cases that move the query.
     """
 
     image: str = ""
@@ -95,7 +99,7 @@ class Question:
     irrelevant: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Cut the text: it is read in the event loop while one types, which a long one would hold up for everybody."""
+        """Cut the text: the event loop reads it as people type, and a long one would block it for everybody."""
         object.__setattr__(self, "text", self.text[:LONGEST_TEXT])
 
     @property
@@ -105,7 +109,7 @@ class Question:
 
     @property
     def what(self) -> tuple[Any, ...]:
-        """All that the encoding depends on; a change of the rest needs no network pass."""
+        """Everything that the encoding depends on; other changes need no network pass."""
         own = (self.image, self.turn, self.crop) if self.image else ()
         return (self.like, own, self.text.strip(), tuple(sorted(self.terms.items())), self.relevant, self.irrelevant)
 
@@ -119,7 +123,7 @@ class Question:
         if self.image and self.crop:
             pairs.append(("crop", ",".join(f"{part:.4f}" for part in self.crop)))
         pairs += [("term", f"{name}:{value}") for name, value in self.terms.items()]
-        pairs += [(f.name, value) for f in fields(self.patient) if (value := getattr(self.patient, f.name))]
+        pairs += [(name, value) for name in _PATIENT if (value := self.patient[name])]
         pairs += [("lambda", f"{self.local_weight:g}")] if self.local_weight != LOCAL_WEIGHT else []
         pairs += [("k", str(self.top_k))] if self.top_k != Question.top_k else []
         pairs += [("relevant", case_id) for case_id in self.relevant]
@@ -128,7 +132,7 @@ class Question:
 
     @classmethod
     def from_fragment(cls, fragment: str) -> Question:
-        """Read a fragment, leaving out what cannot be read: a link is text that anybody can have changed."""
+        """Read a fragment, ignoring what is not valid: anybody may have edited the link."""
         pairs = parse_qsl(fragment, max_num_fields=500)
         last = dict(pairs)
         terms = dict(pair.split(":", 1) for name, pair in pairs if name == "term" and ":" in pair)
@@ -139,7 +143,7 @@ class Question:
             like=last.get("like", ""),
             text=last.get("text", ""),
             terms={n: terms[n] for n in CRITERIA if terms.get(n) in CRITERIA[n].values},
-            patient=Patient(**{f.name: last[f.name] for f in fields(Patient) if f.name in last}),
+            patient=Patient({name: last[name] for name in _PATIENT if name in last}),
             local_weight=min(max(_number(last.get("lambda"), LOCAL_WEIGHT), 0.0), 1.0),
             top_k=k if (k := int(_number(last.get("k"), 10))) in TOP_K else Question.top_k,
             relevant=_all(pairs, "relevant"),
@@ -148,7 +152,7 @@ class Question:
 
     def with_patient(self, **changes: str) -> Question:
         """The same question to other cases."""
-        return replace(self, patient=replace(self.patient, **changes))
+        return replace(self, patient=self.patient.changed(**changes))
 
 
 def _all(pairs: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:
@@ -164,7 +168,7 @@ def _number(written: str | None, otherwise: float) -> float:
 
 
 def read_crop(written: str) -> Crop | None:
-    """Read a crop as an address holds it; None for what is none."""
+    """Read a crop from an address; None if it is not valid."""
     parts = [_number(part, -1) for part in written.split(",")]
     if len(parts) != 4:
         return None

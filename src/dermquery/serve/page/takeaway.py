@@ -31,6 +31,6 @@ class TakeAway:
                     button(texts.TAKE_LINK, on_link, "bare")
 
     def show(self, key: str) -> None:
-        """Offer the files of another answer, by its key on the shelf."""
+        """Offer the files of another answer, by its key."""
         for ending, element in self._links.items():
             set_attributes(element, href=self._visit.to(f"/page/answers/{key}/hits.{ending}"))

@@ -1,8 +1,8 @@
-"""Every English text of the page, in one place; a translation is this file again in another language.
+"""Every English text of the page; a translation is a copy of this file in another language.
 
 Criteria, their values and definitions come from :mod:`dermquery.data.checklist`, diagnoses from
-:mod:`dermquery.answer.words`, and messages about a bad image, text or filter from where they are raised.
-Curly braces are filled in by name.
+:mod:`dermquery.answer.words`, and messages about a bad image, text or filter from the code that raises them.
+The page fills in the curly braces by name.
 """
 
 from __future__ import annotations
@@ -76,12 +76,8 @@ FILTERS = "Which cases may be found"
 FILTERS_SET = "{n} set"
 FILTER_ANY = "Any"
 FILTER_COUNT = "{value} ({count})"
-SEX = "Sex"
 AGE_FROM = "Age from"
 AGE_TO = "Age to"
-SITE = "Site"
-DIAGNOSIS = "Diagnosis"
-SOURCE = "Source"
 DATE_FROM = "Taken from"
 DATE_TO = "Taken until"
 WITHOUT_PATIENT = "Leave out patient"
@@ -132,18 +128,14 @@ FAILED_UNEXPECTED = (
 )
 WARNING = "Warning"
 LAMBDA = "Local weight λ"
-LAMBDA_HINT = "Score = {local:g} × local + {rest:.2g} × global similarity"
 LAMBDA_ENDS = ("whole image", "regions")
 TOP_K = "Hits"
 RANK = "Rank {rank}"
 SCORE_OF_HIT = "Score"
-LOCAL = "local"
-GLOBAL = "global"
 SHARED = "Shared with the query"
 DIFFERING = "Different from the query"
 ASKED = "the query says {value}"
 NOT_SHARED = "None of the query's criteria was recorded"
-SEVEN_POINT = "seven-point score {score}"
 COMPARE_HIT = "Compare"
 COMPARE_NAME = "Compare the query with case {case_id}, rank {rank}, {diagnosis}"
 MORE = "More like this"
@@ -207,19 +199,6 @@ SAME = "same"
 DIFFERENT = "different"
 NOT_RECORDED = "not recorded"
 ABOUT_CASE = "About the case"
-FIELD_TITLES = {
-    "diagnosis": "Diagnosis",
-    "fine_diagnosis": "Original diagnosis",
-    "sex": "Sex",
-    "age": "Age",
-    "site": "Site",
-    "elevation": "Elevation",
-    "lesion_id": "Lesion",
-    "patient_id": "Patient",
-    "source": "Source",
-    "date": "Taken",
-    "text": "Text",
-}
 
 # Add cases
 ADD = "Add cases"

@@ -1,4 +1,4 @@
-"""Diagnoses in colour, as on the result sheet; the colour never stands without the name."""
+"""Diagnoses in colour, as on the result sheet, and never without their name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["bar", "diagnosis", "toned"]
 
 
 def toned(element: Element, tone: Tone) -> Element:
-    """Give an element the tone of a diagnosis; the style sheet takes the one for light or dark."""
+    """Give an element the tone of a diagnosis; the style sheet chooses light or dark."""
     return element.classes("toned").style(f"--tone-light: {tone.light}; --tone-dark: {tone.dark}")
 
 
 def diagnosis(name: str | None, tag: str = "span") -> Element:
-    """A swatch and the name of a diagnosis; stands in a toned element."""
+    """A swatch and the name of a diagnosis, for a toned element."""
     element = el(tag, cls="diagnosis")
     with element:
         el("span", cls="swatch", aria_hidden="true")
@@ -23,7 +23,7 @@ def diagnosis(name: str | None, tag: str = "span") -> Element:
 
 
 def bar(share: float, kind: str) -> Element:
-    """A bar of a length in per cent, for eyes only: the number stands beside it."""
+    """A bar that is filled to a share between 0 and 1, hidden from screen readers: the number stands beside it."""
     drawing = el("svg", cls="bar", viewBox="0 0 100 1", preserveAspectRatio="none", aria_hidden="true")
     with drawing:
         el("rect", cls="ground", width="100", height="1")
@@ -32,5 +32,5 @@ def bar(share: float, kind: str) -> Element:
 
 
 def length(share: float) -> str:
-    """A bar's length in per cent; below zero there is none."""
-    return f"{min(max(share, 0.0), 100.0):.1f}"
+    """A bar's length in per cent."""
+    return f"{100 * share:.1f}"

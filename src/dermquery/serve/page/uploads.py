@@ -1,30 +1,28 @@
-"""Images that were chosen for a query: checked at once, kept in memory for a while, and only for who chose them."""
+"""Images uploaded for a query: checked at once, kept in memory for a while, and only for their owner."""
 
 from __future__ import annotations
 
 import io
-import secrets
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
 
 from dermquery.data.image import load_image
+from dermquery.serve.kept import Kept
 from dermquery.serve.page.state import Crop
 from dermquery.serve.pictures import query_copy
+from dermquery.serve.prepared import KEPT_SECONDS, new_key
 
-__all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited"]
+__all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited", "turned_and_cropped"]
 
-_SECONDS = 30 * 60
 _BYTES = 256 * 2**20
 _PER_OWNER = 24
 
 
 class ExpiredImageError(KeyError):
-    """An image is not kept any more, or was never this person's."""
+    """An image is not kept any more, or belongs to somebody else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +32,9 @@ class KeptImage:
     Attributes:
         key: names it for its owner.
         owner: who may use it.
-        data: the file as it came, so that a search gives what any other way in gives.
+        data: the file as uploaded, so that a search gives the same answer as through the API.
         shown: upright JPEG of at most 1600 pixels a side, without metadata, for the browser.
         size: width and height of the upright image.
-        until: when it is forgotten, in seconds of the clock.
     """
 
     key: str
@@ -45,11 +42,10 @@ class KeptImage:
     data: bytes
     shown: bytes
     size: tuple[int, int]
-    until: float
 
     @property
     def n_bytes(self) -> int:
-        """What it takes in memory."""
+        """Its size in memory."""
         return len(self.data) + len(self.shown)
 
 
@@ -58,73 +54,66 @@ class KeptImages:
 
     def __init__(self, *, max_pixels: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_pixels = max_pixels
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, KeptImage] = OrderedDict()
+        self._images = Kept[tuple[str, str], KeptImage](
+            lifetime=KEPT_SECONDS, clock=clock, most_bytes=_BYTES, size=lambda image: image.n_bytes,
+            most_each=_PER_OWNER, owner=lambda image: image.owner,
+        )  # fmt: skip
 
     def keep(self, owner: str, data: bytes) -> tuple[KeptImage, Image.Image]:
         """Check an image and keep it; also gives the decoded image.
 
         Raises:
-            ImageError: it cannot be used; says why and what to do.
+            ImageError: it cannot be used; the message says why and what to do.
         """
         image = load_image(data, max_pixels=self._max_pixels)
-        until = self._clock() + _SECONDS
-        kept = KeptImage(secrets.token_urlsafe(16), owner, data, query_copy(image), image.size, until)
-        with self._lock:
-            self._kept[kept.key] = kept
-            self._tidy(owner)
-        return kept, image
+        kept = KeptImage(new_key(), owner, data, query_copy(image), image.size)
+        return self._images.put((owner, kept.key), kept), image
 
     def of(self, owner: str, key: str) -> KeptImage:
         """An image of this owner.
 
         Raises:
-            ExpiredImageError: there is none; another's is not told apart from one that expired.
+            ExpiredImageError: it has expired, or is somebody else's, which is not told apart.
         """
-        with self._lock:
-            self._tidy(owner)
-            kept = self._kept.get(key)
-        if kept is None or kept.owner != owner:
+        kept = self._images.get((owner, key), touch=False)
+        if kept is None:
             raise ExpiredImageError(key)
         return kept
-
-    def _tidy(self, owner: str) -> None:
-        now = self._clock()
-        for key in [key for key, kept in self._kept.items() if kept.until <= now]:
-            del self._kept[key]
-        own = [key for key, kept in self._kept.items() if kept.owner == owner]
-        for key in own[:-_PER_OWNER]:
-            del self._kept[key]
-        while sum(kept.n_bytes for kept in self._kept.values()) > _BYTES and len(self._kept) > 1:
-            self._kept.popitem(last=False)
 
 
 _TURNS = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}
 
 
 def edited(data: bytes, turn: int, crop: Crop | None, *, max_pixels: int) -> bytes:
-    """An image turned and cropped; the file itself if nothing is asked.
+    """An image file turned and cropped; the file itself if there is nothing to do.
 
     Args:
         data: an encoded image.
         turn: quarter turns, clockwise.
-        crop: the part that is kept, of the turned image; at least 16 pixels a side remain.
-        max_pixels: that are decoded.
+        crop: as for :func:`turned_and_cropped`.
+        max_pixels: largest image that is decoded.
 
     Returns:
         A PNG, so that nothing is lost a second time.
     """
     if not turn % 4 and crop is None:
         return data
-    image = load_image(data, max_pixels=max_pixels)
+    buffer = io.BytesIO()
+    turned_and_cropped(load_image(data, max_pixels=max_pixels), turn, crop).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def turned_and_cropped(image: Image.Image, turn: int, crop: Crop | None) -> Image.Image:
+    """A decoded image turned and cropped.
+
+    Args:
+        image: upright.
+        turn: quarter turns, clockwise.
+        crop: the part that is kept, of the turned image; at least 16 pixels a side remain.
+    """
     if turn % 4:
         image = image.transpose(_TURNS[turn % 4])
-    if crop is not None:
-        image = image.crop(_box(crop, image.size))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return image if crop is None else image.crop(_box(crop, image.size))
 
 
 def _box(crop: Crop, size: tuple[int, int]) -> tuple[int, int, int, int]:

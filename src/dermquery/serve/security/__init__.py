@@ -1,4 +1,4 @@
-"""Who may ask, how much, and what a browser may do with the answer: a chain of ASGI middlewares around the service."""
+"""A chain of ASGI middlewares around the service: authentication, limits, and headers for browsers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     rate, size of the body. A :class:`.identity.RefusedError` that the app raises becomes a problem.
 
     Raises:
-        ValueError: the service would be open to others than this machine, see :func:`check_binding`; or a file with
+        ValueError: other machines could reach the service without signing in (:func:`check_binding`), or a file with
             accounts cannot be used.
     """
     check_binding(settings)
@@ -43,7 +43,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
     app.include_router(router(settings, accounts, audit))
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(AuditError, _not_logged)
-    # The one added last is outermost.
+    # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Guard, settings=settings, accounts=accounts, audit=audit)
     app.add_middleware(TimeLimit, settings=settings)
@@ -62,7 +62,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
 
 
 def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 - what it is registered for
+    assert isinstance(error, RefusedError)  # noqa: S101 - registered for this type
     return refusal(error)
 
 
@@ -76,11 +76,11 @@ def server_options(settings: ServeSettings) -> dict[str, object]:
     return {
         "host": settings.host,
         "port": settings.port,
-        "proxy_headers": False,  # the chain believes trusted_proxies, and nobody else
+        "proxy_headers": False,  # the chain itself reads these, from trusted_proxies only
         "server_header": False,
-        "access_log": False,  # the audit log says who asked; a line with address and query string would say too much
+        "access_log": False,  # the audit log has what matters; addresses and query strings may say too much
         "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": 30,  # an open page must not keep the service from ending
+        "timeout_graceful_shutdown": 30,  # open pages must not keep the service running
         "limit_concurrency": 512,
         "h11_max_incomplete_event_size": 32_768,  # headers
         "ws_max_size": 2 << 20,

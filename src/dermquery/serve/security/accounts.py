@@ -1,4 +1,4 @@
-"""Everybody who may ask, by whatever they show: keys, tokens, sessions, or nothing on an open machine."""
+"""Finds the principal of a request by key, token or session, or the local user where nothing is set up."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LOCAL = Principal("local", wider(("admin",)), "open")
 
 
 class Accounts:
-    """The accounts of a service; changes of their files count at once.
+    """The accounts of a service; changes of their files take effect at once.
 
     Attributes:
         users: people who may sign in.
-        sessions: of those who did.
+        sessions: of people who signed in.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
@@ -36,10 +36,10 @@ class Accounts:
         self.sessions = Sessions(self.users, settings.session_idle_minutes * 60, settings.session_hours * 3600)
         self._open = True
         self._known = (self._keys.list(), self.users.list())
-        self.is_open()  # what is set up at the start counts, even if it is gone before the first anonymous request
+        self.is_open()  # what is set up at the start counts, even if it disappears before the first anonymous request
 
     def is_open(self) -> bool:
-        """Whether this machine's user needs no authentication. Once some is set up it stays so."""
+        """Whether the local user needs no authentication. Once any is set up, this stays False."""
         self._open = self._open and not (self._settings.oidc or self._keys.list() or self.users.list())
         return self._open
 
@@ -48,10 +48,10 @@ class Accounts:
 
         Args:
             connection: a request or websocket.
-            touch: whether it counts as use of the session.
+            touch: whether this counts as use of the session.
 
         Raises:
-            RefusedError: a key or token that is not accepted (401).
+            RefusedError: the key or token is not accepted (401).
         """
         if credentials := _credentials(connection):
             principal = self._keys.principal(credentials) or (self._tokens and self._tokens.principal(credentials))
@@ -70,7 +70,7 @@ class Accounts:
         return (_LOCAL if self.is_open() else None), None
 
     def summary(self) -> dict[str, Any]:
-        """Which accounts there are, for the audit log."""
+        """The accounts, for the audit log."""
         keys, users = self._known
         return {
             "keys": {key_id: f"{key.name} ({key.scope})" for key_id, key in keys.items()},
@@ -79,9 +79,9 @@ class Accounts:
         }
 
     def changes(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What was changed in the files since the last call, as events of the audit log."""
+        """Changes of the files since the last call, as events of the audit log."""
         (keys, users), self._known = self._known, (self._keys.list(), self.users.list())
-        self.is_open()  # here, because not every request asks for it: one with a key does not
+        self.is_open()  # here, because a request with a key does not ask for it
         yield from _changes("key", keys, self._known[0])
         yield from _changes("user", users, self._known[1])
 
@@ -99,7 +99,7 @@ def _changes(
 
 
 def _credentials(connection: HTTPConnection) -> str | None:
-    """What ``Authorization: Bearer`` or ``X-API-Key`` holds."""
+    """The value of ``Authorization: Bearer`` or ``X-API-Key``."""
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip() or "none"

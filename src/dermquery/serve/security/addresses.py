@@ -1,4 +1,4 @@
-"""Under which names the service is reached, and which proxies are believed about who asks."""
+"""The names that the service answers to, and the proxies it trusts to name the client."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _UNKNOWN_PROXY = "dermquery.unknown_proxy"
 class Proxies:
     """Takes the client's address and scheme from ``X-Forwarded-For`` and ``-Proto`` of trusted proxies.
 
-    All such headers are removed then: nothing behind this looks at what a stranger claims. That there were some is kept
-    (:func:`by_unknown_proxy`). The path under which a proxy shows the service comes from the settings.
+    It then removes all such headers, so that nothing behind it reads what a stranger claims; :func:`by_unknown_proxy`
+    tells whether there were any. The path under which a proxy shows the service comes from the settings.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
@@ -35,25 +35,25 @@ class Proxies:
             scope["root_path"] = self._root_path or scope.get("root_path", "")
             headers = Headers(scope=scope)
             peer = scope["client"][0] if scope.get("client") else None
-            if self._believes(peer):
+            if self._trusts(peer):
                 address = self._client(headers.getlist("x-forwarded-for")) or peer
                 scope["client"] = (address, 0)
                 if headers.get("x-forwarded-proto", "").strip().lower() == "https":
                     scope["scheme"] = "wss" if scope["type"] == "websocket" else "https"
             kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
-            scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not self._believes(peer)
+            scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not self._trusts(peer)
             scope["headers"] = kept
         await self._app(scope, receive, send)
 
     def _client(self, forwarded: list[str]) -> str | None:
-        """The last address that no trusted proxy has; what stands before it, the client may have made up."""
+        """The last address that is no trusted proxy's; the client may have made up those before it."""
         addresses = [part.strip() for part in ",".join(forwarded).split(",") if part.strip()]
         for address in reversed(addresses):
-            if not self._believes(address):
+            if not self._trusts(address):
                 return address if _is_address(address) else None
         return addresses[0] if addresses else None
 
-    def _believes(self, address: str | None) -> bool:
+    def _trusts(self, address: str | None) -> bool:
         if address is None or not _is_address(address):
             return False
         parsed = ipaddress.ip_address(address)
@@ -65,7 +65,7 @@ class KnownHosts:
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self._app, self._known = app, {settings.host.lower().strip("[]"), *settings.hosts}
-        # Bound to all addresses nobody can say under which names one comes; those who come have to sign in.
+        # Bound to all addresses, any name may lead here; but then everybody has to sign in.
         self._any = settings.host in ("0.0.0.0", "::", "") and not settings.hosts  # noqa: S104
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,17 +93,17 @@ class KnownHosts:
 
 
 def is_secure(scope: Scope) -> bool:
-    """Whether the client came over TLS, itself or by a trusted proxy."""
+    """Whether the client used TLS, to us or to a trusted proxy."""
     return scope.get("scheme") in ("https", "wss")
 
 
 def by_unknown_proxy(scope: Scope) -> bool:
-    """Whether a proxy that is not trusted seems to have passed a request on: its peer says nothing about who asks."""
+    """Whether a request seems to come through an untrusted proxy, so that its peer says nothing about the client."""
     return bool(scope.get(_UNKNOWN_PROXY, False))
 
 
 def client_address(scope: Scope) -> str:
-    """Where a request comes from."""
+    """The client's address."""
     return str(scope["client"][0]) if scope.get("client") else "unknown"
 
 

@@ -1,4 +1,4 @@
-"""API keys: 256 random bits, of which only a hash is kept."""
+"""API keys: 256 random bits, of which the file holds a hash only."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
 
 
 class ApiKey(Entry):
-    """A key as the file has it.
+    """A key in the file.
 
     Attributes:
-        name: whose it is; the audit log has it.
-        scope: what it may do, with what that includes.
-        sha256: hash of its secret. A slow hash is for what people can remember; nobody can guess 256 random bits, so
-            SHA-256 loses nothing, and a request costs microseconds.
+        name: of its holder, for the audit log.
+        scope: what it may do, with all that the scope includes.
+        sha256: hash of its secret. Passwords need a slow hash; nobody can guess 256 random bits, so SHA-256 is as safe
+            and costs microseconds a request.
         created: when it was made.
-        expires: from then on it is refused; None for never.
+        expires: when it stops being valid; None for never.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ApiKey(Entry):
     expires: datetime | None = None
 
     def valid(self, now: datetime) -> bool:
-        """Whether it has not expired."""
+        """Whether the key has not expired."""
         return self.expires is None or now < self.expires
 
 
@@ -49,14 +49,14 @@ class KeyFile:
         self._file = SecretFile(path, ApiKey)
 
     def list(self) -> Mapping[str, ApiKey]:
-        """All keys, those that expired too; the same object until the file changes."""
+        """All keys, expired ones too; the same object until the file changes."""
         return self._file.entries()
 
     def create(self, name: str, scope: Scope, days: float | None = None) -> str:
-        """Make a key and return it, whole, for the only time.
+        """Make a key and return it; this is the only time that anybody sees it whole.
 
         Raises:
-            ValueError: a name with other characters than letters, digits, space and ``._@-``, or one that has a key.
+            ValueError: the name has characters other than letters, digits, space and ``._@-``, or has a valid key.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a key; use up to 64 letters, digits, spaces and . _ @ -")
@@ -73,11 +73,11 @@ class KeyFile:
 
         Args:
             named: id or name.
-            grace: how long the old key stays valid, so that nothing stops while the new one is handed out.
-            days: how long the new key is valid; None as long as the old one was from its making, or for ever.
+            grace: how long the old key stays valid while people switch to the new one.
+            days: how long the new key is valid; None for as long as the old one was, or for ever.
 
         Raises:
-            ValueError: no valid key of that id or name.
+            ValueError: no valid key has that id or name.
         """
         now = datetime.now(UTC)
         with self._file.changing() as keys:
@@ -106,7 +106,7 @@ class KeyFile:
         return ids
 
     def principal(self, key: str) -> Principal | None:
-        """Whose key it is; None if it is none, wrong or expired. Secrets are compared in constant time."""
+        """The holder of a key; None if it is malformed, wrong or expired. Compares secrets in constant time."""
         match = _FORM.fullmatch(key)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""Where the service may listen: on this machine only, unless everybody has to say who they are."""
+"""Where the service may listen: on this machine only, unless everybody has to sign in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["authentication", "check_binding", "is_loopback"]
 
 
 def authentication(settings: ServeSettings) -> tuple[Literal["keys", "users", "oidc"], ...]:
-    """What is set up, of API keys, people and an identity provider; empty is open, for this machine only."""
+    """Which of API keys, people and an identity provider are set up; empty means open, on this machine only."""
     return (
         *(("keys",) if KeyFile(settings.keys_file).list() else ()),
         *(("users",) if UserFile(settings.users_file).list() else ()),
@@ -23,10 +23,10 @@ def authentication(settings: ServeSettings) -> tuple[Literal["keys", "users", "o
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or every address of a name, is this machine's own.
+    """Whether an address, or every address of a name, is a loopback address.
 
     Raises:
-        ValueError: a name that resolves to nothing.
+        ValueError: the name resolves to nothing.
     """
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -40,7 +40,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_binding(settings: ServeSettings) -> None:
-    """Refuse to be reached from elsewhere while nobody has to say who they are.
+    """Refuse to listen to other machines while nobody has to sign in.
 
     Raises:
         ValueError: the host is not loopback, or a proxy is announced, and no authentication is set up.

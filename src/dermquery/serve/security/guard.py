@@ -1,4 +1,4 @@
-"""Finds out who asks, and lets nobody else in."""
+"""Authenticates every request and websocket, and refuses the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dermquery.serve.settings import ServeSettings
 __all__ = ["Guard"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_EVENT = 0.1  # what an event of a page costs of the rate, beside 1 for a request
+_EVENT = 0.1  # cost of a page's event, where a request costs 1
 _log = logging.getLogger("dermquery.serve")
 
 
@@ -34,10 +34,10 @@ class Guard:
     """Authentication, CSRF protection and rate limit, for requests and websockets.
 
     Args:
-        app: what is behind it.
+        app: the layers inside.
         settings: of the service.
-        accounts: who may ask.
-        audit: where refusals and changes of accounts go.
+        accounts: of the service.
+        audit: log for refusals and changes of accounts.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
@@ -64,13 +64,13 @@ class Guard:
                 socket = self._watched(scope, receive, send)
                 await self._app(scope, socket.receive, socket.send)
             else:
-                await self._app(scope, receive, self._noted(scope, send))
+                await self._app(scope, receive, self._logging(scope, send))
 
     def _admit(self, scope: Scope) -> None:
-        """Find the principal, put it into the scope's state, and apply the rules of how it was found.
+        """Find the principal, put it into the scope's state, and apply the rules of its method.
 
         Raises:
-            RefusedError: not allowed.
+            RefusedError: the request is not allowed.
         """
         path, state = path_of(scope), scope.setdefault("state", {})
         principal, session = self._accounts.find(HTTPConnection(scope))
@@ -81,18 +81,18 @@ class Guard:
             if not is_public(path):
                 principal_of(HTTPConnection(scope))
             return
-        if not is_public(path):  # the pages and their socket have no dependency that would ask
+        if not is_public(path):  # the pages and their socket have no dependency that checks it
             check_scope(principal, "read")
         self._check_page(scope, path, principal, session)
 
     def _check_page(self, scope: Scope, path: str, principal: Principal, session: Session | None) -> None:
-        """A browser adds a cookie, a proxy a token, open access needs nothing: the page that asks must be ours."""
+        """Refuse foreign pages: a browser adds cookies, and a proxy tokens, to the requests of any page."""
         if principal.method == "open":
             _check_no_proxy(scope, path)
             check_origin(scope, self._cors, unsaid=True)
         elif scope["type"] == "http" and scope["method"] in _SAFE:
             return
-        elif session is None:  # a key or token, which a program sends itself, or a proxy adds for whatever page asks
+        elif session is None:  # a key or token: a program sent it, or a proxy added it for any page
             check_origin(scope, self._cors, unsaid=True)
         else:
             check_origin(scope)
@@ -102,7 +102,7 @@ class Guard:
     async def _refuse(self, error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         if error.title in (NOT_ACCEPTED, FOREIGN, NOT_ALLOWED):
-            error = await self._noted_refusal(error, scope)
+            error = await self._logged_refusal(error, scope)
         if scope["type"] == "websocket":
             await refuse_socket(send)
         elif error.status == 401 and _wants_page(scope, path):
@@ -112,8 +112,8 @@ class Guard:
         else:
             await refusal(error)(scope, receive, send)
 
-    async def _noted_refusal(self, error: RefusedError, scope: Scope) -> RefusedError:
-        """Put down who tried what, but not so often that it fills the log; gives the refusal to send."""
+    async def _logged_refusal(self, error: RefusedError, scope: Scope) -> RefusedError:
+        """Log who tried what, at a bounded rate; returns the refusal to send."""
         address, principal = client_address(scope), scope.get("state", {}).get("principal")
         if wait := self._rate.take(f"address {address}"):
             return too_many(wait)
@@ -124,17 +124,17 @@ class Guard:
             return not_in_order()
         return error
 
-    def _noted(self, scope: Scope, send: Send) -> Send:
-        """Answers on their way out; what a known principal was not allowed to do is put down."""
+    def _logging(self, scope: Scope, send: Send) -> Send:
+        """A ``send`` that logs what a known principal was not allowed to do."""
         principal = scope["state"]["principal"]
 
-        async def noted(message: Message) -> None:
+        async def logged(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403 and principal is not None:
                 facts = {"status": 403, "path": f"{scope['method']} {path_of(scope)}"}
                 await asyncio.to_thread(self._audit.write, "refused", principal, **facts)
             await send(message)
 
-        return noted
+        return logged
 
     def _watched(self, scope: Scope, receive: Receive, send: Send) -> WatchedSocket:
         connection, principal = HTTPConnection(scope), scope["state"]["principal"]
@@ -150,7 +150,7 @@ class Guard:
 
 
 def _check_no_proxy(scope: Scope, path: str) -> None:
-    """Open access is for this machine's user; behind a proxy on this machine everybody would seem to be that."""
+    """Open access is for the local user only; behind a local proxy, everybody would pass for that user."""
     if by_unknown_proxy(scope) and not is_public(path):
         raise RefusedError(
             403,

@@ -1,4 +1,4 @@
-"""Headers that tell browsers what they may do with our answers."""
+"""Headers that tell browsers what they may do with the answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dermquery.serve.security.paths import is_static, path_of
 
 __all__ = ["DATA_POLICY", "SecurityHeaders", "form_policy", "nonce_of"]
 
-#: For everything that is data: loads nothing, shows in no frame. Pages bring a policy of their own.
+#: For data: loads nothing and appears in no frame. Pages bring a policy of their own.
 DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 _FIXED = {
     "X-Content-Type-Options": "nosniff",
-    # not no-referrer: browsers would send "Origin: null" with forms then, and every form would be refused
+    # not no-referrer, with which browsers send "Origin: null" with every form, which the guard refuses
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -38,7 +38,7 @@ def nonce_of(scope: Scope) -> str:
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer, those of errors too; a policy that an answer has already stays."""
+    """Adds the headers to every answer, also to errors; keeps a policy that an answer already has."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

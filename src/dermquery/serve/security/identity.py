@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""The principal of a request, and what it may do."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _RANK: dict[Scope, int] = {"read": 0, "write": 1, "admin": 2}
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who may ask.
+    """Somebody who may use the service.
 
     Attributes:
-        name: as the audit log has it: a person's name, a key's name, the claim of a token.
+        name: a person's name, a key's name, or the claim of a token; the audit log shows it.
         scopes: what they may do, with all that a scope includes.
-        method: how they showed who they are; "open" is this machine's own user without any authentication.
+        method: how they signed in; "open" is the local user where no authentication is set up.
     """
 
     name: str
@@ -33,16 +33,16 @@ class Principal:
     method: Method
 
     def may(self, scope: Scope) -> bool:
-        """Whether the scope is among theirs."""
+        """Whether they have a scope."""
         return scope in self.scopes
 
 
 class RefusedError(Exception):
-    """A request that is not allowed; becomes an RFC 9457 problem.
+    """The service refuses a request; the answer is an RFC 9457 problem.
 
     Attributes:
         status: 401, 403, …
-        title: short and the same for all of its kind.
+        title: short, and the same for every refusal of a kind.
         detail: what was wrong here, and what to do.
         headers: of the answer.
     """
@@ -53,16 +53,16 @@ class RefusedError(Exception):
 
 
 def wider(scopes: set[Scope] | frozenset[Scope] | tuple[Scope, ...]) -> frozenset[Scope]:
-    """Scopes with those that they include: admin ⊃ write ⊃ read."""
+    """Scopes together with those that they include: admin ⊃ write ⊃ read."""
     top = max((_RANK[scope] for scope in scopes), default=-1)
     return frozenset(scope for scope, rank in _RANK.items() if rank <= top)
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
-    """Who asks, for requests and websockets; the middleware of :func:`dermquery.serve.security.install` found out.
+    """The principal of a request or websocket, as :class:`~.guard.Guard` found it.
 
     Raises:
-        RefusedError: nobody (401).
+        RefusedError: nobody is signed in (401).
     """
     principal = getattr(connection.state, "principal", None)
     if not isinstance(principal, Principal):
@@ -76,7 +76,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 def require(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
-    """A FastAPI dependency that gives the principal, and refuses those without the scope (403)."""
+    """A FastAPI dependency that returns the principal and refuses those without the scope (403)."""
 
     async def dependency(connection: HTTPConnection) -> Principal:
         principal = principal_of(connection)
@@ -87,10 +87,10 @@ def require(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
 
 
 def check_scope(principal: Principal, scope: Scope) -> None:
-    """Refuse somebody without a scope.
+    """Refuse a principal without a scope.
 
     Raises:
-        RefusedError: they do not have it (403).
+        RefusedError: the principal lacks it (403).
     """
     if not principal.may(scope):
         raise RefusedError(

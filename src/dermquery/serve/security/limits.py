@@ -1,19 +1,18 @@
-"""Limits of size, time and number, so that nobody can keep the service from the others."""
+"""Limits of size, time and rate, so that nobody can block the service for others."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermquery.serve.kept import Kept
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.paths import SOCKET, path_of
 from dermquery.serve.security.problems import refusal
@@ -22,53 +21,51 @@ from dermquery.serve.settings import ServeSettings
 __all__ = ["BodyLimit", "Buckets", "TimeLimit", "too_many"]
 
 _JOBS = "/api/v1/jobs"
-_PACE = 100_000  # bytes of a body that earn it another second
+_PACE = 100_000  # bytes of a body that extend its time by a second
 _log = logging.getLogger("dermquery.serve")
 
 
 class Buckets:
-    """Token buckets by name: each holds ``capacity`` tokens and fills up evenly.
+    """Token buckets by name: each holds ``capacity`` tokens and refills evenly.
 
     Args:
-        capacity: tokens of a full bucket, what may be taken at once.
-        per_second: tokens that come back in a second.
-        most: buckets kept; those not used longest are dropped first. They are full by then or belong to one of many
-            addresses of a flood, which no limit per address can stop.
+        capacity: tokens of a full bucket.
+        per_second: tokens that return in a second.
+        most: buckets kept. The ones dropped are full again, or belong to a flood of addresses, which no limit per
+            address can stop.
     """
 
     def __init__(
         self, capacity: float, per_second: float, *, most: int = 20_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._capacity, self._rate, self._most, self._clock = capacity, per_second, most, clock
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._capacity, self._rate, self._clock = capacity, per_second, clock
+        self._levels = Kept[str, tuple[float, float]](
+            most, clock=clock
+        )  # tokens, and the time at which there were so many
 
     def take(self, name: str, cost: float = 1) -> float:
-        """Take ``cost`` tokens and return 0; or take nothing and return in how many seconds they will be there."""
-        with self._lock:
+        """Take ``cost`` tokens and return 0, or take none and return the seconds until there are enough."""
+        with self._levels.lock:
             now = self._clock()
             level = self._level(name, now)
             if level < cost:
                 return (cost - level) / self._rate
-            self._levels[name] = (level - cost, now)
-            self._levels.move_to_end(name)
-            while len(self._levels) > self._most:
-                self._levels.popitem(last=False)
+            self._levels.put(name, (level - cost, now))
             return 0.0
 
     def give_back(self, name: str, cost: float = 1) -> None:
         """Undo :meth:`take`."""
-        with self._lock:
+        with self._levels.lock:
             now = self._clock()
-            self._levels[name] = (min(self._capacity, self._level(name, now) + cost), now)
+            self._levels.put(name, (min(self._capacity, self._level(name, now) + cost), now))
 
     def _level(self, name: str, now: float) -> float:
-        level, then = self._levels.get(name, (self._capacity, now))
+        level, then = self._levels.get(name, touch=False) or (self._capacity, now)
         return min(self._capacity, level + (now - then) * self._rate)
 
 
 def too_many(wait: float, what: str = "requests") -> RefusedError:
-    """The refusal of somebody who asks too often (429)."""
+    """The refusal of a principal or address that asks too often (429)."""
     seconds = max(1, math.ceil(wait))
     return RefusedError(
         429, "Too many requests", f"Too many {what}; try again in {seconds} s.", {"Retry-After": str(seconds)}
@@ -76,7 +73,7 @@ def too_many(wait: float, what: str = "requests") -> RefusedError:
 
 
 class BodyLimit:
-    """Refuses bodies that are too large, by what they announce and by what arrives; nothing more is read then."""
+    """Refuses bodies that are too large, by their announced or actual length, and reads no further."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self._app, self._settings = app, settings
@@ -118,10 +115,10 @@ class BodyLimit:
 
 
 class TimeLimit:
-    """Answers with 408 if a request does not arrive in time, with 503 if its answer does not begin in time.
+    """Answers 408 if a request does not arrive in time, and 503 if its answer does not begin in time.
 
-    A body may take longer the more of it has arrived, so that a large one gets through a slow line and one that
-    trickles does not keep its place. An answer that has begun may go on.
+    A body earns more time as it arrives: a large one gets through a slow line, and a trickle runs out of time. An
+    answer that has begun may take as long as it needs.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
@@ -145,7 +142,7 @@ class TimeLimit:
         finally:
             begun.cancel()
             if not answering.done():
-                # Not awaited: a thread that computes cannot be stopped, and nobody should wait for it.
+                # Not awaited: a computing thread cannot be stopped, and nobody should wait for it.
                 answering.cancel()
                 self._late.add(answering)
                 answering.add_done_callback(self._forget)
@@ -172,7 +169,7 @@ class _Exchange:
         await self._app(self._scope, self._timed_receive, self._timed_send)
 
     def left(self) -> float:
-        """Seconds that are left for whatever comes next."""
+        """Seconds left for the current phase."""
         return self._until - self._clock()
 
     def refusal(self) -> RefusedError:

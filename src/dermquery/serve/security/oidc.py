@@ -20,13 +20,14 @@ _LONGEST_TOKEN, _LONGEST_NAME = 16_384, 200
 
 
 class TokenChecker:
-    """Says who a token is for.
+    """Checks tokens and finds their principals.
 
     Args:
         settings: of the provider.
 
     Raises:
-        ValueError: the file holds no public key that could be used; OSError if it cannot be read.
+        ValueError: the file holds no usable public key.
+        OSError: the file cannot be read.
     """
 
     def __init__(self, settings: OidcSettings) -> None:
@@ -44,10 +45,10 @@ class TokenChecker:
         self._keys = self._current()
 
     def principal(self, token: str) -> Principal | None:
-        """Whom the token names; None if anything about it is wrong.
+        """The principal of a token; None if anything about it is wrong.
 
         Raises:
-            ValueError: the key set was changed to something that cannot be used.
+            ValueError: the key set changed and cannot be used.
         """
         if len(token) > _LONGEST_TOKEN or token.count(".") != 2:
             return None
@@ -80,7 +81,7 @@ class TokenChecker:
 def _read(settings: OidcSettings) -> KeySet:
     try:
         found = json.loads(settings.jwks.read_bytes())["keys"]
-        # Only public keys that sign: with a symmetric one, whoever can read this file could make tokens.
+        # Public keys for signatures only: with a symmetric key, whoever can read this file could make tokens.
         usable = [key for key in found if key.get("kty") in ("RSA", "EC", "OKP") and key.get("use", "sig") == "sig"]
         return KeySet.import_key_set({"keys": usable})
     except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -91,7 +92,7 @@ def _read(settings: OidcSettings) -> KeySet:
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
-    """A claim by its name, or by its path through objects."""
+    """A claim by its name, or by a dotted path through objects."""
     if name in claims:
         return claims[name]
     value: Any = claims

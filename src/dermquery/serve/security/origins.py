@@ -1,7 +1,7 @@
-"""Which pages a browser may ask from (CSRF): the browser says where a request comes from, and a token proves it.
+"""Protection against CSRF: which pages a browser may send requests from, by its own headers and by a token.
 
-Browsers of today send ``Sec-Fetch-Site`` where they trust the connection (HTTPS, or this machine) and ``Origin`` with
-all that changes something. A page can set neither.
+Current browsers send ``Sec-Fetch-Site`` over connections that they trust (HTTPS, or this machine), and ``Origin`` with
+every request that may change something. A page can set neither.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_origin(scope: Scope, allowed: tuple[str, ...] = (), *, unsaid: bool = False) -> None:
-    """Let a browser ask only from a page of ours.
+    """Refuse requests that a browser sends for a foreign page.
 
     Args:
         scope: of a request or websocket.
-        allowed: other origins that may ask too.
-        unsaid: whether to let those in who say nothing of where they come from, which are programs.
+        allowed: other origins that are accepted.
+        unsaid: whether to accept requests that state no origin, as programs send them.
 
     Raises:
-        RefusedError: another origin (403).
+        RefusedError: the origin is foreign (403).
     """
     headers = Headers(scope=scope)
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
@@ -40,7 +40,7 @@ def check_origin(scope: Scope, allowed: tuple[str, ...] = (), *, unsaid: bool = 
         return
     if origin is not None:
         good = origin.lower() in allowed or _origin(origin) == _own_origin(scope, headers)
-    elif site is not None:  # a link on another site may lead here, and does nothing but open a page
+    elif site is not None:  # a link on another site may open a page here, which changes nothing
         good = headers.get("sec-fetch-mode") == "navigate" and scope.get("method") in ("GET", "HEAD")
     else:
         good = unsaid
@@ -55,10 +55,10 @@ def check_origin(scope: Scope, allowed: tuple[str, ...] = (), *, unsaid: bool = 
 
 
 def check_token(expected: str, headers: Mapping[str, str], field: str | None = None) -> None:
-    """Compare the CSRF token of a header or of a form's field.
+    """Check the CSRF token of a header or of a form's field.
 
     Raises:
-        RefusedError: none, or another one (403).
+        RefusedError: the token is missing or wrong (403).
     """
     given = headers.get(CSRF_HEADER) or field or ""
     if not hmac.compare_digest(given.encode(), expected.encode()):

@@ -1,4 +1,4 @@
-"""JSON files with hashes of secrets: for their owner only, replaced in one step, read again when they change."""
+"""JSON files with hashes of secrets: readable by their owner only, replaced atomically, read again on change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Entry", "SecretFile"]
 
 
 class Entry(BaseModel):
-    """What such a file holds."""
+    """An entry of such a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,8 +29,8 @@ class SecretFile(Generic[E]):
     """Entries by name.
 
     Args:
-        path: of the file; it need not exist.
-        entry: what an entry is.
+        path: of the file, which need not exist.
+        entry: type of the entries.
     """
 
     def __init__(self, path: Path, entry: type[E]) -> None:
@@ -41,10 +41,10 @@ class SecretFile(Generic[E]):
         self._reading = threading.Lock()
 
     def entries(self) -> Mapping[str, E]:
-        """What the file holds now; it is read only if it changed.
+        """The current entries; reads the file only if it changed.
 
         Raises:
-            ValueError: not such a file. Nobody is let in then, rather than those of an earlier version.
+            ValueError: the file is not valid. Then nobody is let in, not even those of its earlier version.
         """
         with self._reading:
             try:
@@ -61,7 +61,7 @@ class SecretFile(Generic[E]):
 
     @contextmanager
     def changing(self) -> Iterator[dict[str, E]]:
-        """Give a copy of the entries to change; it replaces them if the block succeeds. One process at a time."""
+        """A copy of the entries to change, which replaces them if the block succeeds. One process at a time."""
         from filelock import FileLock
 
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""The sign-in page: a plain form, rendered here, that works without JavaScript."""
+"""The sign-in page: a plain form that works without JavaScript."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dermquery.serve.settings import ServeSettings
 __all__ = ["local_path", "router"]
 
 _FORM_COOKIE = "dermquery-form"
-_LONGEST_NAME = 65  # one more than a name may have; a megabyte must not become the name of a bucket that is kept
+_LONGEST_NAME = 65  # one more than a name may have, so that no megabyte becomes the name of a bucket
 _TEMPLATES = Environment(
     loader=PackageLoader("dermquery.serve.security"), autoescape=True, undefined=StrictUndefined, auto_reload=False
 )
@@ -53,7 +53,7 @@ class _SignIn:
         return self._form(request, wanted)
 
     async def sign_in(self, request: Request) -> Response:
-        """``POST /sign-in``: a new session with a new id, whatever the browser had before."""
+        """``POST /sign-in``: always a new session with a new id."""
         check_origin(request.scope)
         if not _may_carry_passwords(request):
             return _page(request, "plain-http.html", 403)
@@ -69,7 +69,7 @@ class _SignIn:
             return self._form(request, local_path(wanted), message, 429, {"Retry-After": str(int(wait) + 1)})
         user = await asyncio.to_thread(self._users.check, name, password)
         if user is None:
-            known = name if name in self._users.list() else None  # people type passwords into the wrong field
+            known = name if name in self._users.list() else None  # people type passwords into the field for names
             await asyncio.to_thread(self._audit.write, "sign-in-failed", None, name=known, address=address)
             return self._form(request, local_path(wanted), "Name or password is wrong.", 403)
         self._per_name.give_back(name)
@@ -90,14 +90,14 @@ class _SignIn:
         return response
 
     async def confirm(self, request: Request) -> Response:
-        """``GET /sign-out``: a form, because a link must not change anything."""
+        """``GET /sign-out``: a form, because a GET request must change nothing."""
         session = _session(request)
         if session is None:
             return self._redirect(request, SIGN_IN)
         return _page(request, "sign-out.html", token=session.csrf, name=session.principal.name)
 
     async def sign_out(self, request: Request) -> Response:
-        """``POST /sign-out``: ends the session, its open websockets too."""
+        """``POST /sign-out``: end the session and its open websockets."""
         session = _session(request)
         if session is not None:
             fields = await request.form(max_files=0, max_fields=4)
@@ -112,7 +112,7 @@ class _SignIn:
         return response
 
     def _throttled(self, name: str, address: str) -> float:
-        """Take from both buckets, or say how long to wait; those who sign in get theirs back."""
+        """Take from both buckets, or return how long to wait; a successful sign-in gives the tokens back."""
         if wait := self._per_address.take(address):
             return wait
         if wait := self._per_name.take(name):
@@ -154,7 +154,7 @@ def router(settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> APIR
 
 
 def local_path(wanted: str | None) -> str:
-    r"""``wanted`` if it is a path of this service, else ``/``; nobody is sent elsewhere after signing in.
+    r"""``wanted`` if it is a path of this service, else ``/``: signing in must not lead to another site.
 
     >>> local_path("/cases?site=back"), local_path("//evil.example"), local_path("/\\evil.example")
     ('/cases?site=back', '/', '/')
@@ -171,7 +171,7 @@ def _session(request: Request) -> Session | None:
 
 
 def _may_carry_passwords(request: Request) -> bool:
-    """Over TLS, or within this machine; a proxy on this machine, unless it is trusted, hides where it came from."""
+    """Whether the connection uses TLS or stays on this machine; an untrusted local proxy hides which."""
     if by_unknown_proxy(request.scope):
         return False
     return is_secure(request.scope) or (request.client is not None and _loopback_address(request.client.host))

@@ -1,4 +1,4 @@
-"""Websockets while they are open: slowed down to the rate, and closed with the session of who opened them."""
+"""Open websockets: slowed down to the rate limit, and closed when the session ends."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class WatchedSocket:
         scope: of the websocket.
         receive: of the server.
         send: of the server.
-        holds: whether who opened it may still ask; its argument says whether they are doing something.
-        wait: seconds until the next use may be let through, 0 for at once; takes it from the rate if it is 0.
+        holds: whether the session still holds; its argument tells whether the person is active.
+        wait: takes the next use from the rate and returns 0, or returns the seconds until it may.
     """
 
     def __init__(
@@ -51,6 +51,6 @@ class WatchedSocket:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send, unless it was closed already: what is behind may not have noticed yet."""
+        """Send a message, unless the socket is closed, which the app may not have noticed yet."""
         if not self._over:
             await self._send(message)

@@ -1,4 +1,4 @@
-"""People who sign in at the page, with passwords hashed by argon2id."""
+"""People who sign in at the page, with argon2id hashes of their passwords."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _AT_ONCE = threading.BoundedSemaphore(2)  # of those 64 MiB
 
 
 class User(Entry):
-    """A person as the file has it.
+    """A person in the file.
 
     Attributes:
-        scope: what they may do, with what that includes.
+        scope: what they may do, with all that the scope includes.
         password: argon2id hash.
-        changed: when the password was set; sessions from before are over.
+        changed: when the password was set, which ended all earlier sessions.
     """
 
     scope: Scope
@@ -39,7 +39,7 @@ class User(Entry):
     changed: datetime
 
     def principal(self, name: str) -> Principal:
-        """As they are known once they have signed in."""
+        """The principal of their session."""
         return Principal(name, wider((self.scope,)), "session")
 
 
@@ -58,10 +58,11 @@ class UserFile:
         return self._file.entries().get(name)
 
     def add(self, name: str, scope: Scope, password: str) -> None:
-        """Let somebody sign in.
+        """Add a person.
 
         Raises:
-            ValueError: a name that exists or has other characters than letters, digits and ``._@-``; a short password.
+            ValueError: the name exists or has characters other than letters, digits and ``._@-``, or the password is
+                too short or too long.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name to sign in with; use up to 64 letters, digits and . _ @ -")
@@ -75,24 +76,24 @@ class UserFile:
         """Give somebody a new password; their sessions end.
 
         Raises:
-            ValueError: nobody of that name, or a short password.
+            ValueError: nobody has that name, or the password is too short or too long.
         """
         hashed = _hash(password)
         with self._file.changing() as users:
             users[name] = _existing(users, name).model_copy(update={"password": hashed, "changed": datetime.now(UTC)})
 
     def remove(self, name: str) -> None:
-        """Take somebody's access away; their sessions end.
+        """Remove a person; their sessions end.
 
         Raises:
-            ValueError: nobody of that name.
+            ValueError: nobody has that name.
         """
         with self._file.changing() as users:
             _existing(users, name)
             del users[name]
 
     def check(self, name: str, password: str) -> User | None:
-        """The person, if name and password are right; an unknown name costs as much time as a wrong password."""
+        """The person, if name and password are right; an unknown name takes as long as a wrong password."""
         user = self.get(name)
         with _AT_ONCE:
             try:
@@ -104,7 +105,7 @@ class UserFile:
 
 @functools.cache
 def prepare_nobody() -> str:
-    """A hash that no password is known for. Made early, or the first unknown name would take twice as long."""
+    """A hash of an unknown password. Make it early, or the first unknown name takes twice as long."""
     return _HASHER.hash(secrets.token_urlsafe(32))
 
 

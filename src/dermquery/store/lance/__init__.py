@@ -1,1 +1,1 @@
-"""The embedded store: LanceDB in a folder, with a FAISS index beside large tables."""
+"""The embedded store: Lance tables in a folder, with a FAISS index beside large tables."""

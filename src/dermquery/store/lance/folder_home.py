@@ -24,7 +24,7 @@ _NEXT, _LOCK = "next-manifest.json", "writer.lock"
 
 
 class FolderHome:
-    """``manifest.json`` beside a LanceDB table for each version and a folder of images."""
+    """``manifest.json`` beside a Lance table for each version and a folder of images."""
 
     images: str | None = "images"
     manifest_alone = True
@@ -53,8 +53,8 @@ class FolderHome:
         if manifest.outdated:
             from dermquery.store.lance.earlier_table import EarlierTable
 
-            path = self._folder / f"{_table(manifest.version)}.lance"
-            return EarlierRows(EarlierTable(path, manifest.layout.size), manifest, self.uri)
+            table = EarlierTable(self._folder, manifest.layout.size, _table(manifest.version))
+            return EarlierRows(table, manifest, self.uri)
         return self._rows(manifest, create=False)
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:
@@ -76,7 +76,8 @@ class FolderHome:
         (self._folder / _NEXT).unlink(missing_ok=True)
 
     def tidy(self) -> int:
-        from dermquery.store.lance.lance_store import drop_table, tables
+        from dermquery.store.lance.lance_store import drop_table
+        from dermquery.store.lance.lance_table import tables
 
         manifest = self.manifest()
         current = _table(manifest.version)

@@ -1,4 +1,4 @@
-"""The embedded store: one LanceDB table in a folder.
+"""The embedded store: one table in Lance's format in a folder.
 
 A small one is searched exhaustively. A large one gets an index (:mod:`.vector_index`), which proposes candidates;
 scores are exact either way.
@@ -7,8 +7,6 @@ scores are exact either way.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
-from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 from dermquery.model.alignment import Vectors
-from dermquery.store.base_manifest import ManifestError
 from dermquery.store.exact_order import (
     MARGIN,
     SPARE,
@@ -27,12 +24,13 @@ from dermquery.store.exact_order import (
     products,
     without,
 )
-from dermquery.store.filters import FIELDS, Filter, field_value
+from dermquery.store.filters import FIELDS, Filter, field_value, without_fields
+from dermquery.store.lance.lance_table import LanceTable, Snapshot, drop_files
 from dermquery.store.lance.sql import beyond, to_lance
-from dermquery.store.lance.vector_index import TableIndex, vectors_of
+from dermquery.store.lance.vector_index import TableIndex, drop_indexes, vectors_of
 from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, to_payload
 
-__all__ = ["LanceStore", "drop_table", "tables"]
+__all__ = ["LanceStore", "drop_table"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _ROW = ("case_id", "payload")
@@ -55,24 +53,16 @@ class LanceStore:
 
     Raises:
         ManifestError: there is no such table, and none was to be made.
+        TableError: each of its methods, where files are gone, damaged or cannot be written.
     """
 
     def __init__(self, folder: Path, size: int, table: str = "cases", *, create: bool = True) -> None:
-        import lancedb  # takes a second, which commands that touch no base should not pay
-
         self.folder = folder
         self.size = size
         self._schema = _schema(size)
-        database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-        if not create and table not in database.list_tables().tables:
-            raise ManifestError(
-                f"{folder} has a manifest, but its rows (table {table!r}) are not there; open the base again if it was "
-                "encoded again meanwhile, else restore it from a backup or index the cases into a new base"
-            )
-        self._table: Any = (
-            database.create_table(table, schema=self._schema, exist_ok=True) if create else database.open_table(table)
-        )
+        self._table = LanceTable(folder, table, self._schema if create else None)
         self._index = TableIndex(folder, table, self._table, _HIT)
+        self._whole = False
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
 
@@ -85,30 +75,23 @@ class LanceStore:
         if not rows:
             return
         check_rows(rows, self.size)
-        merge = self._table.merge_insert("case_id").when_matched_update_all().when_not_matched_insert_all()
+        if lacking := self._lacking():
+            self._table.add_columns(pa.schema(lacking))
         first = self._next_serial()
-        merge.execute(_to_table(rows, self._schema, first))
-        self._next = int(self._table.version), first + len(rows)
+        version = self._table.merge("case_id", _to_table(rows, self._schema, first))
+        self._next = version, first + len(rows)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
-        before = self.count()
-        for part in id_filters(case_ids):
-            self._table.delete(to_lance(part))
-        return before - self.count()
+        return sum(self._table.delete(to_lance(part)) for part in id_filters(case_ids))
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         """The rows with these ids, by id; ids that are not there are left out."""
-        columns = [*_ROW, "vector"] if vectors else [*_ROW]
-        found: dict[str, StoredCase] = {}
-        for part in id_filters(case_ids):
-            table = self._table.search().where(to_lance(part)).select(columns).limit(None).to_arrow()
-            found.update((row.case.case_id, row) for row in _rows(table))
-        return found
+        return _get(self._table.now(), case_ids, vectors=vectors)
 
     def count(self, where: Filter | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
-        return int(self._table.count_rows(to_lance(where) if where else None))
+        return self._table.now().count(to_lance(self._within(where)) if where else None)
 
     def search(
         self,
@@ -126,74 +109,56 @@ class LanceStore:
         it are all looked at; ``exact`` looks at every row. Products are taken in float64 of what the table holds.
         """
         check_search(vector, self.size, top_k, offset)
-        condition = without(where or Filter(), exclude)
+        condition = self._within(without(where or Filter(), exclude))
         depth = offset + top_k
         indexed = None if exact else self._index.nearest(vector, condition, depth + _BESIDE)
         if indexed is None:
-            table = self._candidates(vector, to_lance(condition), depth)
+            table = _candidates(self._table.now(), vector, to_lance(condition), depth)
         else:
-            table, beside = indexed
-            if beside is not None:
-                fresh = self._candidates(vector, f"({to_lance(condition)} AND {beside})", depth)
-                table = _latest(pa.concat_tables([part.select(_HIT) for part in (table, fresh)]))
+            table, view = indexed
+            if view.beside is not None:
+                fresh = _candidates(view.table, vector, f"({to_lance(condition)} AND {view.beside})", depth)
+                table = pa.concat_tables([part.select(_HIT) for part in (table, fresh)])
         scores = products(vectors_of(table), vector)
         ids = table["case_id"].to_pylist()
         order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
         rows = list(_rows(table.take(pa.array(order, pa.int64()))))
         return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
 
-    def _candidates(self, vector: Vectors, condition: str, depth: int) -> pa.Table:
-        """Rows among which the ``depth`` best of all are.
-
-        Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
-        fetched while one that was left out could still reach the last place, so the order never depends on how the
-        rows lie on disk.
-        """
-        fetch = depth + SPARE
-        while True:
-            table = self._nearest(vector, condition, fetch)
-            scores = products(vectors_of(table), vector)
-            if table.num_rows < fetch:
-                return table
-            worst_proposed = 1.0 - float(table["_distance"][-1].as_py())
-            if worst_proposed < np.partition(scores, -depth)[-depth] - MARGIN:
-                return table
-            fetch *= 4
-
     def page(
         self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
     ) -> list[StoredCase]:
         """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, all beyond ``after``."""
         check_page(limit)
-        condition = beyond(where or Filter(), after)
-        ids = self._table.search().where(condition).select(["case_id"]).limit(None).to_arrow()["case_id"].to_pylist()
-        first = nsmallest(limit, ids)
-        rows = self.get(first, vectors=vectors)
-        return [rows[case_id] for case_id in first if case_id in rows]
+        table = self._table.now()
+        ids = table.first("case_id", beyond(self._within(where or Filter()), after), limit)
+        rows = _get(table, ids, vectors=vectors)
+        return [rows[case_id] for case_id in ids]
 
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, as the table was when the scan began."""
-        columns = [*_ROW, "vector"] if vectors else [*_ROW]
-        for batch in self._table.search().select(columns).limit(None).to_batches(batch_size=_ROWS_PER_BATCH):
-            yield list(_rows(pa.Table.from_batches([batch])))
+        for table in self._table.now().batches(_columns(vectors=vectors), _ROWS_PER_BATCH):
+            yield list(_rows(table))
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
-        return sorted(self._table.search().select(["case_id"]).limit(None).to_arrow()["case_id"].to_pylist())
+        return sorted(self._table.now().read(["case_id"])["case_id"].to_pylist())
 
     def value_counts(self, field: str, where: Filter | None = None) -> dict[str | float | None, int]:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
         if field not in FIELDS:
             raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
-        version = int(self._table.version)
-        if where is None and field in self._counted and self._counted[field][0] == version:
+        table = self._table.now()
+        if where is None and field in self._counted and self._counted[field][0] == table.version:
             return dict(self._counted[field][1])
-        query = self._table.search().select([field]).limit(None)
-        table = (query.where(to_lance(where)) if where else query).to_arrow()
-        counts = [(entry["values"], entry["counts"]) for entry in table[field].value_counts().to_pylist()]
+        if any(column.name == field for column in self._lacking()):
+            n = self.count(where)
+            return {None: n} if n else {}
+        values = table.read([field], to_lance(self._within(where)) if where else None)[field]
+        counts = [(entry["values"], entry["counts"]) for entry in values.value_counts().to_pylist()]
         found = dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
         if where is None:
-            self._counted[field] = version, found
+            self._counted[field] = table.version, found
         return dict(found)
 
     def compact(self) -> None:
@@ -201,7 +166,7 @@ class LanceStore:
 
         Versions that another process may still read are kept a week.
         """
-        self._table.optimize()
+        self._table.compact()
         self._index.refresh()
 
     def warm(self) -> None:
@@ -220,36 +185,61 @@ class LanceStore:
         """
         return self._index.build()
 
+    def _within(self, where: Filter) -> Filter:
+        """A filter that asks for no column that the table lacks."""
+        return without_fields(where, [column.name for column in self._lacking()])
+
+    def _lacking(self) -> list[pa.Field]:
+        """Columns of fields that were declared after the table was written; it gets them with the next write."""
+        if not self._whole:  # another process may have added them meanwhile
+            there = set(self._table.now().schema.names)
+            lacking = [column for column in self._schema if column.name not in there]
+            self._whole = not lacking
+            return lacking
+        return []
+
     def _next_serial(self) -> int:
         """A number greater than that of every row, and of every row that the index knows."""
-        version = int(self._table.version)
-        if self._next is not None and self._next[0] == version:
+        table = self._table.now()
+        if self._next is not None and self._next[0] == table.version:
             return self._next[1]
-        held = self._table.search().select(["serial"]).limit(None).to_arrow()["serial"].to_numpy()
+        held = table.read(["serial"])["serial"].to_numpy()
         return 1 + max(int(held.max()) if len(held) else 0, self._index.last())
-
-    def _nearest(self, vector: Vectors, condition: str, limit: int) -> pa.Table:
-        query = self._table.search(vector, vector_column_name="vector").distance_type("dot").bypass_vector_index()
-        query = query.select([*_HIT, "_distance"])
-        if condition != "true":
-            query = query.where(condition, prefilter=True)
-        return query.limit(limit).to_arrow()
-
-
-def tables(folder: Path) -> list[str]:
-    """Names of the tables in a folder."""
-    import lancedb
-
-    return list(lancedb.connect(str(folder)).list_tables().tables)
 
 
 def drop_table(folder: Path, name: str) -> None:
-    """Remove a table and its files, if it is there."""
-    import lancedb
+    """Remove a table, its files and its index, if it is there."""
+    drop_files(folder, name)
+    drop_indexes(folder, name)
 
-    database: Any = lancedb.connect(str(folder))
-    database.drop_table(name, ignore_missing=True)
-    TableIndex(folder, name, None).drop()
+
+def _candidates(table: Snapshot, vector: Vectors, condition: str, depth: int) -> pa.Table:
+    """Rows among which the ``depth`` best of all are.
+
+    Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
+    fetched while one that was left out could still reach the last place, so the order never depends on how the
+    rows lie on disk.
+    """
+    fetch = depth + SPARE
+    while True:
+        found = table.nearest(vector, _HIT, condition, fetch)
+        scores = products(vectors_of(found), vector)
+        if found.num_rows < fetch:
+            return found
+        worst_proposed = 1.0 - float(found["_distance"][-1].as_py())
+        if worst_proposed < np.partition(scores, -depth)[-depth] - MARGIN:
+            return found
+        fetch *= 4
+
+
+def _get(table: Snapshot, case_ids: Collection[str], *, vectors: bool) -> dict[str, StoredCase]:
+    columns = _columns(vectors=vectors)
+    parts = (table.read(columns, to_lance(part)) for part in id_filters(case_ids))
+    return {row.case.case_id: row for part in parts for row in _rows(part)}
+
+
+def _columns(*, vectors: bool) -> list[str]:
+    return [*_ROW, "vector"] if vectors else [*_ROW]
 
 
 def _schema(size: int) -> pa.Schema:
@@ -275,14 +265,6 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.
     flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def _latest(table: pa.Table) -> pa.Table:
-    """Each case once, as it was written last: it may have been written between two reads."""
-    latest: dict[str, tuple[int, int]] = {}
-    for i, (case_id, serial) in enumerate(zip(*(table[n].to_pylist() for n in ("case_id", "serial")), strict=True)):
-        latest[case_id] = max(latest.get(case_id, (-1, -1)), (serial, i))
-    return table.take(pa.array(sorted(i for _, i in latest.values()), pa.int64()))
 
 
 def _rows(table: pa.Table) -> Iterator[StoredCase]:

@@ -13,21 +13,22 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
 from dermquery.store.lance.hit_rows import HitRows, adopt, written
+from dermquery.store.lance.lance_table import LanceTable, Snapshot
 from dermquery.store.lance.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
 from dermquery.store.lance.view import Place, View, positions
 
-__all__ = ["TableIndex", "vectors_of"]
+__all__ = ["TableIndex", "drop_indexes", "vectors_of"]
 
 _DEEPEST = 1000
 """Hits up to which a ranking is taken from the index."""
@@ -36,8 +37,8 @@ _FRESH = 1000
 _ROWS_PER_BATCH = 5000
 _AGAIN = 60.0
 """Seconds after which an index that could not be opened is tried again: what failed may have been the disk."""
-_BITMAPS = ("diagnosis", "sex", "site", "elevation", "source")
-_TREES = ("case_id", "lesion_id", "patient_id", "age", "date")
+_BITMAPS = tuple(name for name, field in CASE_FIELDS.items() if field.kind is Kind.CHOICE)
+_TREES = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.ID, Kind.NUMBER, Kind.DAY))
 
 
 class TableIndex:
@@ -46,11 +47,11 @@ class TableIndex:
     Args:
         folder: of the base.
         name: of the table.
-        table: the table, whose reads are as new as the last write.
+        table: the table.
         columns: that :meth:`nearest` gives, ``serial`` and ``vector`` among them; the index keeps them too.
     """
 
-    def __init__(self, folder: Path, name: str, table: Any, columns: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, name: str, table: LanceTable, columns: Sequence[str]) -> None:
         self._folder, self._name, self._table, self._columns = folder / "index", name, table, list(columns)
         self._seen: View | None = None
         self._unusable: Place | None = None
@@ -74,22 +75,22 @@ class TableIndex:
                     break
         return 0
 
-    def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, str | None] | None:
+    def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, View] | None:
         """Rows of the index that are about the ``k`` nearest; None to look at every row of the table instead.
 
-        With them comes the condition of the rows that are not in the index and must be looked at too, if there are any.
+        With them comes the view, whose :attr:`~.View.beside` are rows that must be looked at too.
         """
         if k > _DEEPEST:
             return None
         view = self._view()
         if view is None:
             return None
-        chosen = view.chosen(self._table, vector, where, k)
+        chosen = view.chosen(vector, where, k)
         found = view.hits.take(chosen)
         if found["serial"].to_pylist() != view.index.keys[np.sort(chosen)].tolist():
             self._refuse(view.place, "its rows are not those of its vectors")
             return None
-        return found, f"serial > {view.last}" if view.fresh or view.overtaken else None
+        return found, view
 
     def warm(self) -> None:
         """Open the index if there is one, and let the operating system read its file."""
@@ -98,14 +99,14 @@ class TableIndex:
 
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
-        view, n = self._view(), int(self._table.count_rows())
+        view, n = self._view(), self._table.now().count()
         if view is None:
             if n >= (FEWEST if self._folders() else INDEX_FROM):
                 self.build()
         elif n >= FEWEST and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
             self.build()
         elif view.fresh >= max(_FRESH, n // 200):
-            self._write(lambda folder: self._fill(folder, view.index.shape, None, f"serial > {view.last}", view.index))
+            self._write(lambda folder: self._fill(view.table, folder, view.index.shape, None, view))
 
     def build(self) -> int:
         """Build the index anew, and those of the columns that filters ask for; returns the vectors in it.
@@ -113,13 +114,14 @@ class TableIndex:
         Raises:
             ValueError: for too few rows.
         """
-        n = int(self._table.count_rows())
+        table = self._table.now()
+        n = table.count()
         if n < FEWEST:
             raise ValueError(
                 f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
             )
-        shape = IndexShape.of(self._table.schema.field("vector").type.list_size, n)
-        self._write(lambda folder: self._fill(folder, shape, self._sample(shape.sample, n)))
+        shape = IndexShape.of(table.schema.field("vector").type.list_size, n)
+        self._write(lambda folder: self._fill(table, folder, shape, _sample(table, shape.sample, n)))
         self._index_columns()
         return n
 
@@ -131,15 +133,14 @@ class TableIndex:
         view = self._view()
         if not self._folders() or (view is not None and not view.gone):
             return
-        if int(self._table.count_rows()) >= FEWEST:
+        if self._table.now().count() >= FEWEST:
             self.build()
         else:
             self.drop()
 
     def drop(self) -> None:
         """Remove the index and its files."""
-        for folder in self._folders():
-            shutil.rmtree(folder, ignore_errors=True)
+        drop_indexes(self._folder.parent, self._name)
 
     def _write(self, write: Callable[[Path], None]) -> None:
         """Let a new index take the place of the old one, in one step."""
@@ -159,29 +160,20 @@ class TableIndex:
             shutil.rmtree(folder, ignore_errors=True)  # a reader that has it open keeps it
 
     def _fill(
-        self,
-        folder: Path,
-        shape: IndexShape,
-        sample: Vectors | None,
-        condition: str | None = None,
-        old: VectorIndex | None = None,
+        self, table: Snapshot, folder: Path, shape: IndexShape, sample: Vectors | None, old: View | None = None
     ) -> None:
-        """Write the rows of the table, or those of a condition behind those of an older index, and index them."""
-        schema = pa.schema([self._table.schema.field(name) for name in self._columns])
+        """Write the rows of a table, or those beside an older index behind those in it, and index them."""
+        schema = pa.schema([table.schema.field(name) for name in self._columns])
         if old is not None:
-            adopt(folder, old.folder)
-        tables = written(folder, schema, (table.cast(schema) for table in self._tables(self._columns, condition)))
-        write_index(folder, shape, sample, ((_serials(table), vectors_of(table)) for table in tables), old)
+            adopt(folder, old.index.folder)
+        rows = table.batches(self._columns, _ROWS_PER_BATCH, old.beside if old else None)
+        parts = written(folder, schema, (part.cast(schema) for part in rows))
+        vectors = ((_serials(part), vectors_of(part)) for part in parts)
+        write_index(folder, shape, sample, vectors, old.index if old else None)
 
     def _folders(self) -> list[Path]:
         """Folders of this table's indexes, the newest last."""
-        try:
-            names = [entry.name for entry in os.scandir(self._folder)]
-        except FileNotFoundError:
-            return []
-        parts = [(name, name.rpartition("-")) for name in names]
-        mine = [name for name, (table, _, number) in parts if table == self._name and number.isdecimal()]
-        return [self._folder / name for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2]))]
+        return _folders(self._folder, self._name)
 
     def _newest(self) -> Place | None:
         folders = self._folders()
@@ -202,9 +194,9 @@ class TableIndex:
     def _look(self) -> View | None:
         seen = self._seen
         while (place := self._newest()) is not None and self._worth_opening(place):
-            version = int(self._table.version)
+            table = self._table.now()
             same = seen is not None and seen.place == place
-            if seen is not None and same and seen.version == version:
+            if seen is not None and same and seen.table.version == table.version:
                 return seen
             try:
                 index, hits = (seen.index, seen.hits) if seen is not None and same else _opened(place[0])
@@ -212,13 +204,13 @@ class TableIndex:
                 if place == self._newest():
                     self._refuse(place, error)
                 continue
-            view = self._seen = self._seen_by(place, index, hits, version)
+            view = self._seen = self._seen_by(place, index, hits, table)
             return view
         return None
 
-    def _seen_by(self, place: Place, index: VectorIndex, hits: HitRows, version: int) -> View | None:
+    def _seen_by(self, place: Place, index: VectorIndex, hits: HitRows, table: Snapshot) -> View | None:
         last, ordered = int(index.keys.max()), np.argsort(index.keys, kind="stable")
-        serials = _serials(self._table.search().select(["serial"]).limit(None).to_arrow())
+        serials = _serials(table.read(["serial"]))
         known = serials <= last
         at = positions(index.keys, ordered, serials[known])
         if (at < 0).any():  # else −1 would be the last vector, and these rows would be found nowhere
@@ -226,7 +218,7 @@ class TableIndex:
             return None
         there = np.zeros(len(index.keys), np.bool_)
         there[at] = True
-        return View(version, place, index, hits, last, ordered, there, int((~known).sum()))
+        return View(table, place, index, hits, last, ordered, there, int((~known).sum()))
 
     def _worth_opening(self, place: Place) -> bool:
         return place != self._unusable or time.monotonic() - self._tried > _AGAIN
@@ -244,26 +236,36 @@ class TableIndex:
             stacklevel=2,
         )
 
-    def _tables(self, columns: Sequence[str], condition: str | None = None) -> Iterator[pa.Table]:
-        query = self._table.search().select(list(columns)).limit(None)
-        query = query if condition is None else query.where(condition)
-        for batch in query.to_batches(batch_size=_ROWS_PER_BATCH):
-            yield pa.Table.from_batches([batch])
-
-    def _sample(self, wanted: int, n: int) -> Vectors:
-        """About so many vectors drawn at random, in random order."""
-        rng = np.random.default_rng(0)
-        parts = (vectors_of(table) for table in self._tables(["vector"]))
-        drawn = [vectors[rng.random(len(vectors)) < wanted / n] for vectors in parts]
-        sample = np.concatenate(drawn)
-        return np.asarray(sample[rng.permutation(len(sample))])
-
     def _index_columns(self) -> None:
-        from lancedb.index import Bitmap, BTree
+        there = self._table.now().schema.names
+        for names, kind in ((_BITMAPS, "BITMAP"), (_TREES, "BTREE")):
+            for name in set(names).intersection(there):
+                self._table.index_column(name, kind)
 
-        for names, kind in ((_BITMAPS, Bitmap), (_TREES, BTree)):
-            for name in names:
-                self._table.create_index(name, config=kind(), replace=True)
+
+def drop_indexes(folder: Path, name: str) -> None:
+    """Remove the indexes of a table and their files."""
+    for index in _folders(folder / "index", name):
+        shutil.rmtree(index, ignore_errors=True)
+
+
+def _folders(folder: Path, table: str) -> list[Path]:
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return []
+    parts = [(name, name.rpartition("-")) for name in names]
+    mine = [name for name, (of, _, number) in parts if of == table and number.isdecimal()]
+    return [folder / name for name in sorted(mine, key=lambda name: int(name.rpartition("-")[2]))]
+
+
+def _sample(table: Snapshot, wanted: int, n: int) -> Vectors:
+    """About so many vectors drawn at random, in random order."""
+    rng = np.random.default_rng(0)
+    parts = (vectors_of(part) for part in table.batches(["vector"], _ROWS_PER_BATCH))
+    drawn = [vectors[rng.random(len(vectors)) < wanted / n] for vectors in parts]
+    sample = np.concatenate(drawn)
+    return np.asarray(sample[rng.permutation(len(sample))])
 
 
 def _opened(folder: Path) -> tuple[VectorIndex, HitRows]:

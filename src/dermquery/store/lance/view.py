@@ -1,4 +1,4 @@
-"""What an index knows of one version of its table: which vectors stand for a row, and which a filter lets through."""
+"""An index and one version of its table: which vectors stand for a row, and which of them a filter lets through."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import AllOf, Filter, Not
 from dermquery.store.lance.hit_rows import HitRows
+from dermquery.store.lance.lance_table import Snapshot
 from dermquery.store.lance.quantised import VectorIndex
 from dermquery.store.lance.sql import to_lance
 
@@ -30,7 +31,7 @@ class View:
     """An index as one version of the table sees it.
 
     Attributes:
-        version: of the table.
+        table: the version of the table.
         place: where the index lies, and since when.
         index: the vectors.
         hits: the rows, in the same order.
@@ -39,11 +40,9 @@ class View:
         there: whether the row of a vector is in the table still, by position in the index, (n,).
         fresh: rows that are not in the index.
         filters: which vectors the last few filters let through.
-        overtaken: whether the table was written to before a filter was asked of it, so that a case that was written
-            again is not let through under the serial that the index knows.
     """
 
-    version: int
+    table: Snapshot
     place: Place
     index: VectorIndex
     hits: HitRows
@@ -52,7 +51,11 @@ class View:
     there: NDArray[np.bool_]
     fresh: int
     filters: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    overtaken: bool = False
+
+    @property
+    def beside(self) -> str | None:
+        """The condition of the rows that are not in the index; None without any."""
+        return f"serial > {self.last}" if self.fresh else None
 
     @cached_property
     def gone(self) -> int:
@@ -63,15 +66,15 @@ class View:
         """Where serials stand in the index, −1 for those that are not in it."""
         return positions(self.index.keys, self.ordered, serials)
 
-    def chosen(self, table: Any, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
+    def chosen(self, vector: Vectors, where: Filter, k: int) -> NDArray[np.int64]:
         """Positions in the index of about the ``k`` nearest that a filter lets through; all if there are no more."""
         whole = where.is_empty and self.gone == 0
-        allowed = None if whole else self._allowed(table, where)
+        allowed = None if whole else self._allowed(where)
         if allowed is not None and np.count_nonzero(allowed) <= k:
             return np.flatnonzero(allowed)
         return self.index.nearest(vector, k, allowed)
 
-    def _allowed(self, table: Any, where: Filter) -> NDArray[np.bool_]:
+    def _allowed(self, where: Filter) -> NDArray[np.bool_]:
         """Which vectors of the index a filter lets through, (n,); of the last few filters it is remembered."""
         key = where.model_dump_json()
         if (known := self.filters.pop(key, None)) is not None:
@@ -80,19 +83,18 @@ class View:
         positive, excluded = _signs(where)
         allowed = np.zeros_like(self.there) if positive else self.there.copy()
         if positive:
-            allowed[self._places(table, Filter(condition=AllOf(conditions=positive)))] = True
+            allowed[self._places(Filter(condition=AllOf(conditions=positive)))] = True
         for condition in excluded:
-            allowed[self._places(table, Filter(condition=condition))] = False
+            allowed[self._places(Filter(condition=condition))] = False
         allowed &= self.there
-        self.overtaken |= int(table.version) != self.version
         for oldest in list(self.filters)[: 1 - _FILTERS]:  # a copy, because other threads change it meanwhile
             self.filters.pop(oldest, None)
         self.filters[key] = allowed
         return allowed
 
-    def _places(self, table: Any, where: Filter) -> NDArray[np.int64]:
+    def _places(self, where: Filter) -> NDArray[np.int64]:
         """Where the rows that satisfy a filter stand in the index."""
-        found = table.search().where(to_lance(where)).select(["serial"]).limit(None).to_arrow()
+        found = self.table.read(["serial"], to_lance(where))
         places = self.positions(found["serial"].to_numpy().astype(np.int64))
         return places[places >= 0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,15 @@ def in_writes(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]
         yield part
 
 
-def to_record(row: StoredCase) -> dict[str, Any]:
-    """A row as Milvus takes it; ValueError for one that its columns cannot hold."""
+def to_record(row: StoredCase, lacking: Collection[str] = ()) -> dict[str, Any]:
+    """A row as Milvus takes it; ValueError for one that its columns cannot hold, or that needs one which is lacking."""
     case = row.case
+    for name in lacking:
+        if field_value(case, name) is not None:
+            raise ValueError(
+                f"case {case.case_id[:60]!r} has a {name}, and this collection was made before there was a column for "
+                "it; copy the base into a new collection with `dermquery base copy`, or leave the field out"
+            )
     texts = {name: column_text(_text(case, name)) for name in _TEXT_COLUMNS}
     columns = {"case_id": column_text(case.case_id), **texts, "payload": to_payload(row)}
     for name, text in columns.items():
@@ -64,7 +70,8 @@ def to_record(row: StoredCase) -> dict[str, Any]:
                 f"{most}; shorten it, or keep this base in a folder"
             )
     age = MISSING_AGE if case.age is None else float(case.age)
-    return {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
+    record = {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
+    return {name: value for name, value in record.items() if name not in lacking}
 
 
 def _text(case: Case, name: str) -> str | None:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from dermquery.model.alignment import Vectors
 from dermquery.store.exact_order import MARGIN, SPARE, best, check_page, check_rows, check_search, id_filters, without
-from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
 from dermquery.store.milvus.columns import in_writes, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
@@ -66,7 +67,7 @@ class MilvusStore:
                 description is longer than Milvus can hold.
         """
         check_rows(rows, self.size)
-        records = [to_record(row) for row in rows]
+        records = [to_record(row, self._lacking) for row in rows]
         for part in in_writes(records):
             with self._changing():
                 self._client.upsert(self.collection, part)
@@ -90,7 +91,7 @@ class MilvusStore:
 
     def count(self, where: Filter | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
-        return int(self._query(to_milvus(where), ["count(*)"])[0]["count(*)"])
+        return int(self._query(self._condition(where), ["count(*)"])[0]["count(*)"])
 
     def search(
         self,
@@ -117,7 +118,7 @@ class MilvusStore:
                 f"offset {offset} + top_k {top_k} = {depth} hits, and Milvus ranks at most {_MOST}; ask for fewer, or "
                 "narrow the filter"
             )
-        condition = to_milvus(without(where or Filter(), exclude))
+        condition = self._condition(without(where or Filter(), exclude))
         probes = _MOST_LISTS if exact else self._probes()
         fetch = depth + SPARE
         while True:
@@ -140,7 +141,7 @@ class MilvusStore:
         check_page(limit)
         columns = ["payload", "vector"] if vectors else ["payload"]
         start = "" if after is None else column_text(after)
-        pages = self._pages(to_milvus(where), columns, min(limit, _ROWS_PER_PAGE), start)
+        pages = self._pages(self._condition(where), columns, min(limit, _ROWS_PER_PAGE), start)
         return [to_row(record) for record in islice(chain.from_iterable(pages), limit)]
 
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
@@ -172,7 +173,10 @@ class MilvusStore:
         return dict(known[2])
 
     def _value_counts(self, field: str, where: Filter | None) -> dict[str | float | None, int]:
-        stored = Counter(record[field] for record in self._every(to_milvus(where), [field]))
+        if field in self._lacking:
+            n = self.count(where)
+            return {None: n} if n else {}
+        stored = Counter(record[field] for record in self._every(self._condition(where), [field]))
         if field == "age":
             counts = {None if age == MISSING_AGE else age: n for age, n in stored.items()}
         else:
@@ -218,6 +222,15 @@ class MilvusStore:
             client.load_collection(self.collection)
         self._index = None
         return n
+
+    @cached_property
+    def _lacking(self) -> frozenset[str]:
+        """Fields that were declared after the collection was made, whose columns stay as they are."""
+        columns = self._client.describe_collection(self.collection)["fields"]
+        return frozenset(FIELDS) - {column["name"] for column in columns}
+
+    def _condition(self, where: Filter | None) -> str:
+        return to_milvus(without_fields(where or Filter(), self._lacking))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

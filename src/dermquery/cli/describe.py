@@ -1,0 +1,48 @@
+"""``dermquery describe``: what a model is, what it was trained on, and what runs it here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dermquery.cli.expected_errors import expected_errors
+
+__all__ = ["describe"]
+
+
+@expected_errors
+def describe(
+    model: Annotated[str, typer.Argument(help="Name of a shipped model, or the folder of an artifact.")],
+) -> None:
+    """Say what a model is: its network, labels, files, and the runtime that encodes with it on this machine."""
+    from dermquery.model.artifact import artifact_folder, open_artifact
+    from dermquery.model.load import load_model
+
+    loaded, artifact = load_model(model), open_artifact(artifact_folder(model))
+    config, facts = loaded.config, loaded.provenance
+    vision, text = config.vision, config.text
+    table = Table(
+        show_header=False, box=None, title=f"{loaded.name}  {loaded.artifact_hash[:12]}", title_justify="left"
+    )
+    rows = {
+        "runtime": loaded.runtime.name,
+        "labels": ", ".join(loaded.labels) or "none",
+        "image": f"{vision.backbone} at {vision.image_size} px, levels {', '.join(config.levels)}",
+        "text": f"{text.encoder}, {'read into findings' if text.reading == 'findings' else 'encoded as written'}",
+        "regions": f"{config.regions.count} masks a level",
+        "a case is": f"{loaded.layout.size} numbers, λ = {loaded.local_weight:g} where a query names none",
+        "parameters": ", ".join(f"{part} {n:,}" for part, n in facts.get("parameters", {}).items()) or "unknown",
+        "trained on": f"{facts.get('cases', {}).get('train', 'an unknown number of')} cases",
+        "replaces": ", ".join(found[:12] for found in loaded.replaces) or "none",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for path in sorted(artifact.folder.iterdir()):
+        if path.name in artifact.manifest.files:
+            table.add_row(
+                path.name, f"{path.stat().st_size:,} bytes, SHA-256 {artifact.manifest.files[path.name][:12]}"
+            )
+    Console().print(table, highlight=False)

@@ -1,0 +1,92 @@
+"""From a name or a folder to a model that encodes: OpenVINO on a processor, onnxruntime or PyTorch on a GPU."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+
+from dermquery.model.artifact import Artifact, ArtifactError, artifact_folder, open_artifact
+from dermquery.model.encoder import ComposedModel
+from dermquery.model.runtime import Runtime
+
+__all__ = ["choose_runtime", "load_model", "runtime_names"]
+
+VARIABLE = "DERMQUERY_RUNTIME"
+_OWN = ("openvino", "openvino-f32", "onnxruntime")
+
+
+def load_model(name_or_path: str | Path, runtime: str = "auto") -> ComposedModel:
+    """Load a model that ships with the package by name, or an artifact by its folder. Nothing is looked up on a hub.
+
+    Every file is checked now, and once more when a runtime has read it; the runtime starts at the first encoding.
+
+    Args:
+        name_or_path: of the model.
+        runtime: what encodes, see :func:`choose_runtime`.
+
+    Raises:
+        FileNotFoundError: neither a shipped name nor a folder with an artifact; the message lists the names.
+        ArtifactError: a file is missing or is not the one that was saved, or the artifact is of an earlier format.
+    """
+    artifact = open_artifact(artifact_folder(name_or_path))
+    manifest = artifact.manifest
+    if manifest.format == 1:
+        raise ArtifactError(
+            f"{artifact.folder} was saved by an earlier version, without graphs to run; bring it up to date with: "
+            f"dermquery pack {artifact.folder} --out NEW_FOLDER (needs: pip install 'dermquery[lab]')"
+        )
+    return ComposedModel(
+        lambda: choose_runtime(artifact, runtime),
+        manifest.model,
+        name=manifest.name,
+        labels=manifest.labels,
+        artifact_hash=artifact.hash,
+        provenance=manifest.provenance,
+        replaces=manifest.replaces,
+    )
+
+
+def runtime_names() -> list[str]:
+    """Names that :func:`choose_runtime` takes; those beyond our own come from entry points ``dermquery.runtimes``."""
+    return ["auto", *_OWN, *sorted(entry.name for entry in entry_points(group="dermquery.runtimes"))]
+
+
+def choose_runtime(artifact: Artifact, name: str = "auto") -> Runtime:
+    """The runtime of an artifact.
+
+    ``auto`` is onnxruntime where its GPU build is installed and finds a GPU, else OpenVINO. ``openvino`` computes in
+    bfloat16 where the processor does so natively and the artifact was checked in it; ``openvino-f32`` never does.
+    ``torch`` comes with the laboratory. ``$DERMQUERY_RUNTIME`` stands for ``auto``.
+
+    Raises:
+        ValueError: an unknown name.
+        ModuleNotFoundError: what the runtime needs is not installed.
+        ArtifactError: a file of the artifact was changed or removed since it was opened.
+    """
+    chosen = os.environ.get(VARIABLE) or "auto" if name == "auto" else name
+    if chosen == "auto":
+        chosen = "onnxruntime" if _gpu_for_onnxruntime() else "openvino"
+    if chosen in ("openvino", "openvino-f32"):
+        from dermquery.model.openvino_runtime import OpenVinoRuntime
+
+        return OpenVinoRuntime(artifact, precision="f32" if chosen == "openvino-f32" else None)
+    if chosen == "onnxruntime":
+        from dermquery.model.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(artifact)
+    for entry in entry_points(group="dermquery.runtimes", name=chosen):
+        runtime: Runtime = entry.load()(artifact)
+        return runtime
+    raise ValueError(f"unknown runtime {chosen!r}; use one of: {', '.join(runtime_names())}")
+
+
+def _gpu_for_onnxruntime() -> bool:
+    """Whether its GPU build is installed and finds a GPU. The other build is not imported: it would leave traces."""
+    try:
+        version("onnxruntime-gpu")
+    except PackageNotFoundError:
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()

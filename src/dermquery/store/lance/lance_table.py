@@ -1,0 +1,217 @@
+"""A table in Lance's format: the version that a reader looks at, and the writes that make new ones."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from dermquery.model.alignment import Vectors
+from dermquery.store.base_manifest import ManifestError
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+__all__ = ["LanceTable", "Snapshot", "TableError", "drop_files", "tables"]
+
+_SUFFIX = ".lance"
+_KEPT = timedelta(days=7)
+"""How long a version stays that another process may still read."""
+_AT_ONCE = 1024
+"""Rows whose products are taken at once: with Lance's own 8192 their vectors leave the caches, which takes longer."""
+
+
+class TableError(OSError):
+    """A table cannot be read or written; the message says why and what to do."""
+
+
+class Snapshot:
+    """One version of a table. It never changes, so threads may share it.
+
+    Conditions are SQL (:mod:`.sql`); ``"true"`` and None let every row through.
+
+    Raises:
+        TableError: each of its methods, where files are gone or damaged.
+    """
+
+    def __init__(self, dataset: LanceDataset) -> None:
+        self._dataset = dataset
+
+    @cached_property
+    def version(self) -> int:
+        """Its number; every write makes a greater one."""
+        return int(self._dataset.version)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return self._dataset.schema
+
+    def count(self, condition: str | None = None) -> int:
+        """Number of rows that satisfy a condition."""
+        with _translated(self._dataset):
+            return int(self._dataset.count_rows(_filter(condition)))
+
+    def read(self, columns: Sequence[str], condition: str | None = None) -> pa.Table:
+        """These columns of the rows that satisfy a condition."""
+        with _translated(self._dataset):
+            return self._dataset.to_table(columns=list(columns), filter=_filter(condition))
+
+    def first(self, column: str, condition: str | None, limit: int) -> list[Any]:
+        """The ``limit`` smallest values of a column among the rows that satisfy a condition, ascending."""
+        with _translated(self._dataset):
+            found = self._dataset.scanner([column], _filter(condition), limit, order_by=[column]).to_table()
+        return list(found[column].to_pylist())
+
+    def batches(self, columns: Sequence[str], rows: int, condition: str | None = None) -> Iterator[pa.Table]:
+        """The same as :meth:`read`, at most so many rows at a time."""
+        with _translated(self._dataset):
+            for batch in self._dataset.to_batches(columns=list(columns), filter=_filter(condition), batch_size=rows):
+                yield pa.Table.from_batches([batch])
+
+    def nearest(self, vector: Vectors, columns: Sequence[str], condition: str | None, limit: int) -> pa.Table:
+        """The ``limit`` rows of greatest inner product with ``vector`` (size,), best first, among all of a condition.
+
+        Every row is looked at, in float32. Column ``_distance`` is 1 minus the product.
+        """
+        with _translated(self._dataset):
+            return self._dataset.to_table(
+                columns=[*columns, "_distance"],
+                filter=_filter(condition),
+                prefilter=True,
+                batch_size=_AT_ONCE,
+                nearest={"column": "vector", "q": vector, "k": limit, "metric": "dot", "use_index": False},
+            )
+
+
+class LanceTable:
+    """A table in a folder, which threads and processes may read while one of them writes.
+
+    Lance's own object must not be moved to another version while another thread reads it. So a copy is moved (the
+    copies share their caches), and then takes the place of the object that it was made from.
+
+    Args:
+        folder: where the table lies.
+        name: its name.
+        schema: of the table to make if there is none; None to make none.
+
+    Raises:
+        ManifestError: there is no such table, and none was to be made.
+        TableError: it cannot be made; each of its methods, where files are gone, damaged or cannot be written.
+    """
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema | None = None) -> None:
+        import lance  # takes a moment, which commands that touch no base should not pay
+
+        path = _path(folder, name)
+        try:
+            self._dataset = lance.dataset(path)
+        except ValueError as error:
+            if schema is None:
+                raise ManifestError(
+                    f"{folder} has a manifest, but its rows (table {name!r}) are not there; open the base again if it "
+                    "was encoded again or upgraded meanwhile, else copy the whole folder, or restore it from a backup"
+                ) from error
+            self._dataset = _made(path, schema)
+
+    def now(self) -> Snapshot:
+        """The newest version, with every write that was finished before this call."""
+        with _translated(self._dataset):
+            self._dataset = newest = self._newest()
+        return Snapshot(newest)
+
+    def merge(self, key: str, rows: pa.Table) -> int:
+        """Add rows, replacing those with the same key, all of them or none; returns the version that this made."""
+        with self._writing() as dataset:
+            dataset.merge_insert(key).when_matched_update_all().when_not_matched_insert_all().execute(rows)
+        return int(dataset.version)
+
+    def add_columns(self, columns: pa.Schema) -> None:
+        """Add columns without values."""
+        with self._writing() as dataset:
+            dataset.add_columns(columns)
+
+    def delete(self, condition: str) -> int:
+        """Remove the rows that satisfy a condition; returns how many there were."""
+        with self._writing() as dataset:
+            return int(dataset.delete(condition)["num_deleted_rows"])
+
+    def compact(self) -> None:
+        """Merge small files, remove versions that are a week old, and bring the indexes of columns up to date."""
+        with self._writing() as dataset:
+            dataset.optimize.compact_files()
+            dataset.cleanup_old_versions(_KEPT, error_if_tagged_old_versions=False)
+            dataset.optimize.optimize_indices()
+
+    def index_column(self, column: str, kind: Any) -> None:
+        """Build the index of a column anew, ``"BTREE"`` or ``"BITMAP"``."""
+        with self._writing() as dataset:
+            dataset.create_scalar_index(column, kind, replace=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[LanceDataset]:
+        with _translated(self._dataset):
+            dataset = self._newest()
+            yield dataset
+            self._dataset = dataset
+
+    def _newest(self) -> LanceDataset:
+        dataset = copy.copy(self._dataset)
+        dataset.checkout_latest()
+        return dataset
+
+
+def tables(folder: Path) -> list[str]:
+    """Names of the tables in a folder."""
+    return sorted(path.stem for path in folder.glob(f"*{_SUFFIX}") if path.is_dir())
+
+
+def drop_files(folder: Path, name: str) -> None:
+    """Remove the files of a table, if it is there."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(_path(folder, name))
+
+
+def _made(path: Path, schema: pa.Schema) -> LanceDataset:
+    """An empty table, made beside its place: of two made at once in one place, the second may overwrite the first."""
+    import lance
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="part-", dir=path.parent) as part:
+            lance.write_dataset(schema.empty_table(), Path(part, path.name), schema=schema)
+            Path(part, path.name).rename(path)
+    except OSError as error:
+        with suppress(ValueError):
+            return lance.dataset(path)  # another process made it meanwhile
+        raise TableError(f"the table {path} cannot be made ({error}); is the disk full?") from error
+    return lance.dataset(path)
+
+
+@contextmanager
+def _translated(dataset: LanceDataset) -> Iterator[None]:
+    """Lance's errors as one of ours: it says that a file is gone by a ValueError, which passes for a wrong question."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError, pa.ArrowException) as error:
+        raise TableError(
+            f"the table {dataset.uri} cannot be read or written ({error}); open the base again if it was encoded again "
+            "meanwhile, else look whether the disk is full or damaged, and restore the base from a backup if files are "
+            "lost"
+        ) from error
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}{_SUFFIX}"
+
+
+def _filter(condition: str | None) -> str | None:
+    return None if condition == "true" else condition

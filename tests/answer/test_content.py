@@ -1,0 +1,133 @@
+"""The words of a case, and what one more field of it takes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import dermquery
+from dermquery.answer.content import case_facts, report_content
+from dermquery.answer.words import IN_BRIEF, TITLES
+from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.store.casebase import CaseBase
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_field_has_its_words() -> None:
+    described = {name for name, field in CASE_FIELDS.items() if field.kind is not Kind.CRITERION} - {"case_id"}
+    assert set(TITLES) == described
+    assert set(IN_BRIEF) <= described
+
+
+def test_facts_say_what_was_recorded(cases: Sequence[Case]) -> None:
+    case = cases[1].model_copy(update={"age": 40.5, "site": None})
+    facts = {fact.name: fact for fact in case_facts(case)}
+    assert list(facts) == list(TITLES)
+    assert (facts["diagnosis"].value, facts["diagnosis"].words) == ("mel", "Melanoma")
+    assert (facts["age"].value, facts["age"].words) == (40.5, "40.5 y")
+    assert (facts["site"].value, facts["site"].words) == (None, None)
+
+
+def test_negative_similarities_leave_a_bar_empty(base: CaseBase, cases: Sequence[Case]) -> None:
+    (item,) = report_content(base.search(image=cases[0].image, top_k=1)).hits
+    assert [part.name for part in item.parts] == ["local", "global"]
+    assert item.score.words == f"{item.hit.score:.3f}"
+    assert [0.0 <= part.bar <= 1.0 for part in item.parts] == [True, True]
+
+
+_FIELD = 'laterality: Annotated[Literal["left", "right", "midline", "unknown"] | None, Kind.CHOICE] = None'
+ONE_MORE = {
+    "data/case.py": [("    site: _Choice = None\n", f"    site: _Choice = None\n    {_FIELD}\n")],
+    "answer/words.py": [
+        ('"site": "Site",', '"site": "Site", "laterality": "Side of the body",'),
+        ('IN_BRIEF = ("site", ', 'IN_BRIEF = ("site", "laterality", '),
+    ],
+}
+"""Changes that declare one more field."""
+
+WITH_IT = """
+import sys
+from io import BytesIO
+from pathlib import Path
+from pypdf import PdfReader
+from dermquery.answer import csv_json, html, pdf, png
+from dermquery.answer.content import report_content
+from dermquery.data.case_table import CaseTableError, read_cases, write_cases
+from dermquery.serve.api.search_schemas import RankingRequest
+from dermquery.serve.fields import CaseFields
+from dermquery.serve.page import facts, state
+from dermquery.store.casebase import CaseBase
+from dermquery.store.filters import FilterError
+from tests.store.conftest import draw_lesion
+from tests.store.encoder import ProjectionEncoder
+
+folder = Path(sys.argv[1])
+base = CaseBase.open(folder / "base", ProjectionEncoder())
+assert base.store.value_counts("laterality") == {None: 24}
+image = draw_lesion(folder / "one.png", 77)
+assert len(base.search(image=image, where=["laterality=missing"]).hits) == 5
+assert not base.search(image=image, where=["laterality=left"]).hits
+
+(folder / "cases.csv").write_text("case_id,image,laterality\\nx,one.png,Left\\n")
+(case,) = read_cases(folder / "cases.csv")
+assert case.laterality == "left" and not case.extra
+write_cases([case], folder / "again.csv")
+assert read_cases(folder / "again.csv").cases == (case,)
+base.add([case])
+result = base.search(image=image, where=["laterality=left"])
+assert [hit.case.case_id for hit in result.hits] == ["x"]
+assert base.store.value_counts("laterality") == {None: 24, "left": 1}
+for refused in ("laterality=lft", "laterality>=left"):
+    try:
+        base.search(image=image, where=[refused])
+    except FilterError as error:
+        print(error)
+(folder / "cases.csv").write_text("case_id,image,laterality\\nx,one.png,lft\\n")
+try:
+    read_cases(folder / "cases.csv")
+except CaseTableError as error:
+    print(error)
+
+assert ",laterality," in csv_json.hits_csv(result) and ",left," in csv_json.hits_csv(result)
+assert '"laterality": "left"' in csv_json.hits_json(result)
+assert {fact.title: fact.words for fact in report_content(result).hits[0].facts}["Side of the body"] == "left"
+buffer = BytesIO()
+pdf.write_pdf(result, buffer)
+assert "left" in PdfReader(buffer).pages[0].extract_text()
+assert "left" in html.write_html(result, folder / "a.html").read_text()
+assert "left" in [text.get_text() for text in png.draw(result).texts]
+
+sent = CaseFields.model_validate({"case_id": "y", "laterality": ""})
+assert sent.laterality is None and sent.case(image).laterality is None
+assert "laterality" in str(RankingRequest.model_json_schema())
+assert CaseFields.model_json_schema()["properties"]["laterality"]["anyOf"][0]["enum"][0] == "left"
+assert "laterality" in state.CHOSEN_FIELDS and "laterality" in facts._COUNTED
+"""
+
+
+def test_one_more_field_is_declared_once_and_bases_from_before_it_can_be_searched(
+    base: CaseBase, tmp_path: Path
+) -> None:
+    source = Path(dermquery.__file__).parent
+    package = Path(shutil.copytree(source, tmp_path / "src" / "dermquery", copy_function=os.symlink))
+    for name, changes in ONE_MORE.items():
+        text = (source / name).read_text(encoding="utf-8")
+        for old, new in changes:
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        (package / name).unlink()  # a link to the source
+        (package / name).write_text(text, encoding="utf-8")
+    shutil.copytree(base.uri, tmp_path / "base")
+    environment = {**os.environ, "PYTHONPATH": f"{package.parent}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_IT, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "unknown value 'lft' for laterality; use one of: left, right, midline, unknown" in done.stdout
+    assert ">= compares ages and dates, and 'laterality' in 'laterality>=left' holds text" in done.stdout
+    assert "laterality 'lft' is unknown; use one of: left, right, midline, unknown" in done.stdout

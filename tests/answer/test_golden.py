@@ -1,0 +1,156 @@
+"""What every output says of one answer, word for word, beside what it said before.
+
+Where words change on purpose, write the files of ``golden/`` again with ``DERMQUERY_WRITE_GOLDEN=1`` and read the
+difference.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pypdf import PdfReader
+
+from dermquery import __version__
+from dermquery.answer.csv_json import hits_csv, hits_json
+from dermquery.answer.html import write_html
+from dermquery.answer.pdf import write_pdf
+from dermquery.answer.png import draw
+from dermquery.cli.search import print_result
+from dermquery.data.case import Case, Query
+from dermquery.data.image_quality import ImageWarning
+from dermquery.serve.answers import Answer
+from dermquery.serve.api.search_schemas import SearchAnswer
+from dermquery.serve.prepared import Prepared
+from dermquery.store.casebase import CaseBase
+from dermquery.store.encoded import EncodedQuery
+from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
+from dermquery.store.where import parse_where
+from tests.store.conftest import draw_lesion
+
+GOLDEN = Path(__file__).parent / "golden"
+WHEN = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
+NOTICE = "These cases are made up."
+WARNINGS = (ImageWarning("blurred", "The image is blurred. Use one that is in focus.", 0.6, 0.48),)
+FOUND: tuple[dict[str, Any], ...] = (
+    {
+        "diagnosis": "mel", "fine_diagnosis": "melanoma (in situ)", "lesion_id": "l-1", "patient_id": "p-1",
+        "sex": "female", "age": 61.5, "site": "back", "elevation": "palpable", "source": "clinic",
+        "date": datetime.date(2024, 3, 31), "text": "grew for six months",
+        "checklist": {"pigment_network": "atypical", "streaks": "irregular", "pigmentation": "absent"},
+        "extra": {"camera": "DermLite"},
+    },
+    {
+        "diagnosis": "nv", "fine_diagnosis": "clark nevus", "lesion_id": "l-2", "sex": "male", "age": 40.0,
+        "checklist": {"pigment_network": "typical", "streaks": "irregular"},
+    },
+    {"diagnosis": "halo naevus", "site": "upper limbs", "source": "=1+1"},
+    {},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("golden")
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> SearchResult:
+    """Four hits: one with every field, one that differs, one with a label of its own, one of which nothing is known."""
+    terms = {"pigment_network": "atypical", "streaks": "irregular", "vascular_structures": "dotted"}
+    hits = []
+    for i, known in enumerate(FOUND):
+        case = Case(case_id=f"case-{i}", image=draw_lesion(folder / f"{i}.png", i), **known)
+        local, global_ = 0.75 - 0.25 * i, 0.5 - 0.125 * i
+        shared, differing = compare_criteria(terms, case)
+        hits.append(Hit(i + 1, case, 0.6 * local + 0.4 * global_, local, global_, shared, differing, f"{i}" * 64))
+    return SearchResult(
+        query=Query(image=draw_lesion(folder / "query.png", 99), text="atypical network, itches", checklist=terms),
+        terms=terms,
+        unread=("itches",),
+        hits=tuple(hits),
+        local_weight=0.6,
+        where=parse_where(["age>=21", "site!=face", "date<2025-01-01", "elevation=flat,palpable"]),
+        n_candidates=7,
+        base=BaseInfo("/bases/clinic", 9, {"nv": 5, "mel": 3, None: 1}, "demo", "ab" * 32, 2, ("low", "high")),
+    )
+
+
+class _Words(HTMLParser):
+    """Text of a page, a line for each run of it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.lines += [f"[{name}] {value}" for name, value in attrs if name in ("alt", "title", "class") and value]
+
+    def handle_data(self, data: str) -> None:
+        self.lines += [data.strip()] if data.strip() else []
+
+
+def _html(result: SearchResult, folder: Path) -> str:
+    html = write_html(result, folder / "a.html", warnings=WARNINGS, notice=NOTICE, created=WHEN).read_text("utf-8")
+    return "\n".join(_Words(re.sub(r"<style>.*</style>", "", html, flags=re.DOTALL)).lines)
+
+
+def _pdf(result: SearchResult, _folder: Path) -> str:
+    buffer = io.BytesIO()
+    write_pdf(result, buffer, warnings=WARNINGS, notice=NOTICE, created=WHEN)
+    return "\n".join(page.extract_text() for page in PdfReader(buffer).pages)
+
+
+def _png(result: SearchResult, _folder: Path) -> str:
+    return "\n".join(text.get_text() for text in draw(result, NOTICE).texts)
+
+
+def _api(result: SearchResult, _folder: Path) -> str:
+    encoded = EncodedQuery(result.query, result.terms, result.unread, np.zeros(1, np.float32))
+    prepared = Prepared("key", "owner", encoded, sha256="f" * 64, marks={"case-1": True, "case-2": False})
+    sent = SearchAnswer.of(Answer(prepared, result, 0, WARNINGS), "/root").model_dump(mode="json", by_alias=True)
+    return json.dumps(sent, indent=1, ensure_ascii=False)
+
+
+OUTPUTS: dict[str, Callable[[SearchResult, Path], str]] = {
+    "hits.csv": lambda result, _: hits_csv(result).replace("\r\n", "\n"),
+    "hits.json": lambda result, _: hits_json(result, WARNINGS),
+    "sheet.txt": _html,
+    "report.txt": _pdf,
+    "picture.txt": _png,
+    "api.json": _api,
+}
+
+
+def _compare(name: str, said: str, folder: Path) -> None:
+    said = (
+        said.replace(str(folder), "FOLDER").replace(f"dermquery {__version__}", "dermquery VERSION").rstrip("\n") + "\n"
+    )
+    path = GOLDEN / name
+    if os.environ.get("DERMQUERY_WRITE_GOLDEN"):
+        path.write_text(said, encoding="utf-8")
+    assert said == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_an_output_says_what_it_said(name: str, result: SearchResult, folder: Path) -> None:
+    _compare(name, OUTPUTS[name](result, folder), folder)
+
+
+def test_the_command_line_says_what_it_said(
+    result: SearchResult, folder: Path, base: CaseBase, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "160")
+    print_result(result, base, WARNINGS)
+    _compare("terminal.txt", "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines()), folder)
