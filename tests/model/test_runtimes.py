@@ -21,8 +21,8 @@ from dermquery.model.openvino_runtime import OpenVinoRuntime
 from dermquery.model.runtime import Pixels, Runtime
 from tests.tiny import noise_cases
 
-TEXTS = ["Pigment network: atypical. Streaks: absent.", None, "Streaks: irregular."]
-FREE = ["", "x", "worried patient; " * 90]
+TEXTS: list[str | None] = ["Pigment network: atypical. Streaks: absent.", None, "Streaks: irregular."]
+FREE: list[str | None] = ["", "x", "worried patient; " * 90]
 RUNTIMES: dict[str, Callable[[Artifact], Runtime]] = {
     "openvino": lambda artifact: OpenVinoRuntime(artifact, "f32"),
     "onnxruntime": OnnxRuntime,
@@ -40,7 +40,8 @@ def test_graphs_follow_pytorch(packed: Mapping[str, Path], name: str, reading: s
     found, expected = RUNTIMES[name](artifact), torch_runtime(artifact)
     maps, true = found.features(pixels(3)), expected.features(pixels(3))
     assert [m.shape for m in maps] == [m.shape for m in true]
-    for texts in (TEXTS, [TEXTS[0]] * 3, [None] * 3, *([FREE] if reading == "verbatim" else [])):
+    asked: list[list[str | None]] = [TEXTS, [TEXTS[0]] * 3, [None] * 3, *([FREE] if reading == "verbatim" else [])]
+    for texts in asked:
         for start, reference in ((maps, true), (None, None)):
             composed, truly = found.composed(start, texts), expected.composed(reference, texts)
             for one, other in zip(composed, truly, strict=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from contextlib import suppress
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,18 @@ class ComposedModel:
             if callable(self._start):
                 self._start = self._start()
             return self._start
+
+    def prepare(self) -> None:
+        """Start the runtime and compile its graphs in the background, so that the first encoding waits for less.
+
+        Whatever fails there fails again, and is raised, at the first encoding.
+        """
+
+        def start() -> None:
+            with suppress(Exception):
+                self.runtime.prepare()
+
+        Thread(target=start, name="prepare", daemon=True).start()
 
     @property
     def layout(self) -> BlockLayout:

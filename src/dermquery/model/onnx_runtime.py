@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dermquery.model.artifact import WEIGHTS, Artifact
+from dermquery.model.artifact import GRAPHS, WEIGHTS, Artifact
 from dermquery.model.graph_runtime import GraphRuntime
 from dermquery.model.runtime import Maps
 
@@ -36,14 +36,22 @@ class OnnxRuntime(GraphRuntime):
         self._sessions: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def _run(self, graph: str, *inputs: NDArray[Any]) -> Maps:
+    def prepare(self) -> None:
+        """Load the graphs of the network."""
+        for graph in GRAPHS:
+            self._session(graph)
+
+    def _session(self, graph: str) -> Any:
         with self._lock:
             if graph not in self._sessions:
                 path = str(self._artifact.folder / graph)
                 self._sessions[graph] = self._runtime.InferenceSession(path, providers=self._providers)
                 for read in (graph, WEIGHTS):
                     self._artifact.read(read)
-        session = self._sessions[graph]
+            return self._sessions[graph]
+
+    def _run(self, graph: str, *inputs: NDArray[Any]) -> Maps:
+        session = self._session(graph)
         names = [entry.name for entry in session.get_inputs()]
         found: list[NDArray[Any]] = session.run(None, dict(zip(names, inputs, strict=True)))
         return tuple(found)

@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermquery.model.artifact import WEIGHTS, Artifact
+from dermquery.model.artifact import GRAPHS, WEIGHTS, Artifact
 from dermquery.model.graph_runtime import GraphRuntime
 from dermquery.model.runtime import Maps
 
@@ -19,7 +20,7 @@ __all__ = ["OpenVinoRuntime"]
 
 
 class OpenVinoRuntime(GraphRuntime):
-    """Graphs compiled for this processor, each at its first use, or ahead of it by :meth:`compile`.
+    """Graphs compiled for this processor, each at its first use, or ahead of it by :meth:`prepare`.
 
     Args:
         artifact: see :class:`.graph_runtime.GraphRuntime`.
@@ -39,11 +40,10 @@ class OpenVinoRuntime(GraphRuntime):
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def compile(self, *graphs: str) -> None:
-        """Compile graphs at once, each in a thread of its own."""
-        threads = [threading.Thread(target=self._compiled, args=(graph,), daemon=True) for graph in graphs]
-        for thread in threads:
-            thread.start()
+    def prepare(self) -> None:
+        """Compile the graphs of the network, all at once."""
+        with ThreadPoolExecutor(len(GRAPHS)) as pool:
+            list(pool.map(self._compiled, GRAPHS))
 
     def _run(self, graph: str, *inputs: NDArray[Any]) -> Maps:
         return self._compiled(graph)(inputs)

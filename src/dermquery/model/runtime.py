@@ -32,6 +32,9 @@ class Runtime(Protocol):
 
     name: str
 
+    def prepare(self) -> None:
+        """Do now what would else be done at the first encoding."""
+
     def features(self, pixels: Pixels) -> Maps:
         """Equations 2 and 3: feature maps F_l of images."""
 

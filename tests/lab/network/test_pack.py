@@ -108,7 +108,7 @@ def test_a_graph_that_computes_something_else_leaves_no_artifact(
     def other(maps: tuple[torch.Tensor, ...]) -> object:
         # What the tracer sees is turned round; what PyTorch runs afterwards is not.
         found = whole(maps)
-        return found._replace(blocks=found.blocks.flip(1)) if torch.jit.is_tracing() else found
+        return found._replace(blocks=found.blocks.flip(1)) if torch._C._is_tracing() else found
 
     monkeypatch.setattr(network, "pooled", other)
     with pytest.raises(ParityError, match="follow the network with a cosine of"):

@@ -40,7 +40,7 @@ def test_a_table_from_before_a_field_is_searched_and_gets_its_column_with_a_writ
     old = LanceStore(tmp_path, SIZE)
     old.upsert(rows)
     old.build_index()
-    old._table.drop_columns(["site", "streaks"])  # as if they had been declared since
+    old._table._dataset.drop_columns(["site", "streaks"])  # as if they had been declared since
     reader, writer = LanceStore(tmp_path, SIZE), LanceStore(tmp_path, SIZE)
     query = rows[3].vector
     for indexed in (True, False):

@@ -29,6 +29,9 @@ class TorchRuntime:
     def __init__(self, network: ComposedNetwork) -> None:
         self.network = network.eval()
 
+    def prepare(self) -> None:
+        """Nothing is left to do."""
+
     @torch.inference_mode()
     def features(self, pixels: Pixels) -> Maps:
         inputs = normalise(torch.from_numpy(pixels).to(self._device), self.network.config.vision)
