@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dermquery.data.case import Case
+from dermquery.data.case import CASE_FIELDS, Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.store.filters import (
     FIELDS,
@@ -54,7 +54,9 @@ NASTY = [
     "",
     "/* back */",
 ]
-TEXT_FIELDS: list[Any] = [name for name in FIELDS if name not in ("age", "date", "case_id", *CRITERIA)]
+TEXT_FIELDS: list[Any] = [
+    name for name in FIELDS if name not in ("age", "date", "case_id") and not CASE_FIELDS[name].values
+]
 DAYS = [datetime.date(1999, 12, 31), datetime.date(2020, 2, 29), datetime.date(2020, 3, 1), datetime.date(2024, 10, 9)]
 
 

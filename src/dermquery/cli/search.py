@@ -62,7 +62,7 @@ def search(
     """Find the most similar cases of a case base."""
     from dermquery.store.casebase import CaseBase
 
-    case_base = CaseBase.open(base, model)
+    case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
         image=image,
         text=text,

@@ -63,7 +63,7 @@ def query_copy(image: Image.Image) -> bytes:
 
 
 def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
-    """The image file from which a case's vector comes: from the archive, else the case's own file if it is unchanged.
+    """The image file from which a case's vector comes (:func:`dermquery.store.case_images.original_bytes`).
 
     Raises:
         ImageGoneError: it is in neither place.

@@ -12,9 +12,9 @@ from dermquery.store.earlier_schemas import UpgradeNeededError, upgrade_command
 from dermquery.store.encoding import Executor, LocalExecutor
 from dermquery.store.home import Home
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
-from dermquery.store.model_source import ModelSource, load_source
+from dermquery.store.model_source import ModelSource, load_named_model, load_source
 from dermquery.store.places import home_of, images_place
-from dermquery.store.protocol import CaseStore, Encoder
+from dermquery.store.protocol import CaseStore, Encoder, PreparingEncoder
 from dermquery.store.searchable_base import EmptyBaseError, QueryError, SearchableBase
 
 __all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
@@ -62,12 +62,13 @@ class CaseBase(SearchableBase):
         return cls(home, manifest, home.create(manifest), loaded)
 
     @classmethod
-    def open(cls, uri: str | Path, model: ModelSource | None = None) -> CaseBase:
+    def open(cls, uri: str | Path, model: ModelSource | None = None, *, ahead: bool = False) -> CaseBase:
         """Open a case base.
 
         Args:
             uri: its folder, or ``milvus://host:port/name``.
             model: the model to encode queries with; without it, the manifest's own is loaded at the first query.
+            ahead: let the model prepare itself while the rows are opened, for a search that follows at once.
 
         Raises:
             ManifestError: if there is no case base, or one of another version.
@@ -76,8 +77,12 @@ class CaseBase(SearchableBase):
         home = home_of(uri)
         manifest = home.manifest()
         loaded = None if model is None else load_source(model)[0]
+        if loaded is None and ahead and manifest.model_reference is not None:
+            loaded = load_named_model(manifest, uri)
         if loaded is not None:
             manifest.check(loaded)
+        if ahead and isinstance(loaded, PreparingEncoder):
+            loaded.prepare()
         return cls(home, manifest, home.store(manifest), loaded)
 
     @classmethod

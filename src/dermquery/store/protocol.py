@@ -21,6 +21,7 @@ __all__ = [
     "Encoder",
     "ExplainingEncoder",
     "ImageStamp",
+    "PreparingEncoder",
     "ScoredCase",
     "StoredCase",
     "from_payload",
@@ -54,6 +55,14 @@ class Encoder(Protocol):
 
     def encode_query(self, queries: Sequence[Query], /) -> Vectors:
         """Vectors of queries, (n, layout.size) float32 with unit blocks, not yet weighted by λ."""
+
+
+@runtime_checkable
+class PreparingEncoder(Encoder, Protocol):
+    """A model that can get ready in the background."""
+
+    def prepare(self) -> None:
+        """Begin to load what the first encoding needs; returns at once."""
 
 
 @runtime_checkable
