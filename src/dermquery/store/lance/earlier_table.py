@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
-from dermquery.store.base_manifest import ManifestError
 from dermquery.store.exact_order import check_page, check_search, id_filters, products, without
-from dermquery.store.filters import FIELDS, Filter
+from dermquery.store.filters import FIELDS, Filter, without_fields
+from dermquery.store.lance.lance_table import LanceTable
 from dermquery.store.lance.sql import beyond, to_lance
+from dermquery.store.lance.vector_index import vectors_of
 from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
 
 __all__ = ["EarlierTable"]
@@ -34,27 +33,28 @@ class EarlierTable:
     Every search looks at every row.
 
     Args:
-        path: of the table, a folder whose name ends in ``.lance``.
+        folder: where the table lies.
         size: length of the vectors.
+        table: its name.
 
     Raises:
-        ManifestError: there is no such table, or it cannot be read.
+        ManifestError: there is no such table.
+        TableError: each of its methods, where files are gone or damaged.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
-        import lance  # takes most of a second, which only bases of earlier versions cost
-
-        self.size, self._path = size, path
-        with self._reading():
-            self._table: Any = lance.dataset(str(path))
-        self._columns = [name for name in (*_PLAIN, *CRITERIA, "image", "extra", *_STAMP) if self._has(name)]
+    def __init__(self, folder: Path, size: int, table: str) -> None:
+        self.size = size
+        self._table = LanceTable(folder, table)
+        columns = frozenset(self._table.now().schema.names)
+        self._lacking = frozenset(FIELDS) - columns
+        self._columns = [name for name in (*_PLAIN, *CRITERIA, "image", "extra", *_STAMP) if name in columns]
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         found = (row for part in id_filters(case_ids) for rows in self._pages(part, vectors) for row in rows)
         return {row.case.case_id: row for row in found}
 
     def count(self, where: Filter | None = None) -> int:
-        return int(self._table.count_rows(to_lance(where) if where else None))
+        return self._table.now().count(self._condition(where))
 
     def search(
         self,
@@ -67,12 +67,13 @@ class EarlierTable:
         exact: bool = False,
     ) -> list[ScoredCase]:
         check_search(vector, self.size, top_k, offset)
-        condition = without(where or Filter(), exclude)
+        condition = self._condition(without(where or Filter(), exclude))
         best: list[tuple[float, str]] = []
-        for batch in self._batches(["case_id", "vector"], to_lance(condition)):
-            scores = products(_vectors(batch["vector"]), vector)
-            found = zip((-scores).tolist(), batch["case_id"].to_pylist(), strict=True)
-            best = nsmallest(offset + top_k, [*best, *found])
+        for part in self._table.now().batches(["case_id", "vector"], _ROWS_PER_BATCH, condition):
+            scores = products(vectors_of(part), vector)
+            best = nsmallest(
+                offset + top_k, [*best, *zip((-scores).tolist(), part["case_id"].to_pylist(), strict=True)]
+            )
         ranked = best[offset:]
         rows = self.get([case_id for _, case_id in ranked])
         return [ScoredCase(rows[case_id], -minus) for minus, case_id in ranked]
@@ -81,7 +82,8 @@ class EarlierTable:
         self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
     ) -> list[StoredCase]:
         check_page(limit)
-        first = nsmallest(limit, self._ids(beyond(where or Filter(), after)))
+        condition = beyond(without_fields(where or Filter(), self._lacking), after)
+        first = self._table.now().first("case_id", condition, limit)
         rows = self.get(first, vectors=vectors)
         return [rows[case_id] for case_id in first]
 
@@ -89,51 +91,29 @@ class EarlierTable:
         yield from self._pages(Filter(), vectors)
 
     def ids(self) -> list[str]:
-        return sorted(self._ids("true"))
+        return sorted(self._table.now().read(["case_id"])["case_id"].to_pylist())
 
     def value_counts(self, field: str, where: Filter | None = None) -> dict[str | float | None, int]:
         if field not in FIELDS:
             raise ValueError(f"unknown field {field!r}; use one of: {', '.join(FIELDS)}")
-        condition = to_lance(where or Filter())
-        batches = [batch[field] for batch in self._batches([field], condition)]
-        counted = pa.chunked_array(batches, self._table.schema.field(field).type).value_counts().to_pylist()
+        if field in self._lacking:
+            return {None: n} if (n := self.count(where)) else {}
+        counted = self._table.now().read([field], self._condition(where))[field].value_counts().to_pylist()
         counts = [(entry["values"], entry["counts"]) for entry in counted]
         return dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
 
     def warm(self) -> None:
         """Nothing is kept between searches."""
 
-    def _has(self, column: str) -> bool:
-        return column in self._table.schema.names
-
-    def _ids(self, condition: str) -> list[str]:
-        return [name for batch in self._batches(["case_id"], condition) for name in batch["case_id"].to_pylist()]
+    def _condition(self, where: Filter | None) -> str:
+        return to_lance(without_fields(where or Filter(), self._lacking))
 
     def _pages(self, where: Filter, vectors: bool) -> Iterator[list[StoredCase]]:
-        for batch in self._batches([*self._columns, *(["vector"] if vectors else [])], to_lance(where)):
-            held = _vectors(batch["vector"]) if vectors else np.empty((batch.num_rows, 0), np.float32)
-            records = batch.select(self._columns).to_pylist()
+        columns = [*self._columns, *(["vector"] if vectors else [])]
+        for part in self._table.now().batches(columns, _ROWS_PER_BATCH, self._condition(where)):
+            held = vectors_of(part) if vectors else np.empty((part.num_rows, 0), np.float32)
+            records = part.select(self._columns).to_pylist()
             yield [_row(record, vector) for record, vector in zip(records, held, strict=True)]
-
-    def _batches(self, columns: Sequence[str], condition: str) -> Iterator[pa.RecordBatch]:
-        chosen = None if condition == "true" else condition
-        with self._reading():
-            yield from self._table.to_batches(columns=list(columns), filter=chosen, batch_size=_ROWS_PER_BATCH)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except (ValueError, OSError) as error:
-            raise ManifestError(
-                f"the rows of {self._path.parent} ({self._path.name}) are not there or cannot be read ({error}); was "
-                "it copied in part? Copy the whole folder again, or restore it from a backup"
-            ) from error
-
-
-def _vectors(column: pa.Array) -> Vectors:
-    """Vectors of a column, (n, size) float32."""
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(column), -1)
 
 
 def _row(record: dict[str, Any], vector: Vectors) -> StoredCase:

@@ -53,8 +53,8 @@ class FolderHome:
         if manifest.outdated:
             from dermquery.store.lance.earlier_table import EarlierTable
 
-            path = self._folder / f"{_table(manifest.version)}.lance"
-            return EarlierRows(EarlierTable(path, manifest.layout.size), manifest, self.uri)
+            table = EarlierTable(self._folder, manifest.layout.size, _table(manifest.version))
+            return EarlierRows(table, manifest, self.uri)
         return self._rows(manifest, create=False)
 
     def archive(self, manifest: Manifest) -> ImageArchive | None:

@@ -118,7 +118,7 @@ class LanceTable:
             if schema is None:
                 raise ManifestError(
                     f"{folder} has a manifest, but its rows (table {name!r}) are not there; open the base again if it "
-                    "was encoded again meanwhile, else restore it from a backup or index the cases into a new base"
+                    "was encoded again or upgraded meanwhile, else copy the whole folder, or restore it from a backup"
                 ) from error
             self._dataset = _made(path, schema)
 
