@@ -97,7 +97,7 @@ def write_answers(answers: Sequence[Answer], out: Path, heading: str) -> list[Pa
     environment = Environment(
         loader=PackageLoader("dermquery.lab.experiment"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page = environment.get_template("answers.html.j2").render(
+    page = environment.get_template("figure4.html.j2").render(
         heading=heading, answers=[_plain(answer) for answer in answers], right=_RIGHT, wrong=_WRONG
     )
     with replacing(paths[1]) as part:
