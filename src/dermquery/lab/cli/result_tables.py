@@ -1,4 +1,4 @@
-"""Result JSON to the Markdown that is printed and kept beside it."""
+"""Tables of a result: Markdown that is printed and kept beside the JSON, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.strata import STRATUM_METRICS
 from dermquery.lab.evaluate.tables import Cell, accuracy_table, map_table, usefulness_table
 
-__all__ = ["comparison_files", "comparison_tables", "crossval_tables", "evaluation_tables", "strata_tables"]
+__all__ = ["comparison_files", "comparison_tables", "evaluation_tables", "strata_tables"]
 
 
 def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Tables 1 and 2 of the paper and the usefulness table, for systems of one protocol."""
     return "\n\n".join(t.markdown() for t in (map_table(results), accuracy_table(results), usefulness_table(results)))
-
-
-def crossval_tables(result: Mapping[str, Any]) -> str:
-    """All protocols of a cross-validation, the paired tests, and where the numbers come from."""
-    parts = ["# Cross-validation", *_protocols(result, "composed"), _origin(result["provenance"])]
-    return "\n\n".join(parts) + "\n"
 
 
 def comparison_tables(result: Mapping[str, Any], title: str) -> str:

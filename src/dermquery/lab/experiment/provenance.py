@@ -1,10 +1,11 @@
-"""What makes a number traceable, and the one way to write it."""
+"""Where a number comes from, and the one way to write it."""
 
 from __future__ import annotations
 
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import dermquery
 from dermquery.data.files import replacing
 from dermquery.model.encoder import ComposedModel
 
-__all__ = ["name_of", "provenance", "write_json"]
+__all__ = ["name_of", "provenance", "write_json", "write_result"]
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
-    """What makes a number traceable: version, commit, time, machine, and the given facts."""
+    """Version, commit, time, machine, and the given facts: all that one needs to make a number again."""
     return {
         "dermquery": dermquery.__version__,
         "commit": _commit(),
@@ -44,6 +45,25 @@ def write_json(path: Path, value: Any) -> None:
     """Write whole or not at all, so that a killed run leaves no half file."""
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a comparison's result to be committed: six significant digits, one line for each entry of its lists."""
+    parts = []
+    for key, value in _rounded(result).items():
+        entries = value if isinstance(value, list) and value and isinstance(value[0], dict) else None
+        plain = json.dumps(value) if entries is None else "[\n" + ",\n".join(map(json.dumps, entries)) + "\n]"
+        parts.append(f"{json.dumps(key)}: {plain}")
+    with replacing(path) as part:
+        part.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(own) for own in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _commit() -> str | None:
