@@ -29,9 +29,9 @@ LOCAL_WEIGHTS = tuple(step / 10 for step in range(11))
 """Every λ of the curve."""
 _TESTED = ("map", "acc@1")
 _SHOWN = (*(f"acc@{k}" for k in range(1, 11)), "acc_mean", "map")
-_SHOWN_BY_CLASS = ("n", "n_without_relevant", "acc@1", "map")
+_SHOWN_OF_MACRO = ("acc@1", "map")
+_SHOWN_OF_CLASS = ("n", "n_without_relevant", "map")
 _SHOWN_OF_CURVE = ("acc@1", "map", "macro_map")
-_BY_METRIC, _BY_CLASS = ("micro", "macro", "chance", "chance_macro", "intervals"), ("per_class", "chance_per_class")
 Found = Mapping[tuple[str, str], Sequence[EvaluationBlock]]
 """(protocol, system) to its blocks, one for each fold, with per-query rows."""
 
@@ -83,17 +83,19 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
 
 def published(mean: Mapping[str, Any]) -> dict[str, Any]:
     """What tables and figures show of :func:`combine_folds`; all else follows from the values of every query."""
-    by_class = [f"{metric}[{label}]" for label in mean["per_class"] for metric in _SHOWN_BY_CLASS]
-    shown = (*_SHOWN, *(f"macro_{metric}" for metric in _SHOWN), *by_class, *QUERY_USEFULNESS)
+    classes = [f"map[{label}]" for label in mean["per_class"]]
+    shown = (*_SHOWN, *(f"macro_{metric}" for metric in _SHOWN_OF_MACRO), *classes, *QUERY_USEFULNESS)
+    names = {"micro": _SHOWN, "macro": _SHOWN_OF_MACRO, "chance": _SHOWN, "chance_macro": _SHOWN_OF_MACRO}
+    names |= {"intervals": shown}
 
     def kept(part: Mapping[str, Any]) -> dict[str, Any]:
-        metrics = {name: _some(part[name], shown) for name in _BY_METRIC if name in part}
-        classes = {
-            name: {label: _some(values, _SHOWN_BY_CLASS) for label, values in part[name].items()}
-            for name in _BY_CLASS
+        metrics = {name: _some(part[name], chosen) for name, chosen in names.items() if name in part}
+        by_class = {
+            name: {label: _some(values, _SHOWN_OF_CLASS) for label, values in part[name].items()}
+            for name in ("per_class", "chance_per_class")
             if name in part
         }
-        return {**part, **metrics, **classes}
+        return {**part, **metrics, **by_class}
 
     plain = {**kept(mean), "sd": kept(mean["sd"])}
     return {name: value for name, value in plain.items() if name not in ("bootstrap", "usefulness_n")}

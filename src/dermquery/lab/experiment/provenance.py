@@ -48,22 +48,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a comparison's result to be committed: six significant digits, one line for each entry of its lists."""
+    """Write a comparison's result with one line for each entry of its lists; whole or not at all."""
+
+    def compact(value: Any) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
     parts = []
-    for key, value in _rounded(result).items():
-        entries = value if isinstance(value, list) and value and isinstance(value[0], dict) else None
-        plain = json.dumps(value) if entries is None else "[\n" + ",\n".join(map(json.dumps, entries)) + "\n]"
-        parts.append(f"{json.dumps(key)}: {plain}")
+    for key, value in result.items():
+        entries = isinstance(value, list) and value and isinstance(value[0], dict)
+        text = "[\n" + ",\n".join(map(compact, value)) + "\n]" if entries else compact(value)
+        parts.append(f"{compact(key)}: {text}")
     with replacing(path) as part:
         part.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(own) for own in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _commit() -> str | None:
