@@ -128,7 +128,7 @@ def ablate(
     keys = list(ABLATIONS) if parts == "all" else [part.strip() for part in parts.split(",")]
     rows = ablation_rows(keys, lambda more: load_config(config, (*overrides, *more)))
     request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator)
-    command = request.child("ablate", "--data", str(data), "--parts")
+    command = [*request.child("ablate", "--data", str(data)), "--parts"]
     # The whole model first, for every other part would train it too.
     rounds = [{"whole": [*command, "whole"]}, {key: [*command, key] for key in dict.fromkeys(keys) if key != "whole"}]
     _run(request, rows, rounds, "Ablations")
