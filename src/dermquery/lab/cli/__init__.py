@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 __all__ = ["join"]
@@ -20,7 +23,7 @@ def join(program: typer.Typer) -> None:
     from dermquery.lab.cli.synthetic_data import folds, synthesize
     from dermquery.lab.cli.train import train
 
-    commands = (
+    commands: tuple[Callable[..., Any], ...] = (
         train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
         describe, pack,
     )  # fmt: skip

@@ -174,8 +174,8 @@ def _run(
     Args:
         request: data, folder, and how to train.
         rows: of the comparison.
-        rounds: with several jobs, the commands of each round by name, to be run once for every fold; whatever they
-            leave undone is done here.
+        rounds: with several jobs, the commands of each round by name, to be run once for every fold; this process does
+            what they leave.
         title: of the tables.
         single: keep the only training of each fold in OUT/fold-I.
     """

@@ -1,4 +1,4 @@
-"""`dermquery evaluate`, `evaluate-text` and `evaluate-regions`: one model, judged."""
+"""`dermquery evaluate`, `evaluate-text`, `evaluate-regions` and `figures`: evaluate one model, draw results."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def figures(
 def _sets(
     protocol: str, gallery: Path | None, queries: Path | None, data: Path | None, folds: Path | None, fold: int
 ) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """Who asks, who can be found, and what of it belongs in the provenance."""
+    """Queries, gallery, and the facts about them for the provenance."""
     from dermquery.data.case_table import read_cases
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.evaluate.protocols import Protocol, protocol_sets

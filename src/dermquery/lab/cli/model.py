@@ -1,4 +1,4 @@
-"""`dermquery describe` and `dermquery pack`: what a model holds, and how it is given to others."""
+"""`dermquery describe` and `dermquery pack`: list the parts of a model, and package it for others."""
 
 from __future__ import annotations
 

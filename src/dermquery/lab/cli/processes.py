@@ -1,4 +1,4 @@
-"""Several commands at a time, each in its own process."""
+"""Run several commands at a time, each in its own process."""
 
 from __future__ import annotations
 

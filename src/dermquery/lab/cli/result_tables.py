@@ -1,4 +1,4 @@
-"""Tables of a result: Markdown that is printed and kept beside the JSON, CSV and LaTeX."""
+"""Tables of a result as Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _protocols(result: Mapping[str, Any], reference: str) -> list[str]:
 
 
 def _leaders(rows: Mapping[str, Any], reference: str, systems: Sequence[Mapping[str, Any]]) -> str:
-    """Who is first of all rows, and of those that do not read the gallery's diagnoses, where some do."""
+    """Name the best row; and the best of those that do not read the gallery's diagnoses, where some do."""
     readers = {system["system"] for system in systems if "diagnosis" in system["gallery"]}
     others = {system: row for system, row in rows.items() if system not in readers}
     if len(others) in (0, len(rows)):
@@ -65,7 +65,7 @@ def _leaders(rows: Mapping[str, Any], reference: str, systems: Sequence[Mapping[
 
 
 def _first(rows: Mapping[str, Any], reference: str) -> str:
-    """Who is first, said in so many words, also where it is not the reference."""
+    """Name the best row on each metric, also where it is not the reference."""
     said = []
     for section, metric, name in (("micro", "map", "mAP"), ("macro", "map", "macro mAP"), ("micro", "acc@1", "Acc@1")):
         best = max(rows, key=lambda system: rows[system][section][metric])

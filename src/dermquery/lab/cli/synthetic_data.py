@@ -1,4 +1,4 @@
-"""`dermquery data synthesize` and `dermquery data folds`: cases that are rendered, and how cases are split."""
+"""`dermquery data synthesize` and `dermquery data folds`: render cases, split cases."""
 
 from __future__ import annotations
 

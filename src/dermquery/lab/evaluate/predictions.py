@@ -1,4 +1,4 @@
-"""Rankings on disk: what a system answered, from which every metric is computed."""
+"""Rankings on disk, from which every metric is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a ranking to the block of results that is written to JSON."""
+"""Evaluate one ranking: the block of results that is written to JSON."""
 
 from __future__ import annotations
 

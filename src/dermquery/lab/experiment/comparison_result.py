@@ -1,4 +1,4 @@
-"""From the predictions on disk to everything that is published of a comparison.
+"""Compute the result of a comparison from its predictions on disk.
 
 ``result.json`` holds what the tables and figures show; every value of every query is in ``per_query.parquet``.
 """

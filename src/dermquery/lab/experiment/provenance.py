@@ -1,4 +1,4 @@
-"""Where a number comes from, and the one way to write it."""
+"""Provenance of results, and the one way to write them."""
 
 from __future__ import annotations
 

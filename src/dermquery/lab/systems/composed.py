@@ -1,4 +1,4 @@
-"""The composed model as a ranker, with its image-only and text-only queries as rows of their own."""
+"""The composed model as a ranker, asked with image and text or with one of them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ComposedRanker:
 
     @property
     def train_seconds(self) -> float | None:
-        """What the artifact says of its training."""
+        """Seconds of the training, as the artifact records them."""
         seconds = self.model.provenance.get("seconds")
         return None if seconds is None else float(seconds)
 
