@@ -5,25 +5,50 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
+from typer.testing import CliRunner
 
+from dermquery.cli import app
 from tests.tiny import bert_folder, swin_folder
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+SURROUNDINGS = {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 
 
-def dermquery(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the installed program, as a user does."""
-    program = Path(sys.executable).parent / "dermquery"
-    environment = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False)
+def dermquery(*arguments: object, check: bool = True, process: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command.
+
+    Args:
+        arguments: of the command line.
+        check: fail the test if the command fails.
+        process: start the installed program, as a user does. It takes seconds to import what this process has already.
+    """
+    line = [str(argument) for argument in arguments]
+    if process:
+        program = [str(Path(sys.executable).parent / "dermquery"), *line]
+        done = subprocess.run(program, capture_output=True, text=True, env=os.environ | SURROUNDINGS, check=False)
+    else:
+        done = _in_this_process(line)
     if check and done.returncode != 0:
-        pytest.fail(f"dermquery {' '.join(map(str, arguments))}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        pytest.fail(f"dermquery {' '.join(line)}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def _in_this_process(line: list[str]) -> subprocess.CompletedProcess[str]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        said = CliRunner(env=SURROUNDINGS).invoke(app, line)
+    finally:
+        torch.set_num_threads(threads)
+    defect = said.exception
+    trace = "" if defect is None or isinstance(defect, SystemExit) else "".join(traceback.format_exception(defect))
+    return subprocess.CompletedProcess(line, said.exit_code, said.stdout, said.stderr + trace)
 
 
 @dataclass(frozen=True)
@@ -59,24 +84,24 @@ average = 0.5
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("world")
+    """Made by the first test process that asks; the others take it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "world"
     os.environ["DERMQUERY_CACHE"] = str(folder / "cache")
     table, folds, config = folder / "cases" / "cases.csv", folder / "folds.json", folder / "tiny.toml"
-    dermquery("data", "synthesize", "--n", 90, "--seed", 7, "--size", 96, "--out", table.parent)
-    dermquery("data", "folds", table, "--out", folds, "--n-splits", 2, "--seed", 0)
-    config.write_text(CONFIG.format(swin=swin_folder(folder / "swin"), bert=bert_folder(folder / "bert")))
+    made = World(folder, table, folds, config, folder / "run" / "model")
+    with FileLock(f"{folder}.lock"):
+        if not (made.model / "artifact.json").is_file():
+            _make(made)
+    return made
+
+
+def _make(world: World) -> None:
+    folder = world.folder
+    dermquery("data", "synthesize", "--n", 90, "--seed", 7, "--size", 96, "--out", world.table.parent)
+    dermquery("data", "folds", world.table, "--out", world.folds, "--n-splits", 2, "--seed", 0)
+    world.config.write_text(CONFIG.format(swin=swin_folder(folder / "swin"), bert=bert_folder(folder / "bert")))
     dermquery(
-        "train",
-        table,
-        "--config",
-        config,
-        "--folds",
-        folds,
-        "--fold",
-        0,
-        "--out",
-        folder / "run",
-        "--accelerator",
-        "cpu",
-    )
-    return World(folder, table, folds, config, folder / "run" / "model")
+        "train", world.table, "--config", world.config, "--folds", world.folds, "--fold", 0, "--out", folder / "run",
+        "--accelerator", "cpu", process=True,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Case, Query
-from dermquery.lab.experiment import evaluate_regions
+from dermquery.lab.studies.pointing import evaluate_regions
 from dermquery.model.encoder import ComposedModel
 from tests.tiny import noise_cases, tiny_model
 

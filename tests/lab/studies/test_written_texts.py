@@ -9,7 +9,7 @@ import pytest
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.lab.data.written import WrittenQuery, read_written
-from dermquery.lab.experiment import evaluate_texts
+from dermquery.lab.studies.written_texts import evaluate_texts
 from tests.tiny import noise_cases, tiny_model
 
 

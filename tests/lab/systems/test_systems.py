@@ -123,12 +123,13 @@ def test_known_diagnoses_name_a_label_that_has_no_vote(cases: list[Case], tmp_pa
         ranker.score(cases[:1], cases)
 
 
-def test_the_curve_is_the_score_at_each_local_weight(cases: list[Case], tmp_path: Path) -> None:
+def test_the_parts_of_the_score_mix_to_the_score_at_each_local_weight(cases: list[Case], tmp_path: Path) -> None:
     model = tiny_model(tmp_path)
-    curve = dict(ComposedRanker(model).curve(cases[:3], cases, (0.0, 0.6, 1.0)))
-    for weight, scores in curve.items():
-        assert np.array_equal(scores, ComposedRanker(model, local_weight=weight).score(cases[:3], cases))
-    assert not np.allclose(curve[0.0], curve[1.0])
+    parts = ComposedRanker(model).similarities(cases[:3], cases)
+    for weight in (0.0, 0.6, 1.0):
+        scores = ComposedRanker(model, local_weight=weight).score(cases[:3], cases)
+        np.testing.assert_allclose(weight * parts["local"] + (1 - weight) * parts["global"], scores, atol=1e-6)
+    assert not np.allclose(parts["local"], parts["global"])
 
 
 def test_parts_of_a_query() -> None:

@@ -7,26 +7,27 @@ from typing import Any
 
 import typer
 
-from dermquery.lab.bench import cli as bench
-from dermquery.lab.cli.compare import ablate, compare
-from dermquery.lab.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
-from dermquery.lab.cli.evaluate_quality import evaluate_quality
-from dermquery.lab.cli.model import describe_config, pack
-from dermquery.lab.cli.synthetic_data import folds, synthesize
-from dermquery.lab.cli.train import crossval, train
-
 __all__ = ["join"]
 
 _PANEL = r"Laboratory (pip install 'dermquery\[lab]')"
-_COMMANDS: tuple[Callable[..., Any], ...] = (
-    train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
-    describe_config, pack,
-)  # fmt: skip
 
 
 def join(program: typer.Typer) -> None:
     """Add the laboratory's commands to the program, in a panel of their own, and two to its ``data`` commands."""
-    for command in _COMMANDS:
+    # Imported here, for the commands import modules of the program, whose package calls this function.
+    from dermquery.lab.bench import cli as bench
+    from dermquery.lab.cli.compare import ablate, compare, crossval
+    from dermquery.lab.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
+    from dermquery.lab.cli.evaluate_quality import evaluate_quality
+    from dermquery.lab.cli.model import describe_config, pack
+    from dermquery.lab.cli.synthetic_data import folds, synthesize
+    from dermquery.lab.cli.train import train
+
+    commands: tuple[Callable[..., Any], ...] = (
+        train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
+        describe_config, pack,
+    )  # fmt: skip
+    for command in commands:
         program.command(rich_help_panel=_PANEL)(command)
     program.add_typer(bench.app, name="bench", rich_help_panel=_PANEL)
     data = next(group.typer_instance for group in program.registered_groups if group.name == "data")

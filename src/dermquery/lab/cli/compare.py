@@ -1,8 +1,9 @@
-"""`dermquery compare` and `dermquery ablate`: many systems, or many configurations of ours, on the same folds."""
+"""`dermquery compare`, `ablate` and `crossval`: many systems, or configurations of ours, on the same folds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,26 +15,51 @@ from dermquery.lab.cli.processes import run_jobs
 from dermquery.lab.cli.train import (
     AcceleratorOption,
     ConfigOption,
+    DevicesOption,
+    FoldsOption,
+    OutOption,
     SetOption,
     StartOption,
+    TableArgument,
     cases_and_folds,
     start_model,
     trainer_options,
 )
 
 if TYPE_CHECKING:
-    from dermquery.lab.experiment.comparison import Plan, Row
+    from dermquery.lab.experiment import Plan, Row
 
-__all__ = ["ablate", "compare"]
+__all__ = ["ablate", "compare", "crossval"]
 
 DataOption = Annotated[Path, typer.Option("--data", help="Case table with diagnoses, or the folder of `data prepare`.")]
-FoldsOption = Annotated[
-    Path | None, typer.Option("--folds", help="Fold file; made with seed 0 and kept in --out if absent.")
-]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder of the comparison; started again, it goes on.")]
 OnlyOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")]
 JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each in its own process.")]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write tables and figures at the end.")]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The options that the commands share."""
+
+    data: Path
+    out: Path
+    folds: Path | None
+    config: str
+    overrides: Sequence[str]
+    start_from: str | None
+    only: Sequence[int] | None
+    jobs: int
+    report: bool
+    accelerator: str
+    devices: int = 1
+    json_path: Path | None = None
+
+    def child(self, *command: str) -> list[str]:
+        """Arguments of a process that trains a part: ``command`` and what all of them need."""
+        options = ["--out", str(self.out), "--folds", str(self.out / "folds.json"), "--no-report"]
+        options += ["--config", self.config, "--accelerator", self.accelerator]
+        options += [part for override in self.overrides for part in ("--set", override)]
+        return [*command, *options, *([] if self.start_from is None else ["--start-from", self.start_from])]
 
 
 @expected_errors
@@ -68,12 +94,11 @@ def compare(
     groups: dict[str, list[str]] = {}
     for listed in chosen:
         groups.setdefault(listed.training or "untrained", []).append(listed.key)
-    options = _options(data, out, config, overrides, start_from, accelerator)
-    children = {name: ["compare", *options, "--systems", ",".join(group)] for name, group in groups.items()}
-    plan, numbers = _plan(data, folds, out, start_from, only)
-    _predict(plan, rows, numbers, children, jobs, accelerator)
-    if report:
-        _report(plan, rows, numbers, "Comparison")
+    request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator)
+    command = request.child("compare", "--data", str(data))
+    _run(
+        request, rows, [{name: [*command, "--systems", ",".join(keys)] for name, keys in groups.items()}], "Comparison"
+    )
 
 
 @expected_errors
@@ -102,69 +127,87 @@ def ablate(
         return
     keys = list(ABLATIONS) if parts == "all" else [part.strip() for part in parts.split(",")]
     rows = ablation_rows(keys, lambda more: load_config(config, (*overrides, *more)))
-    options = _options(data, out, config, overrides, start_from, accelerator)
-    # The first child trains the whole model, which every other one would ask for too.
-    children = {key: ["ablate", *options, "--parts", key] for key in dict.fromkeys(keys)}
-    plan, numbers = _plan(data, folds, out, start_from, only)
-    if jobs > 1:
-        _predict(plan, rows[:1], numbers, {"whole": ["ablate", *options, "--parts", "whole"]}, jobs, accelerator)
-    _predict(plan, rows, numbers, children, jobs, accelerator)
-    if report:
-        _report(plan, rows, numbers, "Ablations")
+    request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator)
+    command = [*request.child("ablate", "--data", str(data)), "--parts"]
+    # The whole model first, for every other part would train it too.
+    rounds = [{"whole": [*command, "whole"]}, {key: [*command, key] for key in dict.fromkeys(keys) if key != "whole"}]
+    _run(request, rows, rounds, "Ablations")
 
 
-def _options(
-    data: Path, out: Path, config: str, overrides: Sequence[str], start_from: str | None, accelerator: str
-) -> list[str]:
-    """What a child process is given as it is."""
-    options = ["--data", str(data), "--out", str(out), "--config", config, "--accelerator", accelerator]
-    options += [part for override in overrides for part in ("--set", override)]
-    return options + ([] if start_from is None else ["--start-from", start_from])
+@expected_errors
+def crossval(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    folds: FoldsOption = None,
+    start_from: StartOption = None,
+    only: OnlyOption = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
+    jobs: JobsOption = 1,
+    report: ReportOption = True,
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Train our model on every fold and ask with each part of the query; each fold's model is in OUT/fold-I/model."""
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import crossval_rows
+
+    request = _Request(
+        table, out, folds, config, overrides, start_from, only, jobs, report, accelerator, devices, json_path
+    )
+    child = request.child("crossval", str(table), "--devices", str(devices))
+    rows = crossval_rows(load_config(config, tuple(overrides)))
+    _run(request, rows, [{"crossval": child}], "Cross-validation", single=True)
 
 
-def _plan(
-    data: Path, folds: Path | None, out: Path, start_from: str | None, only: Sequence[int] | None
-) -> tuple[Plan, list[int]]:
-    """Data and folder of a comparison, and the numbers of its folds."""
-    from dermquery.lab.experiment.comparison import Plan
+def _run(
+    request: _Request,
+    rows: Sequence[Row],
+    rounds: Sequence[Mapping[str, list[str]]],
+    title: str,
+    *,
+    single: bool = False,
+) -> None:
+    """Predict, then report.
 
-    cases, splits = cases_and_folds(data, folds, out)
-    unknown = sorted(set(only or ()) - set(range(splits.n_splits)))
+    Args:
+        request: data, folder, and how to train.
+        rows: of the comparison.
+        rounds: with several jobs, the commands of each round by name, to be run once for every fold; this process does
+            what they leave.
+        title: of the tables.
+        single: keep the only training of each fold in OUT/fold-I.
+    """
+    from dermquery.lab.experiment import Plan, predict
+
+    cases, splits = cases_and_folds(request.data, request.folds, request.out)
+    unknown = sorted(set(request.only or ()) - set(range(splits.n_splits)))
     if unknown:
         raise ValueError(f"--fold {unknown[0]}: there are folds 0 to {splits.n_splits - 1}")
-    return Plan(cases, splits, out, start_model(start_from)), sorted(set(only or range(splits.n_splits)))
+    folds = sorted(set(request.only or range(splits.n_splits)))
+    if request.jobs > 1:
+        splits.save(request.out / "folds.json")
+        for commands in rounds:
+            children = {f"{name}-fold-{i}": [*line, "--fold", str(i)] for i in folds for name, line in commands.items()}
+            run_jobs(children, request.jobs, request.out / "logs")
+    plan = Plan(cases, splits, request.out, start_model(request.start_from), single)
+    predict(plan, rows, folds, say=Console().print, **trainer_options(request.devices, request.accelerator))
+    if request.report:
+        _report(plan, rows, folds, title, request.json_path or request.out / "result.json")
 
 
-def _predict(
-    plan: Plan, rows: Sequence[Row], folds: Sequence[int], children: dict[str, list[str]], jobs: int, accelerator: str
-) -> None:
-    """Predict, with several jobs in processes of their own; what they leave is done here."""
-    from dermquery.lab.experiment.comparison import predict
-
-    if jobs > 1:
-        plan.folds.save(plan.out / "folds.json")
-        more = ["--folds", str(plan.out / "folds.json"), "--no-report"]
-        commands = {
-            f"{name}-fold-{fold}": [*command, *more, "--fold", str(fold)]
-            for fold in folds
-            for name, command in children.items()
-        }
-        run_jobs(commands, jobs, plan.out / "logs")
-    predict(plan, rows, folds, say=Console().print, **trainer_options(1, accelerator))
-
-
-def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str) -> None:
-    """Write ``result.json`` and ``.md``, tables as CSV and LaTeX, figures, and typical answers; print the tables."""
+def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str, target: Path) -> None:
+    """Write the result as JSON and Markdown, tables as CSV and LaTeX, figures and typical answers; print the tables."""
     from dermquery.lab.cli.result_tables import comparison_files, comparison_tables
     from dermquery.lab.evaluate.figures import write_figures
-    from dermquery.lab.experiment import write_json
-    from dermquery.lab.experiment.comparison_result import report
+    from dermquery.lab.experiment import report, write_result
     from dermquery.lab.experiment.figure4 import typical_answers, write_answers
 
     result = report(plan, rows, folds)
-    write_json(plan.out / "result.json", result)
+    write_result(target, result)
     tables = comparison_tables(result, title)
-    (plan.out / "result.md").write_text(tables, encoding="utf-8")
+    target.with_suffix(".md").write_text(tables, encoding="utf-8")
     (plan.out / "tables").mkdir(exist_ok=True)
     for name, text in comparison_files(result).items():
         (plan.out / "tables" / name).write_text(text, encoding="utf-8")
@@ -173,4 +216,4 @@ def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str) -
         heading = f"{rows[0].title}: fold {folds[0]}, seen gallery"
         write_answers(typical_answers(plan, rows[0], folds[0]), plan.out, heading)
     typer.echo(tables)
-    typer.echo(f"{plan.out / 'result.json'}\n{plan.out / 'result.md'}\n{plan.out / 'tables'}\n{plan.out / 'figures'}")
+    typer.echo("\n".join(map(str, (target, target.with_suffix(".md"), plan.out / "tables", plan.out / "figures"))))

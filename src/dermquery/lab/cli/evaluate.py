@@ -1,4 +1,4 @@
-"""`dermquery evaluate`, `evaluate-text` and `evaluate-regions`: one model, judged."""
+"""`dermquery evaluate`, `evaluate-text`, `evaluate-regions` and `figures`: evaluate one model, draw results."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ FoldsOption = Annotated[
 FoldOption = Annotated[int, typer.Option(help="Which fold's test part asks.")]
 ProtocolOption = Annotated[str, typer.Option(help="seen, unseen or external.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
+RowsOption = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the result here, and every query's values beside it, with the ending .parquet."),
+]
 
 
 @expected_errors
@@ -49,10 +53,11 @@ def evaluate(
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Break down by a column: sex, site, age, ... Can be repeated.")
     ] = None,
-    json_path: JsonOption = None,
+    json_path: RowsOption = None,
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
     from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
+    from dermquery.lab.evaluate.predictions import write_rows
     from dermquery.lab.evaluate.strata import check_columns, strata
     from dermquery.lab.experiment import evaluate_model, provenance, write_json
     from dermquery.model.load import load_model
@@ -75,7 +80,8 @@ def evaluate(
     parted = strata(block, asking, by or ())
     result = {**block.model_dump(mode="json"), "strata": parted, "provenance": provenance(**facts)}
     if json_path is not None:
-        write_json(json_path, result)
+        write_json(json_path, {name: value for name, value in result.items() if name != "per_query"})
+        write_rows(json_path.with_suffix(".parquet"), block.per_query)
     typer.echo(evaluation_tables({query: result}) + strata_tables(parted))
 
 
@@ -95,7 +101,8 @@ def evaluate_text(
 ) -> None:
     """Judge texts as people write them: what is read in them, and what the ranking loses against the plain findings."""
     from dermquery.lab.data.written import read_written
-    from dermquery.lab.experiment import evaluate_texts, provenance, write_json
+    from dermquery.lab.experiment import provenance, write_json
+    from dermquery.lab.studies.written_texts import evaluate_texts
     from dermquery.model.load import load_model
 
     written = read_written(texts)
@@ -123,8 +130,8 @@ def evaluate_regions(
 ) -> None:
     """Do the region masks look at the structure that the text names? Pointing game and share of energy."""
     from dermquery.data.case_table import read_cases
-    from dermquery.lab.experiment import evaluate_regions as run
     from dermquery.lab.experiment import provenance, write_json
+    from dermquery.lab.studies.pointing import evaluate_regions as run
     from dermquery.model.load import load_model
 
     encoder = load_model(model)
@@ -145,17 +152,19 @@ def evaluate_regions(
 
 @expected_errors
 def figures(
-    result: Annotated[Path, typer.Argument(help="What `crossval` wrote as JSON.")],
+    result: Annotated[Path, typer.Argument(help="JSON that `crossval`, `compare` or `ablate` wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the PNG files.")],
 ) -> None:
-    """Draw a cross-validation: accuracy over k, mAP with intervals, and the λ curve, for each protocol."""
+    """Draw a result for each protocol: accuracy over k, mAP with intervals, paired differences, and the λ curve."""
     import json
 
     from dermquery.lab.evaluate.figures import write_figures
 
     found = json.loads(result.read_text(encoding="utf-8"))
     if not isinstance(found, dict) or not {"means", "curve"} <= found.keys():
-        raise ValueError(f"{result} is no result of a cross-validation; give the JSON that `dermquery crossval` wrote")
+        raise ValueError(
+            f"{result} is no result of a comparison; give the JSON that `dermquery crossval` or `compare` wrote"
+        )
     for path in write_figures(found, out):
         typer.echo(path)
 
@@ -163,7 +172,7 @@ def figures(
 def _sets(
     protocol: str, gallery: Path | None, queries: Path | None, data: Path | None, folds: Path | None, fold: int
 ) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """Who asks, who can be found, and what of it belongs in the provenance."""
+    """Queries, gallery, and the facts about them for the provenance."""
     from dermquery.data.case_table import read_cases
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.evaluate.protocols import Protocol, protocol_sets

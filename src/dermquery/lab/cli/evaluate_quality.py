@@ -1,4 +1,4 @@
-"""`dermquery evaluate-quality`: how often the warnings about a query are wrong, and what they notice."""
+"""`dermquery evaluate-quality`: rates of false and of right warnings about query images."""
 
 from __future__ import annotations
 

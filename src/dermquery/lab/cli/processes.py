@@ -1,4 +1,4 @@
-"""Several commands at a time, each in its own process."""
+"""Run several commands at a time, each in its own process."""
 
 from __future__ import annotations
 
@@ -9,29 +9,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-__all__ = ["run_folds", "run_jobs"]
-
-
-def run_folds(command: Sequence[str], folds: Sequence[int], jobs: int, out: Path) -> None:
-    """Run ``dermquery COMMAND --fold i --json out/fold-i/result.json`` for every fold, ``jobs`` at a time.
-
-    What a process prints goes to ``out/fold-<i>.log``.
-
-    Raises:
-        ValueError: a fold failed; the message has the end of its log. The others are finished first and kept.
-    """
-    commands = {
-        f"fold-{fold}": [*command, "--fold", str(fold), "--json", str(out / f"fold-{fold}" / "result.json")]
-        for fold in folds
-    }
-    run_jobs(commands, jobs, out)
+__all__ = ["run_jobs"]
 
 
 def run_jobs(commands: Mapping[str, Sequence[str]], jobs: int, logs: Path) -> None:
     """Run ``dermquery COMMAND`` for every named command, ``jobs`` at a time, each with its share of the cores.
 
-    On a processor a small network trains faster in two processes of one thread than in one process of two. What a
-    process prints goes to ``logs/<name>.log``.
+    On a processor a small network trains faster in two processes of one thread than in one process of two. The output
+    of a process goes to ``logs/<name>.log``.
 
     Raises:
         ValueError: one failed; the message has the end of its log. The others are finished first and kept.

@@ -1,4 +1,4 @@
-"""Result JSON to the Markdown that is printed and kept beside it."""
+"""Tables of a result as Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.strata import STRATUM_METRICS
 from dermquery.lab.evaluate.tables import Cell, accuracy_table, map_table, usefulness_table
 
-__all__ = ["comparison_files", "comparison_tables", "crossval_tables", "evaluation_tables", "strata_tables"]
+__all__ = ["comparison_files", "comparison_tables", "evaluation_tables", "strata_tables"]
 
 
 def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Tables 1 and 2 of the paper and the usefulness table, for systems of one protocol."""
     return "\n\n".join(t.markdown() for t in (map_table(results), accuracy_table(results), usefulness_table(results)))
-
-
-def crossval_tables(result: Mapping[str, Any]) -> str:
-    """All protocols of a cross-validation, the paired tests, and where the numbers come from."""
-    parts = ["# Cross-validation", *_protocols(result, "composed"), _origin(result["provenance"])]
-    return "\n\n".join(parts) + "\n"
 
 
 def comparison_tables(result: Mapping[str, Any], title: str) -> str:
@@ -59,7 +53,7 @@ def _protocols(result: Mapping[str, Any], reference: str) -> list[str]:
 
 
 def _leaders(rows: Mapping[str, Any], reference: str, systems: Sequence[Mapping[str, Any]]) -> str:
-    """Who is first of all rows, and of those that do not read the gallery's diagnoses, where some do."""
+    """Name the best row; and the best of those that do not read the gallery's diagnoses, where some do."""
     readers = {system["system"] for system in systems if "diagnosis" in system["gallery"]}
     others = {system: row for system, row in rows.items() if system not in readers}
     if len(others) in (0, len(rows)):
@@ -71,7 +65,7 @@ def _leaders(rows: Mapping[str, Any], reference: str, systems: Sequence[Mapping[
 
 
 def _first(rows: Mapping[str, Any], reference: str) -> str:
-    """Who is first, said in so many words, also where it is not the reference."""
+    """Name the best row on each metric, also where it is not the reference."""
     said = []
     for section, metric, name in (("micro", "map", "mAP"), ("macro", "map", "macro mAP"), ("micro", "acc@1", "Acc@1")):
         best = max(rows, key=lambda system: rows[system][section][metric])

@@ -1,4 +1,4 @@
-"""`dermquery data synthesize` renders cases; `dermquery data folds` splits a table."""
+"""`dermquery data synthesize` and `dermquery data folds`: render cases, split cases."""
 
 from __future__ import annotations
 

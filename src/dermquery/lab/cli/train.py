@@ -1,4 +1,4 @@
-"""`dermquery train` and `dermquery crossval`."""
+"""`dermquery train`, and the options that every training command shares."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import typer
 from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
-from dermquery.lab.cli.processes import run_folds
 
-__all__ = ["cases_and_folds", "crossval", "start_model", "train", "trainer_options"]
+__all__ = ["cases_and_folds", "start_model", "train", "trainer_options"]
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
@@ -67,50 +66,6 @@ def train(
     console.print(f"[bold]{out / 'model'}[/] {model.artifact_hash[:12]}")
 
 
-@expected_errors
-def crossval(
-    table: TableArgument,
-    out: OutOption,
-    config: ConfigOption = "lite",
-    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
-    folds: FoldsOption = None,
-    start_from: StartOption = None,
-    only: Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")] = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Folds at a time, each in its own process.")] = 1,
-    devices: DevicesOption = 1,
-    accelerator: AcceleratorOption = "auto",
-) -> None:
-    """Train and test on every fold; writes the result as JSON and as Markdown tables beside it."""
-    from dermquery.lab.cli.result_tables import crossval_tables
-    from dermquery.lab.config import load_config
-    from dermquery.lab.experiment import crossval as run
-    from dermquery.lab.experiment import write_json
-
-    settings = load_config(config, tuple(overrides))
-    cases, splits = cases_and_folds(table, folds, out)
-    console = Console()
-    if jobs > 1:
-        started = [] if start_from is None else ["--start-from", start_from]
-        overridden = [part for override in overrides for part in ("--set", override)]
-        splits.save(out / "folds.json")
-        run_folds(
-            ["crossval", str(table), "--out", str(out), "--config", config, *overridden, *started, "--folds",
-             str(out / "folds.json"), "--accelerator", accelerator, "--devices", str(devices)],
-            only or range(splits.n_splits), jobs, out,
-        )  # fmt: skip
-    result = run(
-        cases, settings, splits, out, only=only, start=start_model(start_from), say=console.print,
-        **trainer_options(devices, accelerator),
-    )  # fmt: skip
-    target = json_path or out / "result.json"
-    write_json(target, result)
-    tables = crossval_tables(result)
-    target.with_suffix(".md").write_text(tables, encoding="utf-8")
-    typer.echo(tables)
-    typer.echo(f"{target}\n{target.with_suffix('.md')}")
-
-
 def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
     """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep."""
     from dermquery.data.case_table import read_cases
@@ -134,7 +89,7 @@ def start_model(name_or_path: str | None) -> Any:
 
 
 def trainer_options(devices: int, accelerator: str) -> dict[str, Any]:
-    """What goes to Lightning's trainer."""
+    """Keyword arguments of Lightning's trainer."""
     from dermquery.lab.train.progress import EpochProgress
 
     return {"devices": devices, "accelerator": accelerator, "callbacks": [EpochProgress()]}

@@ -1,4 +1,4 @@
-"""Several blocks at once: the mean over a cross-validation's folds, and two systems on the same queries."""
+"""Combine evaluations: means over the folds of a cross-validation, and a paired test of two systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Precision over recall, on a common grid, so that queries with different numbers of relevant cases average."""
+"""Precision over recall on a common grid, so that it can be averaged over queries."""
 
 from __future__ import annotations
 

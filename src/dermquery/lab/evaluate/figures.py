@@ -1,6 +1,6 @@
-"""Figures of results, from what `crossval` and `compare` write: over k, over recall, over λ, with intervals, in pairs.
+"""Figures of the results of `crossval`, `compare` and `ablate`: over k, over recall, over λ, and paired differences.
 
-Every figure has the chance level in closed form, and names its protocol.
+Every figure names its protocol; those of one metric show its chance level, in closed form.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def curve_figure(points: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def write_figures(result: Mapping[str, Any], out: Path) -> list[Path]:
-    """Write all figures of a cross-validation's or comparison's result as PNG into a folder; returns their paths."""
+    """Write all figures of a comparison's result as PNG into a folder; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for protocol in Protocol:
@@ -137,7 +137,7 @@ def _figures(result: Mapping[str, Any], protocol: Protocol) -> dict[str, Figure]
         made["local-weight"] = curve_figure(points)
     if lines:
         by_system = {line["system"]: line["precision"] for line in lines}
-        chance = means[0]["chance"]["p@1"]
+        chance = means[0]["chance"]["acc@1"]  # in random order, the precision at every rank is that at the first
         made["precision-recall"] = precision_recall_figure(protocol, result["recalls"], by_system, chance)
     if tests:
         made["forest"] = forest_figure(protocol, tests, result.get("reference", "composed"))

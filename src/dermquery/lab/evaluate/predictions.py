@@ -1,10 +1,10 @@
-"""Rankings on disk: what a system answered, from which every metric is computed."""
+"""Rankings on disk, from which every metric is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from dermquery.data.case import Case
 from dermquery.data.files import replacing
 from dermquery.lab.evaluate.ranking import Ranking
 
-__all__ = ["Predictions", "read_predictions", "write_predictions"]
+__all__ = ["Predictions", "read_predictions", "write_predictions", "write_rows"]
 
 
 class Predictions(NamedTuple):
@@ -67,6 +67,12 @@ def read_predictions(path: Path, queries: Sequence[Case], gallery: Sequence[Case
     values = {name: _padded(rows, shape) for name, rows in table.items() if name not in ("query_id", "ranked_ids")}
     ranking = Ranking(tuple(queries), tuple(gallery), order, values.pop("scores"))
     return Predictions(ranking, values)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one row for each mapping, such as the metrics of every query, as a Parquet file; whole or not at all."""
+    with replacing(path) as part:
+        pq.write_table(pa.Table.from_pylist(list(rows)), part, compression="zstd")
 
 
 def _padded(rows: Sequence[Sequence[float]], shape: tuple[int, int]) -> NDArray[np.float32]:

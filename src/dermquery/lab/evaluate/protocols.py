@@ -1,4 +1,4 @@
-"""The three named ways to evaluate: which cases ask, and which can be found.
+"""Evaluation protocols: which cases are queries, and which form the gallery.
 
 A number without its protocol says little: on Derm7pt a gallery that was trained on is far easier than one that was
 not. In all three a query never retrieves its own case or lesion (:func:`dermquery.lab.evaluate.ranking.exclude_own`).
@@ -17,7 +17,7 @@ __all__ = ["CaseSets", "Protocol", "protocol_sets"]
 
 
 class Protocol(StrEnum):
-    """How queries and gallery are chosen; the value is what results are filed under."""
+    """How queries and gallery are chosen; results carry the value."""
 
     SEEN = "seen"
     """Queries: the test fold. Gallery: the other folds, training and validation parts, which the model has seen with
@@ -31,12 +31,12 @@ class Protocol(StrEnum):
 
     @property
     def heading(self) -> str:
-        """How tables name it."""
+        """Heading of its tables."""
         return {"seen": "Seen gallery", "unseen": "Unseen gallery", "external": "External"}[self.value]
 
 
 class CaseSets(NamedTuple):
-    """Who asks and who can be found."""
+    """Queries and gallery of a protocol."""
 
     queries: list[Case]
     gallery: list[Case]

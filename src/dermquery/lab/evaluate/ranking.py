@@ -1,4 +1,4 @@
-"""A ranked gallery for every query: who is excluded, how ties break, and the order that every metric reads."""
+"""Rank a gallery for every query: exclude the query's own lesion, break ties, and keep the order for the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a ranking to the block of results that is written to JSON."""
+"""Evaluate one ranking: the block of results that is written to JSON."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def evaluate_ranking(
     Args:
         ranking: from :func:`dermquery.lab.evaluate.ranking.rank`.
         protocol: what the ranking's queries and gallery are; it is written into the result.
-        n_boot: bootstrap resamples.
+        n_boot: bootstrap resamples; 0 for a block without intervals.
         seed: of the bootstrap.
         keep_per_query: keep a row for each query; combining folds and comparing systems need them.
 
@@ -178,7 +178,9 @@ def evaluate_ranking(
         usefulness=useful,
         usefulness_n={name: int((~np.isnan(columns[name])).sum()) for name in QUERY_USEFULNESS},
         chance_usefulness=chance_useful,
-        intervals=interval_dict(bootstrap_columns(columns, classes, groups, n_boot, [seed]), len(set(groups))),
+        intervals=interval_dict(bootstrap_columns(columns, classes, groups, n_boot, [seed]), len(set(groups)))
+        if n_boot
+        else {},
         bootstrap={"n_boot": n_boot, "seed": seed},
         per_query=_rows(ranking, columns) if keep_per_query else [],
     )

@@ -1,4 +1,4 @@
-"""One evaluation, broken down by what is recorded about the querying cases: sex, site, age, diagnosis, difficulty.
+"""Break an evaluation down by sex, site, age, diagnosis or another column of the querying cases.
 
 The gallery stays whole. A part of few queries has a wide interval and no power to show a difference; the parts are
 there to show where a system is not to be trusted, not to be compared by their means.

@@ -1,4 +1,4 @@
-"""What makes an answer useful beyond its label: variety, and likeness in findings and in fine diagnosis.
+"""Usefulness of answers beyond their label: variety, and agreement in findings and in fine diagnosis.
 
 Label mAP alone rewards a ranking that shows everybody the same few cases; these metrics do not. They are meant for
 the unseen gallery. ``order`` is :attr:`Ranking.order`: (n_q, n_g), -1 as padding. Functions that take a whole

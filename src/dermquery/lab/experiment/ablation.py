@@ -1,4 +1,4 @@
-"""What each part of the composed model gives: the same training without it, or with another amount of it."""
+"""Ablations: train the composed model without one of its parts, or with more or less of it."""
 
 from __future__ import annotations
 

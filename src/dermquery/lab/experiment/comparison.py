@@ -1,4 +1,8 @@
-"""Many systems on the same folds: predictions first, every metric from them."""
+"""Train systems and ask them on the same folds; only predictions are written, every metric comes from them.
+
+``compare``, ``ablate`` and ``crossval`` differ in their rows alone: systems, changes of our model, or our model with
+the parts of its query and the plain rows (:func:`crossval_rows`).
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,26 @@ from dermquery.lab.evaluate.predictions import write_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.experiment.provenance import provenance, write_json
-from dermquery.lab.experiment.registry import SYSTEMS, Bench, System
+from dermquery.lab.experiment.registry import SYSTEMS, Bench, System, system
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.systems.ranker import Ranker
 from dermquery.model.encoder import ComposedModel
 
-__all__ = ["PROTOCOLS", "Plan", "Row", "predict"]
+__all__ = ["PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
 
 PROTOCOLS = (Protocol.SEEN, Protocol.UNSEEN)
 _TIMED = 20
 """Queries whose answers are timed one by one."""
+_CROSSVAL = {
+    "composed": "composed",
+    "image_only": "image only",
+    "text_only": "text only",
+    "described": "composed, described gallery",
+    "checklist_cosine": "checklist cosine",
+    "checklist_regression": "checklist regression",
+    "frozen": "frozen features",
+}
+"""Rows of a cross-validation: a system's key and its name there."""
 Say = Callable[[str], None]
 
 
@@ -41,27 +55,31 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared on what, and where it is kept.
+    """Data, folds and folders of a comparison.
 
     Attributes:
         cases: all cases of the table.
         folds: made from them.
         out: folder of the comparison.
         start: model whose backbone every training starts from; the published weights if None.
+        single: there is one training a fold, kept in ``out/fold-<i>``, which refuses any other.
     """
 
     cases: Sequence[Case]
     folds: Folds
     out: Path
     start: ComposedModel | None = None
+    single: bool = False
 
     def folder(self, row: Row, fold: int) -> Path:
-        """Where a row's predictions of a fold are kept; the name changes with all that they depend on."""
+        """Folder of a row's predictions on a fold; its name changes with everything that they depend on."""
         digest = row.system.digest(row.config, self.folds.sha256, self.start)
         return self.out / "predictions" / f"{row.system.key}-{digest}" / f"fold-{fold}"
 
     def training_folder(self, training: str, config: Config, fold: int) -> Path:
-        """Where a training is kept, which several systems may share."""
+        """Folder of a training, which several systems may share."""
+        if self.single:
+            return self.out / f"fold-{fold}"
         digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start)
         return self.out / "trainings" / f"{training}-{digest}" / f"fold-{fold}"
 
@@ -74,6 +92,11 @@ class Plan:
         )
 
 
+def crossval_rows(config: Config) -> list[Row]:
+    """Our model with each part of its query, with a described gallery, and the rows that need no training."""
+    return [Row(title, system(key), config) for key, title in _CROSSVAL.items()]
+
+
 def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say = print, **trainer: Any) -> None:
     """Train and ask every row on every fold, unless its predictions are there already.
 
@@ -82,7 +105,7 @@ def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say =
 
     Args:
         plan: data, folds and folder.
-        rows: what is asked; rows of one configuration share a training and its encodings.
+        rows: systems that answer; rows of one configuration share a training and its encodings.
         folds: numbers of the folds.
         say: takes one line of progress.
         **trainer: ``devices``, ``accelerator`` and ``callbacks``.

@@ -1,4 +1,4 @@
-"""One model under one protocol."""
+"""Evaluate one model under one protocol."""
 
 from __future__ import annotations
 

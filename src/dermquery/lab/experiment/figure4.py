@@ -1,4 +1,4 @@
-"""The paper's Figure 4: queries, their texts and their five best cases, right and wrong ones, with what decided.
+"""The paper's Figure 4: queries with their texts, their five best cases, and where the similarity comes from.
 
 The queries are not picked: each diagnosis is shown by its query of median average precision on one fold.
 """
@@ -153,7 +153,7 @@ def _show(axes: Axes, picture: Image.Image, title: str, colour: str, style: str)
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    """What the page shows of an answer."""
+    """An answer as the page shows it."""
     asked, found = _pictures(answer)
     return {
         "query": _facts(answer.query, asked),

@@ -1,10 +1,11 @@
-"""What makes a number traceable, and the one way to write it."""
+"""Provenance of results, and the one way to write them."""
 
 from __future__ import annotations
 
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import dermquery
 from dermquery.data.files import replacing
 from dermquery.model.encoder import ComposedModel
 
-__all__ = ["name_of", "provenance", "write_json"]
+__all__ = ["name_of", "provenance", "write_json", "write_result"]
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
-    """What makes a number traceable: version, commit, time, machine, and the given facts."""
+    """Version, commit, time, machine, and the given facts: all that one needs to make a number again."""
     return {
         "dermquery": dermquery.__version__,
         "commit": _commit(),
@@ -44,6 +45,21 @@ def write_json(path: Path, value: Any) -> None:
     """Write whole or not at all, so that a killed run leaves no half file."""
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a comparison's result with one line for each entry of its lists; whole or not at all."""
+
+    def compact(value: Any) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
+    parts = []
+    for key, value in result.items():
+        entries = isinstance(value, list) and value and isinstance(value[0], dict)
+        text = "[\n" + ",\n".join(map(compact, value)) + "\n]" if entries else compact(value)
+        parts.append(f"{compact(key)}: {text}")
+    with replacing(path) as part:
+        part.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
 def _commit() -> str | None:

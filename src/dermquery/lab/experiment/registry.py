@@ -1,4 +1,4 @@
-"""Every system of the tables by name: what it asks with, what its gallery holds, and how it is made."""
+"""All systems of the tables by name: what their queries use, what their gallery holds, and how to build them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["SYSTEMS", "Bench", "System", "system"]
 
 @dataclass(frozen=True)
 class Bench:
-    """One configuration on one fold: makes its rankers, which share a training wherever they can.
+    """Build the rankers of one configuration on one fold; rankers of the same training share it.
 
     Attributes:
         config: model, training, and the systems' own settings.
@@ -54,7 +54,7 @@ class Bench:
 
     @property
     def setup(self) -> Setup:
-        """What the baselines share with the composed model."""
+        """Settings that the baselines share with the composed model."""
         return Setup(self.config.model, self.config.train, self.start, self.trainer)
 
     def composed(self) -> ComposedRanker:

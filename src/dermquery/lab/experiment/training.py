@@ -1,4 +1,4 @@
-"""One training: from split cases to an artifact that says how it was made."""
+"""Train one model on one split and write its artifact, with the provenance."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Studies of one question each: do the masks point, are texts read, are warnings right."""
+"""Studies of one question each: region masks, written texts, warnings about images."""

@@ -1,4 +1,4 @@
-"""Do the region masks look at what the text names? Measured on synthetic cases, whose structures are known."""
+"""Do the region masks look at the structure that the text names? Measured on synthetic cases with known structures."""
 
 from __future__ import annotations
 

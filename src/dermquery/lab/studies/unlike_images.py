@@ -1,4 +1,4 @@
-"""How often an image is called unlike a base that it belongs to, and how often one that does not."""
+"""Rates of the warning that an image is unlike a base: for images that belong to it, and for others."""
 
 from __future__ import annotations
 

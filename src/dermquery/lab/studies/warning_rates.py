@@ -1,4 +1,4 @@
-"""How often the warnings about an image are wrong, and what they notice; and the statistics that they rest on."""
+"""Rates of false and of right warnings about images, and how to fit the statistics behind the warnings."""
 
 from __future__ import annotations
 

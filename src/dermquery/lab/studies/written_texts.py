@@ -1,4 +1,4 @@
-"""What becomes of the ranking when the text is what a person writes: free words, few findings, or a contradiction."""
+"""Rankings for texts as people write them: in free words, with few findings, or in contradiction to the image."""
 
 from __future__ import annotations
 

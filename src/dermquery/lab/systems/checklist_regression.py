@@ -1,4 +1,4 @@
-"""Rows that see no image: the recorded checklist, compared as it is or through a logistic regression."""
+"""Rows without an image: the cosine of the recorded checklists, and a logistic regression on them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The composed model as a ranker, with its image-only and text-only queries as rows of their own."""
+"""The composed model as a ranker, asked with image and text or with one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -83,7 +83,7 @@ class ComposedRanker:
 
     @property
     def train_seconds(self) -> float | None:
-        """What the artifact says of its training."""
+        """Seconds of the training, as the artifact records them."""
         seconds = self.model.provenance.get("seconds")
         return None if seconds is None else float(seconds)
 
@@ -96,14 +96,6 @@ class ComposedRanker:
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         weight = self.model.local_weight if self._local_weight is None else self._local_weight
         return self.model.layout.score(*self._vectors(queries, gallery), weight)
-
-    def curve(
-        self, queries: Sequence[Case], gallery: Sequence[Case], local_weights: Sequence[float]
-    ) -> Iterator[tuple[float, Scores]]:
-        """Each λ with its scores, all from one set of encodings."""
-        asked, held = self._vectors(queries, gallery)
-        for weight in local_weights:
-            yield weight, self.model.layout.score(asked, held, weight)
 
     def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, Scores]:
         """The parts of the score: ``local`` (equation 7) and ``global`` (equation 8)."""

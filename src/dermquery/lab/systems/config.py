@@ -1,4 +1,4 @@
-"""Settings of the systems that the composed model is compared with; the facts behind them are in docs/systems.md."""
+"""Settings of the compared systems; docs/systems.md gives the reasons for the defaults."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class DiagnosedGallery:
 
     @property
     def train_seconds(self) -> float | None:
-        """What the composed model took."""
+        """Seconds of the composed model's training."""
         return self._ranker.train_seconds
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:

@@ -1,4 +1,4 @@
-"""Frozen ImageNet features: what an image search without any dermoscopy gives."""
+"""Frozen ImageNet features: an image search that has never seen dermoscopy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every system must do to stand in a table."""
+"""The interface of every system in the tables."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Ranker(Protocol):
 
     @property
     def bytes_per_case(self) -> int:
-        """What the system keeps of one gallery case, in bytes; known once it has scored."""
+        """Bytes that the system stores for one gallery case; known once it has scored."""
         ...
 
     @property
     def train_seconds(self) -> float | None:
-        """How long its training took, wherever that was done; None where ``fit`` itself is all there is to time."""
+        """Seconds of its training, also if an earlier run did it; None where the time of ``fit`` is meant."""
         ...
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:

@@ -1,4 +1,4 @@
-"""What the trained baselines share: one training, one pixel path, and a score that is an inner product of vectors.
+"""Common part of the trained baselines: one training, one pixel path, and an inner product of vectors as score.
 
 All of them train as the composed model does: same backbone and first weights, same cached pixels, augmentation,
 batches, number of epochs, optimiser and averaging (:mod:`dermquery.lab.train`). A system's own file holds its network
@@ -42,7 +42,7 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Setup:
-    """What all systems of one table have in common.
+    """Settings that all systems of one table share.
 
     Attributes:
         model: backbone, preprocessing, text encoder and width.
@@ -64,7 +64,7 @@ class Setup:
 
 
 class Batch(NamedTuple):
-    """What a loss may know: labels (B,), positions among the training cases (B,), and pairs of other lesions (B, B)."""
+    """Facts for a loss: labels (B,), positions among the training cases (B,), and pairs of other lesions (B, B)."""
 
     labels: Tensor
     positions: Tensor
@@ -94,7 +94,7 @@ class PairNetwork(nn.Module):
         """Called after every epoch of training, for what is not learned by gradient."""
 
     def kept(self) -> dict[str, Tensor]:
-        """What :meth:`end_epoch` made and a resumed run, or a loaded system, needs again."""
+        """Tensors of :meth:`end_epoch` that a resumed run or a loaded system needs."""
         return {}
 
     def take(self, kept: Mapping[str, Tensor]) -> None:
@@ -135,7 +135,7 @@ class TrainedRanker:
 
     @property
     def train_seconds(self) -> float | None:
-        """How long the training took that wrote the weights."""
+        """Seconds of the training that wrote the weights."""
         return None if not self.facts else float(self.facts["seconds"])
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:

@@ -1,1 +1,1 @@
-"""Objective, Lightning module and data module."""
+"""Training: objective, batches, Lightning modules, and the run."""

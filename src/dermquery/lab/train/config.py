@@ -1,4 +1,4 @@
-"""Configuration of the training; the paper gives Adam, 100 epochs, patience 30 and black borders, the rest is ours."""
+"""Configuration of the training. Adam, 100 epochs, patience 30 and border removal are the paper's; the rest is ours."""
 
 from __future__ import annotations
 

@@ -94,15 +94,15 @@ def fit(
     pl.seed_everything(config.seed, workers=True, verbose=False)
     draws, loader, held_out = _loaders(training, validation, vision, config, _world(devices, accelerator))
     module = make([*training, *validation], len(draws) * config.epochs)
+    # Two callbacks, because `save_last` saves an epoch only if it is the best so far; a killed run would lose the rest.
+    newest = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
     best = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="best",
-        monitor=None if config.refit else MONITOR,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
+        folder / "checkpoints", filename="best", monitor=MONITOR, mode="max", enable_version_counter=False
     )
-    trainer = _trainer(config, folder, [best, *callbacks], devices, accelerator, log_every=len(draws))
+    kept = newest if config.refit else best
+    trainer = _trainer(
+        config, folder, [*dict.fromkeys([kept, newest]), *callbacks], devices, accelerator, log_every=len(draws)
+    )
     # Averaging rounds weights that never changed; the artifact must hold the published ones to the bit.
     frozen = {name: p.detach().clone() for name, p in module.named_parameters() if not p.requires_grad}
     last = folder / "checkpoints" / "last.ckpt"
@@ -115,11 +115,11 @@ def fit(
     if not trainer.is_global_zero:
         # A helper process of a distributed run has done its part; the caller's files are written by the first one.
         raise SystemExit(0)
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    state = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict({**state["state_dict"], **frozen})
     return Run(
         module=module.cpu().eval(),
-        best_score=None if best.best_model_score is None else float(best.best_model_score),
+        best_score=None if kept.best_model_score is None else float(kept.best_model_score),
         best_epoch=int(state["epoch"]) + 1,
         epochs=trainer.current_epoch,
     )

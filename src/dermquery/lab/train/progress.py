@@ -1,4 +1,4 @@
-"""Progress of a training with the time that is left, one line an epoch where the output is no terminal."""
+"""Progress of a training: one line for each epoch, with the time left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training of every system shares: cases behind positions, augmentation, validation by retrieval, schedule."""
+"""Common part of every system's training: cases behind positions, augmentation, validation by retrieval, schedule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dermquery.model.architecture import VisionConfig
 __all__ = ["MONITOR", "SystemModule"]
 
 MONITOR = "validation/map"
-"""What early stopping and the kept checkpoint look at: queries of the validation part, against one another."""
+"""Metric of early stopping and of the kept checkpoint: the validation cases, each asking for the others."""
 
 
 class SystemModule(pl.LightningModule):
