@@ -388,3 +388,26 @@ def test_an_upright_image_is_decoded_and_searched_once(monkeypatch: pytest.Monke
 def test_an_upright_image_is_refused_like_any_other() -> None:
     with pytest.raises(ImageError, match="more than the limit of 100"):
         UprightImage.of(Image.new("RGB", (20, 20)), max_pixels=100)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((4032, 3024), (1008, 756)), ((2000, 1400), (1000, 700)), ((900, 700), (900, 700))]
+)
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale(
+    tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    coarse = Image.fromarray(np.random.default_rng(1).integers(0, 255, (9, 12, 3), dtype=np.uint8))
+    photograph, lossless = coarse.resize(size, Image.Resampling.BICUBIC), io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photograph.save(tmp_path / "plain.jpg", quality=95)
+    photograph.save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    photograph.save(lossless, "PNG")
+    found = load_image(tmp_path / "plain.jpg", least_side=700)
+    assert found.size == expected
+    assert load_image(tmp_path / "turned.jpg", least_side=700).size == expected[::-1]
+    assert load_image(tmp_path / "plain.jpg").size == load_image(lossless.getvalue(), least_side=700).size == size
+    difference = np.asarray(found, float) - np.asarray(photograph.resize(expected, Image.Resampling.BOX), float)
+    assert np.abs(difference).mean() < 2
+    with pytest.raises(ImageError, match="more than the limit"):
+        load_image(tmp_path / "plain.jpg", least_side=700, max_pixels=size[0] * size[1] - 1)

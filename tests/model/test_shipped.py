@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dermquery.data.case import Query
 from dermquery.data.case_table import read_cases
@@ -50,3 +51,14 @@ def test_the_model_of_derm7pt_names_the_published_folds_and_its_terms() -> None:
     card = (_SHIPPED / "derm7pt-lite" / "README.md").read_text(encoding="utf-8")
     for needed in ("Research use only", "CC BY-NC-SA 4.0", "Unseen gallery", "By sex", "By difficulty", "fails"):
         assert needed in card
+
+
+def test_a_large_photograph_decoded_at_a_reduced_scale_keeps_its_vector(tmp_path: Path) -> None:
+    """The path of a file decodes a quarter of the pixels; a decoded image gives all of them."""
+    (case,) = read_cases(synthesize(tmp_path, n=1, seed=3, size=(384, 384), workers=1)).cases
+    large = Image.open(case.image).convert("RGB").resize((4032, 3024), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "large.jpg", quality=95)
+    model = load_model("derm7pt-lite")
+    reduced, whole = model.encode_case([tmp_path / "large.jpg", Image.open(tmp_path / "large.jpg")])
+    cosines = (reduced * whole).reshape(-1, model.layout.width).sum(axis=-1)
+    assert cosines.min() > 0.999

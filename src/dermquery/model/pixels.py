@@ -12,9 +12,16 @@ from dermquery.data.borders import remove_borders, visible_box
 from dermquery.data.image import ImageSource, load_image
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["prepare_pixels", "resizing", "visible_part"]
+__all__ = ["least_side", "prepare_pixels", "resizing", "visible_part"]
 
 _F = np.float32
+_LEAST_SIDE = 1024
+"""For borders, thumbnails and fingerprints, which need no more."""
+
+
+def least_side(decoded_size: int) -> int:
+    """Width and height that a JPEG keeps when it is decoded at a reduced scale for a model of this ``decoded_size``."""
+    return max(2 * decoded_size, _LEAST_SIDE)
 
 
 def prepare_pixels(source: ImageSource, config: VisionConfig) -> NDArray[np.uint8]:
@@ -27,10 +34,10 @@ def prepare_pixels(source: ImageSource, config: VisionConfig) -> NDArray[np.uint
     Raises:
         ImageError: the image cannot be decoded; the message names it.
     """
-    image = load_image(source)
+    side = config.decoded_size
+    image = load_image(source, least_side=least_side(side))
     if config.remove_borders:
         image = remove_borders(image)
-    side = config.decoded_size
     # A copy, because PIL's buffer is read-only and torch must be able to own it.
     return np.array(image.resize((side, side), Image.Resampling.BICUBIC), dtype=np.uint8)
 

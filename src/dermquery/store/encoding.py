@@ -17,6 +17,7 @@ import numpy as np
 
 from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
+from dermquery.model.pixels import least_side
 from dermquery.store.archive import ImageArchive
 from dermquery.store.examine import Examined, Known, examine, examine_archived
 from dermquery.store.protocol import Encoder, ImageStamp
@@ -83,6 +84,11 @@ class LocalExecutor:
             raise ValueError(f"batch size must be at least 1, got {batch_size}")
         self._held = held or {}
         self.model, self.described, self.archive, self.batch_size = model, described, archive, batch_size
+        seen = getattr(model, "preprocessing", {})
+        # A model that does not say what it sees gets every pixel.
+        self._least_side = (
+            least_side(seen["decoded_size"]) if isinstance(seen, dict) and "decoded_size" in seen else None
+        )
 
     def run(self, work: Iterable[Known]) -> Iterator[list[Outcome]]:
         """Outcomes in the order of ``work``, a batch at a time.
@@ -132,8 +138,8 @@ class LocalExecutor:
     def _examine(self, known: Known) -> Examined:
         held = self._held.get(known[0].case_id)
         if held is not None and self.archive is not None:
-            return examine_archived(known, held, self.archive)
-        return examine(known, described=self.described, archive=self.archive)
+            return examine_archived(known, held, self.archive, self._least_side)
+        return examine(known, described=self.described, archive=self.archive, least_side=self._least_side)
 
     def _encoded(self, batch: Sequence[Examined]) -> list[Outcome]:
         new = [item for item in batch if item.image is not None]

@@ -45,13 +45,14 @@ class Examined:
     reason: str | None = None
 
 
-def examine(known: Known, *, described: bool, archive: ImageArchive | None) -> Examined:
+def examine(known: Known, *, described: bool, archive: ImageArchive | None, least_side: int | None = None) -> Examined:
     """Read a case's image, unless file and description are as they were, and keep it in the archive.
 
     Args:
         known: the case and its row.
         described: whether vectors hold the findings too, so that other findings make another vector.
         archive: where images are kept, if they are.
+        least_side: see :func:`~dermquery.data.image.load_image`.
 
     Raises:
         ArchiveError: the image cannot be kept. Whatever is wrong with the image itself is a ``reason`` instead.
@@ -68,7 +69,7 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None) -> E
         if old and old.stamp.sha256 == sha256 and (same_words or not described):
             stamp = ImageStamp(sha256, state.st_size, state.st_mtime_ns, old.stamp.phash)
             return Examined(case, known=True, stamp=stamp)
-        image = load_image(data)
+        image = load_image(data, least_side=least_side)
     except ImageError as error:
         return _refused(known, str(error).replace(f"the image of {len(data)} bytes", str(case.image)))
     except OSError as error:
@@ -84,13 +85,13 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None) -> E
     return Examined(case, known=old is not None, stamp=stamp, image=image)
 
 
-def examine_archived(known: Known, held: ImageStamp, archive: ImageArchive) -> Examined:
+def examine_archived(known: Known, held: ImageStamp, archive: ImageArchive, least_side: int | None = None) -> Examined:
     """The same for a case whose image is in the archive already, as ``held`` says; its file is not looked at."""
     case, old = known
     if old and old.case == case and old.stamp == held:
         return Examined(case, known=True, unchanged=True)
     try:
-        image = load_image(archive.original(held.sha256))
+        image = load_image(archive.original(held.sha256), least_side=least_side)
     except (ArchiveError, ImageError) as error:
         return _refused(known, str(error))
     return Examined(case, known=old is not None, stamp=held, image=image)
