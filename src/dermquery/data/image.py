@@ -125,7 +125,7 @@ def load_image(
                 "use the original image"
             )
         if least_side is not None and image.format == "JPEG":
-            image.draft(None, (least_side, least_side))  # type: ignore[arg-type] # None keeps the mode
+            image.draft(None, (least_side, least_side))  # None keeps the mode
         image.load()
         rgb = _to_rgb(image, name)
         if (turn := _TURNS.get(_orientation(image))) is not None:
