@@ -65,8 +65,9 @@ def test_every_parameter_gets_a_gradient(name: str, tmp_path: Path) -> None:
     )  # fmt: skip
     torch.stack(list(terms.values())).sum().backward()
     without = [n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    # A key's bias moves all logits of a softmax alike; who reads the last map only needs no lower stage's norm.
-    assert not [n for n in without if not n.endswith("key.bias") and "hidden_states_norms" not in n], without
+    # A bias before a softmax moves all of its logits alike; who reads the last map only needs no lower stage's norm.
+    alike = ("key.bias", "weigh.bias")
+    assert not [n for n in without if not n.endswith(alike) and "hidden_states_norms" not in n], without
 
 
 @pytest.mark.slow

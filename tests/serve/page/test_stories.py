@@ -381,6 +381,7 @@ def test_people_sign_in_and_see_what_they_may_do(guarded: str, visit: Visit) -> 
     page.fill("#text", TEXT)
     search(page)
     assert len(ids(page)) == 10
+    until(page, "[...document.images].every((image) => image.complete)")  # else one is asked for without a session
     page.click("button:has-text('Sign out')")
     page.wait_for_url("**/sign-in*")
     page.goto(guarded)
