@@ -20,8 +20,8 @@ def normalise(pixels: Tensor, config: VisionConfig) -> Tensor:
     height, width = (
         torch.from_numpy(resizing(int(side), config.image_size)).to(pixels.device) for side in pixels.shape[1:3]
     )
-    scaled = pixels.permute(0, 3, 1, 2).float() / 255.0
-    return standardise(height @ scaled @ width.T, config)
+    resized = height @ pixels.permute(0, 3, 1, 2).float() @ width.T
+    return standardise(resized / 255.0, config)
 
 
 def standardise(scaled: Tensor, config: VisionConfig) -> Tensor:
