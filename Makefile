@@ -32,10 +32,10 @@ serve: $(SERVE)
 	$(BIN)/dermquery serve --base demo/base --notice 'All lesions here are synthetic.'
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 5
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 5
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not slow'
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,7 +6,8 @@ a function that takes the program and adds commands to it, as the laboratory doe
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+import sys
+from functools import cache
 
 import typer
 
@@ -18,7 +19,7 @@ from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
 
-__all__ = ["SEARCH_PANEL", "app", "main"]
+__all__ = ["SEARCH_PANEL", "app", "join_others", "main"]
 
 SEARCH_PANEL = "Case search"
 
@@ -45,17 +46,30 @@ def _root(
     """Options of the program itself."""
 
 
-for command in (demo, index, search, serve, describe):
+_COMMANDS = (demo, index, search, serve, describe)
+for command in _COMMANDS:
     app.command(rich_help_panel=SEARCH_PANEL)(command)
 app.add_typer(base.app, name="base", rich_help_panel=SEARCH_PANEL)
 app.add_typer(data.app, name="data", rich_help_panel=SEARCH_PANEL)
 app.add_typer(keys.app, name="keys", rich_help_panel=SEARCH_PANEL)
 app.add_typer(keys.users_app, name="users", rich_help_panel=SEARCH_PANEL)
 app.add_typer(audit.app, name="audit", rich_help_panel=SEARCH_PANEL)
-for joining in sorted(entry_points(group="dermquery.commands")):
-    joining.load()(app)
+
+
+@cache
+def join_others() -> None:
+    """Let the commands of entry points join the program, once."""
+    from importlib.metadata import entry_points
+
+    for entry in sorted(entry_points(group="dermquery.commands")):
+        entry.load()(app)
+
+
+_OWN = {command.__name__ for command in _COMMANDS} | {"base", "keys", "users", "audit"}
 
 
 def main() -> None:
-    """Entry point of the `dermquery` program."""
+    """Entry point of the `dermquery` program. Others join only where they may be meant: to look for them takes .1 s."""
+    if not _OWN.intersection(sys.argv[1:2]):
+        join_others()
     app()

@@ -71,16 +71,17 @@ class ComposedModel:
             return self._start
 
     def prepare(self) -> None:
-        """Start the runtime and compile its graphs in the background, so that the first encoding waits for less.
+        """Start the runtime now and let it compile its graphs in the background, so that the first encoding waits less.
 
-        Whatever fails there fails again, and is raised, at the first encoding.
+        What fails in the background fails again, and is raised, at the first encoding.
         """
+        start = self.runtime.prepare
 
-        def start() -> None:
+        def quietly() -> None:
             with suppress(Exception):
-                self.runtime.prepare()
+                start()
 
-        Thread(target=start, name="prepare", daemon=True).start()
+        Thread(target=quietly, name="prepare", daemon=True).start()
 
     @property
     def layout(self) -> BlockLayout:
