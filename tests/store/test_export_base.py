@@ -109,7 +109,9 @@ def test_missing_images_are_named_and_come_with_the_next_run(base: CaseBase, tmp
     assert "another image than the one that was indexed" in failed.stderr
     with pytest.raises(CaseTableError, match=r"gone\.png does not exist"):
         read_cases(out / "cases.csv")
-    assert len(read_cases(out / "cases.csv", check_images=False)) == 24
+    listed = {case.case_id: case.image for case in read_cases(out / "cases.csv", check_images=False)}
+    assert len(listed) == 24
+    assert not listed["case-005"].exists(), "a row never names another picture"
     for case_id in gone:
         sha256 = rows[case_id].stamp.sha256
         (tmp_path / case_id).rename(uri / "images" / "originals" / sha256[:2] / sha256)

@@ -159,13 +159,14 @@ def test_from_the_command_line(base: CaseBase, tmp_path: Path) -> None:
 
 @pytest.fixture
 def poor(base: CaseBase, tmp_path: Path) -> Path:
-    """A base whose archive lost two images."""
+    """A base whose archive lost one image, and has another that was cut off."""
     shutil.copytree(base.uri, tmp_path / "poor")
     archive = ImageArchive(tmp_path / "poor" / "images")
-    for name in sorted(archive.names())[:2]:
-        path = archive.local_path(name)
-        assert path is not None
-        path.unlink()
+    lost, short = (archive.local_path(name) for name in sorted(archive.names())[:2])
+    assert lost is not None
+    assert short is not None
+    lost.unlink()
+    short.write_bytes(short.read_bytes()[:-1])
     return tmp_path / "poor"
 
 

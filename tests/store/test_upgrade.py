@@ -268,6 +268,15 @@ def test_a_base_of_an_earlier_artifact_takes_the_new_name(
     assert repacked.encoded == 1
 
 
+def test_a_base_that_nobody_searched_is_read_only_all_the_same(bases: Path, repacked: ProjectionEncoder) -> None:
+    """To delete a case needs no model, and still must not go past the upgrade."""
+    uri = bases / "schema-5"
+    Manifest.load(uri).model_copy(update={"model_reference": "repacked"}).save(uri)
+    base = CaseBase.open(uri)
+    with pytest.raises(UpgradeNeededError, match=r"earlier artifact of its model.*dermquery base upgrade"):
+        base.delete(base.store.ids()[:1])
+
+
 def test_another_model_is_refused_as_before(bases: Path) -> None:
     other, before = ProjectionEncoder(seed=1), digests(bases / "schema-4")
     other.replaces = ("something else",)  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ def expected_errors(command: Callable[P, R]) -> Callable[P, R]:
         except (ValueError, OSError, ModuleNotFoundError) as error:
             if os.environ.get("DERMQUERY_TRACEBACK"):
                 raise
-            message = str(error)
+            message = _told(error)
             # Python names the module that it did not find; our own messages name the remedy themselves.
             if isinstance(error, ModuleNotFoundError) and error.name and command.__module__.startswith(_LABORATORY):
                 library = error.name.partition(".")[0]
@@ -41,3 +41,11 @@ def expected_errors(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(2) from error
 
     return wrapped
+
+
+def _told(error: Exception) -> str:
+    """An error's message; of a schema's complaints, what is wrong and not where in our code."""
+    complaints = getattr(error, "errors", None)
+    if not callable(complaints):
+        return str(error)
+    return "; ".join(str(found["msg"]).removeprefix("Value error, ") for found in complaints())

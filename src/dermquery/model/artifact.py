@@ -17,6 +17,8 @@ checks its graphs against PyTorch; nothing is exported or traced afterwards.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,6 +106,26 @@ class Artifact:
             raise ArtifactError(f"{path} is not the file that was saved with this model; copy the folder again")
         return content
 
+    @contextmanager
+    def run_as_hashed(self, graph: str) -> Iterator[None]:
+        """Hold a graph and its weights against their hashes once the block has read them: what runs was hashed.
+
+        Raises:
+            ArtifactError: one is missing or is not the one that was saved, or a runtime cannot use the graph.
+        """
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:  # whatever a runtime raises
+            failure = error
+        for name in (graph, WEIGHTS):
+            self.read(name)
+        if failure is not None:
+            raise ArtifactError(
+                f"{self.folder / graph} cannot be run ({' '.join(str(failure).split())}); the files of this folder do "
+                "not belong together: copy it again"
+            ) from failure
+
 
 def open_artifact(folder: Path) -> Artifact:
     """The artifact in a folder, of either format.
@@ -115,7 +137,10 @@ def open_artifact(folder: Path) -> Artifact:
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise ArtifactError(f"{folder / MANIFEST} is not readable by this version of dermquery: {error}") from error
+        raise ArtifactError(
+            f"{folder / MANIFEST} is not readable by this version of dermquery ({_first(error)}); copy the folder "
+            "again, or update dermquery"
+        ) from error
     needed = manifest.needed if manifest.format == 2 else (WEIGHTS, TOKENIZER)
     if unlisted := set(needed) - manifest.files.keys():
         raise ArtifactError(f"{folder / MANIFEST} says nothing of {', '.join(sorted(unlisted))}; copy the folder again")
@@ -143,6 +168,12 @@ def artifact_folder(name_or_path: str | Path) -> Path:
             f"no model at {str(name_or_path)!r}: give a folder that holds {MANIFEST}, or a shipped model ({known})"
         )
     return folder
+
+
+def _first(error: ValidationError) -> str:
+    """The first of a schema's complaints, in one line."""
+    found = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}"
 
 
 def sha256(content: bytes) -> str:

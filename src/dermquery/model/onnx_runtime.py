@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dermquery.model.artifact import GRAPHS, WEIGHTS, Artifact
+from dermquery.model.artifact import GRAPHS, Artifact
 from dermquery.model.graph_runtime import GraphRuntime
 from dermquery.model.runtime import Maps
 
@@ -45,9 +45,9 @@ class OnnxRuntime(GraphRuntime):
         with self._lock:
             if graph not in self._sessions:
                 path = str(self._artifact.folder / graph)
-                self._sessions[graph] = self._runtime.InferenceSession(path, providers=self._providers)
-                for read in (graph, WEIGHTS):
-                    self._artifact.read(read)
+                with self._artifact.run_as_hashed(graph):
+                    session = self._runtime.InferenceSession(path, providers=self._providers)
+                self._sessions[graph] = session
             return self._sessions[graph]
 
     def _run(self, graph: str, *inputs: NDArray[Any]) -> Maps:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dermquery.model.artifact import GRAPHS, WEIGHTS, Artifact
+from dermquery.model.artifact import GRAPHS, Artifact
 from dermquery.model.graph_runtime import GraphRuntime
 from dermquery.model.runtime import Maps
 
@@ -62,9 +62,8 @@ class OpenVinoRuntime(GraphRuntime):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": _threads(),
         }
-        model = self._core.compile_model(str(self._artifact.folder / graph), "CPU", settings)
-        for read in (graph, WEIGHTS):  # after they were read, so that what runs is what was hashed
-            self._artifact.read(read)
+        with self._artifact.run_as_hashed(graph):
+            model = self._core.compile_model(str(self._artifact.folder / graph), "CPU", settings)
         own = threading.local()
 
         def run(inputs: tuple[Any, ...]) -> Maps:

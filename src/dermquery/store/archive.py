@@ -98,30 +98,43 @@ class ImageArchive:
     def copy(self, source: ImageArchive, names: Iterable[str]) -> None:
         """Take images over from another archive: those that it holds and that are not here yet.
 
-        Every original is held against its name.
+        Every original is held against its name. One that is damaged or cannot be read stays out, and is missing here.
 
         Raises:
-            ArchiveError: one cannot be read or written.
+            ArchiveError: one cannot be written.
         """
         for name in names:
             if name not in self and name in source:
-                self.put(name, source.original(name), thumbnail=source.thumbnail(name))
+                try:
+                    data, thumbnail = source.original(name), source.thumbnail(name)
+                except ArchiveError:
+                    continue
+                self.put(name, data, thumbnail)
 
     def __contains__(self, sha256: str) -> bool:
         return bool(self._files.exists(self._path("originals", sha256)))
 
-    def holds(self) -> Callable[[str], bool]:
-        """Whether it holds an image, for many questions: of a remote archive, all names are asked for at once.
+    def sizes(self) -> Callable[[str], int | None]:
+        """Bytes of an image, None if it is not there, for many questions: a remote archive is asked once for all.
 
         Raises:
             ArchiveError: it cannot be reached.
         """
         if self._local:
-            return self.__contains__
+            return self._local_size
         try:
-            return set(self.names()).__contains__
+            found = self._files.find(f"{self._root}/originals", detail=True)
+            return {path.rpartition("/")[2]: int(entry["size"]) for path, entry in found.items()}.get
+        except FileNotFoundError:
+            return {}.get
         except Exception as error:  # whatever the client of the remote store raises
             raise ArchiveError(f"{self.url}: the images cannot be listed ({error})") from error
+
+    def _local_size(self, sha256: str) -> int | None:
+        try:
+            return Path(self._path("originals", sha256)).stat().st_size
+        except FileNotFoundError:
+            return None
 
     def names(self) -> Iterator[str]:
         """SHA-256 of every original."""

@@ -61,19 +61,26 @@ def shortened(names: Sequence[str]) -> str:
 
 
 def count_reachable(pages: Iterable[Sequence[StoredCase]], archive: ImageArchive | None) -> Reachable:
-    """Whether the archive, or without one the case's own file, is there for every case; nothing is read.
+    """Whether the archive, or without one the case's own file, is there for every case, in its full length.
+
+    Nothing is read, so an image that is damaged within is counted; whoever reads it is told.
 
     Raises:
         ArchiveError: the archive cannot be reached at all.
     """
-    held = None if archive is None else archive.holds()
+    sizes = None if archive is None else archive.sizes()
     cases = 0
     missing: list[str] = []
     for rows in pages:
         cases += len(rows)
-        there = [row.case.image.is_file() if held is None else held(row.stamp.sha256) for row in rows]
+        there = [row.case.image.is_file() if sizes is None else _whole(row, sizes(row.stamp.sha256)) for row in rows]
         missing += [row.case.case_id for row, is_there in zip(rows, there, strict=True) if not is_there]
     return Reachable(cases, tuple(sorted(missing)), None if archive is None else archive.lasting_url)
+
+
+def _whole(row: StoredCase, size: int | None) -> bool:
+    """Whether a file of so many bytes may be the image of a row; a row without a length is content with any."""
+    return size is not None and row.stamp.size in (0, size)
 
 
 def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dermquery.data.case import Case
@@ -107,9 +107,12 @@ class CaseBase(SearchableBase):
     def read_only(self) -> str | None:
         """Why the base can only be read, and the remedy; None if it can be written to.
 
-        An earlier artifact of the model is noticed once the model is loaded.
+        An earlier artifact of the model is noticed where the model can be loaded; one that is lost forbids no writing.
         """
         manifest = self.manifest
+        if self._model is None:
+            with suppress(ManifestError):
+                self._model = load_named_model(manifest, self.uri)
         if manifest.outdated:
             return (
                 f"{self.uri} has schema {manifest.schema_version}, of an earlier version of dermquery, and is "

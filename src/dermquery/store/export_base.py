@@ -52,7 +52,7 @@ class Exported:
         table: the case table.
         cases: rows in it.
         images: cases whose image is beside it.
-        lost: those whose image is in no place; their row names the place where it once was.
+        lost: those whose image is in no place; their row names a place where nothing is.
     """
 
     table: Path
@@ -89,7 +89,7 @@ def export_base(uri: str | Path, out: Path, *, images: bool = True, tell: Tell |
             try:
                 path = folder.keep(row, archive) if images else row.case.image
             except ArchiveError as error:
-                path = row.case.image
+                path = folder.missing(row)
                 lost.append(LostImage(row.case.case_id, str(error)))
             cases.append(_tabled(row.case, path))
         if tell:
@@ -152,7 +152,7 @@ class _Folder:
         Raises:
             ArchiveError: it is nowhere to be had.
         """
-        name = f"{_readable(row.case.case_id)}-{row.stamp.sha256[:12]}"
+        name = _name(row)
         with self.writing():
             there = self._there.get(name)
             if there is not None and hashlib.sha256(there.read_bytes()).hexdigest() == row.stamp.sha256:
@@ -162,6 +162,15 @@ class _Folder:
             with replacing(path) as part:
                 part.write_bytes(data)
         return path
+
+    def missing(self, row: StoredCase) -> Path:
+        """What the table names for an image that is lost: never a file that is there, which would be another image."""
+        path = row.case.image
+        return self.out / IMAGES / f"{_name(row)}.missing" if path.exists() else path
+
+
+def _name(row: StoredCase) -> str:
+    return f"{_readable(row.case.case_id)}-{row.stamp.sha256[:12]}"
 
 
 def _readable(case_id: str) -> str:
