@@ -122,13 +122,14 @@ class ImageArchive:
         """
         if self._local:
             return self._local_size
+        known: dict[str, int] = {}
         try:
-            found = self._files.find(f"{self._root}/originals", detail=True)
-            return {path.rpartition("/")[2]: int(entry["size"]) for path, entry in found.items()}.get
-        except FileNotFoundError:
-            return {}.get
+            if self._files.isdir(f"{self._root}/originals"):
+                found = self._files.find(f"{self._root}/originals", detail=True)
+                known = {path.rpartition("/")[2]: int(entry["size"]) for path, entry in found.items()}
         except Exception as error:  # whatever the client of the remote store raises
             raise ArchiveError(f"{self.url}: the images cannot be listed ({error})") from error
+        return lambda name: known.get(name)
 
     def _local_size(self, sha256: str) -> int | None:
         try:
