@@ -100,10 +100,7 @@ def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if not address.exists():
                 server = server_package.MilvusServer()
                 server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
-                with pytest.MonkeyPatch.context() as patch:
-                    # A read with strong consistency waits for the server's next tick, which comes every 200 ms.
-                    patch.setenv("PROXY_TIMETICKINTERVAL", "20")
-                    server.start()
+                server.start()
                 address.write_text(f"milvus://127.0.0.1:{server.listen_port}")
             fcntl.flock(users, fcntl.LOCK_SH)
         yield address.read_text()
