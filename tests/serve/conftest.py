@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -23,6 +24,10 @@ from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
+
+# A busy machine answers late, and that is no failure: httpx would give up after five seconds.
+for part in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, 300.0)
 
 
 @dataclass(frozen=True)
