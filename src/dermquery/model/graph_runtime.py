@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
+from dermquery.model.architecture import TextConfig
 from dermquery.model.artifact import EMBEDDINGS, TEXT_GRAPH, TOKENIZER, Artifact
 from dermquery.model.runtime import Maps, Pixels, Regions
 from dermquery.model.sentences import SentenceTokens, States, padded, read_tokenizer, token_ids
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 __all__ = ["GraphRuntime"]
+
+Encode = Callable[[list[str]], list[States]]
 
 
 class GraphRuntime(ABC):
@@ -34,20 +40,21 @@ class GraphRuntime(ABC):
         self._artifact = artifact
         held, manifest = load(artifact.read(EMBEDDINGS)), artifact.manifest
         self._null_image = held["null_image"]
-        config = manifest.model.text
         if manifest.sentences:
-            rows = zip(manifest.sentences, held["states"], held["lengths"], strict=True)
-            known = {sentence: states[:length] for sentence, states, length in rows}
-            encode = lambda sentences: [known[sentence] for sentence in sentences]  # noqa: E731
+            encode = _table(manifest.sentences, held["states"], held["lengths"])
         else:
-            tokenizer = read_tokenizer(artifact.read(TOKENIZER))
+            encode = self._encoder(read_tokenizer(artifact.read(TOKENIZER)), manifest.model.text)
+        self._tokens = SentenceTokens(encode, held["null_text"], manifest.model.text)
 
-            def encode(sentences: list[str]) -> list[States]:
-                ids, mask = padded([np.array(token_ids(tokenizer, s, config), np.int64) for s in sentences])
-                (states,) = self._run(TEXT_GRAPH, ids, mask)
-                return [state[: int(kept.sum())].copy() for state, kept in zip(states, mask, strict=True)]
+    def _encoder(self, tokenizer: Tokenizer, config: TextConfig) -> Encode:
+        """The text encoder's graph behind its tokenizer."""
 
-        self._tokens = SentenceTokens(encode, held["null_text"], config)
+        def encode(sentences: list[str]) -> list[States]:
+            ids, mask = padded([np.array(token_ids(tokenizer, s, config), np.int64) for s in sentences])
+            (states,) = self._run(TEXT_GRAPH, ids, mask)
+            return [state[: int(kept.sum())].copy() for state, kept in zip(states, mask, strict=True)]
+
+        return encode
 
     def features(self, pixels: Pixels) -> Maps:
         return self._run("image.onnx", pixels)
@@ -65,3 +72,9 @@ class GraphRuntime(ABC):
     @abstractmethod
     def _run(self, graph: str, *inputs: NDArray[Any]) -> Maps:
         """Outputs of a graph, in its order; called from any thread."""
+
+
+def _table(sentences: Sequence[str], states: States, lengths: NDArray[np.int64]) -> Encode:
+    """The states of a closed vocabulary, looked up."""
+    known = {s: rows[:length] for s, rows, length in zip(sentences, states, lengths, strict=True)}
+    return lambda asked: [known[sentence] for sentence in asked]
