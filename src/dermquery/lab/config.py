@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dermquery.lab.systems.config import SystemsConfig
-from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.config import TeachConfig, TrainConfig
 from dermquery.model.architecture import ModelConfig, Section
 
 __all__ = ["Config", "ConfigError", "load_config", "shipped_configs"]
@@ -27,6 +27,7 @@ class Config(Section):
 
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    teach: TeachConfig = TeachConfig()
     systems: SystemsConfig = SystemsConfig()
 
     @property

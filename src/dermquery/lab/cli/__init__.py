@@ -21,10 +21,10 @@ def join(program: typer.Typer) -> None:
     from dermquery.lab.cli.evaluate_quality import evaluate_quality
     from dermquery.lab.cli.model import describe_config, pack
     from dermquery.lab.cli.synthetic_data import folds, synthesize
-    from dermquery.lab.cli.train import train
+    from dermquery.lab.cli.train import teach, train
 
     commands: tuple[Callable[..., Any], ...] = (
-        train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
+        train, teach, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
         describe_config, pack,
     )  # fmt: skip
     for command in commands:

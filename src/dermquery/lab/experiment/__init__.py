@@ -4,6 +4,7 @@ from dermquery.lab.experiment.comparison import Plan, Row, crossval_rows, predic
 from dermquery.lab.experiment.comparison_result import report
 from dermquery.lab.experiment.evaluation import evaluate_model
 from dermquery.lab.experiment.provenance import provenance, write_json, write_result
+from dermquery.lab.experiment.teaching import held_out, teach
 from dermquery.lab.experiment.training import train
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "Row",
     "crossval_rows",
     "evaluate_model",
+    "held_out",
     "predict",
     "provenance",
     "report",
+    "teach",
     "train",
     "write_json",
     "write_result",

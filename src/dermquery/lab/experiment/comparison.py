@@ -22,9 +22,9 @@ from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.experiment.provenance import provenance, write_json
 from dermquery.lab.experiment.registry import SYSTEMS, Bench, System, system
+from dermquery.lab.network.start import Start
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.systems.ranker import Ranker
-from dermquery.model.encoder import ComposedModel
 
 __all__ = ["PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
 
@@ -68,7 +68,7 @@ class Plan:
     cases: Sequence[Case]
     folds: Folds
     out: Path
-    start: ComposedModel | None = None
+    start: Start | None = None
     single: bool = False
 
     def folder(self, row: Row, fold: int) -> Path:

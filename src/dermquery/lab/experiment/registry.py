@@ -13,6 +13,7 @@ from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
 from dermquery.lab.experiment.training import train
+from dermquery.lab.network.start import Start
 from dermquery.lab.systems.checklist_regression import ChecklistCosine, ChecklistRegression
 from dermquery.lab.systems.composed import ComposedRanker, QueryParts
 from dermquery.lab.systems.comquery_former import ComqueryFormer
@@ -48,7 +49,7 @@ class Bench:
     parts: FoldCases
     folder: Callable[[str], Path]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    start: ComposedModel | None = None
+    start: Start | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
     shared: dict[Path, Any] = field(default_factory=dict)
 
@@ -105,7 +106,7 @@ class System:
     make: Callable[[Bench], Ranker]
     section: str | None = None
 
-    def digest(self, config: Config, folds_sha256: str, start: ComposedModel | None) -> str:
+    def digest(self, config: Config, folds_sha256: str, start: Start | None) -> str:
         """Ten hexadecimal digits that change with everything that its predictions on a fold depend on."""
         own = None if self.section is None else getattr(config.systems, self.section).model_dump(mode="json")
         started = None if start is None else start.artifact_hash or start.name

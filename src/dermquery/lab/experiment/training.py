@@ -15,6 +15,7 @@ from dermquery.lab.network.eager import load_trained, torch_model
 from dermquery.lab.network.model_card import model_card
 from dermquery.lab.network.network import count_parameters
 from dermquery.lab.network.pack import save_model
+from dermquery.lab.network.start import Start
 from dermquery.lab.train.fit import fit_composed
 from dermquery.model.encoder import ComposedModel
 
@@ -28,7 +29,7 @@ def train(
     *,
     name: str,
     facts: dict[str, Any] | None = None,
-    start: ComposedModel | None = None,
+    start: Start | None = None,
     half: bool = False,
     reference_text: bool = False,
     **trainer: Any,
