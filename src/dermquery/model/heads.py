@@ -1,6 +1,6 @@
 """What a model reads of an image beside its blocks: diagnosis, findings and look, linear in the pooled features.
 
-The backbone's last two maps, averaged over space, are one vector of an image. Three linear heads on it, fitted in the
+The backbone's three maps, averaged over space, are one vector of an image. Three linear heads on it, fitted in the
 laboratory after the network (:mod:`dermquery.lab.train.heads`), give the posterior over diagnoses, the probability of
 each value of the checklist, and a vector in which photographs of one lesion lie close together. They are a few
 matrices, so they run in NumPy whatever runs the network.

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
 
-__all__ = ["cases_and_folds", "start_model", "teach", "train", "trainer_options"]
+__all__ = ["cases_and_folds", "other_cases", "start_model", "teach", "train", "trainer_options"]
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
@@ -108,6 +108,17 @@ def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, An
         out.mkdir(parents=True, exist_ok=True)
         make_folds(cases).save(kept)
     return cases, Folds.load(kept, cases)
+
+
+def other_cases(table: Path | None) -> list[Any]:
+    """Cases of a further table, without those that are held out (:func:`dermquery.lab.experiment.held_out`)."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.experiment import HELD_OUT, held_out
+
+    if table is None:
+        return []
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    return [case for case in cases if not held_out(case, HELD_OUT)]
 
 
 def start_model(name_or_path: str | None) -> Any:

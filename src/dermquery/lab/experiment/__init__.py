@@ -4,10 +4,11 @@ from dermquery.lab.experiment.comparison import Plan, Row, crossval_rows, predic
 from dermquery.lab.experiment.comparison_result import report
 from dermquery.lab.experiment.evaluation import evaluate_model
 from dermquery.lab.experiment.provenance import provenance, write_json, write_result
-from dermquery.lab.experiment.teaching import held_out, teach
+from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach
 from dermquery.lab.experiment.training import train
 
 __all__ = [
+    "HELD_OUT",
     "Plan",
     "Row",
     "crossval_rows",

@@ -25,6 +25,7 @@ from dermquery.lab.experiment.registry import SYSTEMS, Bench, System, system
 from dermquery.lab.network.start import Start
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.systems.ranker import Ranker
+from dermquery.lab.systems.three_parts import ThreeParts
 
 __all__ = ["PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
 
@@ -61,7 +62,8 @@ class Plan:
         cases: all cases of the table.
         folds: made from them.
         out: folder of the comparison.
-        start: model whose backbone every training starts from; the published weights if None.
+        start: taught backbone that every training starts from; the published weights if None.
+        others: further training cases of another data set, for the systems that can use them.
         single: there is one training a fold, kept in ``out/fold-<i>``, which refuses any other.
     """
 
@@ -69,18 +71,19 @@ class Plan:
     folds: Folds
     out: Path
     start: Start | None = None
+    others: Sequence[Case] = ()
     single: bool = False
 
     def folder(self, row: Row, fold: int) -> Path:
         """Folder of a row's predictions on a fold; its name changes with everything that they depend on."""
-        digest = row.system.digest(row.config, self.folds.sha256, self.start)
+        digest = row.system.digest(row.config, self.folds.sha256, self.start, self.others)
         return self.out / "predictions" / f"{row.system.key}-{digest}" / f"fold-{fold}"
 
     def training_folder(self, training: str, config: Config, fold: int) -> Path:
         """Folder of a training, which several systems may share."""
         if self.single:
             return self.out / f"fold-{fold}"
-        digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start)
+        digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start, self.others)
         return self.out / "trainings" / f"{training}-{digest}" / f"fold-{fold}"
 
     def bench(self, config: Config, fold: int, trainer: dict[str, Any], shared: dict[Path, Any]) -> Bench:
@@ -88,7 +91,14 @@ class Plan:
         facts = {"fold": fold, "folds_sha256": self.folds.sha256, "folds_seed": self.folds.seed}
         parts = self.folds.split(self.cases, fold)
         return Bench(
-            config, parts, lambda key: self.training_folder(key, config, fold), facts, self.start, trainer, shared
+            config,
+            parts,
+            lambda key: self.training_folder(key, config, fold),
+            facts,
+            self.start,
+            self.others,
+            trainer,
+            shared,
         )
 
 
@@ -129,7 +139,7 @@ def _ask(plan: Plan, row: Row, fold: int, bench: Bench) -> dict[str, Any]:
     for protocol in PROTOCOLS:
         queries, gallery = protocol_sets(protocol, plan.folds, fold, plan.cases)
         ranking = rank(ranker.score(queries, gallery), queries, gallery)
-        parts = ranker.similarities(queries, gallery) if isinstance(ranker, ComposedRanker) else None
+        parts = ranker.similarities(queries, gallery) if isinstance(ranker, ComposedRanker | ThreeParts) else None
         write_predictions(plan.folder(row, fold) / f"{protocol}.parquet", ranking, parts)
     return {
         "system": row.system.key,

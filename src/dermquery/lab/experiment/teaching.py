@@ -21,7 +21,11 @@ from dermquery.lab.train.fit import fit
 from dermquery.lab.train.pooled import pooled_features
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["held_out", "teach", "teacher_vision"]
+__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision"]
+
+
+HELD_OUT = 5
+"""One lesion in so many of a further data set is kept from all training."""
 
 
 def held_out(case: Case, share: int) -> bool:
@@ -59,7 +63,8 @@ def teach(
     started = time.monotonic()
     vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
     teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
-    features = pooled_features(build_backbone(teacher).eval(), teacher, cases)
+    large = build_backbone(teacher).eval()
+    features = pooled_features(large, teacher, cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
     taught = principal_components(features, config.teach.components)
     torch.manual_seed(train.seed)
     backbone = build_backbone(vision)

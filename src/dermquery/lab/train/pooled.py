@@ -19,21 +19,21 @@ from dermquery.lab.network.weights import digest
 from dermquery.lab.train.batches import cache_pixels, default_cache
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["Pooling", "pooled_features"]
+__all__ = ["PooledFeatures", "Pooling", "pooled_features"]
 
 _BATCH = 16
 
 
 class Pooling(nn.Module):
-    """Means over space of a backbone's last two maps, (B, F), from uint8 pixels (B, S, S, 3)."""
+    """Means over space of a backbone's three maps, (B, F), from uint8 pixels (B, S, S, 3)."""
 
     def __init__(self, backbone: nn.Module, vision: VisionConfig) -> None:
         super().__init__()
         self.backbone, self.vision = backbone, vision
 
     def forward(self, pixels: Tensor) -> Tensor:
-        *_, middle, high = self.backbone(normalise(pixels, self.vision))
-        return torch.cat([middle.mean(dim=(2, 3)), high.mean(dim=(2, 3))], dim=1).float()
+        maps = self.backbone(normalise(pixels, self.vision))
+        return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1)
 
 
 def pooled_features(
@@ -55,7 +55,7 @@ def pooled_features(
     """
     if not cases:
         return np.zeros((0, 0), np.float32)
-    named = hashlib.sha256(f"{digest(backbone.state_dict())} {vision.model_dump_json()}".encode())
+    named = hashlib.sha256(f"three maps {digest(backbone.state_dict())} {vision.model_dump_json()}".encode())
     for case in cases:
         stat = case.image.stat()
         named.update(f"{case.image.absolute()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -65,6 +65,24 @@ def pooled_features(
         with replacing(path) as part, part.open("wb") as file:
             np.save(file, found.astype(np.float16), allow_pickle=False)
     return np.asarray(np.load(path, allow_pickle=False), np.float32)
+
+
+class PooledFeatures:
+    """Pooled features of a backbone for lists of cases; an image of two lists is encoded once.
+
+    Args:
+        backbone, vision: as in :func:`pooled_features`.
+    """
+
+    def __init__(self, backbone: nn.Module, vision: VisionConfig) -> None:
+        self._backbone, self._vision = backbone, vision
+        self._known: dict[Path, NDArray[np.float32]] = {}
+
+    def __call__(self, cases: Sequence[Case]) -> NDArray[np.float32]:
+        missing = [case for case in cases if case.image not in self._known]
+        found = pooled_features(self._backbone, self._vision, missing)
+        self._known.update(zip((case.image for case in missing), found, strict=True))
+        return np.stack([self._known[case.image] for case in cases])
 
 
 @torch.no_grad()
