@@ -15,7 +15,7 @@ from dermquery.cli.expected_errors import expected_errors
 if TYPE_CHECKING:
     from dermquery.model.encoder import ComposedModel
 
-__all__ = ["evaluate", "evaluate_regions", "evaluate_text", "figures"]
+__all__ = ["evaluate", "evaluate_eye", "evaluate_regions", "evaluate_text", "figures"]
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Artifact folder or name of a shipped model.")]
 GalleryOption = Annotated[Path | None, typer.Option(help="Case table that is searched.")]
@@ -148,6 +148,57 @@ def evaluate_regions(
             row, f"{values['hits']:.3f} [{low:.3f}, {high:.3f}]", f"{values['energy']:.3f} [{below:.3f}, {above:.3f}]"
         )
     Console().print(table)
+
+
+@expected_errors
+def evaluate_eye(
+    table: Annotated[Path, typer.Argument(help="Table, or prepared folder, of lesions with diagnoses (HAM10000).")],
+    start_from: Annotated[
+        str | None, typer.Option("--start-from", metavar="MODEL", help="Model or eye; the teacher itself if absent.")
+    ] = None,
+    config: Annotated[
+        str, typer.Option("--config", "-c", help="TOML file, or a shipped one; names the teacher.")
+    ] = "lite",
+    json_path: JsonOption = None,
+) -> None:
+    """What does a backbone see of lesions that are held out? Siblings found again, and diagnoses told apart."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import HELD_OUT, held_out, provenance, teacher_vision, write_json
+    from dermquery.lab.network.start import backbone_of, load_start
+    from dermquery.lab.network.vision import build_backbone
+    from dermquery.lab.studies.eye import evaluate_eye as run
+
+    settings = load_config(config).teach
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    kept = [case for case in cases if held_out(case, HELD_OUT)]
+    training = [case for case in cases if not held_out(case, HELD_OUT)]
+    if start_from is None:
+        vision = teacher_vision(settings.teacher, settings.teacher_size)
+        backbone, facts = build_backbone(vision).eval(), {"name": settings.teacher, "artifact": None}
+    else:
+        start = load_start(start_from)
+        backbone, vision, facts = (
+            backbone_of(start),
+            start.vision,
+            {"name": start.name, "artifact": start.artifact_hash},
+        )
+    result = {
+        **run(backbone, vision, training, kept),
+        "provenance": provenance(backbone=facts, image_size=vision.image_size),
+    }
+    if json_path is not None:
+        write_json(json_path, result)
+    console = Console()
+    for name, row in result["siblings"].items():
+        low, high = row["interval@5"]
+        console.print(
+            f"siblings, {name}: recall@1 {row['recall@1']:.3f}, @5 {row['recall@5']:.3f} [{low:.3f}, {high:.3f}], "
+            f"{row['n']} of {row['n_gallery']} photographs ask"
+        )
+    for name, row in result["diagnoses"].items():
+        console.print(f"diagnoses, {name}: " + ", ".join(f"{metric} {value:.3f}" for metric, value in row.items()))
+    console.print(f"{result['images_per_second']} images a second")
 
 
 @expected_errors

@@ -4,7 +4,7 @@ from dermquery.lab.experiment.comparison import Plan, Row, crossval_rows, predic
 from dermquery.lab.experiment.comparison_result import report
 from dermquery.lab.experiment.evaluation import evaluate_model
 from dermquery.lab.experiment.provenance import provenance, write_json, write_result
-from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach
+from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach, teacher_vision
 from dermquery.lab.experiment.training import train
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "provenance",
     "report",
     "teach",
+    "teacher_vision",
     "train",
     "write_json",
     "write_result",

@@ -17,6 +17,7 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import Folds
+from dermquery.lab.evaluate.asked import asking_cases
 from dermquery.lab.evaluate.predictions import write_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import rank
@@ -24,12 +25,14 @@ from dermquery.lab.experiment.provenance import provenance, write_json
 from dermquery.lab.experiment.registry import SYSTEMS, Bench, System, system
 from dermquery.lab.network.start import Start
 from dermquery.lab.systems.composed import ComposedRanker
-from dermquery.lab.systems.ranker import Ranker
+from dermquery.lab.systems.ranker import AsksWords, Ranker
 from dermquery.lab.systems.three_parts import ThreeParts
 
-__all__ = ["PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
+__all__ = ["ASKED_FILE", "PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
 
 PROTOCOLS = (Protocol.SEEN, Protocol.UNSEEN)
+ASKED_FILE = "asked.parquet"
+"""Answers to every single finding asked by words, over the unseen gallery."""
 _TIMED = 20
 """Queries whose answers are timed one by one."""
 _CROSSVAL = {
@@ -110,7 +113,7 @@ def crossval_rows(config: Config) -> list[Row]:
 def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say = print, **trainer: Any) -> None:
     """Train and ask every row on every fold, unless its predictions are there already.
 
-    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet`` and, last, ``facts.json`` (configuration, times,
+    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet``, ``asked.parquet`` (of systems that read words) and, last, ``facts.json`` (configuration, times,
     bytes per case, provenance): a killed run goes on with what is missing.
 
     Args:
@@ -141,6 +144,10 @@ def _ask(plan: Plan, row: Row, fold: int, bench: Bench) -> dict[str, Any]:
         ranking = rank(ranker.score(queries, gallery), queries, gallery)
         parts = ranker.similarities(queries, gallery) if isinstance(ranker, ComposedRanker | ThreeParts) else None
         write_predictions(plan.folder(row, fold) / f"{protocol}.parquet", ranking, parts)
+    if isinstance(ranker, AsksWords) and "text" in row.system.asks:
+        asking, gallery = asking_cases(), protocol_sets(Protocol.UNSEEN, plan.folds, fold, plan.cases).gallery
+        answered = rank(ranker.spoken().score(asking, gallery), asking, gallery)
+        write_predictions(plan.folder(row, fold) / ASKED_FILE, answered)
     return {
         "system": row.system.key,
         "fold": fold,

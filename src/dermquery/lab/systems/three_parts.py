@@ -70,6 +70,10 @@ class ThreeParts:
         other._fit, other._spreads, other.train_seconds = self._fit, self._spreads, self.train_seconds
         return other
 
+    def spoken(self) -> ThreeParts:
+        """The same heads, gallery and weights, asked with words alone."""
+        return self.variant(parts="text only", recorded=self.recorded, balance=self.balance)
+
     @property
     def fitted(self) -> HeadFit:
         """The heads; RuntimeError before ``fit``."""

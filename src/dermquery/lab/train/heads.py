@@ -23,7 +23,7 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.heads import VALUES, Floats, Heads
 
-__all__ = ["HeadFit", "fit_heads", "look_projection"]
+__all__ = ["HeadFit", "fit_heads", "image_posterior", "look_projection"]
 
 _COMPONENTS = 512
 _LOOK = 128
@@ -79,6 +79,18 @@ def fit_heads(pooled: Floats, cases: Sequence[Case], *, look: int = _LOOK) -> He
     )
     facts = {"image": of_image, "checklist": of_words, "findings": of_values, "cases": len(cases)}
     return HeadFit(heads, facts)
+
+
+def image_posterior(standard: Floats, cases: Sequence[Case], asked: Floats) -> NDArray[np.float64]:
+    """P(diagnosis | image) of standardised features ``asked`` (m, F) by a regression on those of cases: (m, C)."""
+    axes = _axes(standard)
+    diagnoses = tuple(sorted({str(case.diagnosis) for case in cases}))
+    labels = np.array([diagnoses.index(str(case.diagnosis)) for case in cases])
+    groups = [case.group for case in cases]
+    rows, every = np.asarray(standard @ axes, np.float32), np.ones(len(cases))
+    fitted, _, _ = _regression(rows, labels, len(diagnoses), groups, every, every.astype(bool))
+    logits = _logits(fitted, asked @ axes)
+    return np.asarray(np.exp(logits - _log_sum(logits.T)[:, None]))
 
 
 def look_projection(standard: Floats, groups: Sequence[str], count: int = _LOOK) -> Floats:
