@@ -175,18 +175,12 @@ def evaluate_eye(
     training = [case for case in cases if not held_out(case, HELD_OUT)]
     if start_from is None:
         vision = teacher_vision(settings.teacher, settings.teacher_size)
-        backbone, facts = build_backbone(vision).eval(), {"name": settings.teacher, "artifact": None}
+        backbone, name, artifact = build_backbone(vision).eval(), settings.teacher, ""
     else:
         start = load_start(start_from)
-        backbone, vision, facts = (
-            backbone_of(start),
-            start.vision,
-            {"name": start.name, "artifact": start.artifact_hash},
-        )
-    result = {
-        **run(backbone, vision, training, kept),
-        "provenance": provenance(backbone=facts, image_size=vision.image_size),
-    }
+        backbone, vision, name, artifact = backbone_of(start), start.vision, start.name, start.artifact_hash
+    facts = provenance(backbone=name, artifact=artifact, image_size=vision.image_size, held_out=HELD_OUT)
+    result = {**run(backbone, vision, training, kept), "provenance": facts}
     if json_path is not None:
         write_json(json_path, result)
     console = Console()

@@ -113,8 +113,9 @@ def crossval_rows(config: Config) -> list[Row]:
 def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say = print, **trainer: Any) -> None:
     """Train and ask every row on every fold, unless its predictions are there already.
 
-    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet``, ``asked.parquet`` (of systems that read words) and, last, ``facts.json`` (configuration, times,
-    bytes per case, provenance): a killed run goes on with what is missing.
+    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet``, ``asked.parquet`` (of a system that reads words)
+    and, last, ``facts.json`` (configuration, times, bytes per case, provenance): a killed run goes on with what is
+    missing.
 
     Args:
         plan: data, folds and folder.

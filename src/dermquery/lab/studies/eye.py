@@ -36,7 +36,8 @@ def evaluate_eye(
     """Rows of a backbone on photographs of kept lesions.
 
     Args:
-        backbone, vision: what sees, and its preprocessing.
+        backbone: what sees.
+        vision: its preprocessing.
         training: cases of other lesions, that the whitening and the regression are fitted on.
         kept: cases of kept lesions, with diagnosis.
         seed: of the bootstrap over lesions.

@@ -71,7 +71,8 @@ class PooledFeatures:
     """Pooled features of a backbone for lists of cases; an image of two lists is encoded once.
 
     Args:
-        backbone, vision: as in :func:`pooled_features`.
+        backbone: as in :func:`pooled_features`.
+        vision: as there.
     """
 
     def __init__(self, backbone: nn.Module, vision: VisionConfig) -> None:
