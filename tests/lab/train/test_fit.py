@@ -19,8 +19,8 @@ from lightning.pytorch.callbacks import Callback
 from dermquery.data.case import Case
 from dermquery.lab.evaluate.metrics import mean_average_precision
 from dermquery.lab.evaluate.ranking import rank
-from dermquery.lab.network.eager import network_of
-from dermquery.lab.network.start import Start, torch_model
+from dermquery.lab.network.eager import network_of, torch_model
+from dermquery.lab.network.start import Start
 from dermquery.lab.network.text import build_text_encoder
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.train.config import ObjectiveConfig, TrainConfig
