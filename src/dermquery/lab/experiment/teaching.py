@@ -18,7 +18,7 @@ from dermquery.lab.network.vision import XCEPTION, build_backbone
 from dermquery.lab.network.xception import SKLESION_MEAN, SKLESION_STD
 from dermquery.lab.train.eye import EyeModule, principal_components
 from dermquery.lab.train.fit import fit
-from dermquery.lab.train.pooled import pooled_features
+from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.architecture import VisionConfig
 
 __all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision"]
@@ -64,7 +64,7 @@ def teach(
     vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
     teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
     large = build_backbone(teacher).eval()
-    features = pooled_features(large, teacher, cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
+    features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
     taught = principal_components(features, config.teach.components)
     torch.manual_seed(train.seed)
     backbone = build_backbone(vision)
