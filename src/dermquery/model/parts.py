@@ -2,7 +2,7 @@
 
 ``s = w_meaning·meaning + w_findings·findings + w_look·look``, where
 
-- **meaning** is equation 9, of which a share ρ may be the agreement of posteriors, ``Σ_y p(y | query)·p(y | case)``;
+- **meaning** is equation 9, of which a share ρ may be the agreement of posteriors, ``Σ_y √(p(y | query)·p(y | case))``;
 - **findings** is the share of the values asked for that the case has, recorded or by their probability;
 - **look** is the cosine of two vectors that know nothing of labels.
 

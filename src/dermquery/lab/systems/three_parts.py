@@ -21,7 +21,7 @@ from dermquery.model.parts import Parts
 
 __all__ = ["BALANCE", "ThreeParts", "part_spreads"]
 
-BALANCE = Parts(meaning=1.0, findings=0.3, look=0.3)
+BALANCE = Parts(meaning=1.0, findings=0.3, look=0.1)
 """Weights in units of each part's standard deviation over pairs of training cases; chosen on inner validation parts."""
 
 
@@ -104,7 +104,7 @@ class ThreeParts:
             values = recorded_values([case.checklist for case in gallery], values)
         looks = np.zeros((len(queries), len(heads.look)), np.float32) if asked is None else heads.look_of(asked)
         return {
-            "meaning": heads.posterior(asked, terms) @ heads.posterior(held).T,
+            "meaning": heads.belief(asked, terms) @ heads.belief(held).T,
             "findings": asked_values(terms) @ values.T,
             "look": looks @ heads.look_of(held).T,
         }
@@ -119,7 +119,7 @@ def part_spreads(fit: HeadFit, pooled: Floats, cases: Sequence[Case]) -> Parts:
     looks, values = heads.look_of(pooled), heads.predicted_values(pooled)
     pairs = ~np.eye(len(cases), dtype=bool)
     return Parts(
-        meaning=float((heads.posterior(pooled, terms) @ heads.posterior(pooled).T)[pairs].std()),
+        meaning=float((heads.belief(pooled, terms) @ heads.belief(pooled).T)[pairs].std()),
         findings=float((asked_values(terms) @ values.T)[pairs].std()),
         look=float((looks @ looks.T)[pairs].std()),
     )
