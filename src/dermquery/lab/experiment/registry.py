@@ -14,6 +14,7 @@ from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
 from dermquery.lab.experiment.teaching import teacher_vision
 from dermquery.lab.experiment.training import train
+from dermquery.lab.network.eager import network_of
 from dermquery.lab.network.start import Start, backbone_of
 from dermquery.lab.network.vision import build_backbone
 from dermquery.lab.systems.checklist_regression import ChecklistCosine, ChecklistRegression
@@ -33,7 +34,7 @@ from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.parts import Parts
 
-HEADED = ("frozen+", "taught+")
+HEADED = ("frozen+", "taught+", "balanced")
 """Trainings that fit heads, and may learn from other tables."""
 MEANING = Parts(meaning=1.0, findings=0.0, look=0.0)
 __all__ = ["SYSTEMS", "Bench", "System", "system"]
@@ -96,6 +97,18 @@ class Bench:
         )
         return ranker
 
+    def balanced(self) -> ThreeParts:
+        """The composed model with heads on its backbone, fitted once."""
+
+        def make() -> ThreeParts:
+            composed = self.composed()
+            network = network_of(composed.model)
+            features = PooledFeatures(network.backbone, network.config.vision)
+            return ThreeParts(features, self.others, composed=composed)
+
+        ranker: ThreeParts = self._once("balanced", make)
+        return ranker
+
     def _once(self, training: str, make: Callable[[], Ranker]) -> Any:
         folder = self.folder(training)
         if folder not in self.shared:
@@ -149,6 +162,19 @@ def _part(parts: QueryParts, *, described: bool = False) -> Callable[[Bench], Ra
 
 _LISTED = (
     System("composed", "dermquery (ours)", "image + text", "image", "composed", _part("composed")),
+    System("balanced", "ours, three parts", "image + text", "image", "balanced", lambda b: b.balanced()),
+    System(
+        "balanced_image", "ours, three parts, image only", "image", "image", "balanced",
+        lambda b: b.balanced().variant(parts="image only"),
+    ),
+    System(
+        "balanced_recorded", "ours, three parts, recorded findings", "image + text", "image + findings", "balanced",
+        lambda b: b.balanced().variant(recorded=True),
+    ),
+    System(
+        "balanced_meaning", "ours, meaning with posterior", "image + text", "image", "balanced",
+        lambda b: b.balanced().variant(balance=MEANING),
+    ),
     System("image_only", "ours, image only", "image", "image", "composed", _part("image only")),
     System("text_only", "ours, text only", "text", "image", "composed", _part("text only")),
     System(

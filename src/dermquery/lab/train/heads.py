@@ -32,7 +32,7 @@ _STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
 _SPLITS = 3
 _OTHERS = 0.1
 """Weight, beside the described cases, of all others together in the image expert. They name diagnoses that the
-described ones lack, but their labels are drawn otherwise: with weight 1 they cost .014 of mAP on inner validation parts."""
+described ones lack, but their labels are drawn otherwise: with weight 1 they cost .014 of mAP (inner validation)."""
 
 
 class HeadFit(NamedTuple):
