@@ -61,7 +61,7 @@ class ThreeParts:
         self._spreads = Parts(1.0, 1.0, 1.0)
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
-        """Fit the heads on both parts and the others, unless that was done; strengths by cross-validation within them."""
+        """Fit the heads on both parts and the others, unless that was done; strengths are chosen within them."""
         if self._fit is not None:
             return
         started = time.monotonic()
