@@ -97,7 +97,8 @@ def compare(
         for listed in SYSTEMS.values():
             typer.echo(f"{listed.key:22} {listed.title} (asks with {listed.asks}; gallery: {listed.gallery})")
         return
-    keys = list(SYSTEMS) if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
+    possible = [key for key, listed in SYSTEMS.items() if start_from is not None or not listed.needs_start]
+    keys = possible if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
     chosen = [system(key) for key in keys]
     settings = load_config(config, tuple(overrides))
     rows = [Row(listed.title, listed, settings) for listed in chosen]

@@ -34,7 +34,8 @@ from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.parts import Parts
 
-HEADED = ("frozen+", "taught+", "balanced")
+TAUGHT = "taught+"
+HEADED = ("frozen+", TAUGHT, "balanced")
 """Trainings that fit heads, and may learn from other tables."""
 MEANING = Parts(meaning=1.0, findings=0.0, look=0.0)
 __all__ = ["SYSTEMS", "Bench", "System", "system"]
@@ -145,6 +146,11 @@ class System:
     training: str | None
     make: Callable[[Bench], Ranker]
     section: str | None = None
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether it searches by a taught backbone, and so needs one to be given."""
+        return self.training == TAUGHT
 
     def digest(self, config: Config, folds_sha256: str, start: Start | None, others: Sequence[Case] = ()) -> str:
         """Ten hexadecimal digits that change with everything that its predictions on a fold depend on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -102,8 +103,12 @@ class PooledFeatures:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")  # the tracer warns of sizes, which are constants here
                 example = torch.zeros((size, side, side, 3), dtype=torch.uint8)
-                model = ov.convert_model(torch.jit.trace(network, example), input=[tuple(example.shape)])
-            compiled[size] = ov.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+                graph = io.BytesIO()
+                torch.onnx.export(network, (example,), graph, dynamo=False, opset_version=17)
+            core = ov.Core()
+            compiled[size] = core.compile_model(
+                core.read_model(graph.getvalue()), "CPU", {"PERFORMANCE_HINT": "LATENCY"}
+            )
 
         def run(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
             size = 1 if len(batch) == 1 else _BATCH
