@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -99,16 +99,14 @@ class PooledFeatures:
 
         network, side = Pooling(self._backbone, self._vision).eval(), self._vision.decoded_size
         compiled: dict[int, Any] = {}
+        core = ov.Core()
         for size in (1, _BATCH):
-            with warnings.catch_warnings(), torch.no_grad():
+            with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")  # the tracer warns of sizes, which are constants here
-                example = torch.zeros((size, side, side, 3), dtype=torch.uint8)
-                graph = io.BytesIO()
+                example, graph = torch.zeros((size, side, side, 3), dtype=torch.uint8), Path(folder, "pooled.onnx")
                 torch.onnx.export(network, (example,), graph, dynamo=False, opset_version=17)
-            core = ov.Core()
-            compiled[size] = core.compile_model(
-                core.read_model(graph.getvalue()), "CPU", {"PERFORMANCE_HINT": "LATENCY"}
-            )
+                model = core.read_model(graph.read_bytes())
+            compiled[size] = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
 
         def run(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
             size = 1 if len(batch) == 1 else _BATCH
