@@ -6,12 +6,14 @@ diagnosis; all with a diagnosis teach the image expert; lesions with several pho
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
@@ -256,7 +258,10 @@ def _regression(
 def _fitted(
     rows: NDArray[Any], labels: NDArray[Any], classes: int, weights: NDArray[Any], strength: float
 ) -> NDArray[np.float64]:
-    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(rows, labels, sample_weight=weights)
+    with warnings.catch_warnings():
+        # Weak strengths need more steps and lose by log loss anyway.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(rows, labels, sample_weight=weights)
     found = np.zeros((classes, rows.shape[1] + 1))
     found[:, -1] = -20.0
     if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes
