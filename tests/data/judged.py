@@ -81,11 +81,12 @@ def _verdict(expected: str, value: str, kind: str) -> str:
 
 
 def _reports(found: Findings) -> dict[str, str]:
-    return {}
+    kinds = {"uncertain": found.uncertain, "conflict": found.conflicts, "incomplete": found.incomplete}
+    return {remark.criterion: kind for kind, remarks in kinds.items() for remark in remarks}
 
 
 def _words(found: Findings) -> list[str]:
-    return []
+    return [remark.words for remark in (*found.uncertain, *found.conflicts, *found.incomplete)]
 
 
 def main(arguments: list[str]) -> None:

@@ -1,159 +1,199 @@
-"""The vocabulary of dermoscopists as tokens, from which :mod:`dermquery.data.findings` assembles findings.
+"""The words of dermoscopists as tokens: one file a language, from which :mod:`.findings` assembles findings.
 
-Sources: Kittler et al. 2016 (third consensus on terminology: metaphoric and descriptive terms), the definitions of
-Argenziano et al. 1998, and common clinical shorthand.
+The files lie in ``languages/`` and share one layout, which ``en.toml`` explains; another language is another file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from importlib import resources
+from typing import Any, Literal
 
-from dermquery.data.checklist import ABSENT, CRITERIA
+from dermquery.data.checklist import CRITERIA
+from dermquery.data.plain import folded
 
-__all__ = ["SHORTHAND", "Token", "lexicon", "vocabulary", "words"]
+__all__ = ["Kind", "Language", "Token", "is_known", "language_of", "languages"]
 
-Kind = Literal["item", "quality", "no", "absent", "and", "or"]
+Kind = Literal[
+    "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other", "self", "and", "or",
+    "but", "with", "noun", "irrelevant", "number", "unknown",
+    "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
+]  # fmt: skip
+_WORDS: tuple[Kind | Literal["was"], ...] = (
+    "was", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure", "present", "gone",
+    "absent", "no", "same", "doubt",
+)  # fmt: skip
+"""Kinds in the table ``words``, what weighs more last: a phrase that stands in two is of the later kind."""
+_SHORTEST = 4
+"""Letters that an inflected word keeps at least when its ending is cut off."""
+DEFAULT = "en"
+Phrase = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Token:
-    """A phrase with a meaning.
+    """A phrase or sign with a meaning.
 
     Attributes:
-        kind: ``item`` names a criterion, ``quality`` how it looks, ``no`` stands before what it denies and ``absent``
-            usually after it; ``and``, ``or`` join.
-        meanings: criterion to value; of a quality, to the value that it gives each criterion it can describe, and of
-            an item to its value, empty for the bare criterion. Two-part values of pigmentation come as "diffuse …" or
-            "… regular".
+        kind: ``item`` names a criterion, ``quality`` how it looks; the others are explained where they stand in
+            ``en.toml``, and signs by their names.
+        meanings: criterion to the values that an item or a quality leaves; none leaves all.
+        part: the name of a part of a criterion ("dots"), which can be absent while another part is there.
     """
 
     kind: Kind
-    meanings: Mapping[str, str]
+    meanings: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    part: str = ""
 
 
-_ABBREVIATIONS = {
-    "abs": "absent", "apn": "atypical network", "arb": "arborizing", "atyp": "atypical", "bwv": "veil",
-    "comb": "combination",
-    "diff": "diffuse", "glob": "globules", "globs": "globules", "irr": "irregular", "irreg": "irregular",
-    "loc": "localized", "localised": "localized", "focal": "localized", "focally": "localized",
-    "neg": "absent", "nil": "absent", "pig": "pigment", "pigm": "pigmentation", "pn": "network", "pos": "present",
-    "pres": "present", "reg": "regular", "regr": "regression", "strks": "streaks", "telang":
-    "telangiectasia", "tpn": "typical network", "typ": "typical", "vasc": "vessels", "vess": "vessels", "gray": "grey",
-    "greyish": "grey", "grayish": "grey", "bluish": "blue", "whitish": "white", "netw": "network",
-}  # fmt: skip
+@dataclass(frozen=True)
+class Language:
+    """A language as it is read.
 
-SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), full)
-    for pattern, full in (
-        (r"\bd\s*[&/+]\s*g\b", " dots and globules "),
-        (r"\bw\s*/\s*o\b", " without "),
-        (r"\bw\s*/(?!\w)|\bw/(?=\s)", " with "),
-        (r"\(\s*[-–−]\s*\)|(?<=\w)\s+[-–−](?=\s*(?:[,.;]|$))|(?<=[a-z])[-–−](?=\s*(?:[,.;]|$))", " absent "),
-        (r"\(\s*\++\s*\)|(?<=\w)\s*\++(?=\s*(?:[,.;]|$))", " present "),
-        (r"[&+]", " and "),
-        (r"n't\b", " not "),
-        (rf"\b({'|'.join(_ABBREVIATIONS)})\.", r"\1 "),  # its full stop ends no sentence
-    )
-)
-"""Signs and joined letters, written out before a text is split into words."""
+    Attributes:
+        code: name of its file.
+        name: in English.
+        phrases: every phrase, as its stems, with its token.
+        abbreviations: stem to the stems that it stands for.
+        shorthand: finds what is written with other signs than letters, and what each stands for.
+        vocabulary: stems long enough to recognise despite a typing error.
+        words: all stems.
+        was: stems that put a year into the past; ``year``: those that stand before one.
+        joiner: what a slash and a plus say.
+        longest: words of the longest phrase.
+    """
 
-_QUALITIES: dict[str, dict[str, tuple[str, ...]]] = {
-    "pigment_network": {
-        "typical": ("typical", "regular", "delicate", "uniform", "fine", "even", "homogeneous", "normal", "orderly"),
-        "atypical": ("atypical", "irregular", "broadened", "prominent", "thickened", "uneven", "broken", "disrupted",
-                     "disorganised", "disorganized", "coarse", "asymmetric", "asymmetrical", "abnormal", "thick"),
-    },
-    "streaks": {
-        "regular": ("regular", "symmetric", "symmetrical", "circumferential", "uniform", "even", "typical", "orderly",
-                    "evenly", "radially symmetric"),
-        "irregular": ("irregular", "asymmetric", "asymmetrical", "segmental", "uneven", "atypical", "unevenly"),
-    },
-    "dots_and_globules": {
-        "regular": ("regular", "uniform", "even", "evenly", "symmetric", "symmetrical", "typical", "monomorphic",
-                    "cobblestone", "orderly"),
-        "irregular": ("irregular", "uneven", "unevenly", "asymmetric", "asymmetrical", "atypical", "eccentric",
-                      "variable", "varying", "polymorphous", "different sizes", "various sizes", "differing size"),
-    },
-    "pigmentation": {
-        "diffuse …": ("diffuse", "diffusely", "widespread", "generalised", "generalized"),
-        "localized …": ("localized", "eccentric", "circumscribed"),
-        "… regular": ("regular", "uniform", "even", "symmetric", "homogeneous", "typical", "evenly"),
-        "… irregular": ("irregular", "uneven", "asymmetric", "patchy", "inhomogeneous", "atypical", "heterogeneous",
-                        "unevenly"),
-    },
-    "regression_structures": {
-        "blue areas": ("blue", "blue areas", "blue grey", "grey blue", "blue area", "blue grey areas"),
-        "white areas": ("white", "white areas", "white area", "scar like", "scarlike", "white scar like"),
-        "combinations": ("combinations", "combination", "combined", "mixed", "white and blue", "blue and white", "both",
-                         "blue and white areas", "white and blue areas", "both white and blue", "both blue and white",
-                         "both blue areas and white areas", "both white areas and blue areas", "both types",
-                         "blue areas and white areas", "white areas and blue areas"),
-    },
-    "blue_whitish_veil": {"present": ("present", "visible", "seen")},
-    "vascular_structures": {
-        "arborizing": ("arborizing", "arborising", "branching", "branched", "tree like", "treelike", "ramified"),
-        "comma": ("comma", "comma like", "comma shaped", "curved", "commas"),
-        "hairpin": ("hairpin", "hairpin like", "looped", "hairpin shaped", "hairpins", "looping"),
-        "within regression": ("within regression", "in regression", "within the regression", "inside regression",
-                              "within regression structures", "in regression structures", "in the regression",
-                              "within regression areas", "in regression areas", "within the regression area",
-                              "within an area of regression", "within areas of regression", "inside the regression",
-                              "within the regression areas", "within the regression structures"),
-        "wreath": ("wreath", "wreath like", "crown", "crown like"),
-        "dotted": ("dotted", "pinpoint", "dot", "punctate", "dot like"),
-        "linear irregular": ("linear irregular", "irregular linear", "serpentine", "linear and irregular",
-                             "irregular and linear", "linear irregularly shaped", "polymorphous", "linear serpentine"),
-    },
-}  # fmt: skip
+    code: str
+    name: str
+    adjectives_first: bool
+    denial_cancels: bool
+    endings: tuple[str, ...]
+    phrases: Mapping[Phrase, Token]
+    abbreviations: Mapping[str, Phrase]
+    shorthand: tuple[re.Pattern[str], Mapping[str, str]]
+    vocabulary: tuple[str, ...]
+    words: frozenset[str]
+    was: frozenset[str]
+    year: frozenset[str]
+    joiner: str
+    longest: int
 
-_NO = (
-    "no", "without", "not", "never", "neither", "lack of", "lacks", "absence of", "free of", "devoid of",
-    "negative for", "no evidence of", "no sign of", "no signs of", "cannot see", "can not see", "do not see",
-    "did not see", "does not show", "fails to show", "rather than", "excluding",
-)  # fmt: skip
-_ABSENT = (
-    ABSENT, "lacking", "negative", "missing", "none", "not seen", "not present", "not visible", "not identified",
-    "not observed", "not found", "not detected", "not appreciated", "not evident", "not there",
-    "cannot be seen", "can not be seen", "could not be seen", "not recognisable", "not recognizable",
-    "not discernible", "not apparent", "not noted", "lost", "not detectable",
-)  # fmt: skip
+    def stem(self, word: str) -> str:
+        """A word without case, accents and ending."""
+        return _stem(folded(word), self.endings)
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words; hyphens, slashes and case never hide a term."""
-    for pattern, full in SHORTHAND:
-        text = pattern.sub(full, text)
-    found = re.findall(r"[a-z0-9]+", text.lower())
-    return [part for word in found for part in _ABBREVIATIONS.get(word, word).split()]
+def _stem(word: str, endings: tuple[str, ...]) -> str:
+    for ending in endings:
+        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST:
+            return word[: -len(ending)]
+    return word
 
 
 @cache
-def lexicon() -> Mapping[tuple[str, ...], Token]:
-    """Every phrase, as its words, with its token."""
-    found: dict[tuple[str, ...], Token] = {}
-    qualities: dict[tuple[str, ...], dict[str, str]] = {}
-    for name, values in _QUALITIES.items():
+def languages() -> Mapping[str, Language]:
+    """Every language by the name of its file, the default one first."""
+    files = [f for f in resources.files("dermquery.data").joinpath("languages").iterdir() if f.name.endswith(".toml")]
+    read = {f.name.removesuffix(".toml"): tomllib.loads(f.read_text("utf-8")) for f in files}
+    return {code: _language(code, read[code]) for code in sorted(read, key=lambda code: (code != DEFAULT, code))}
+
+
+def _language(code: str, table: Mapping[str, Any]) -> Language:
+    endings = tuple(table["endings"])
+    abbreviations = {folded(short): _stems(full, endings) for short, full in table["abbreviations"].items()}
+    phrases: dict[Phrase, Token] = {}
+    for kind in _WORDS:
+        token = Token("irrelevant" if kind == "was" else kind)
+        phrases.update(dict.fromkeys(_expanded(table["words"].get(kind, ()), endings, abbreviations), token))
+    for phrase, meanings in _qualities(table["qualities"], endings, abbreviations).items():
+        phrases[phrase] = Token("quality", meanings)
+    for phrase, token in _items(table, endings, abbreviations):
+        phrases[phrase] = token
+    words = frozenset(word for phrase in phrases for word in phrase) | abbreviations.keys()
+    shorthand = {folded(short): full for short, full in table["shorthand"].items()}
+    found = "|".join(re.escape(short) for short in sorted(shorthand, key=len, reverse=True)) or r"(?!)"
+    return Language(
+        code=code,
+        name=table["name"],
+        adjectives_first=table["adjectives"] == "before",
+        denial_cancels=table["double_negation"] == "cancels",
+        endings=endings,
+        phrases=phrases,
+        abbreviations=abbreviations,
+        shorthand=(re.compile(rf"(?<!\w)(?:{found})(?!\w)", re.IGNORECASE), shorthand),
+        vocabulary=tuple(sorted(word for word in words if len(word) > 3)),
+        words=words,
+        was=frozenset(_stem(folded(word), endings) for word in table["words"]["was"]),
+        year=frozenset(_stem(folded(word), endings) for word in table["words"]["year"]),
+        joiner=_stems(table["words"]["and"][0], endings)[0],
+        longest=max(map(len, phrases)),
+    )
+
+
+def _stems(phrase: str, endings: tuple[str, ...]) -> Phrase:
+    return tuple(_stem(word, endings) for word in re.findall(r"[^\W_]+", folded(phrase)))
+
+
+def _expanded(phrases: Any, endings: tuple[str, ...], abbreviations: Mapping[str, Phrase]) -> list[Phrase]:
+    """Phrases as stems, with abbreviations written out as in texts."""
+    return [
+        tuple(part for stem in _stems(phrase, endings) for part in abbreviations.get(stem, (stem,))) for phrase in phrases
+    ]
+
+
+def _qualities(
+    table: Mapping[str, Any], endings: tuple[str, ...], abbreviations: Mapping[str, Phrase]
+) -> dict[Phrase, dict[str, frozenset[str]]]:
+    found: dict[Phrase, dict[str, frozenset[str]]] = {}
+    for name, values in table.items():
         for value, phrases in values.items():
-            for phrase in phrases:
-                qualities.setdefault(tuple(words(phrase)), {})[name] = value
-    found.update({phrase: Token("quality", meanings) for phrase, meanings in qualities.items()})
-    for name, criterion in CRITERIA.items():
-        for noun in (criterion.title, *criterion.synonyms):
-            found[tuple(words(noun))] = Token("item", {name: ""})
-        for value, phrases in criterion.terms.items():
-            found.update({tuple(words(phrase)): Token("item", {name: value}) for phrase in phrases})
-    joints: tuple[tuple[Kind, tuple[str, ...]], ...]
-    joints = (("no", _NO), ("absent", _ABSENT), ("and", ("and", "as well as", "plus")), ("or", ("or", "nor")))
-    for kind, phrases in joints:
-        found.update({tuple(words(phrase)): Token(kind, {}) for phrase in phrases})
+            for phrase in _expanded(phrases, endings, abbreviations):
+                found.setdefault(phrase, {})[name] = _values(name, value)
     return found
 
 
+def _items(
+    table: Mapping[str, Any], endings: tuple[str, ...], abbreviations: Mapping[str, Phrase]
+) -> Iterator[tuple[Phrase, Token]]:
+    for name, phrases in table["items"].items():
+        for phrase in _expanded([CRITERIA[name].title, *phrases], endings, abbreviations):
+            yield phrase, Token("item", {name: frozenset()})
+    parts = {name: _expanded(phrases, endings, abbreviations) for name, phrases in table["parts"].items()}
+    for name, phrases in parts.items():
+        for phrase in phrases:
+            yield phrase, Token("item", {name: frozenset()}, " ".join(phrase))
+    for name, values in table["terms"].items():
+        for value, phrases in values.items():
+            for phrase in _expanded(phrases, endings, abbreviations):
+                part = next((" ".join(part) for part in parts.get(name, ()) if set(part) <= set(phrase)), "")
+                yield phrase, Token("item", {name: _values(name, value)}, part)
+
+
+def _values(name: str, written: str) -> frozenset[str]:
+    values = frozenset(written.split(" | "))
+    if unknown := values.difference(CRITERIA[name].values):
+        raise ValueError(f"a file of languages names the unknown value {min(unknown)!r} of {name}")
+    return values
+
+
+def language_of(words: list[str]) -> Language:
+    """The language that knows most of some words; the default one if none knows more than it."""
+    known = languages()
+    counts = Counter({code: sum(language.stem(w) in language.words for w in words) for code, language in known.items()})
+    best = max(counts.values())
+    return next(known[code] for code in known if counts[code] == best)
+
+
 @cache
-def vocabulary() -> tuple[str, ...]:
-    """All words of the lexicon that are long enough to recognise despite a typing error."""
-    return tuple(sorted({word for phrase in lexicon() for word in phrase if len(word) > 3}))
+def _all_words() -> frozenset[str]:
+    return frozenset(word for language in languages().values() for word in language.words)
+
+
+def is_known(word: str) -> bool:
+    """Whether any language has the word."""
+    return folded(word) in _all_words() or any(lang.stem(word) in lang.words for lang in languages().values())

@@ -1,79 +1,193 @@
-"""Match the words of a text to the lexicon's tokens, despite typing errors."""
+"""Cut a text into tokens of its language, despite typing errors; nothing of it is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from dermquery.data.lexicon import Token, lexicon, vocabulary, words
+from dermquery.data.lexicon import Kind, Language, Token, languages
 
-__all__ = ["Placed", "tokens_of"]
+__all__ = ["Placed", "tokens_of", "words_of"]
 
-_FILLERS = frozenset(("a", "an", "the", "is", "are", "was", "were", "of", "in", "on", "both", "also", "very", "some"))
-_NEVER_TYPING_ERRORS = frozenset(("brown", "crown", "common", "vein", "plate", "patient", "pattern", "symptoms"))
+_NEVER_TYPING_ERRORS = frozenset(
+    ("brown", "crown", "common", "vein", "plate", "patient", "pattern", "symptoms", "hints", "pores", "scale", "scales")
+)
+_PIECE = re.compile(
+    r"""
+    (?P<tick>\[\s*[x*+]\s*\]|\(\s*x\s*\))
+  | (?P<box>\[\s*\]|\(\s*\))
+  | (?P<doubt>\(?\+\s*/\s*-\)?|±|\(\s*\?+\s*\)|(?<![^\s(:=/])\?+\s*(?=[^\W_]))
+  | (?P<plus>\(\s*\++\s*\)|(?<!\w)\+ve\b|(?<=[^\W_])\s*\++(?=\s*(?:[,.;)\n]|$)))
+  | (?P<minus>\(\s*-+\s*\)|(?<!\w)-ve\b|(?<=[^\W_])\s*[:=]?\s*-+(?=[^\S\n]*(?:[,.;)\n]|$)))
+  | (?P<word>\d+(?:[.,/:]\d+)*[^\W_]*|[^\W\d_][^\W_]*)
+  | (?P<and>[&+/])
+  | (?P<comma>,)
+  | (?P<stop>[;!|.])
+  | (?P<ask>\?+)
+  | (?P<is>[:=])
+  | (?P<line>\n)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SIGNS: Mapping[str, Kind] = {"plus": "present", "minus": "absent"}
+_KINDS: tuple[Kind, ...] = (
+    "tick", "box", "doubt", "present", "absent", "and", "comma", "stop", "dot", "ask", "is", "line",
+)  # fmt: skip
+_PLAIN: Mapping[str, Token] = {kind: Token(kind) for kind in _KINDS}
+_NUMBER, _UNKNOWN = Token("number"), Token("unknown")
+_LETTERS: Mapping[str, Kind] = {"n": "absent", "y": "present", "0": "absent", "1": "present"}
 
 
 class Placed(NamedTuple):
-    """A token and where its words stand in the segment, fillers not counted."""
+    """A token and where it stands.
+
+    Attributes:
+        start, end: in the plain text.
+        first, last: its words' numbers in the text, words that say nothing not counted.
+    """
 
     token: Token
     start: int
     end: int
+    first: int = 0
+    last: int = 0
+    stems: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """Of the token."""
+        return self.token.kind
 
 
-def tokens_of(text: str) -> list[Placed]:
-    """Longest phrases of the lexicon, from left to right."""
-    spelt = [_spelling(word) for word in words(text)]
-    found = _matched(spelt, lexicon())
-    if any("vascular_structures" in placed.token.meanings for placed in found if placed.token.kind == "item"):
-        return found
-    return _matched(spelt, _without_vessels())
+class _Word(NamedTuple):
+    stem: str
+    start: int
+    end: int
 
 
-@cache
-def _without_vessels() -> Mapping[tuple[str, ...], Token]:
-    """The lexicon without "in regression", which describes vessels where there are some, and else is regression."""
-    return {p: t for p, t in lexicon().items() if t.meanings.get("vascular_structures") != "within regression"}
+def words_of(text: str) -> list[str]:
+    """The words of a plain text, as they were written."""
+    return re.findall(r"[^\W\d_]+", text)
 
 
-def _matched(spelt: Sequence[str], phrases: Mapping[tuple[str, ...], Token]) -> list[Placed]:
-    longest = _longest()
-    found, at, skipped = [], 0, 0
-    while at < len(spelt):
-        for length in range(min(longest, len(spelt) - at), 0, -1):
-            token = phrases.get(tuple(spelt[at : at + length]))
-            if token:
-                found.append(Placed(token, at - skipped, at - skipped + length))
-                at += length
-                break
+def tokens_of(text: str, language: Language) -> list[Placed]:
+    """Longest phrases of the language from left to right, unknown words and signs."""
+    return _numbered(_matched(_pieces(text, language), language))
+
+
+def _pieces(text: str, language: Language) -> list[_Word | Placed]:
+    """Words by their stems, abbreviations written out, and signs."""
+    found: list[_Word | Placed] = []
+    for match in _PIECE.finditer(text):
+        kind, start, end = match.lastgroup or "", *match.span()
+        if kind == "word":
+            stem = language.stem(match[0])
+            full = language.abbreviations.get(stem) or _spelling(stem, language.code)
+            found += [_Word(part, start, end) for part in full]
+        elif kind == "stop" and match[0] == "." and found and _is_abbreviation(found[-1], text, language):
+            found.append(Placed(_PLAIN["dot"], start, end))
         else:
-            skipped += spelt[at] in _FILLERS
-            at += 1
+            found.append(Placed(_PLAIN[_SIGNS.get(kind, kind)], start, end))
     return found
 
 
-@cache
-def _longest() -> int:
-    return max(map(len, lexicon()))
+def _is_abbreviation(piece: _Word | Placed, text: str, language: Language) -> bool:
+    return isinstance(piece, _Word) and language.stem(text[piece.start : piece.end]) in language.abbreviations
+
+
+def _matched(pieces: list[_Word | Placed], language: Language) -> list[Placed]:
+    found: list[Placed] = []
+    at = 0
+    while at < len(pieces):
+        piece = pieces[at]
+        if isinstance(piece, Placed):
+            found.append(piece)
+            at += 1
+            continue
+        run = _run(pieces, at, language)
+        stems = tuple(stem for stem, _, _ in run)
+        length = next((n for n in range(len(run), 0, -1) if stems[:n] in language.phrases), 0)
+        token = language.phrases[stems[:length]] if length else _unknown(piece.stem, found)
+        _, end, at = run[max(length, 1) - 1]
+        found.append(Placed(token, piece.start, end, stems=stems[: max(length, 1)]))
+    return found
+
+
+def _run(pieces: list[_Word | Placed], at: int, language: Language) -> list[tuple[str, int, int]]:
+    """The words from ``at`` on, each with its end and the index after it; a line's end divides no phrase."""
+    run: list[tuple[str, int, int]] = []
+    for index in range(at, len(pieces)):
+        piece = pieces[index]
+        if isinstance(piece, _Word):
+            run.append((piece.stem, piece.end, index + 1))
+        elif piece.kind == "and":
+            run.append((language.joiner, piece.end, index + 1))
+        elif piece.kind not in ("line", "dot"):
+            break
+        if len(run) == language.longest:
+            break
+    return run
+
+
+def _unknown(stem: str, found: list[Placed]) -> Token:
+    """The token of a word of no phrase: a number, a letter that answers ("BWV: N", "streaks=0"), or unknown."""
+    before = next((p for p in reversed(found) if p.kind != "is"), None)
+    asked = before is not None and before.kind == "item" and (found[-1].kind == "is" or stem.isdigit())
+    if asked and stem in _LETTERS:
+        return _PLAIN[_LETTERS[stem]]
+    return _NUMBER if stem[0].isdigit() else _UNKNOWN
+
+
+def _numbered(found: list[Placed]) -> list[Placed]:
+    """With the numbers of their words."""
+    numbered, at = [], 0
+    for placed in found:
+        counted = 0 if placed.kind in ("irrelevant", "number", "is", "line", "dot") else 1
+        numbered.append(placed._replace(first=at, last=at + counted))
+        at += counted
+    return numbered
 
 
 @lru_cache(maxsize=4096)
-def _spelling(word: str) -> str:
-    """The word of the lexicon that a mistyped one stands for; the word itself if none is near.
+def _spelling(stem: str, code: str) -> tuple[str, ...]:
+    """The stems of the language that a mistyped one stands for; the stem itself if none is near.
 
-    A slip changes, drops, doubles or swaps one letter (two in a long word) and rarely hits the first one.
+    A slip changes, drops, doubles or swaps one letter (two in a long word) and rarely hits the first one. What lies as
+    near to a word as to its opposite ("rregular") is left unknown, and so is what no slip makes of a word ("unregular").
     """
-    known = vocabulary()
-    if len(word) < 4 or word in known or word in _NEVER_TYPING_ERRORS:
-        return word
-    limit = 1 if len(word) < 8 else 2
-    near = process.extract(word, known, scorer=OSA.distance, score_cutoff=limit, limit=None)
-    likely = sorted((distance, guess) for guess, distance, _ in near if _is_likely(word, guess, int(distance)))
-    return likely[0][1] if likely else word
+    language = languages()[code]
+    if len(stem) < 4 or stem in language.words or stem in _NEVER_TYPING_ERRORS or not stem.isalpha():
+        return (stem,)
+    limit = 1 if len(stem) < 8 else 2
+    near = process.extract(stem, language.vocabulary, scorer=OSA.distance, score_cutoff=limit, limit=None)
+    likely = [guess for guess, distance, _ in near if _is_likely(stem, guess, int(distance))]
+    distances = {guess: distance for guess, distance, _ in near}
+    if not likely:
+        return _joined(stem, language)
+    guess = min(likely, key=lambda guess: (distances[guess] + (stem[0] != guess[0]), guess))
+    # The shorter of two opposites may have lost its "ir" to the slip.
+    as_near = any(
+        other != guess and other.endswith(guess) and distance <= distances[guess] for other, distance in distances.items()
+    )
+    return (stem,) if as_near or _adds_denial(stem, guess) else (guess,)
+
+
+def _adds_denial(stem: str, guess: str) -> bool:
+    """Whether the letters that the guess drops stand in front of it, as those of "un" and "non" do."""
+    return len(stem) > len(guess) and stem[0] != guess[0]
+
+
+def _joined(stem: str, language: Language) -> tuple[str, ...]:
+    """Two known words that were written together ("noveil"); of several cuts the one with the longest first word."""
+    for cut in range(len(stem) - 3, 1, -1):
+        if stem[:cut] in language.words and stem[cut:] in language.vocabulary and len(stem[cut:]) > 3:
+            return stem[:cut], stem[cut:]
+    return (stem,)
 
 
 def _is_likely(word: str, guess: str, distance: int) -> bool:
