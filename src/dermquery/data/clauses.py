@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from dermquery.data.lexicon import Kind, Language, Token
 from dermquery.data.tokens import Placed
@@ -192,7 +193,16 @@ def _pieces(tokens: list[Placed]) -> list[tuple[str, list[Placed]]]:
         else:
             elsewhere = elsewhere or placed.kind in ("past", "other", "number")
             found[-1][1].append(placed)
+    _turn(found)
     return [(joint, piece) for joint, piece in found if piece]
+
+
+def _turn(pieces: list[tuple[str, list[Placed]]]) -> None:
+    """Give "now" the denial before it where nothing follows it ("the streaks of last year are absent today")."""
+    for (_, before), (joint, piece) in pairwise(pieces):
+        if joint == "now" and not any(p.kind in STRUCTURE for p in piece):
+            while before and before[-1].kind in ("absent", "present", "irrelevant"):
+                piece.insert(0, before.pop())
 
 
 def _boxed(tokens: list[Placed]) -> list[tuple[str, list[Placed]]]:

@@ -98,7 +98,8 @@ class Reader:
                     answered = self._follow(segment, structure, clause, new=len(self.mentions) == before) or answered
                 continue
             structure, waiting = [*waiting, *structure], []
-            listed = segment.joint == "comma" and not segment.has("quality", "present")
+            listed = segment.joint == "comma" and not segment.has("quality")
+            listed = listed and (segment.has("or") or not segment.has("present"))  # "no veil, streaks or dots are seen"
             later = _later(segments[at + 1 :]) if names_only(structure) and not segment.has("past", "other") else ""
             repeats = structure[0].kind == "same" and bool(self._last) and self._last[-1].absent
             carried = repeats or (denial and listed and not segment.has("doubt"))

@@ -6,6 +6,7 @@ A segment comes as the list of its tokens of :data:`.clauses.STRUCTURE`; structu
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.tokens import Placed
@@ -39,7 +40,7 @@ def denied(segment: Sequence[Placed], carried: bool) -> set[int]:
     last_item = last_of(segment, "item")
     last = max(last_item, last_of(segment, "quality"))
     for at, placed in enumerate(segment):
-        if placed.kind in _ABSENT or (placed.kind == "no" and last <= at):
+        if placed.kind in _ABSENT or (placed.kind == "no" and last <= at and not _denies_other(at, segment)):
             before = [] if _looks_ahead(at, segment) else [i for i in run_before(segment, at) if i not in found]
             if before:
                 found.update(before)
@@ -54,6 +55,8 @@ def denied(segment: Sequence[Placed], carried: bool) -> set[int]:
             denying = first = carried or bool(found)
         elif placed.kind in ("noun", "unknown"):
             other = first
+        elif placed.kind == "present" and at and segment[at - 1].kind in _JOINTS:
+            denying = False  # "absence of streaks and presence of a veil"
         elif placed.kind in _JOINTS:
             joined = placed.kind
             first = first and not other  # "no cysts and typical network"
@@ -64,6 +67,11 @@ def denied(segment: Sequence[Placed], carried: bool) -> set[int]:
             if denying:
                 found.add(at)
     return found
+
+
+def _denies_other(at: int, segment: Sequence[Placed]) -> bool:
+    """Whether "no" is said of something that is no criterion ("no suspicious features")."""
+    return at + 1 < len(segment) and segment[at + 1].kind in ("noun", "unknown")
 
 
 def _looks_ahead(at: int, segment: Sequence[Placed]) -> bool:
@@ -96,7 +104,8 @@ def doubted(segment: Sequence[Placed], carried: bool) -> set[int]:
     """Structures that a word of doubt reaches: those after it, else those before it; both where it stands between."""
     found: set[int] = set()
     if carried:
-        found.update(at for at, placed in enumerate(segment) if placed.kind == "item")
+        items = [at for at, placed in enumerate(segment) if placed.kind == "item"]
+        found.update(takewhile(lambda at: is_bare(at, segment), items))
     for at, placed in enumerate(segment):
         if placed.kind != "doubt":
             continue
@@ -138,9 +147,10 @@ def _doubted_before(segment: Sequence[Placed], at: int) -> list[int]:
 
 def post_denied(at: int, segment: Sequence[Placed]) -> bool:
     """Whether the denial at ``at`` is of the quality after it, of a structure before it ("network not typical")."""
-    before = at and segment[at - 1].kind in ("item", "present")
+    beside = at - 2 if at > 1 and segment[at - 1].kind == "and" else at - 1  # "is there and is not typical"
+    before = beside >= 0 and segment[beside].kind in ("item", "present")
     after = [p.kind for p in segment[at + 1 : at + 3]]
-    return bool(before) and after[:1] == ["quality"] and after[1:] != ["item"]
+    return before and after[:1] == ["quality"] and after[1:] != ["item"]
 
 
 def consumed(segment: Sequence[Placed], adjectives_first: bool) -> set[int]:
