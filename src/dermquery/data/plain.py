@@ -23,6 +23,7 @@ _SIGNS = {
     ord("¿"): " ",
     ord("¡"): " ",
 }
+_SHORT = 2
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029\v\f]")
 _DIVIDED = re.compile(r"([^\W\d_]+)(?:-|\u00ad)[^\S\n]*\n\s*([^\W\d_]+)")
 
@@ -42,5 +43,7 @@ def _whole(match: re.Match[str], known: Callable[[str], bool]) -> str:
 
 
 def folded(word: str) -> str:
-    """A word without case and accents."""
+    """A word without case and accents; a short one keeps its accents, which tell "è" (is) from "e" (and)."""
+    if len(word) <= _SHORT or word.isascii():
+        return word.casefold()
     return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
