@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from dermquery.data.lexicon import Kind, Language, Token
 from dermquery.data.tokens import Placed
@@ -72,7 +72,7 @@ def clauses_of(tokens: Sequence[Placed], language: Language) -> list[Clause]:
 def _clauses(tokens: Sequence[Placed], language: Language) -> Iterator[Clause]:
     clause = Clause([])
     for at, placed in enumerate(tokens):
-        after = tokens[at + 1 : at + 3]
+        after = tokens[at + 1 :]
         if _ends(placed, clause.tokens, after):
             clause.asked = placed.kind == "ask"
             yield clause
@@ -90,27 +90,33 @@ def _ends(placed: Placed, before: Sequence[Placed], after: Sequence[Placed]) -> 
         return False
     if after and after[0].kind in ("box", "tick"):
         return True
-    return not _is_open(before) and (placed.kind == "line" or not after or after[0].start - placed.end != 1 or _is_new(after[0]))
+    described = placed.kind == "dot" and bool(after) and after[0].kind in ("item", "quality")  # "network, irreg. dots"
+    return not _is_open(before, described) and (placed.kind == "line" or not after or after[0].start - placed.end != 1 or _is_new(after[0]))
 
 
 def _is_new(placed: Placed) -> bool:
     return placed.kind not in ("and", "or", "quality", "absent", "present", "no")
 
 
-def _is_open(before: Sequence[Placed]) -> bool:
+def _is_open(before: Sequence[Placed], described: bool) -> bool:
     """Whether what was written so far asks for more: "no", "and", or a quality whose structure is still to come."""
     start = max((at for at, p in enumerate(before) if p.kind in ("comma", "with")), default=-1)
     segment = [p for p in before[start + 1 :] if p.kind not in _SAYS_NOTHING]
-    if not segment or segment[-1].kind in _OPENING:
+    kinds = [p.kind for p in segment]
+    if not kinds or (kinds[-1] in _OPENING and not (kinds[-1] in ("no", "doubt") and kinds[-2:-1] != ["and"] and "item" in kinds)):
         return True
-    kinds = {p.kind for p in segment}
-    return "quality" in kinds and "item" not in kinds
+    if "item" in kinds or "quality" not in kinds:
+        return False
+    earlier = [p for p in before[: max(start, 0)] if p.kind in STRUCTURE]
+    return described or not (earlier and earlier[-1].kind == "item")  # "streaks, irregular" is complete
 
 
 def _is_dash(placed: Placed, after: Sequence[Placed]) -> bool:
-    """Whether a minus at the end of a line is the dash before a quality on the next one."""
-    kinds = [p.kind for p in after]
-    return placed.kind == "absent" and not placed.stems and kinds[:1] == ["line"] and kinds[1:] != ["item"] and len(kinds) > 1
+    """Whether a minus at the end of a line is the dash before what the next line says of the same structure."""
+    if placed.stems != ("-",) or not after or after[0].kind != "line":
+        return False
+    line = list(takewhile(lambda p: p.kind not in ("line", "stop", "ask"), after[1:]))
+    return any(p.kind in ("quality", "absent", "present") for p in line) and not any(p.kind == "item" for p in line)
 
 
 def _together(tokens: list[Placed], language: Language) -> list[Placed]:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.plain import folded
 
-__all__ = ["Kind", "Language", "Token", "is_known", "language_of", "languages"]
+__all__ = ["DEFAULT", "Kind", "Language", "Token", "is_known", "language_of", "languages"]
 
 Kind = Literal[
     "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other", "self", "and", "or",
@@ -32,6 +32,7 @@ _WORDS: tuple[Kind | Literal["was"], ...] = (
 _SHORTEST = 4
 """Letters that an inflected word keeps at least when its ending is cut off."""
 DEFAULT = "en"
+"""Read where no other language knows more of a text's words."""
 Phrase = tuple[str, ...]
 
 
@@ -161,7 +162,7 @@ def _items(
     table: Mapping[str, Any], endings: tuple[str, ...], abbreviations: Mapping[str, Phrase]
 ) -> Iterator[tuple[Phrase, Token]]:
     for name, phrases in table["items"].items():
-        for phrase in _expanded([CRITERIA[name].title, *phrases], endings, abbreviations):
+        for phrase in _expanded(phrases, endings, abbreviations):
             yield phrase, Token("item", {name: frozenset()})
     parts = {name: _expanded(phrases, endings, abbreviations) for name, phrases in table["parts"].items()}
     for name, phrases in parts.items():

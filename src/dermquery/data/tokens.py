@@ -21,9 +21,10 @@ _PIECE = re.compile(
     r"""
     (?P<tick>\[\s*[x*+]\s*\]|\(\s*x\s*\))
   | (?P<box>\[\s*\]|\(\s*\))
-  | (?P<doubt>\(?\+\s*/\s*-\)?|±|\(\s*\?+\s*\)|(?<![^\s(:=/])\?+\s*(?=[^\W_]))
+  | (?P<doubt>\(?\+\s*/\s*-\)?|±|\(\s*\?+\s*\)|(?<![\w)\]])\?+\s*(?=[^\W_]))
   | (?P<plus>\(\s*\++\s*\)|(?<!\w)\+ve\b|(?<=[^\W_])\s*\++(?=\s*(?:[,.;)\n]|$)))
-  | (?P<minus>\(\s*-+\s*\)|(?<!\w)-ve\b|(?<=[^\W_])\s*[:=]?\s*-+(?=[^\S\n]*(?:[,.;)\n]|$)))
+  | (?P<minus>\(\s*-+\s*\)|(?<!\w)-ve\b)
+  | (?P<dash>(?<=[^\W_])\s*[:=]?\s*-+(?=[^\S\n]*(?:[,.;)\n]|$)))
   | (?P<word>\d+(?:[.,/:]\d+)*[^\W_]*|[^\W\d_][^\W_]*)
   | (?P<and>[&+/])
   | (?P<comma>,)
@@ -34,7 +35,7 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SIGNS: Mapping[str, Kind] = {"plus": "present", "minus": "absent"}
+_SIGNS: Mapping[str, Kind] = {"plus": "present", "minus": "absent", "dash": "absent"}
 _KINDS: tuple[Kind, ...] = (
     "tick", "box", "doubt", "present", "absent", "and", "comma", "stop", "dot", "ask", "is", "line",
 )  # fmt: skip
@@ -72,7 +73,7 @@ class _Word(NamedTuple):
 
 def words_of(text: str) -> list[str]:
     """The words of a plain text, as they were written."""
-    return re.findall(r"[^\W\d_]+", text)
+    return re.findall(r"(?<![+-])[^\W\d_]+", text)  # without the "ve" of "+ve"
 
 
 def tokens_of(text: str, language: Language) -> list[Placed]:
@@ -92,7 +93,8 @@ def _pieces(text: str, language: Language) -> list[_Word | Placed]:
         elif kind == "stop" and match[0] == "." and found and _is_abbreviation(found[-1], text, language):
             found.append(Placed(_PLAIN["dot"], start, end))
         else:
-            found.append(Placed(_PLAIN[_SIGNS.get(kind, kind)], start, end))
+            stems = ("-",) if kind == "dash" else ()
+            found.append(Placed(_PLAIN[_SIGNS.get(kind, kind)], start, end, stems=stems))
     return found
 
 
@@ -119,7 +121,7 @@ def _matched(pieces: list[_Word | Placed], language: Language) -> list[Placed]:
 
 
 def _run(pieces: list[_Word | Placed], at: int, language: Language) -> list[tuple[str, int, int]]:
-    """The words from ``at`` on, each with its end and the index after it; a line's end divides no phrase."""
+    """The words from ``at`` on, each with its end and the index after it; a line's end divides no name."""
     run: list[tuple[str, int, int]] = []
     for index in range(at, len(pieces)):
         piece = pieces[index]
@@ -127,11 +129,16 @@ def _run(pieces: list[_Word | Placed], at: int, language: Language) -> list[tupl
             run.append((piece.stem, piece.end, index + 1))
         elif piece.kind == "and":
             run.append((language.joiner, piece.end, index + 1))
-        elif piece.kind not in ("line", "dot"):
+        elif piece.kind != "dot" and not (piece.kind == "line" and not _names(tuple(s for s, _, _ in run), language)):
             break
         if len(run) == language.longest:
             break
     return run
+
+
+def _names(stems: tuple[str, ...], language: Language) -> bool:
+    token = language.phrases.get(stems)
+    return token is not None and token.kind == "item"
 
 
 def _unknown(stem: str, found: list[Placed]) -> Token:
