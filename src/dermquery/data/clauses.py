@@ -43,11 +43,25 @@ class Segment:
     @property
     def structure(self) -> list[Placed]:
         """The tokens that decide what it says."""
-        return [placed for placed in self.tokens if placed.kind in STRUCTURE]
+        return _one_name([placed for placed in self.tokens if placed.kind in STRUCTURE])
 
     def has(self, *kinds: Kind) -> bool:
         """Whether any token is of one of the kinds."""
         return any(placed.kind in kinds for placed in self.tokens)
+
+
+def _one_name(structure: list[Placed]) -> list[Placed]:
+    """With one token for two names of a criterion beside each other, of which one has a value ("regression: white areas")."""
+    found: list[Placed] = []
+    for placed in structure:
+        before = found[-1] if found else placed
+        if placed is not before and before.kind == placed.kind == "item" and before.token.meanings.keys() == placed.token.meanings.keys():
+            of_both = [p for p in (before, placed) if any(p.token.meanings.values())]
+            if len(of_both) == 1:
+                found[-1] = of_both[0]._replace(start=before.start, end=placed.end, first=before.first, last=placed.last)
+                continue
+        found.append(placed)
+    return found
 
 
 @dataclass

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dermquery.data.checklist import ABSENT, CRITERIA
 from dermquery.data.clauses import clauses_of
-from dermquery.data.lexicon import is_known, language_of
+from dermquery.data.lexicon import Language, is_known, language_of
 from dermquery.data.mentions import Mention, Reader
 from dermquery.data.plain import plain
 from dermquery.data.tokens import tokens_of, words_of
@@ -83,7 +83,10 @@ def read_findings(text: str) -> Findings:
     if not text.strip():
         return Findings({})
     written = plain(text, is_known)
-    language = language_of(words_of(written))
+    return _read(written, language_of(words_of(written)))
+
+
+def _read(written: str, language: Language) -> Findings:
     pattern, full = language.shorthand
     written = pattern.sub(lambda match: f" {full[match[0].lower()]} ", written)
     reader = Reader(written, language)

@@ -137,7 +137,7 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
 
 
 def _stems(phrase: str, endings: tuple[str, ...]) -> Phrase:
-    return tuple(_stem(word, endings) for word in re.findall(r"[^\W_]+", folded(phrase)))
+    return tuple(_stem(folded(word), endings) for word in re.findall(r"[^\W_]+", phrase))
 
 
 def _expanded(phrases: Any, endings: tuple[str, ...], abbreviations: Mapping[str, Phrase]) -> list[Phrase]:
