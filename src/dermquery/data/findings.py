@@ -122,7 +122,7 @@ def _left(name: str, mentions: Sequence[Mention]) -> tuple[set[str], bool]:
     ruled_out = {value for mention in mentions for value in mention.ruled_out}
     there = [(values, part) for values, part in given if values != {ABSENT}]
     gone = [part for values, part in given if values == {ABSENT}]
-    named = any(not mention.given and not mention.ruled_out for mention in mentions)
+    named = any(mention.bare or mention.there for mention in mentions)
     if there:
         gone = [part for part in gone if not part or any(other in ("", part) for _, other in there)]
     everything = {value for values, _ in given for value in values}

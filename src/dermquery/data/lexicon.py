@@ -24,9 +24,9 @@ Kind = Literal[
     "but", "with", "noun", "irrelevant", "number", "unknown",
     "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
 ]  # fmt: skip
-_WORDS: tuple[Kind | Literal["was"], ...] = (
+_WORDS: tuple[Kind | Literal["was", "suspicion"], ...] = (
     "was", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure", "present", "gone",
-    "absent", "no", "same", "doubt",
+    "absent", "no", "same", "doubt", "suspicion",
 )  # fmt: skip
 """Kinds in the table ``words``, what weighs more last: a phrase that stands in two is of the later kind."""
 _SHORTEST = 4
@@ -74,10 +74,12 @@ class Language:
     adjectives_first: bool
     denial_cancels: bool
     endings: tuple[str, ...]
+    denying_prefixes: tuple[str, ...]
     phrases: Mapping[Phrase, Token]
     abbreviations: Mapping[str, Phrase]
     shorthand: tuple[re.Pattern[str], Mapping[str, str]]
     vocabulary: tuple[str, ...]
+    vocabulary_set: frozenset[str]
     words: frozenset[str]
     was: frozenset[str]
     year: frozenset[str]
@@ -109,7 +111,7 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
     abbreviations = {folded(short): _stems(full, endings) for short, full in table["abbreviations"].items()}
     phrases: dict[Phrase, Token] = {}
     for kind in _WORDS:
-        token = Token("irrelevant" if kind == "was" else kind)
+        token = Token("irrelevant" if kind == "was" else "doubt", part=kind) if kind in ("was", "suspicion") else Token(kind)
         phrases.update(dict.fromkeys(_expanded(table["words"].get(kind, ()), endings, abbreviations), token))
     for phrase, meanings in _qualities(table["qualities"], endings, abbreviations).items():
         phrases[phrase] = Token("quality", meanings)
@@ -124,10 +126,12 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
         adjectives_first=table["adjectives"] == "before",
         denial_cancels=table["double_negation"] == "cancels",
         endings=endings,
+        denying_prefixes=tuple(folded(prefix) for prefix in table["denying_prefixes"]),
         phrases=phrases,
         abbreviations=abbreviations,
         shorthand=(re.compile(rf"(?<!\w)(?:{found})(?!\w)", re.IGNORECASE), shorthand),
         vocabulary=tuple(sorted(word for word in words if len(word) > 3)),
+        vocabulary_set=frozenset(word for word in words if len(word) > 3),
         words=words,
         was=frozenset(_stem(folded(word), endings) for word in table["words"]["was"]),
         year=frozenset(_stem(folded(word), endings) for word in table["words"]["year"]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from dermquery.data.checklist import ABSENT, CRITERIA
 from dermquery.data.clauses import Clause, Segment
 from dermquery.data.lexicon import Language, Token
-from dermquery.data.scope import consumed, denied, doubted, is_bare, last_of, names_only, owned, post_denied
+from dermquery.data.scope import consumed, denied, doubted, is_bare, last_of, names_only, owned, post_denied, unheard
 from dermquery.data.tokens import Placed
 
 __all__ = ["Mention", "Reader"]
@@ -32,6 +32,7 @@ class Mention:
         words: as they were written.
         given: each the values that one of its words leaves; none if it is only named.
         ruled_out: values that it denies.
+        there: whether it says that the structure is there ("the network is not typical").
         doubt: whether it is uncertain.
         past, other: whether it is of another time, or somebody else's view.
     """
@@ -41,6 +42,7 @@ class Mention:
     words: str
     given: list[frozenset[str]] = field(default_factory=list)
     ruled_out: set[str] = field(default_factory=set)
+    there: bool = False
     doubt: bool = False
     past: bool = False
     other: bool = False
@@ -63,7 +65,7 @@ class Mention:
     @property
     def open(self) -> bool:
         """Whether a word could still say which value it is."""
-        return self.bare or (bool(self.given) and len(frozenset.intersection(*self.given)) > 1)
+        return not self.given or (bool(self.given) and len(frozenset.intersection(*self.given)) > 1)
 
 
 class Reader:
@@ -98,12 +100,13 @@ class Reader:
                     answered = self._follow(segment, structure, clause, new=len(self.mentions) == before) or answered
                 continue
             structure, waiting = [*waiting, *structure], []
-            listed = segment.joint == "comma" and not segment.has("quality")
-            listed = listed and (segment.has("or") or not segment.has("present"))  # "no veil, streaks or dots are seen"
+            or_ = _or_ahead(segments[at:])
+            listed = segment.joint == "comma" and (bool(or_) or _begins_bare(structure, segments[at + 1 :]))
             later = _later(segments[at + 1 :]) if names_only(structure) and not segment.has("past", "other") else ""
             repeats = structure[0].kind == "same" and bool(self._last) and self._last[-1].absent
             carried = repeats or (denial and listed and not segment.has("doubt"))
-            named = self._named(segment, structure, carried, doubt and listed and not segment.has("no", "absent"), later)
+            doubtful = doubt and listed and not segment.has("no", "absent")
+            named = self._named(segment, structure, carried and (or_ or "and"), doubtful, later)
             self._boxed(segment, named)
             goes_on = carried or segment.has("no") or _begins(structure, "absent")
             denial = goes_on and bool(named) and named[-1].absent and not named[-1].doubt
@@ -142,12 +145,13 @@ class Reader:
         )
 
     def _named(
-        self, segment: Segment, structure: list[Placed], carried: bool, doubtful: bool, later: str
+        self, segment: Segment, structure: list[Placed], carried: str | bool, doubtful: bool, later: str
     ) -> list[Mention]:
         """The mentions of a segment that names structures."""
         taken = consumed(structure, self._language.adjectives_first)
         qualities = owned(structure, taken)
-        absent, doubt = denied(structure, carried), doubted(structure, doubtful)
+        absent = denied(structure, bool(carried), "or" if carried == "or" else "")
+        doubt = doubted(structure, doubtful) | unheard(structure, absent)
         words = self._slice(segment.tokens)
         found = []
         for at, of in qualities.items():
@@ -159,6 +163,7 @@ class Reader:
             given = ([value] if value else []) + described
             for i in denied_values:
                 mention.ruled_out |= structure[i].token.meanings[name]
+                mention.there = True
             if at in absent or (later == "absent" and is_bare(at, structure)):
                 _deny(mention, given)
             else:
@@ -199,9 +204,9 @@ class Reader:
             return False
         fresh = segment.fresh and (segment.joint == "now" or self._last[-1].elsewhere)
         waiting = [m for m in self._last if m.bare] or self._last[-1:]
-        open_ = fresh or self._asked or waiting[-1].bare or (clause.joint == "but" and waiting[-1].doubt)
+        open_ = fresh or self._asked or waiting[-1].open or (clause.joint == "but" and waiting[-1].doubt)
         qualities = [i for i, p in enumerate(structure) if p.kind == "quality" and i not in taken]
-        if new and clause.joint and not open_:
+        if new and clause.joint not in ("", "but") and not open_:
             return False
         read = False
         for mention in waiting:
@@ -244,6 +249,7 @@ class Reader:
             return True
         if "no" in kinds and values:
             mention.ruled_out.update(*values)
+            mention.there = True
             return True
         if values:
             mention.given += values
@@ -302,6 +308,25 @@ def _deny(mention: Mention, given: Sequence[frozenset[str]]) -> None:
 
 def _joint(after: Placed) -> Placed:
     return Placed(_AND, after.end, after.end, after.last, after.last)
+
+
+def _begins_bare(structure: Sequence[Placed], later: Sequence[Segment]) -> bool:
+    """Whether a segment begins with a structure of which nothing is said, as a further one of a list."""
+    kinds = [p.kind for p in structure[:2]]
+    told = later[0].structure if len(structure) == 1 and later and not later[0].has("item") else []
+    described = any(structure[0].token.meanings.keys() & p.token.meanings.keys() for p in told)
+    goes_on = kinds[1:] in ([], ["and"], ["or"]) or [p.kind for p in structure[1:3]] == ["no", "item"]  # "velo ni vasos"
+    return kinds[0] == "item" and is_bare(0, structure) and goes_on and not described
+
+
+def _or_ahead(segments: Sequence[Segment]) -> str:
+    """"or" if that joins this segment or the last one of the list that goes on with it ("no veil, irregular dots or streaks")."""
+    for at, segment in enumerate(segments):
+        if (at and segment.joint != "comma") or segment.has("no", "absent", "gone", "doubt"):
+            return ""
+        if segment.has("or") and segment.has("item"):
+            return "or"
+    return ""
 
 
 def _begins(structure: Sequence[Placed], kind: str) -> bool:

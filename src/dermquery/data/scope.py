@@ -11,7 +11,7 @@ from itertools import takewhile
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.tokens import Placed
 
-__all__ = ["consumed", "denied", "doubted", "is_bare", "last_of", "owned", "post_denied", "names_only"]
+__all__ = ["consumed", "denied", "doubted", "is_bare", "last_of", "names_only", "owned", "post_denied", "unheard"]
 
 _JOINTS = ("and", "or")
 _ABSENT = ("absent", "gone")
@@ -33,10 +33,10 @@ def is_bare(at: int, segment: Sequence[Placed]) -> bool:
     return not _values(segment[at]) and not (at and segment[at - 1].kind == "quality")
 
 
-def denied(segment: Sequence[Placed], carried: bool) -> set[int]:
-    """Structures that the segment says are not there; ``carried`` if a denial before it goes on."""
+def denied(segment: Sequence[Placed], carried: bool, joined: str = "") -> set[int]:
+    """Structures that the segment says are not there; ``carried`` if a denial before it goes on, ``joined`` by "or"."""
     found: set[int] = set()
-    denying, first, joined, other = carried, False, "", False
+    denying, first, other = carried, False, False
     last_item = last_of(segment, "item")
     last = max(last_item, last_of(segment, "quality"))
     for at, placed in enumerate(segment):
@@ -69,6 +69,20 @@ def denied(segment: Sequence[Placed], carried: bool) -> set[int]:
     return found
 
 
+def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
+    """Structures that an unknown word keeps from a denial, or gives another sense: "veil b absent", "no foo vessels"."""
+    found: set[int] = set()
+    for at, placed in enumerate(segment):
+        if placed.kind == "unknown" and any(i in denied_ for i in (at - 1, at + 1)):
+            found.update({at - 1, at + 1} & denied_)
+        if placed.kind in (*_ABSENT, "no") and at and segment[at - 1].kind in ("unknown", "noun"):
+            item = last_of(segment[:at], "item")
+            between = all(p.kind in ("unknown", "noun", "present", "quality") for p in segment[item + 1 : at])
+            if item >= 0 and between and last_of(segment[at:], "item") < 0:
+                found.add(item)
+    return found
+
+
 def _denies_other(at: int, segment: Sequence[Placed]) -> bool:
     """Whether "no" is said of something that is no criterion ("no suspicious features")."""
     return at + 1 < len(segment) and segment[at + 1].kind in ("noun", "unknown")
@@ -80,22 +94,25 @@ def _looks_ahead(at: int, segment: Sequence[Placed]) -> bool:
 
 
 def _is_affirmed(at: int, segment: Sequence[Placed]) -> bool:
-    """Whether a structure is followed by a word of its presence that is not the last word of a list."""
-    return at + 1 < len(segment) and segment[at + 1].kind == "present"
+    """Whether what follows a structure says that it is there, or how it looks."""
+    after = [p.kind for p in segment[at + 1 : at + 3]]
+    return after[:1] == ["present"] or (after[:1] == ["quality"] and after[1:] != ["item"])
 
 
 def run_before(segment: Sequence[Placed], end: int) -> list[int]:
     """The structures right before ``end``, joined by nothing but "and" and "or"; all but the last of them bare."""
     run: list[int] = []
+    joined = True
     for at in range(end - 1, -1, -1):
-        placed = segment[at]
-        if placed.kind == "item" and (not run or is_bare(at, segment)):
-            run.append(at)
-        elif placed.kind == "item" or (placed.kind not in _JOINTS and not (placed.kind == "quality" and run and run[0] == at + 1 == run[-1])):
-            if run or placed.kind not in ("quality", "present", "doubt"):
+        kind = segment[at].kind
+        if kind == "item":
+            if not joined or (run and not is_bare(at, segment)):
                 break
-        if placed.kind == "quality" and len(run) > 1 and run[-1] == at + 1:
-            run.pop()
+            run.append(at)
+            joined = False
+        elif kind in _JOINTS:
+            joined = True
+        elif not (kind == "quality" and run == [at + 1]) and (run or kind not in ("quality", "present", "doubt")):
             break
     return run
 
@@ -107,15 +124,20 @@ def doubted(segment: Sequence[Placed], carried: bool) -> set[int]:
         items = [at for at, placed in enumerate(segment) if placed.kind == "item"]
         found.update(takewhile(lambda at: is_bare(at, segment), items))
     for at, placed in enumerate(segment):
-        if placed.kind != "doubt":
+        if placed.kind != "doubt" or _doubts_other(at, segment):
             continue
         ahead = next((i for i in range(at + 1, len(segment)) if segment[i].kind not in (*_TRANSPARENT, "noun", *_ABSENT)), None)
         forward = ahead is not None and segment[ahead].kind == "item"
         if forward and ahead is not None:
             found.update(_run_after(segment, ahead))
-        if not forward or (at and segment[at - 1].kind not in _JOINTS):
+        if not forward or (at and segment[at - 1].kind not in _JOINTS and not placed.token.part):
             found.update(_doubted_before(segment, at))
     return found
+
+
+def _doubts_other(at: int, segment: Sequence[Placed]) -> bool:
+    """Whether a suspicion is of something that is no criterion ("atypical network suspicious for melanoma")."""
+    return bool(segment[at].token.part) and at + 1 < len(segment) and segment[at + 1].kind in ("unknown", "noun")
 
 
 def _run_after(segment: Sequence[Placed], at: int) -> Iterable[int]:
@@ -147,10 +169,12 @@ def _doubted_before(segment: Sequence[Placed], at: int) -> list[int]:
 
 def post_denied(at: int, segment: Sequence[Placed]) -> bool:
     """Whether the denial at ``at`` is of the quality after it, of a structure before it ("network not typical")."""
-    beside = at - 2 if at > 1 and segment[at - 1].kind == "and" else at - 1  # "is there and is not typical"
-    before = beside >= 0 and segment[beside].kind in ("item", "present")
-    after = [p.kind for p in segment[at + 1 : at + 3]]
-    return before and after[:1] == ["quality"] and after[1:] != ["item"]
+    item = last_of(segment[:at], "item")
+    between = segment[item + 1 : at]
+    after = next((i for i in range(at + 1, len(segment)) if segment[i].kind != "quality"), len(segment))
+    beyond = segment[after].kind if after < len(segment) else ""
+    told = all(p.kind in ("quality", "present", "no", *_JOINTS) for p in between)
+    return item >= 0 and told and after > at + 1 and beyond != "item"
 
 
 def consumed(segment: Sequence[Placed], adjectives_first: bool) -> set[int]:
@@ -226,7 +250,7 @@ def _owner(place: int, segment: Sequence[Placed], taken: set[int]) -> int | None
         before, after = _beside(place, segment, (*_TRANSPARENT, "and"))
     if before is None or after is None:
         return after if before is None else before
-    first = next(p.kind for at, p in enumerate(segment) if p.kind in ("item", "quality") and at not in taken)
+    first = next(p.kind for at, p in enumerate(segment) if p.kind in ("item", "quality", "no") and at not in taken)
     return before if first == "item" else after
 
 

@@ -25,7 +25,7 @@ _PIECE = re.compile(
   | (?P<plus>\(\s*\++\s*\)|(?<!\w)\+ve\b|(?<=[^\W_])\s*\++(?=\s*(?:[,.;)\n]|$)))
   | (?P<minus>\(\s*-+\s*\)|(?<!\w)-ve\b)
   | (?P<dash>(?<=[^\W_])\s*[:=]?\s*-+(?=[^\S\n]*(?:[,.;)\n]|$)))
-  | (?P<word>\d+(?:[.,/:]\d+)*[^\W_]*|[^\W\d_][^\W_]*)
+  | (?P<word>\d+(?:[.,:]\d+)*[^\W_]*|[^\W\d_][^\W_]*)
   | (?P<and>[&+/])
   | (?P<comma>,)
   | (?P<stop>[;!|.])
@@ -78,7 +78,16 @@ def words_of(text: str) -> list[str]:
 
 def tokens_of(text: str, language: Language) -> list[Placed]:
     """Longest phrases of the language from left to right, unknown words and signs."""
-    return _numbered(_matched(_pieces(text, language), language))
+    return _numbered(_none_of(_matched(_pieces(text, language), language)))
+
+
+def _none_of(found: list[Placed]) -> list[Placed]:
+    """With the denial that a zero at the beginning of a statement is ("0 streaks")."""
+    for at, placed in enumerate(found[:-1]):
+        begins = at == 0 or found[at - 1].kind in ("comma", "stop", "line", "and")
+        if placed.stems == ("0",) and placed.kind == "number" and begins and found[at + 1].kind in ("item", "quality"):
+            found[at] = placed._replace(token=Token("no"))
+    return found
 
 
 def _pieces(text: str, language: Language) -> list[_Word | Placed]:
@@ -114,7 +123,7 @@ def _matched(pieces: list[_Word | Placed], language: Language) -> list[Placed]:
         run = _run(pieces, at, language)
         stems = tuple(stem for stem, _, _ in run)
         length = next((n for n in range(len(run), 0, -1) if stems[:n] in language.phrases), 0)
-        token = language.phrases[stems[:length]] if length else _unknown(piece.stem, found)
+        token = language.phrases[stems[:length]] if length else _unknown(piece.stem, found, language)
         _, end, at = run[max(length, 1) - 1]
         found.append(Placed(token, piece.start, end, stems=stems[: max(length, 1)]))
     return found
@@ -141,13 +150,20 @@ def _names(stems: tuple[str, ...], language: Language) -> bool:
     return token is not None and token.kind == "item"
 
 
-def _unknown(stem: str, found: list[Placed]) -> Token:
+def _unknown(stem: str, found: list[Placed], language: Language) -> Token:
     """The token of a word of no phrase: a number, a letter that answers ("BWV: N", "streaks=0"), or unknown."""
     before = next((p for p in reversed(found) if p.kind != "is"), None)
     asked = before is not None and before.kind == "item" and (found[-1].kind == "is" or stem.isdigit())
     if asked and stem in _LETTERS:
         return _PLAIN[_LETTERS[stem]]
-    return _NUMBER if stem[0].isdigit() else _UNKNOWN
+    if stem[0].isdigit():
+        return _NUMBER
+    return _PLAIN["doubt"] if _denies_word(stem, language) else _UNKNOWN
+
+
+def _denies_word(stem: str, language: Language) -> bool:
+    """Whether an unknown word is the denial of a known one ("unconfirmed", "untypical")."""
+    return any(stem.startswith(p) and stem[len(p) :] in language.vocabulary_set for p in language.denying_prefixes)
 
 
 def _numbered(found: list[Placed]) -> list[Placed]:
@@ -169,6 +185,8 @@ def _spelling(stem: str, code: str) -> tuple[str, ...]:
     """
     language = languages()[code]
     if len(stem) < 4 or stem in language.words or stem in _NEVER_TYPING_ERRORS or not stem.isalpha():
+        return (stem,)
+    if _denies_word(stem, language):
         return (stem,)
     limit = 1 if len(stem) < 8 else 2
     near = process.extract(stem, language.vocabulary, scorer=OSA.distance, score_cutoff=limit, limit=None)
