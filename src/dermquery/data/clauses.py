@@ -86,7 +86,7 @@ def clauses_of(tokens: Sequence[Placed], language: Language) -> list[Clause]:
 def _clauses(tokens: Sequence[Placed], language: Language) -> Iterator[Clause]:
     clause = Clause([])
     for at, placed in enumerate(tokens):
-        after = tokens[at + 1 :]
+        after = tokens[at + 1 :] if placed.kind in ("line", "dot") or placed.stems == ("-",) else ()
         if _ends(placed, clause.tokens, after):
             clause.asked = placed.kind == "ask"
             yield clause

@@ -10,7 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -188,17 +188,15 @@ def _values(name: str, written: str) -> frozenset[str]:
 
 def language_of(words: list[str]) -> Language:
     """The language that knows most of some words; the default one if none knows more than it."""
-    known = languages()
-    counts = Counter({code: sum(language.stem(w) in language.words for w in words) for code, language in known.items()})
-    best = max(counts.values())
-    return next(known[code] for code in known if counts[code] == best)
+    counts = Counter(code for word in words for code in _languages_with(word))
+    return max(languages().values(), key=lambda language: counts[language.code])
 
 
-@cache
-def _all_words() -> frozenset[str]:
-    return frozenset(word for language in languages().values() for word in language.words)
+@lru_cache(maxsize=8192)
+def _languages_with(word: str) -> tuple[str, ...]:
+    return tuple(code for code, language in languages().items() if language.stem(word) in language.words)
 
 
 def is_known(word: str) -> bool:
     """Whether any language has the word."""
-    return folded(word) in _all_words() or any(lang.stem(word) in lang.words for lang in languages().values())
+    return bool(_languages_with(word))
