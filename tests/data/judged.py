@@ -1,6 +1,6 @@
 """Judge the reading of hand-written texts: how many findings are read right, wrong, missed, or passed over in silence.
 
-``python -m tests.data.judged [FILE.csv ...]`` prints the figures that docs/search.md quotes, and ``-v`` what went wrong.
+``python -m tests.data.judged [FILE.csv ...]`` prints the figures of docs/search.md, and with ``-v`` what went wrong.
 A reading names criteria with a value, or with a sign: ``?`` doubtful, ``!`` contradictory, ``~`` a quality is missing,
 ``*`` a value and a question are both fair, silence is not. What must be reported as unread stands in its own column.
 """
@@ -48,7 +48,7 @@ def read_texts(path: Path = HERE / "texts.csv") -> list[Text]:
             Text(
                 row["kind"],
                 row["text"],
-                dict((name, value) for name, _, value in (p.partition("=") for p in row["reading"].split("; ") if p)),
+                {name: value for name, _, value in (p.partition("=") for p in row["reading"].split("; ") if p)},
                 row["unread"].split(),
             )
             for row in csv.DictReader(file)
@@ -62,7 +62,14 @@ def judge(text: Text) -> Iterator[Judged]:
     for name, expected in text.reading.items():
         value, kind = found.checklist.get(name, ""), reported.get(name, "unread" if found.unread else "")
         got = value or kind
-        yield Judged(text, name, expected, got, _verdict(expected, value, kind), value != "" or kind == _KINDS.get(expected, kind))
+        yield Judged(
+            text,
+            name,
+            expected,
+            got,
+            _verdict(expected, value, kind),
+            value != "" or kind == _KINDS.get(expected, kind),
+        )
     for name, value in found.checklist.items():
         if name not in text.reading:
             yield Judged(text, name, "", value, "wrong")
@@ -94,17 +101,26 @@ def main(arguments: list[str]) -> None:
     loud = "-v" in arguments
     for path in [Path(a) for a in arguments if a != "-v"] or [HERE / "texts.csv"]:
         judged = [j for text in read_texts(path) for j in judge(text)]
-        print(path.name, len(read_texts(path)), "texts,", len(judged), "readings:", _line(judged))
+        _say(path.name, len(read_texts(path)), "texts,", len(judged), "readings:", _line(judged))
         silent = [j for j in judged if j.verdict == "missed" and not j.got]
-        print("  of the missed, said nothing about:", len(silent), "; reported under another heading:", sum(not j.exact for j in judged))
+        _say(
+            "  of the missed, said nothing about:",
+            len(silent),
+            "; reported under another heading:",
+            sum(not j.exact for j in judged),
+        )
         texts = {j.text.text for j in judged}
         bad = {j.text.text for j in judged if j.verdict != "right"}
-        print("  texts wholly right:", len(texts) - len(bad), "of", len(texts))
+        _say("  texts wholly right:", len(texts) - len(bad), "of", len(texts))
         for kind in dict.fromkeys(j.text.kind for j in judged):
-            print("   ", kind, _line([j for j in judged if j.text.kind == kind]))
+            _say("   ", kind, _line([j for j in judged if j.text.kind == kind]))
         for j in judged if loud else ():
             if j.verdict != "right" or not j.exact:
-                print(f"{j.verdict:11}{j.about:22}{j.expected!r:20}{j.got!r:20}{j.text.text!r}")
+                _say(f"{j.verdict:11}{j.about:22}{j.expected!r:20}{j.got!r:20}{j.text.text!r}")
+
+
+def _say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
 
 
 def _line(judged: list[Judged]) -> str:

@@ -33,9 +33,9 @@ POSITIVE = (*WITH_VALUE["typical"], "{noun}", "a {noun}", "the {noun}")
 DENIED = (
     "no {noun}", "without {noun}", "{noun} absent", "{noun}: absent", "{noun} is not present", "{noun} isn't seen",
     "{noun} not visible", "absence of {noun}", "no evidence of {noun}", "{noun} was ruled out", "{noun}: none",
-    "{noun} has disappeared", "{noun} cannot be found", "lacks {noun}", "{noun} (-)", "{noun}=0", "{noun}: N", "{noun} -ve",
-    "never any {noun}", "{noun} is gone", "{noun} no longer seen", "[ ] {noun}", "{noun} is missing", "devoid of {noun}",
-    "{noun} doesn't exist", "{noun} could not be identified",
+    "{noun} has disappeared", "{noun} cannot be found", "lacks {noun}", "{noun} (-)", "{noun}=0", "{noun}: N",
+    "{noun} -ve", "never any {noun}", "{noun} is gone", "{noun} no longer seen", "[ ] {noun}", "{noun} is missing",
+    "devoid of {noun}", "{noun} doesn't exist", "{noun} could not be identified",
 )  # fmt: skip
 DOUBTED = (
     "possible {noun}", "{noun}?", "probable {noun}", "{noun} cannot be excluded", "suspicious for {noun}", "{noun} (?)",

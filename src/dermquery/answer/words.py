@@ -10,7 +10,7 @@ from typing import Any
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.findings import Findings, Remark
-from dermquery.data.lexicon import DEFAULT, languages
+from dermquery.data.reading.lexicon import DEFAULT, languages
 from dermquery.store.filters import AllOf, Equals, Missing, Not, OneOf
 
 __all__ = [

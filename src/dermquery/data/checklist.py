@@ -1,7 +1,7 @@
 """The seven-point checklist: criteria, Derm7pt's values, rendering and score.
 
 Sources: Argenziano et al. 1998 (the checklist), Kawahara et al. 2018 (Derm7pt's values). Other words for them stand in
-``languages/``.
+``reading/languages/``.
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dermquery.data.checklist import ABSENT, CRITERIA
-from dermquery.data.clauses import clauses_of
-from dermquery.data.lexicon import Language, is_known, language_of
-from dermquery.data.mentions import Mention, Reader
-from dermquery.data.plain import plain
-from dermquery.data.tokens import tokens_of, words_of
+from dermquery.data.reading.clauses import clauses_of
+from dermquery.data.reading.lexicon import Language, is_known, language_of
+from dermquery.data.reading.mentions import Mention
+from dermquery.data.reading.plain import plain
+from dermquery.data.reading.reader import Reader
+from dermquery.data.reading.tokens import tokens_of, words_of
 
 __all__ = ["Findings", "Remark", "read_findings"]
 
@@ -57,9 +58,13 @@ class Findings:
     language: str = ""
 
     def with_terms(self, terms: Mapping[str, str]) -> Findings:
-        """The same with criteria that are given as terms: a term stands, answers questions, and a contradiction is said."""
+        """The same with criteria given as terms: a term stands and answers questions, and a contradiction is said."""
         against = tuple(
-            Remark(name, f"{self.checklist[name]} in the text, {value} as a term", _question(name, {value, self.checklist[name]}))
+            Remark(
+                name,
+                f"{self.checklist[name]} in the text, {value} as a term",
+                _question(name, {value, self.checklist[name]}),
+            )
             for name, value in terms.items()
             if self.checklist.get(name, value) != value
         )

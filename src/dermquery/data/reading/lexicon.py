@@ -1,4 +1,4 @@
-"""The words of dermoscopists as tokens: one file a language, from which :mod:`.findings` assembles findings.
+"""The words of dermoscopists as tokens, one file a language.
 
 The files lie in ``languages/`` and share one layout, which ``en.toml`` explains; another language is another file.
 """
@@ -15,18 +15,18 @@ from importlib import resources
 from typing import Any, Literal
 
 from dermquery.data.checklist import CRITERIA
-from dermquery.data.plain import folded
+from dermquery.data.reading.plain import folded
 
 __all__ = ["DEFAULT", "Kind", "Language", "Token", "is_known", "language_of", "languages"]
 
 Kind = Literal[
-    "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other", "self", "and", "or",
-    "but", "with", "noun", "irrelevant", "number", "unknown",
+    "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other", "self",
+    "and", "or", "but", "with", "noun", "irrelevant", "number", "unknown",
     "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
 ]  # fmt: skip
 _WORDS: tuple[Kind | Literal["was", "suspicion"], ...] = (
-    "was", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure", "present", "gone",
-    "absent", "no", "same", "doubt", "suspicion",
+    "was", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure", "present",
+    "gone", "absent", "no", "same", "doubt", "suspicion",
 )  # fmt: skip
 """Kinds in the table ``words``, what weighs more last: a phrase that stands in two is of the later kind."""
 _SHORTEST = 4
@@ -101,7 +101,9 @@ def _stem(word: str, endings: tuple[str, ...]) -> str:
 @cache
 def languages() -> Mapping[str, Language]:
     """Every language by the name of its file, the default one first."""
-    files = [f for f in resources.files("dermquery.data").joinpath("languages").iterdir() if f.name.endswith(".toml")]
+    files = [
+        f for f in resources.files("dermquery.data.reading").joinpath("languages").iterdir() if f.name.endswith(".toml")
+    ]
     read = {f.name.removesuffix(".toml"): tomllib.loads(f.read_text("utf-8")) for f in files}
     return {code: _language(code, read[code]) for code in sorted(read, key=lambda code: (code != DEFAULT, code))}
 
@@ -111,12 +113,15 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
     abbreviations = {folded(short): _stems(full, endings) for short, full in table["abbreviations"].items()}
     phrases: dict[Phrase, Token] = {}
     for kind in _WORDS:
-        token = Token("irrelevant" if kind == "was" else "doubt", part=kind) if kind in ("was", "suspicion") else Token(kind)
+        token = (
+            Token("irrelevant" if kind == "was" else "doubt", part=kind)
+            if kind in ("was", "suspicion")
+            else Token(kind)
+        )
         phrases.update(dict.fromkeys(_expanded(table["words"].get(kind, ()), endings, abbreviations), token))
     for phrase, meanings in _qualities(table["qualities"], endings, abbreviations).items():
         phrases[phrase] = Token("quality", meanings)
-    for phrase, token in _items(table, endings, abbreviations):
-        phrases[phrase] = token
+    phrases.update(_items(table, endings, abbreviations))
     words = frozenset(word for phrase in phrases for word in phrase) | abbreviations.keys()
     shorthand = {folded(short): full for short, full in table["shorthand"].items()}
     found = "|".join(re.escape(short) for short in sorted(shorthand, key=len, reverse=True)) or r"(?!)"
@@ -147,7 +152,8 @@ def _stems(phrase: str, endings: tuple[str, ...]) -> Phrase:
 def _expanded(phrases: Any, endings: tuple[str, ...], abbreviations: Mapping[str, Phrase]) -> list[Phrase]:
     """Phrases as stems, with abbreviations written out as in texts."""
     return [
-        tuple(part for stem in _stems(phrase, endings) for part in abbreviations.get(stem, (stem,))) for phrase in phrases
+        tuple(part for stem in _stems(phrase, endings) for part in abbreviations.get(stem, (stem,)))
+        for phrase in phrases
     ]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from dermquery.data.lexicon import Kind, Language, Token, languages
+from dermquery.data.reading.lexicon import Kind, Language, Token, languages
 
 __all__ = ["Placed", "tokens_of", "words_of"]
 
@@ -181,7 +181,7 @@ def _spelling(stem: str, code: str) -> tuple[str, ...]:
     """The stems of the language that a mistyped one stands for; the stem itself if none is near.
 
     A slip changes, drops, doubles or swaps one letter (two in a long word) and rarely hits the first one. What lies as
-    near to a word as to its opposite ("rregular") is left unknown, and so is what no slip makes of a word ("unregular").
+    near to a word as to its opposite ("rregular") is left unknown, and so is what no slip makes ("unregular").
     """
     language = languages()[code]
     if len(stem) < 4 or stem in language.words or stem in _NEVER_TYPING_ERRORS or not stem.isalpha():
@@ -197,7 +197,8 @@ def _spelling(stem: str, code: str) -> tuple[str, ...]:
     guess = min(likely, key=lambda guess: (distances[guess] + (stem[0] != guess[0]), guess))
     # The shorter of two opposites may have lost its "ir" to the slip.
     as_near = any(
-        other != guess and other.endswith(guess) and distance <= distances[guess] for other, distance in distances.items()
+        other != guess and other.endswith(guess) and distance <= distances[guess]
+        for other, distance in distances.items()
     )
     return (stem,) if as_near or _adds_denial(stem, guess) else (guess,)
 

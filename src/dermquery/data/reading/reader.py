@@ -4,68 +4,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
-from dermquery.data.checklist import ABSENT, CRITERIA
-from dermquery.data.clauses import Clause, Segment
-from dermquery.data.lexicon import Language, Token
-from dermquery.data.scope import consumed, denied, doubted, is_bare, last_of, names_only, owned, post_denied, unheard
-from dermquery.data.tokens import Placed
+from dermquery.data.reading.clauses import Clause, Segment
+from dermquery.data.reading.lexicon import Language, Token
+from dermquery.data.reading.lists import begins_absent, begins_bare, ending_of, or_ahead
+from dermquery.data.reading.mentions import Mention
+from dermquery.data.reading.scope import (
+    consumed,
+    denied,
+    denies_other,
+    doubted,
+    is_bare,
+    last_of,
+    names_only,
+    owned,
+    post_denied,
+    unheard,
+)  # fmt: skip
+from dermquery.data.reading.tokens import Placed
 
-__all__ = ["Mention", "Reader"]
+__all__ = ["Reader"]
 
 _AND = Token("and")
+_SIGNS = ("comma", "stop", "dot", "line", "ask", "is", "box", "tick")
 _NEVER_REPORTED = frozenset(
-    ("irrelevant", "number", "and", "or", "noun", "present", "sure", "since", "now", "self", "gone", "with", "but", "item")
-    + ("comma", "stop", "dot", "line", "ask", "is", "box", "tick")
-)
+    (
+        "irrelevant",
+        "number",
+        "and",
+        "or",
+        "noun",
+        "present",
+        "sure",
+        "since",
+        "now",
+        "self",
+        "gone",
+        "with",
+        "but",
+        "item",
+    )
+).union(_SIGNS)
 _GLUE = frozenset(("irrelevant", "number", "and", "or", "noun", "present", "sure", "since", "with", "line"))
-
-
-@dataclass
-class Mention:
-    """One place where a text speaks of a criterion.
-
-    Attributes:
-        criterion: its name.
-        part: the part of it that is named, such as "dots"; empty for the whole.
-        words: as they were written.
-        given: each the values that one of its words leaves; none if it is only named.
-        ruled_out: values that it denies.
-        there: whether it says that the structure is there ("the network is not typical").
-        doubt: whether it is uncertain.
-        past, other: whether it is of another time, or somebody else's view.
-    """
-
-    criterion: str
-    part: str
-    words: str
-    given: list[frozenset[str]] = field(default_factory=list)
-    ruled_out: set[str] = field(default_factory=set)
-    there: bool = False
-    doubt: bool = False
-    past: bool = False
-    other: bool = False
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether it is no finding of the writer's own, now."""
-        return self.past or self.other
-
-    @property
-    def bare(self) -> bool:
-        """Whether it only names the criterion."""
-        return not self.given and not self.ruled_out
-
-    @property
-    def absent(self) -> bool:
-        """Whether it says that the criterion is absent."""
-        return self.given == [frozenset((ABSENT,))]
-
-    @property
-    def open(self) -> bool:
-        """Whether a word could still say which value it is."""
-        return not self.given or (bool(self.given) and len(frozenset.intersection(*self.given)) > 1)
 
 
 class Reader:
@@ -100,15 +80,15 @@ class Reader:
                     answered = self._follow(segment, structure, clause, new=len(self.mentions) == before) or answered
                 continue
             structure, waiting = [*waiting, *structure], []
-            or_ = _or_ahead(segments[at:])
-            listed = segment.joint == "comma" and (bool(or_) or _begins_bare(structure, segments[at + 1 :]))
-            later = _later(segments[at + 1 :]) if names_only(structure) and not segment.has("past", "other") else ""
+            or_ = or_ahead(segments[at:])
+            listed = segment.joint == "comma" and (bool(or_) or begins_bare(structure, segments[at + 1 :]))
+            later = ending_of(segments[at + 1 :]) if names_only(structure) and not segment.has("past", "other") else ""
             repeats = structure[0].kind == "same" and bool(self._last) and self._last[-1].absent
             carried = repeats or (denial and listed and not segment.has("doubt"))
             doubtful = doubt and listed and not segment.has("no", "absent")
             named = self._named(segment, structure, carried and (or_ or "and"), doubtful, later)
             self._boxed(segment, named)
-            goes_on = carried or segment.has("no") or _begins(structure, "absent")
+            goes_on = carried or segment.has("no") or begins_absent(structure)
             denial = goes_on and bool(named) and named[-1].absent and not named[-1].doubt
             doubt = (segment.has("doubt") or doubt) and bool(named) and named[-1].doubt and named[-1].bare
             self.mentions += named
@@ -165,12 +145,13 @@ class Reader:
                 mention.ruled_out |= structure[i].token.meanings[name]
                 mention.there = True
             if at in absent or (later == "absent" and is_bare(at, structure)):
-                _deny(mention, given)
+                mention.deny(given)
             else:
                 mention.given = given
             self._use(structure, of)
             found.append(mention)
-        self._use(structure, [i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt")])
+        said = [i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt")]
+        self._use(structure, [i for i in said if not denies_other(i, structure)])
         self._used |= {id(p) for p in segment.tokens if p.kind in ("past", "other")}
         return found
 
@@ -189,7 +170,7 @@ class Reader:
             if mention.absent or mention.ruled_out:
                 mention.doubt = True  # an empty box beside "no veil" says neither
             else:
-                _deny(mention, mention.given)
+                mention.deny(mention.given)
 
     def _follow(self, segment: Segment, structure: list[Placed], clause: Clause, *, new: bool) -> bool:
         """Read a segment that names no structure as said of the one before; whether it was."""
@@ -211,10 +192,12 @@ class Reader:
         read = False
         for mention in waiting:
             fitting = [i for i in qualities if mention.criterion in structure[i].token.meanings]
-            to = self._again(mention, segment, fresh) if fresh else mention
+            to = self._again(mention, segment) if fresh else mention
             if self._told(to, structure, fitting, open_, new):
                 read = True
-                self._use(structure, [*fitting, *(i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt"))])
+                self._use(
+                    structure, [*fitting, *(i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt"))]
+                )
                 if fresh:
                     self.mentions.append(to)
                     self._last = [to]
@@ -225,10 +208,9 @@ class Reader:
             self._asked = False
         return read
 
-    def _again(self, mention: Mention, segment: Segment, fresh: bool) -> Mention:
-        return replace(
-            mention, words=self._slice(segment.tokens), given=[], ruled_out=set(), doubt=False, past=segment.past, other=segment.other
-        )  # fmt: skip
+    def _again(self, mention: Mention, segment: Segment) -> Mention:
+        words = self._slice(segment.tokens)
+        return Mention(mention.criterion, mention.part, words, past=segment.past, other=segment.other)
 
     def _told(self, mention: Mention, structure: Sequence[Placed], fitting: list[int], open_: bool, new: bool) -> bool:
         """Give a mention what is said of it later; whether anything was."""
@@ -245,7 +227,7 @@ class Reader:
             if not (mention.bare or open_):
                 return False
             mention.doubt = mention.doubt and not (self._asked or new)
-            _deny(mention, [])
+            mention.deny([])
             return True
         if "no" in kinds and values:
             mention.ruled_out.update(*values)
@@ -293,58 +275,11 @@ class Reader:
             last += 1
         end = run[last - 1].end
         rest = re.match(r"(?:-\w+)*", self._text[end:])
-        whole = run[last - 1]._replace(end=end + (rest.end() if rest else 0))  # "leaf-like", of which "like" says nothing
+        whole = run[last - 1]._replace(
+            end=end + (rest.end() if rest else 0)
+        )  # "leaf-like", of which "like" says nothing
         self.unread.append(self._slice([*run[: last - 1], whole]))
-
-
-def _deny(mention: Mention, given: Sequence[frozenset[str]]) -> None:
-    """Say that a structure is not there, or only that it has not the values given."""
-    if given and len(CRITERIA[mention.criterion].values) > 2 and list(given) != [frozenset((ABSENT,))]:
-        mention.ruled_out.update(*given)
-        mention.given = []
-    else:
-        mention.given = [frozenset((ABSENT,))]
 
 
 def _joint(after: Placed) -> Placed:
     return Placed(_AND, after.end, after.end, after.last, after.last)
-
-
-def _begins_bare(structure: Sequence[Placed], later: Sequence[Segment]) -> bool:
-    """Whether a segment begins with a structure of which nothing is said, as a further one of a list."""
-    kinds = [p.kind for p in structure[:2]]
-    told = later[0].structure if len(structure) == 1 and later and not later[0].has("item") else []
-    described = any(structure[0].token.meanings.keys() & p.token.meanings.keys() for p in told)
-    goes_on = kinds[1:] in ([], ["and"], ["or"]) or [p.kind for p in structure[1:3]] == ["no", "item"]  # "velo ni vasos"
-    return kinds[0] == "item" and is_bare(0, structure) and goes_on and not described
-
-
-def _or_ahead(segments: Sequence[Segment]) -> str:
-    """"or" if that joins this segment or the last one of the list that goes on with it ("no veil, irregular dots or streaks")."""
-    for at, segment in enumerate(segments):
-        if (at and segment.joint != "comma") or segment.has("no", "absent", "gone", "doubt"):
-            return ""
-        if segment.has("or") and segment.has("item"):
-            return "or"
-    return ""
-
-
-def _begins(structure: Sequence[Placed], kind: str) -> bool:
-    first = next((at for at, p in enumerate(structure) if p.kind == "item"), 0)
-    return any(p.kind == kind for p in structure[:first])
-
-
-def _later(segments: Sequence[Segment]) -> str:
-    """What a list of structures says at its end: ``absent``, ``doubt`` or nothing ("streaks, globules and veil are absent")."""
-    for segment in segments:
-        structure = segment.structure
-        if segment.joint != "comma":
-            return ""
-        if names_only(structure):
-            continue
-        kinds = [p.kind for p in structure]
-        for kind, name in (("absent", "absent"), ("gone", "absent"), ("doubt", "doubt")):
-            if kind in kinds and kinds[0] in ("item", "and", "or") and names_only(structure[: kinds.index(kind)]):
-                return name
-        return ""
-    return ""

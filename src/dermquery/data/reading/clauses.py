@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
-from dermquery.data.lexicon import Kind, Language, Token
-from dermquery.data.tokens import Placed
+from dermquery.data.reading.lexicon import Kind, Language, Token
+from dermquery.data.reading.tokens import Placed
 
 __all__ = ["STRUCTURE", "Clause", "Segment", "clauses_of"]
 
-STRUCTURE = frozenset(("item", "quality", "no", "absent", "gone", "present", "doubt", "same", "and", "or", "noun", "unknown"))
+STRUCTURE = frozenset(
+    ("item", "quality", "no", "absent", "gone", "present", "doubt", "same", "and", "or", "noun", "unknown")
+)
 """Kinds of tokens that decide what a segment says."""
 _OPENING = frozenset(("no", "and", "or", "doubt", "is", "past", "other", "with", "comma"))
 _SAYS_NOTHING = frozenset(("irrelevant", "sure", "line", "dot"))
@@ -51,14 +53,20 @@ class Segment:
 
 
 def _one_name(structure: list[Placed]) -> list[Placed]:
-    """With one token for two names of a criterion beside each other, of which one has a value ("regression: white areas")."""
+    """With one token for two names of a criterion beside each other, one with a value ("regression: white areas")."""
     found: list[Placed] = []
     for placed in structure:
         before = found[-1] if found else placed
-        if placed is not before and before.kind == placed.kind == "item" and before.token.meanings.keys() == placed.token.meanings.keys():
+        if (
+            placed is not before
+            and before.kind == placed.kind == "item"
+            and before.token.meanings.keys() == placed.token.meanings.keys()
+        ):
             of_both = [p for p in (before, placed) if any(p.token.meanings.values())]
             if len(of_both) == 1:
-                found[-1] = of_both[0]._replace(start=before.start, end=placed.end, first=before.first, last=placed.last)
+                found[-1] = of_both[0]._replace(
+                    start=before.start, end=placed.end, first=before.first, last=placed.last
+                )
                 continue
         found.append(placed)
     return found
@@ -105,7 +113,9 @@ def _ends(placed: Placed, before: Sequence[Placed], after: Sequence[Placed]) -> 
     if after and after[0].kind in ("box", "tick"):
         return True
     described = placed.kind == "dot" and bool(after) and after[0].kind in ("item", "quality")  # "network, irreg. dots"
-    return not _is_open(before, described) and (placed.kind == "line" or not after or after[0].start - placed.end != 1 or _is_new(after[0]))
+    return not _is_open(before, described) and (
+        placed.kind == "line" or not after or after[0].start - placed.end != 1 or _is_new(after[0])
+    )
 
 
 def _is_new(placed: Placed) -> bool:
@@ -117,7 +127,9 @@ def _is_open(before: Sequence[Placed], described: bool) -> bool:
     start = max((at for at, p in enumerate(before) if p.kind in ("comma", "with")), default=-1)
     segment = [p for p in before[start + 1 :] if p.kind not in _SAYS_NOTHING]
     kinds = [p.kind for p in segment]
-    if not kinds or (kinds[-1] in _OPENING and not (kinds[-1] in ("no", "doubt") and kinds[-2:-1] != ["and"] and "item" in kinds)):
+    if not kinds or (
+        kinds[-1] in _OPENING and not (kinds[-1] in ("no", "doubt") and kinds[-2:-1] != ["and"] and "item" in kinds)
+    ):
         return True
     if "item" in kinds or "quality" not in kinds:
         return False
@@ -134,7 +146,7 @@ def _is_dash(placed: Placed, after: Sequence[Placed]) -> bool:
 
 
 def _together(tokens: list[Placed], language: Language) -> list[Placed]:
-    """Pairs of words that say one thing: "not absent", "not seen", "no definite", "no longer visible", "since last year"."""
+    """Join pairs of words that say one thing: "not absent", "not seen", "no definite", "since last year"."""
     found: list[Placed] = []
     for placed in tokens:
         at = next((i for i in range(len(found) - 1, -1, -1) if found[i].kind not in _SAYS_NOTHING - {"sure"}), -1)
@@ -154,7 +166,13 @@ def _pair(before: Kind, placed: Placed, language: Language) -> Kind | None:
     if before == "since" and (kind == "past" or (kind == "number" and _YEAR.fullmatch(placed.stems[0]))):
         return "irrelevant"
     if before == "no":
-        together: dict[Kind, Kind] = {"absent": "present", "gone": "present", "present": "absent", "sure": "doubt", "doubt": "doubt"}
+        together: dict[Kind, Kind] = {
+            "absent": "present",
+            "gone": "present",
+            "present": "absent",
+            "sure": "doubt",
+            "doubt": "doubt",
+        }
         together["no"] = "present" if language.denial_cancels else "no"
         return together.get(kind)
     if before == "gone" and kind in ("present", "gone"):
@@ -167,12 +185,15 @@ def _pair(before: Kind, placed: Placed, language: Language) -> Kind | None:
 
 
 def _regression_or_vessels(tokens: list[Placed]) -> list[Placed]:
-    """"In regression" describes vessels where a clause names some; else it names regression."""
+    """Read "in regression" as said of vessels where a clause names some, else as the name of regression."""
     vessels, regression = "vascular_structures", Token("item", {"regression_structures": frozenset()})
     if any(p.kind == "item" and vessels in p.token.meanings for p in tokens):
         return tokens
     within = frozenset(("within regression",))
-    return [p._replace(token=regression) if p.token.meanings.get(vessels) == within and p.kind == "quality" else p for p in tokens]
+    return [
+        p._replace(token=regression) if p.token.meanings.get(vessels) == within and p.kind == "quality" else p
+        for p in tokens
+    ]
 
 
 def _segments(tokens: list[Placed], language: Language) -> list[Segment]:

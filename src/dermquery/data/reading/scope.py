@@ -9,9 +9,20 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from dermquery.data.checklist import CRITERIA
-from dermquery.data.tokens import Placed
+from dermquery.data.reading.tokens import Placed
 
-__all__ = ["consumed", "denied", "doubted", "is_bare", "last_of", "names_only", "owned", "post_denied", "unheard"]
+__all__ = [
+    "consumed",
+    "denied",
+    "denies_other",
+    "doubted",
+    "is_bare",
+    "last_of",
+    "names_only",
+    "owned",
+    "post_denied",
+    "unheard",
+]
 
 _JOINTS = ("and", "or")
 _ABSENT = ("absent", "gone")
@@ -35,42 +46,62 @@ def is_bare(at: int, segment: Sequence[Placed]) -> bool:
 
 def denied(segment: Sequence[Placed], carried: bool, joined: str = "") -> set[int]:
     """Structures that the segment says are not there; ``carried`` if a denial before it goes on, ``joined`` by "or"."""
-    found: set[int] = set()
-    denying, first, other = carried, False, False
-    last_item = last_of(segment, "item")
-    last = max(last_item, last_of(segment, "quality"))
-    for at, placed in enumerate(segment):
-        if placed.kind in _ABSENT or (placed.kind == "no" and last <= at and not _denies_other(at, segment)):
-            before = [] if _looks_ahead(at, segment) else [i for i in run_before(segment, at) if i not in found]
-            if before:
-                found.update(before)
-                denying = False
-            else:
-                denying = first = last_item > at
-        elif placed.kind == "no":
-            if not post_denied(at, segment):
-                denying, other = last_item > at, False
-                first = denying
-        elif placed.kind == "same":  # "the veil is absent, and so is the network"
-            denying = first = carried or bool(found)
-        elif placed.kind in ("noun", "unknown"):
-            other = first
-        elif placed.kind == "present" and at and segment[at - 1].kind in _JOINTS:
-            denying = False  # "absence of streaks and presence of a veil"
-        elif placed.kind in _JOINTS:
-            joined = placed.kind
-            first = first and not other  # "no cysts and typical network"
-        elif placed.kind == "item":
-            goes_on = joined == "or" or (is_bare(at, segment) and not _is_affirmed(at, segment))
-            denying = denying and (first or goes_on)
-            first = False
-            if denying:
-                found.add(at)
-    return found
+    denial = _Denial(segment, carried, joined)
+    for at in range(len(segment)):
+        denial.read(at)
+    return denial.found
+
+
+class _Denial:
+    """Reads a segment from left to right: whether the next structure is denied, and whether it is the first to be."""
+
+    def __init__(self, segment: Sequence[Placed], carried: bool, joined: str) -> None:
+        self.found: set[int] = set()
+        self._segment, self._carried, self._joined = segment, carried, joined
+        self._denying, self._first, self._other = carried, False, False
+        self._last_item = last_of(segment, "item")
+        self._last = max(self._last_item, last_of(segment, "quality"))
+
+    def read(self, at: int) -> None:
+        segment, kind = self._segment, self._segment[at].kind
+        if kind in _ABSENT or (kind == "no" and self._last <= at and not denies_other(at, segment)):
+            self._absent(at)
+        elif kind == "no" and not post_denied(at, segment):
+            self._denying = self._first = self._last_item > at
+            self._other = False
+        elif kind == "same":  # "the veil is absent, and so is the network"
+            self._denying = self._first = self._carried or bool(self.found)
+        elif kind in ("noun", "unknown"):
+            self._other = self._first
+        elif kind in _JOINTS:
+            self._joined = kind
+            self._first = self._first and not self._other  # "no cysts and typical network"
+        elif kind == "present" and at and segment[at - 1].kind in _JOINTS:
+            self._denying = False  # "absence of streaks and presence of a veil"
+        elif kind == "item":
+            self._item(at)
+
+    def _absent(self, at: int) -> None:
+        segment = self._segment
+        # "globules and not visible veil" begins anew.
+        begins = at > 0 and segment[at - 1].kind in _JOINTS and last_of(segment[at:], "item") > 0
+        before = set() if begins else set(run_before(segment, at)) - self.found
+        self.found |= before
+        self._denying = not before and self._last_item > at
+        self._first = self._denying or (bool(before) and self._first)
+
+    def _item(self, at: int) -> None:
+        after = [p.kind for p in self._segment[at + 1 : at + 3]]
+        told = after[:1] == ["present"] or (after[:1] == ["quality"] and after[1:] != ["item"])
+        goes_on = self._joined == "or" or (is_bare(at, self._segment) and not told)
+        self._denying = self._denying and (self._first or goes_on)
+        self._first = False
+        if self._denying:
+            self.found.add(at)
 
 
 def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
-    """Structures that an unknown word keeps from a denial, or gives another sense: "veil b absent", "no foo vessels"."""
+    """Structures of which an unknown word makes a denial doubtful: "veil b absent", "no foo vessels"."""
     found: set[int] = set()
     for at, placed in enumerate(segment):
         if placed.kind == "unknown" and any(i in denied_ for i in (at - 1, at + 1)):
@@ -83,20 +114,9 @@ def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
     return found
 
 
-def _denies_other(at: int, segment: Sequence[Placed]) -> bool:
+def denies_other(at: int, segment: Sequence[Placed]) -> bool:
     """Whether "no" is said of something that is no criterion ("no suspicious features")."""
     return at + 1 < len(segment) and segment[at + 1].kind in ("noun", "unknown")
-
-
-def _looks_ahead(at: int, segment: Sequence[Placed]) -> bool:
-    """Whether a denial at ``at`` begins anew: "globules and not visible veil"."""
-    return at > 0 and segment[at - 1].kind in _JOINTS and last_of(segment[at:], "item") > 0
-
-
-def _is_affirmed(at: int, segment: Sequence[Placed]) -> bool:
-    """Whether what follows a structure says that it is there, or how it looks."""
-    after = [p.kind for p in segment[at + 1 : at + 3]]
-    return after[:1] == ["present"] or (after[:1] == ["quality"] and after[1:] != ["item"])
 
 
 def run_before(segment: Sequence[Placed], end: int) -> list[int]:
@@ -126,7 +146,9 @@ def doubted(segment: Sequence[Placed], carried: bool) -> set[int]:
     for at, placed in enumerate(segment):
         if placed.kind != "doubt" or _doubts_other(at, segment):
             continue
-        ahead = next((i for i in range(at + 1, len(segment)) if segment[i].kind not in (*_TRANSPARENT, "noun", *_ABSENT)), None)
+        ahead = next(
+            (i for i in range(at + 1, len(segment)) if segment[i].kind not in (*_TRANSPARENT, "noun", *_ABSENT)), None
+        )
         forward = ahead is not None and segment[ahead].kind == "item"
         if forward and ahead is not None:
             found.update(_run_after(segment, ahead))
@@ -191,9 +213,8 @@ def consumed(segment: Sequence[Placed], adjectives_first: bool) -> set[int]:
             continue
         other = at - step
         near = 0 <= other < len(segment) and segment[other].kind == "item"
-        if segment[beside].kind == "noun" and not near:
-            found.add(at)
-        elif segment[beside].kind == "unknown" and not near and not _item_beyond(beside, step, segment):
+        kind = segment[beside].kind
+        if not near and (kind == "noun" or (kind == "unknown" and not _item_beyond(beside, step, segment))):
             found.add(at)
     return found
 
@@ -219,14 +240,16 @@ def owned(segment: Sequence[Placed], taken: set[int]) -> dict[int, list[int]]:
 
 def _borrowed(item: int, own: list[int], owners: dict[int, int | None], segment: Sequence[Placed]) -> list[int]:
     """Qualities of joined structures that describe this one too, where it is not described yet: the nearest."""
-    (name, given), = segment[item].token.meanings.items()
+    ((name, given),) = segment[item].token.meanings.items()
     left = given or frozenset(CRITERIA[name].values)
     for at in own:
         left &= segment[at].token.meanings[name]
     if len(left) == 1 or (own and not left):
         return []
     fitting = [at for at, owner in owners.items() if owner != item and _describes(segment[at], segment[item])]
-    fitting = [at for at in fitting if left & segment[at].token.meanings[name] and _may_borrow(item, at, owners[at], segment)]
+    fitting = [
+        at for at in fitting if left & segment[at].token.meanings[name] and _may_borrow(item, at, owners[at], segment)
+    ]
     found: list[int] = []
     for at in sorted(fitting, key=lambda at: abs(at - item)):
         narrowed = left & segment[at].token.meanings[name]
@@ -241,7 +264,7 @@ def _describes(quality: Placed, item: Placed) -> bool:
 
 
 def _owner(place: int, segment: Sequence[Placed], taken: set[int]) -> int | None:
-    """Index of the structure that a quality stands beside; between them may only be qualities, or joined ones if need be.
+    """Index of the structure that a quality stands beside; between them may only be qualities, if need be joined ones.
 
     Between two structures it belongs to the one before if the segment begins with a structure, else to the one after.
     """

@@ -1,7 +1,7 @@
 """Write a text in plain characters, so that a sign that merely looks different never changes what is read.
 
-Apostrophes, dashes, spaces and full-width or composed letters of every kind become the plain ones, and words that a soft
-hyphen, an invisible space or the end of a line divides become whole again.
+Apostrophes, dashes, spaces and full-width or composed letters become the plain ones, and words that a soft hyphen, an
+invisible space or the end of a line divides become whole again.
 """
 
 from __future__ import annotations
