@@ -115,7 +115,7 @@ def term_phrase(name: str, value: str) -> str:
 
 
 def reading_notes(reading: Findings) -> tuple[str, ...]:
-    """What a reader of a text has to know: what was not searched for and why, and what is asked back."""
+    """What the writer of a text has to know: what of it does not count and why, and what is asked back."""
     kinds = (("Uncertain", reading.uncertain), ("Contradictory", reading.conflicts), ("Incomplete", reading.incomplete))
     notes = [_remark(kind, remark, reading) for kind, remarks in kinds for remark in remarks]
     if reading.unread:
@@ -127,7 +127,7 @@ def reading_notes(reading: Findings) -> tuple[str, ...]:
 
 def _remark(kind: str, remark: Remark, reading: Findings) -> str:
     counted = reading.checklist.get(remark.criterion)
-    counts = f"“{counted}” was searched for" if counted else "not searched for"
+    counts = f"“{counted}” counts" if counted else "not counted"
     return f"{kind}, {counts}: “{remark.words}”. {remark.question[0].upper()}{remark.question[1:]}"
 
 

@@ -20,8 +20,8 @@ from dermquery.data.reading.plain import folded
 __all__ = ["DEFAULT", "Kind", "Language", "Token", "is_known", "language_of", "languages"]
 
 Kind = Literal[
-    "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other", "self",
-    "and", "or", "but", "with", "noun", "irrelevant", "number", "unknown",
+    "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other",
+    "self", "and", "or", "but", "with", "noun", "irrelevant", "number", "unknown",
     "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
 ]  # fmt: skip
 _WORDS: tuple[Kind | Literal["was", "suspicion"], ...] = (
