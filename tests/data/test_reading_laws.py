@@ -44,7 +44,7 @@ def test_a_sentence_says_what_it_was_made_of_in_any_order_and_writing() -> None:
 
 def test_what_is_denied_never_stays_and_without_it_nothing_comes() -> None:
     rng = random.Random(7)  # noqa: S311
-    wrong = []
+    wrong: list[tuple[object, ...]] = []
     for _ in range(N_SENTENCES // 2):
         # "Veil, streaks not present" denies both; that a veil is there has to be said.
         made = [p._replace(text=f"{p.text} present") if p.text in NOUNS[p.criterion] else p for p in parts(rng)]

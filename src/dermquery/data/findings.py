@@ -50,7 +50,7 @@ class Findings:
         language: in which the text was read, by its code ("en"); empty without a text.
     """
 
-    checklist: Mapping[str, str]
+    checklist: dict[str, str]
     unread: tuple[str, ...] = ()
     uncertain: tuple[Remark, ...] = ()
     conflicts: tuple[Remark, ...] = ()
