@@ -113,12 +113,7 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
     abbreviations = {folded(short): _stems(full, endings) for short, full in table["abbreviations"].items()}
     phrases: dict[Phrase, Token] = {}
     for kind in _WORDS:
-        token = (
-            Token("irrelevant" if kind == "was" else "doubt", part=kind)
-            if kind in ("was", "suspicion")
-            else Token(kind)
-        )
-        phrases.update(dict.fromkeys(_expanded(table["words"].get(kind, ()), endings, abbreviations), token))
+        phrases.update(dict.fromkeys(_expanded(table["words"][kind], endings, abbreviations), _word(kind)))
     for phrase, meanings in _qualities(table["qualities"], endings, abbreviations).items():
         phrases[phrase] = Token("quality", meanings)
     phrases.update(_items(table, endings, abbreviations))
@@ -143,6 +138,13 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
         joiner=_stems(table["words"]["and"][0], endings)[0],
         longest=max(map(len, phrases)),
     )
+
+
+def _word(kind: Kind | Literal["was", "suspicion"]) -> Token:
+    """The token of a word of the table ``words``."""
+    if kind == "suspicion":
+        return Token("doubt", part=kind)
+    return Token("irrelevant" if kind == "was" else kind)
 
 
 def _stems(phrase: str, endings: tuple[str, ...]) -> Phrase:
