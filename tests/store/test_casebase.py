@@ -127,6 +127,16 @@ def test_terms_overrule_the_free_text() -> None:
     assert compare_criteria(query.terms, case) == ({}, {"streaks": "absent"})
 
 
+def test_what_a_text_leaves_open_is_not_searched_for_and_a_contradiction_is_said(base: CaseBase) -> None:
+    result = base.search(text="APN, possible veil; regular streaks", checklist={"pigment_network": "typical"})
+    assert result.terms == {"pigment_network": "typical", "streaks": "regular"}
+    assert [remark.criterion for remark in result.reading.uncertain] == ["blue_whitish_veil"]
+    assert [remark.words for remark in result.reading.conflicts] == ["atypical in the text, typical as a term"]
+    said = result.to_dict()["query"]
+    assert (said["language"], said["seven_point_score"]) == ("en", 0)
+    assert said["uncertain"][0]["question"] == "blue-whitish veil: present or absent?"
+
+
 @pytest.mark.parametrize("asked", [{}, {"text": "  "}, {"checklist": {}}, {"where": ["site=back"]}])
 def test_an_empty_query_is_refused(base: CaseBase, asked: dict[str, object]) -> None:
     with pytest.raises(QueryError, match="give an image, a text or checklist terms"):

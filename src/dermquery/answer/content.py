@@ -21,6 +21,7 @@ from dermquery.answer.words import (
     describe_condition,
     diagnosis_title,
     field_words,
+    reading_notes,
     term_phrase,
 )
 from dermquery.data.case import CASE_FIELDS, Case
@@ -74,14 +75,14 @@ class QueryContent:
 
     Attributes:
         text: free text, stripped; None without any.
-        unread: says in which clauses of it no finding was recognised; None if there are none.
+        notes: say what of it was not searched for, and ask for what is missing.
         score: seven-point score of the terms given; None without any.
         score_hint: how to read it.
         conditions: says which cases might be found; None if all might.
     """
 
     text: str | None
-    unread: str | None
+    notes: tuple[str, ...]
     terms: tuple[Term, ...]
     score: int | None
     score_hint: str
@@ -267,7 +268,7 @@ def _query(result: SearchResult) -> QueryContent:
     conditions = "; ".join(describe_condition(result.where.condition))
     return QueryContent(
         text=(result.query.text or "").strip() or None,
-        unread=f"No finding recognised in: “{'”, “'.join(result.unread)}”." if result.unread else None,
+        notes=reading_notes(result.reading),
         terms=tuple(
             Term(CRITERIA[name].title, value, CRITERIA[name].points if value in CRITERIA[name].suspicious else 0)
             for name, value in terms.items()

@@ -112,8 +112,8 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
     # Free text may be long: it goes below the image, where it can run over pages.
     if query.text:
         page.words(f"“{query.text}”", 9)
-    if query.unread:
-        page.words(query.unread, 8, SOFT)
+    for note in query.notes:
+        page.words(note, 8, SOFT)
     if query.conditions:
         page.words(query.conditions, 8, SOFT)
     page.ln(3)

@@ -9,6 +9,8 @@ from typing import Any
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.data.findings import Findings, Remark
+from dermquery.data.reading.lexicon import DEFAULT, languages
 from dermquery.store.filters import AllOf, Equals, Missing, Not, OneOf
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "describe_condition",
     "diagnosis_title",
     "field_words",
+    "reading_notes",
     "term_phrase",
     "tones",
 ]
@@ -109,6 +112,23 @@ def describe_case(case: Case) -> str:
 def term_phrase(name: str, value: str) -> str:
     """A criterion and its value: ``pigment network: atypical``."""
     return f"{CRITERIA[name].title}: {value}"
+
+
+def reading_notes(reading: Findings) -> tuple[str, ...]:
+    """What the writer of a text has to know: what of it does not count and why, and what is asked back."""
+    kinds = (("Uncertain", reading.uncertain), ("Contradictory", reading.conflicts), ("Incomplete", reading.incomplete))
+    notes = [_remark(kind, remark, reading) for kind, remarks in kinds for remark in remarks]
+    if reading.unread:
+        notes.append(f"No finding recognised in: “{'”, “'.join(reading.unread)}”.")
+    if reading.language not in ("", DEFAULT):
+        notes.append(f"The text was read as {languages()[reading.language].name}.")
+    return tuple(notes)
+
+
+def _remark(kind: str, remark: Remark, reading: Findings) -> str:
+    counted = reading.checklist.get(remark.criterion)
+    counts = f"“{counted}” counts" if counted else "not counted"
+    return f"{kind}, {counts}: “{remark.words}”. {remark.question[0].upper()}{remark.question[1:]}"
 
 
 def describe_condition(node: Any) -> list[str]:

@@ -163,9 +163,8 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
         out.print(_table(content))
     if result.query.text:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
-    for said in (content.query.unread, *content.warnings):
-        if said:
-            out.print(Text(said), style="yellow")
+    for said in (*content.query.notes, *content.warnings):
+        out.print(Text(said), style="yellow")
     found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
     out.print(Text(f"{found}; local weight {result.local_weight:g}; model {result.base.model_name}"), style="dim")
     out.print(Text(content.research_use), style="bold")

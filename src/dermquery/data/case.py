@@ -145,10 +145,14 @@ class Query(_Frozen):
         return read_findings(self.text or "")
 
     @property
+    def reading(self) -> Findings:
+        """What the free text and the terms say together: a term overrules the text, and a contradiction is said."""
+        return self.findings.with_terms(self.checklist)
+
+    @property
     def terms(self) -> dict[str, str]:
         """Checklist criteria that the query gives: those read in its free text, overruled by those given as terms."""
-        found = {**self.findings.checklist, **self.checklist}
-        return {name: found[name] for name in CRITERIA if name in found}
+        return dict(self.reading.checklist)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As Pydantic's; a copy with another text reads that one."""

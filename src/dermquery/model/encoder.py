@@ -204,6 +204,9 @@ class ComposedModel:
 def _nothing_to_encode(query: Query) -> str:
     if not query.text:
         return "the query has neither image nor text; give at least one of them"
+    read = query.reading
+    if asked := [remark.question for remark in (*read.uncertain, *read.conflicts, *read.incomplete)]:
+        return f"the text {query.text!r} gives no criterion a value; say which ({' '.join(asked)}), or give an image"
     return (
         f"the text {query.text!r} names no finding of the seven-point checklist, which is all that this model knows of "
         "words; name one (for instance: atypical network, blue-whitish veil, no streaks) or give an image"

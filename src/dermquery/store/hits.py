@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import seven_point_score
+from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence
 from dermquery.store.archive import ArchiveError, ImageArchive
@@ -86,8 +87,7 @@ class SearchResult:
 
     Attributes:
         query: as it was encoded.
-        terms: checklist criteria that the query gives, as terms or in its free text.
-        unread: clauses of the free text in which no finding was recognised.
+        reading: what the query's terms and its free text say.
         hits: best first, ties by ``case_id``.
         local_weight: λ of equation 9.
         where: the filter, with the exclusions.
@@ -98,8 +98,7 @@ class SearchResult:
     """
 
     query: Query
-    terms: Mapping[str, str]
-    unread: tuple[str, ...]
+    reading: Findings
     hits: tuple[Hit, ...]
     local_weight: float
     where: Filter
@@ -107,6 +106,11 @@ class SearchResult:
     base: BaseInfo
     evidence: tuple[Evidence, ...] = ()
     archive: ImageArchive | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def terms(self) -> Mapping[str, str]:
+        """Checklist criteria that the query gives, as terms or in its free text."""
+        return self.reading.checklist
 
     def picture(self, hit: Hit) -> ImageSource:
         """The image that a hit's vector was made of, from the archive; without it, the file that the case names."""
@@ -133,7 +137,11 @@ class SearchResult:
                 "text": self.query.text,
                 "checklist": dict(self.query.checklist),
                 "terms": dict(self.terms),
-                "unread": list(self.unread),
+                "language": self.reading.language or None,
+                "uncertain": [asdict(remark) for remark in self.reading.uncertain],
+                "conflicts": [asdict(remark) for remark in self.reading.conflicts],
+                "incomplete": [asdict(remark) for remark in self.reading.incomplete],
+                "unread": list(self.reading.unread),
                 "seven_point_score": seven_point_score(self.terms) if self.terms else None,
                 "where": self.where.model_dump(mode="json", exclude_none=True)["condition"],
                 "local_weight": self.local_weight,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dermquery.data.case import Query
+from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
 from dermquery.store.archive import ImageArchive
@@ -84,7 +85,7 @@ class SearchableBase:
         if query.image is None and query.sentence is None:
             raise QueryError("the query is empty: give an image, a text or checklist terms")
         unit = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
-        return EncodedQuery(query, query.terms, query.findings.unread, unit)
+        return EncodedQuery(query, query.reading, unit)
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
         """A case of the base as a query for more like it: its stored vector, its image and its own findings.
@@ -97,7 +98,7 @@ class SearchableBase:
             raise QueryError(f"{self.uri} has no case {case_id!r}")
         kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
         query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
-        return EncodedQuery(query, query.terms, (), row.vector)
+        return EncodedQuery(query, Findings(query.terms), row.vector)
 
     def search(
         self,
@@ -161,7 +162,7 @@ class SearchableBase:
         hits = self._hits(encoded, condition, top_k, weight, offset, exact)
         n_candidates = n_cases if condition.is_empty else self.store.count(condition)
         return SearchResult(
-            encoded.query, encoded.terms, encoded.unread, hits, weight, condition, n_candidates, self._info(n_cases),
+            encoded.query, encoded.reading, hits, weight, condition, n_candidates, self._info(n_cases),
             archive=self.archive,
         )  # fmt: skip
 

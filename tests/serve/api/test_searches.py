@@ -65,10 +65,12 @@ def test_command_line_http_and_python_give_the_same_answer(served: Served, clien
 
 
 def test_an_answer_says_what_it_read_and_what_it_is_for(served: Served, client: Client) -> None:
-    answer = client.search(image_of(served.cases[0]), "atypical network; rosettes seen", top_k=4)
+    answer = client.search(image_of(served.cases[0]), "atypical network; rosettes seen; veil?", top_k=4)
     assert answer.notice == RESEARCH_USE
     assert answer.query.terms == {"pigment_network": "atypical"}
     assert answer.query.unread == ("rosettes seen",)
+    assert [remark.question for remark in answer.query.uncertain] == ["blue-whitish veil: present or absent?"]
+    assert (answer.query.language, answer.query.conflicts, answer.query.incomplete) == ("en", (), ())
     assert answer.query.seven_point_score == 2
     assert sum(share.hits for share in answer.diagnoses) == 4
     assert sum(share.base for share in answer.diagnoses) == 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import UploadFile
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json
 from dermquery.answer.content import Warned
 from dermquery.answer.shares import diagnosis_shares
 from dermquery.data.checklist import seven_point_score
+from dermquery.data.findings import Remark
 from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
@@ -87,13 +88,34 @@ class WarningAnswer(Out):
         return cls(kind=warning.kind, message=warning.message)
 
 
+class RemarkAnswer(Out):
+    """What the text says of a criterion without giving it a value."""
+
+    criterion: str
+    words: str = Field(description="As they were written.")
+    question: str = Field(description="Asks for what is missing, for example `streaks: regular or irregular?`.")
+
+    @classmethod
+    def all_of(cls, remarks: Sequence[Remark]) -> tuple[RemarkAnswer, ...]:
+        """The answers for some remarks."""
+        return tuple(cls(criterion=r.criterion, words=r.words, question=r.question) for r in remarks)
+
+
 class QueryAnswer(Out):
     """How the query was understood."""
 
     image_sha256: str | None = Field(description="Of the image file that was sent, or of the case's.")
     like: str | None = Field(description="The case that more like it was asked for.")
     terms: Mapping[str, str] = Field(description="Checklist criteria, given as terms or read in the text.")
-    unread: tuple[str, ...] = Field(description="Clauses of the text in which no finding was recognised.")
+    language: str | None = Field(description="In which the text was read, for example `de`; null without a text.")
+    uncertain: tuple[RemarkAnswer, ...] = Field(
+        description="Criteria that are doubtful, or were seen at another time or by somebody else; they do not count."
+    )
+    conflicts: tuple[RemarkAnswer, ...] = Field(
+        description="Criteria with values that exclude each other; a term counts, values of the text do not."
+    )
+    incomplete: tuple[RemarkAnswer, ...] = Field(description="Criteria that are named without a value.")
+    unread: tuple[str, ...] = Field(description="Words of the text that were not understood.")
     seven_point_score: int | None = Field(description="Of those terms; null without any.")
     relevant: tuple[str, ...] = Field(description="Cases that were marked as relevant.")
     irrelevant: tuple[str, ...] = Field(description="Cases that were marked as irrelevant.")
@@ -120,12 +142,17 @@ class SearchAnswer(Out):
     def of(cls, answer: Answer, root: str) -> SearchAnswer:
         """What is sent for an answer of the service."""
         prepared, result = answer.prepared, answer.result
-        terms, marks = dict(prepared.encoded.terms), prepared.marks
+        reading, marks = prepared.encoded.reading, prepared.marks
+        terms = dict(reading.checklist)
         query = QueryAnswer(
             image_sha256=prepared.sha256,
             like=prepared.like,
             terms=terms,
-            unread=prepared.encoded.unread,
+            language=reading.language or None,
+            uncertain=RemarkAnswer.all_of(reading.uncertain),
+            conflicts=RemarkAnswer.all_of(reading.conflicts),
+            incomplete=RemarkAnswer.all_of(reading.incomplete),
+            unread=reading.unread,
             seven_point_score=seven_point_score(terms) if terms else None,
             relevant=tuple(case_id for case_id, relevant in marks.items() if relevant),
             irrelevant=tuple(case_id for case_id, relevant in marks.items() if not relevant),
