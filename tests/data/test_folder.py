@@ -30,7 +30,7 @@ def run(*arguments: object) -> Result:
 
 def test_a_folder_without_a_table(images: Path, tmp_path: Path) -> None:
     report = prepare_folder(images, tmp_path / "out", size=64)
-    assert [case.case_id for case in report.cases] == ["4", "mel-2", "mel-_1", "nv-3"]
+    assert [case.case_id for case in report.cases] == ["4", "mel-2", "mel-ä_1", "nv-3"]
     assert report.diagnoses == {"": 4}
     assert report.table is not None
     assert tuple(read_cases(report.table)) == report.cases
@@ -41,7 +41,7 @@ def test_folder_names_as_diagnoses(images: Path, tmp_path: Path) -> None:
     assert {case.case_id: case.diagnosis for case in report.cases} == {
         "4": None,
         "mel-2": "mel",
-        "mel-_1": "mel",
+        "mel-ä_1": "mel",
         "nv-3": "nv",
     }
 
@@ -50,6 +50,43 @@ def test_two_images_that_would_be_one_case(images: Path, tmp_path: Path) -> None
     write_skin(images / "mel" / "2.png")
     with pytest.raises(PrepareError, match="would both be case 'mel-2'"):
         prepare_folder(images, tmp_path / "out")
+
+
+def test_what_was_prepared_within_the_folder_is_no_source(images: Path, tmp_path: Path) -> None:
+    first = prepare_folder(images, images / "out", size=64)
+    again = prepare_folder(images, images / "out", size=64)
+    assert (len(again.cases), again.made, again.kept) == (len(first.cases), 0, 4)
+
+
+def test_ids_keep_the_letters_of_every_script(tmp_path: Path) -> None:
+    names = ["Müller/1", "Möller/1", "Mu\u0308ller/2", "黒色腫/1", "меланома", "ภาพ", "a b", "a_b", "a+b", "-x"]
+    for number, name in enumerate(names):
+        write_skin(tmp_path / "images" / f"{name}.jpg", seed=number, width=32, height=32)
+    cases = prepare_folder(tmp_path / "images", tmp_path / "out", size=32).cases
+    ids = {case.case_id for case in cases}
+    assert {"Müller-1", "Möller-1", "Müller-2", "黒色腫-1", "меланома", "ภาพ", "a_b", "x"} <= ids
+    assert len(ids) == len(names), "where a replaced sign alone tells two apart, a hash does"
+    assert tuple(read_cases(tmp_path / "out" / "cases.csv")) == cases
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images\\mel\\2.jpg",
+        "images/mel/2.jpg",
+        r"C:\Users\Anna\images\mel\2.JPG",
+        "/elsewhere/images/mel/2.jpg",
+        "MEL/2.jpg",
+    ],
+)
+def test_a_path_of_another_computer(images: Path, name: str) -> None:
+    assert ImageFolder(images).find(name) == images / "mel" / "2.jpg"
+
+
+@pytest.mark.parametrize("name", [r"C:\other\mel\2.jpg", "nv/2.jpg", "images/2.jpg", "x" * 5000, "a\0b"])
+def test_a_path_that_ends_elsewhere_is_no_image_of_this_folder(images: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="correct the name, or add the image"):
+        ImageFolder(images).find(name)
 
 
 def test_a_table_with_paths_below_the_folder_beside_the_table_and_absolute(images: Path, tmp_path: Path) -> None:
@@ -124,8 +161,8 @@ def test_unusable_sources(images: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PrepareError, match=r"holds no image; endings looked for: \.bmp"):
         ImageFolder(tmp_path / "empty")
-    with pytest.raises(PrepareError, match="prepare into a folder outside of it"):
-        prepare_folder(images, images / "out")
+    with pytest.raises(PrepareError, match="is the folder whose images are read"):
+        prepare_folder(images, images / "mel" / "..")
     with pytest.raises(PrepareError, match="needs a table"):
         prepare_folder(images, tmp_path / "out", columns={"dx": "diagnosis"})
     with pytest.raises(PrepareError, match="--table or --label-from-folder"):

@@ -98,6 +98,8 @@ def check(
     from dermquery.data.case_table import read_cases
 
     read = read_cases(table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad)
+    if read.note:
+        typer.echo(f"note: {read.note}", err=True)
     for row in read.skipped:
         typer.echo(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
     print_counts([case.diagnosis for case in read])
@@ -124,6 +126,8 @@ def print_counts(diagnoses: Sequence[str | None]) -> None:
 
 def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
     """Report the outcome; exit with 1 if a bad image was not to be left out, or no image is left."""
+    if report.note:
+        typer.echo(f"note: {report.note}", err=True)
     for bad in report.bad:
         typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
     print_counts([case.diagnosis for case in report.cases])

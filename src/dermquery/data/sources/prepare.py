@@ -60,6 +60,7 @@ class PrepareReport:
         made: images made in this run.
         kept: images that an earlier run had finished.
         bad: images that could not be used.
+        note: how the table was read where that is a guess; empty if it is none.
     """
 
     out: Path
@@ -68,6 +69,7 @@ class PrepareReport:
     made: int
     kept: int
     bad: tuple[BadImage, ...]
+    note: str = ""
 
     @property
     def diagnoses(self) -> dict[str, int]:
