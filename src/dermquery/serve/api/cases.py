@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
-from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, problems, root_of, signed
+from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, named, problems, root_of, signed
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
 from dermquery.serve.fields import CaseFields
@@ -123,7 +123,8 @@ async def add(
     data, fields = await form.image.read(), form.case
 
     def work() -> tuple[bool, CaseAnswer]:
-        written = service.writer.put(fields, data, update=form.update)
+        with named(form.image):
+            written = service.writer.put(fields, data, update=form.update)
         event = "add" if written.added else "update"
         audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
         return written.added, _answer(written.row, request)
@@ -147,7 +148,8 @@ async def update(
     fields = CaseFields.model_construct(case_id=case_id, **dict(form.case))
 
     def work() -> StoredCase:
-        row = service.writer.change(fields, data).row
+        with named(form.image):
+            row = service.writer.change(fields, data).row
         audit.write("update", principal, case=case_id, image=row.stamp.sha256)
         return row
 

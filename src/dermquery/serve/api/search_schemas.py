@@ -215,7 +215,7 @@ class SearchForm(RankingRequest):
     )
 
     image: Annotated[
-        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF or JPEG 2000.")
+        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000 or HEIC.")
     ] = None
     text: Annotated[str | None, Field(max_length=4000, description="Free text.")] = None
     term: Annotated[
