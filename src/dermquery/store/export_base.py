@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dermquery.data.case import Case
-from dermquery.data.case_table import write_cases
+from dermquery.data.case_table import COLUMNS, write_cases
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, image_header
 from dermquery.store.archive import ArchiveError, ImageArchive
@@ -182,3 +182,9 @@ def _suffix(data: bytes) -> str:
         return _SUFFIXES.get(image_header(data)[0], ".img")
     except ImageError:
         return ".img"
+
+
+def _tabled(case: Case, image: Path) -> Case:
+    """The case as its row is written: extra values named like a column of the table get a name of their own."""
+    extra = {f"extra {name}" if name in COLUMNS else name: value for name, value in case.extra.items()}
+    return case.model_copy(update={"image": image, "extra": extra})
