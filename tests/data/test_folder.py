@@ -3,15 +3,18 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
 from dermquery.data.case_table import CaseTableError, read_cases
+from dermquery.data.image import load_image
 from dermquery.data.sources.folder import ImageFolder, prepare_folder
 from dermquery.data.sources.prepare import PrepareError
-from tests.data.made_up import write_csv, write_skin
+from tests.data.colour_profiles import ADOBE_RGB, rgb_profile
+from tests.data.made_up import skin, write_csv, write_skin
 
 
 @pytest.fixture
@@ -182,6 +185,49 @@ def test_images_only_upright_and_square(tmp_path: Path) -> None:
     with Image.open(report.cases[0].image) as image:
         assert image.size == (48, 48)
         assert not image.getexif()
+
+
+def test_images_stay_as_they_came(tmp_path: Path) -> None:
+    """The pixels of a JPEG to the last bit, without its metadata, and everything in its own proportions."""
+    folder, exif = tmp_path / "images", Image.Exif()
+    for name in ("a.jpg", "b.png", "turned.jpg"):
+        write_skin(folder / name, width=200, height=100)
+    exif[0x010E] = "Anna M., left arm"
+    with Image.open(folder / "a.jpg") as image:
+        image.save(folder / "a.jpg", exif=exif, quality=80)
+    exif[0x0112] = 6
+    with Image.open(folder / "turned.jpg") as image:
+        image.save(folder / "turned.jpg", exif=exif, icc_profile=rgb_profile(ADOBE_RGB))
+    report = prepare_folder(folder, tmp_path / "out")
+    prepared = {case.case_id: case.image for case in report.cases}
+    assert load_image(prepared["a"]).tobytes() == load_image(folder / "a.jpg").tobytes()
+    for name, path in prepared.items():
+        assert b"Anna" not in path.read_bytes()
+        with Image.open(path) as image:
+            assert image.size == ((100, 200) if name == "turned" else (200, 100))
+            assert not image.getexif()
+            assert "icc_profile" not in image.info
+        original = next(folder.glob(f"{name}.*"))
+        difference = np.asarray(load_image(path), float) - np.asarray(load_image(original), float)
+        assert np.abs(difference).mean() < 2
+    again = prepare_folder(folder, tmp_path / "out")
+    assert (again.made, again.kept) == (0, 3)
+
+
+def test_borders_are_cropped_where_asked(tmp_path: Path) -> None:
+    framed = Image.new("RGB", (300, 200), "black")
+    framed.paste(Image.fromarray(skin(200, 120)), (50, 40))
+    (tmp_path / "images").mkdir()
+    framed.save(tmp_path / "images" / "a.png")
+    sizes = {}
+    for number, options in enumerate(({}, {"crop": True}, {"size": 64})):
+        case = prepare_folder(tmp_path / "images", tmp_path / str(number), **options).cases[0]
+        with Image.open(case.image) as image:
+            sizes[number] = image.size
+    assert sizes[0] == (300, 200)
+    assert abs(sizes[1][0] - 200) < 15
+    assert abs(sizes[1][1] - 120) < 15
+    assert sizes[2] == (64, 64)
 
 
 def test_command(images: Path, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def prepare_folder(
     table: Path | None = None,
     columns: Mapping[str, str] | None = None,
     label_from_folder: bool = False,
-    size: int = 512,
+    size: int | None = None,
+    crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
@@ -43,7 +44,8 @@ def prepare_folder(
             the case id is the name.
         columns: the user's column names mapped to ours.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
-        size: width and height of the images, in pixels.
+        size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
+        crop: remove the borders and keep the proportions.
         skip_bad: leave out rows and images that cannot be used; they are listed in the report.
         progress: called after each image.
 
@@ -68,7 +70,7 @@ def prepare_folder(
         rows = tuple(
             BadImage(row.case_id, f"{table}, line {row.line}: {'; '.join(row.problems)}") for row in read.skipped
         )
-    report = prepare_cases(cases, out, source="folder", size=size, skip_bad=skip_bad, progress=progress)
+    report = prepare_cases(cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
     return dataclasses.replace(report, bad=(*rows, *report.bad), note=note)
 
 

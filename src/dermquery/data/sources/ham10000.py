@@ -36,7 +36,8 @@ def prepare_ham10000(
     metadata: Path,
     out: Path,
     *,
-    size: int = 512,
+    size: int | None = None,
+    crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
@@ -46,7 +47,7 @@ def prepare_ham10000(
         PrepareError: if the folder or the table is missing or has another layout.
     """
     cases = read_ham10000(images, metadata)
-    return prepare_cases(cases, out, source="ham10000", size=size, skip_bad=skip_bad, progress=progress)
+    return prepare_cases(cases, out, source="ham10000", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
 
 
 def read_ham10000(images: Path, metadata: Path) -> list[Case]:
