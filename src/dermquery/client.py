@@ -32,6 +32,7 @@ class Ranking(TypedDict, total=False):
 
     Attributes:
         where: a filter, or conditions such as ``"site=back"``.
+        must: findings that a case must have, such as ``"vascular_structures=arborizing"``.
         top_k: hits wanted, 100 at most.
         offset: hits before them.
         local_weight: λ.
@@ -39,6 +40,7 @@ class Ranking(TypedDict, total=False):
     """
 
     where: Filter | Sequence[str]
+    must: str | Sequence[str]
     top_k: int
     offset: int
     local_weight: float
@@ -286,7 +288,7 @@ def _sent(ranking: Ranking) -> dict[str, Any]:
         asked["filter"] = where.model_dump(mode="json", exclude_none=True)["condition"]
     else:
         asked["where"] = where
-    several = ("where", "exclude_case", "exclude_lesion", "exclude_patient")
+    several = ("where", "must", "exclude_case", "exclude_lesion", "exclude_patient")
     return {
         name: value if name not in several else [value] if isinstance(value, str) else list(value)
         for name, value in asked.items()

@@ -135,7 +135,7 @@ def test_shared_terms_are_shown(indexed: Path) -> None:
 
 
 def test_no_hit_says_what_there_is(indexed: Path) -> None:
-    words = plain(run("search", "--base", indexed, "--text", "x", "--where", "site=moon").stdout)
+    words = plain(run("search", "--base", indexed, "--text", "x", "--where", "site=back", "--where", "age>129").stdout)
     assert "No case satisfies the conditions." in words
     assert "site in this base: missing, back, chest, upper limbs" in words
 
@@ -145,6 +145,8 @@ def test_no_hit_says_what_there_is(indexed: Path) -> None:
     [
         ((), "give an image, a text or checklist terms"),
         (("--text", "x", "--where", "colour=red"), "unknown field 'colour'"),
+        (("--text", "x", "--where", "site=bakc"), "no case has the site 'bakc'; there are: back, chest, upper limbs"),
+        (("--text", "x", "--must", "site=back"), "cannot demand 'site=back'"),
         (("--term", "pigment_network"), "cannot read the term 'pigment_network'"),
         (("--term", "streaks=odd"), "unknown value 'odd' for streaks"),
         (("--term", "streaks=absent", "--term", "streaks=regular"), "two values for streaks"),

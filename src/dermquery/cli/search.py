@@ -35,7 +35,14 @@ def search(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="Condition, for example site=back, site=back,chest, age>=40, diagnosis!=nv; repeatable."),
+        typer.Option(
+            help="Condition, for example site=back, site=back,chest, site='head, neck', age>=40, diagnosis!=nv; also "
+            "on a column of your own; repeatable."
+        ),
+    ] = None,
+    must: Annotated[
+        list[str] | None,
+        typer.Option(help="Finding that a case must have, for example vascular_structures=arborizing; repeatable."),
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", help="Hits wanted.")] = 5,
     offset: Annotated[int, typer.Option("--offset", help="Best hits to pass over, to read on in a ranking.")] = 0,
@@ -61,13 +68,14 @@ def search(
 ) -> None:
     """Find the most similar cases of a case base."""
     from dermquery.store.casebase import CaseBase
+    from dermquery.store.where import Written
 
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
         image=image,
         text=text,
         checklist=_terms(term or []),
-        where=where,
+        where=Written(tuple(where or ()), tuple(must or ())),
         top_k=top_k,
         offset=offset,
         exact=exact,
@@ -189,8 +197,12 @@ def _table(content: Content) -> Table:
 
 def _values_there(result: SearchResult, case_base: CaseBase) -> list[str]:
     """Which values the base has in the fields that were asked for, if no case satisfies the conditions."""
+    from dermquery.store.filters import FIELDS
+
     lines = []
     for field in () if result.n_candidates else result.where.fields:
+        if field not in FIELDS:
+            continue
         counts = case_base.store.value_counts(field)
         values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
         more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""

@@ -16,7 +16,7 @@ from dermquery.serve.fields import CaseFields
 from dermquery.serve.pictures import Picture
 from dermquery.serve.service import SearchService
 from dermquery.store.protocol import StoredCase
-from dermquery.store.where import parse_where
+from dermquery.store.where import Written
 
 __all__ = ["router"]
 
@@ -45,7 +45,7 @@ async def cases(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> CasePage:
     """List cases in the order of their ids."""
-    condition = parse_where(where or ())
+    condition = Written(tuple(where or ()))
 
     def work() -> list[StoredCase]:
         rows = service.cases(condition, after, limit + 1)
