@@ -11,7 +11,12 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 from urllib.parse import quote
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "the client needs httpx; install it with: pip install 'dermquery[serve]'", name="httpx"
+    ) from error
 
 from dermquery.data.case import Case
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, case_url

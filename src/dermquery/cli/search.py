@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -70,6 +71,8 @@ def search(
     from dermquery.store.casebase import CaseBase
     from dermquery.store.where import Written
 
+    outputs = _Outputs(json_out, html, pdf, png, csv)
+    outputs.check()
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
         image=image,
@@ -91,7 +94,7 @@ def search(
     warnings = _warnings(case_base, result)
     if case_base.read_only:
         Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
-    _write(result, _Outputs(json_out, html, pdf, png, csv), warnings, notice)
+    _write(result, outputs, warnings, notice)
     if json_out != "-":
         print_result(result, case_base, warnings)
 
@@ -117,6 +120,16 @@ class _Outputs(NamedTuple):
     png: Path | None
     csv: Path | None
 
+    def check(self) -> None:
+        """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+        """
+        for path in self:
+            if path is not None and str(path) != "-" and not Path(path).absolute().parent.is_dir():
+                raise FileNotFoundError(f"{path}: there is no folder {Path(path).parent}; make it, or correct the name")
+
 
 def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     """What is wrong with the query's image, and whether it is like anything in the base."""
@@ -125,9 +138,11 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
+    from dermquery.store.same_image import said_of
 
     image = UprightImage.of(result.query.image)
-    found: list[Warned] = list(check_image(image))
+    sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
+    found: list[Warned] = [*said_of(case_base.cases_of_image(sha256)), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.local_weight)

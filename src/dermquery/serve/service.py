@@ -36,6 +36,7 @@ from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
+from dermquery.store.same_image import said_of
 from dermquery.store.where import Written
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
@@ -141,7 +142,8 @@ class SearchService(BaseReader):
         shown, sha256 = query_copy(picture), hashlib.sha256(image).hexdigest()
         self._keep(sha256, shown)
         encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
-        warnings, alone = self._cautions.of_image(picture), self._cautions.alone(picture)
+        held = said_of(self.base.cases_of_image(sha256))
+        warnings, alone = (*held, *self._cautions.of_image(picture)), self._cautions.alone(picture)
         return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
 
     def prepared(self, owner: str, key: str) -> Prepared:

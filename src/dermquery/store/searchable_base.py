@@ -183,6 +183,16 @@ class SearchableBase:
             archive=self.archive,
         )  # fmt: skip
 
+    def cases_of_image(self, sha256: str) -> tuple[str, ...]:
+        """Ids of the cases that were made of an image file, by the SHA-256 of its bytes, sorted.
+
+        Rows are only read where the archive holds the image, or there is none.
+        """
+        if self.archive is not None and sha256 not in self.archive:
+            return ()
+        rows = (row for batch in self.store.scan(vectors=False) for row in batch)
+        return tuple(sorted(row.case.case_id for row in rows if row.stamp.sha256 == sha256))
+
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
+from dermquery.data.meant import did_you_mean
 from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import (
     EXTRA,
@@ -135,7 +135,7 @@ def _finding(clause: str) -> str:
     if name not in CRITERIA or "=" not in clause or "!" in name:
         raise FilterError(
             f"cannot demand {clause!r}; write for example vascular_structures=arborizing, with one of: "
-            f"{', '.join(CRITERIA)}{_meant(name, CRITERIA)}"
+            f"{', '.join(CRITERIA)}{did_you_mean(name, CRITERIA)}"
         )
     return clause
 
@@ -171,7 +171,9 @@ def _field(name: str, clause: str, known: Known | None) -> str:
     if column in extras or len(same) == 1:
         return f"{EXTRA}{column if column in extras else same[0]}"
     there = [*FIELDS, *sorted(extras)]
-    raise FilterError(f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{_meant(name, there)}")
+    raise FilterError(
+        f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{did_you_mean(name, there)}"
+    )
 
 
 def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | Missing | Not:
@@ -233,13 +235,7 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
         raise FilterError(f"no case has a {name}, so none has {value!r}; leave the condition out")
     shown = ", ".join(f'"{one}"' if "," in one else one for one in there[:_SHOWN])
     more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
-    raise FilterError(f"no case has the {name} {value!r}; there are: {shown}{more}{_meant(value, there)}")
-
-
-def _meant(written: str, there: Iterable[str]) -> str:
-    close = difflib.get_close_matches(written.casefold(), list({one.casefold(): one for one in there}), 1)
-    named = {one.casefold(): one for one in there}
-    return f". Did you mean {named[close[0]]!r}?" if close else ""
+    raise FilterError(f"no case has the {name} {value!r}; there are: {shown}{more}{did_you_mean(value, there)}")
 
 
 def _condition(field: str, values: Sequence[str | float], written: str) -> Equals | OneOf:

@@ -122,12 +122,15 @@ async def add(
     """Put a case in; it can be found when the answer is there."""
     data, fields = await form.image.read(), form.case
 
+    def others(row: StoredCase) -> tuple[str, ...]:
+        return tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != row.case.case_id)
+
     def work() -> tuple[bool, CaseAnswer]:
         with named(form.image):
             written = service.writer.put(fields, data, update=form.update)
         event = "add" if written.added else "update"
         audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
-        return written.added, _answer(written.row, request)
+        return written.added, _answer(written.row, request).model_copy(update={"same_image": others(written.row)})
 
     added, answer = await attended(request, service.writer.line.call(work))
     status, headers = (201, {"Location": answer.url}) if added else (200, {})
