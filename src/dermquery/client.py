@@ -11,7 +11,12 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 from urllib.parse import quote
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "the client needs httpx; install it with: pip install 'dermquery[serve]'", name="httpx"
+    ) from error
 
 from dermquery.data.case import Case
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, case_url
@@ -32,6 +37,7 @@ class Ranking(TypedDict, total=False):
 
     Attributes:
         where: a filter, or conditions such as ``"site=back"``.
+        must: findings that a case must have, such as ``"vascular_structures=arborizing"``.
         top_k: hits wanted, 100 at most.
         offset: hits before them.
         local_weight: λ.
@@ -39,6 +45,7 @@ class Ranking(TypedDict, total=False):
     """
 
     where: Filter | Sequence[str]
+    must: str | Sequence[str]
     top_k: int
     offset: int
     local_weight: float
@@ -286,7 +293,7 @@ def _sent(ranking: Ranking) -> dict[str, Any]:
         asked["filter"] = where.model_dump(mode="json", exclude_none=True)["condition"]
     else:
         asked["where"] = where
-    several = ("where", "exclude_case", "exclude_lesion", "exclude_patient")
+    several = ("where", "must", "exclude_case", "exclude_lesion", "exclude_patient")
     return {
         name: value if name not in several else [value] if isinstance(value, str) else list(value)
         for name, value in asked.items()

@@ -98,7 +98,9 @@ def test_filters_and_exclusions(base: CaseBase, cases: Sequence[Case]) -> None:
     assert everything - set(ids(without)) == {"case-000", "case-001", "case-006", "case-007"}
     without = base.search(image=cases[1].image, top_k=50, exclude_patient="patient-0", exclude_case=["case-023"])
     assert everything - set(ids(without)) == {"case-001", "case-002", "case-003", "case-023"}
-    assert base.search(image=cases[1].image, where=["site=moon"]).hits == ()
+    assert base.search(image=cases[1].image, where=parse_where(["site=moon"])).hits == ()
+    with pytest.raises(FilterError, match="no case has the site 'moon'; there are: back, chest, upper limbs"):
+        base.search(image=cases[1].image, where=["site=moon"])
 
 
 def test_pages_of_a_ranking_keep_their_ranks(base: CaseBase, cases: Sequence[Case]) -> None:
@@ -226,7 +228,7 @@ def test_a_model_that_cannot_be_found_again(tmp_path: Path, cases: Sequence[Case
 
 
 def test_a_result_is_plain_json(base: CaseBase, cases: Sequence[Case]) -> None:
-    result = base.search(image=cases[1].image, checklist=TERMS, where=["site!=moon"], top_k=3)
+    result = base.search(image=cases[1].image, checklist=TERMS, where=["site!=missing"], top_k=3)
     written = json.loads(json.dumps(result.to_dict()))
     assert [hit["case_id"] for hit in written["hits"]] == ids(result)
     first = written["hits"][0]

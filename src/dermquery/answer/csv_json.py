@@ -12,7 +12,9 @@ from typing import Any
 from dermquery.answer.content import HitContent, Warned, report_content
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS
+from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
+from dermquery.data.names import slashed
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
 __all__ = ["COLUMNS", "hits_csv", "hits_json", "safe_cell", "write_csv", "write_json"]
@@ -22,10 +24,12 @@ _LEFT_OUT = ("patient_id", "text")
 COLUMNS = (
     "rank", "case_id", *_FIRST, "score", "local", "global", "shared_criteria", "differing_criteria",
     *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
+    *CRITERIA, *(f"query_{name}" for name in CRITERIA),
     "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
-"""Every row says which base and model it comes from, because rows get copied into other tables. Patient ids, free text
-and extra columns are left out; JSON has them."""
+"""Every row says what was asked and which base and model it comes from, because rows get copied into other tables. The
+base is named without its folder, which says something of the server. Patient ids, free text and extra columns are left
+out; JSON has them."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -81,8 +85,10 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         **{measure.name: round(measure.value, 6) for measure in (item.score, *item.parts)},
         "shared_criteria": "; ".join(item.shared),
         "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),
+        **hit.case.checklist,
+        **{f"query_{name}": value for name, value in result.terms.items()},
         "local_weight": result.local_weight,
-        "base": base.uri,
+        "base": slashed(base.uri).rstrip("/").rpartition("/")[2],
         "base_version": base.version,
         "model": base.model_name,
         "model_hash": base.model_hash,

@@ -143,7 +143,7 @@ def _words(node: Any, *, negated: bool) -> str:
         return _words(node.condition, negated=not negated)
     if isinstance(node, AllOf):
         return ("not " if negated else "") + "(" + " and ".join(_words(c, negated=False) for c in node.conditions) + ")"
-    name = node.field.replace("_", " ")
+    name = node.field.removeprefix("extra.").replace("_", " ")
     if isinstance(node, Missing):
         return f"{name} {'recorded' if negated else 'not recorded'}"
     if isinstance(node, Equals):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dermquery.data.meant import did_you_mean
+
 __all__ = [
     "ABSENT",
     "CRITERIA",
@@ -109,10 +111,14 @@ def check_values(checklist: Mapping[str, str]) -> None:
     """Raise ValueError for an unknown criterion or value; the message names it and the legal ones."""
     for name, value in checklist.items():
         if name not in CRITERIA:
-            raise ValueError(f"unknown checklist criterion {name!r}; use one of: {', '.join(CRITERIA)}")
+            raise ValueError(
+                f"unknown checklist criterion {name!r}; use one of: {', '.join(CRITERIA)}{did_you_mean(name, CRITERIA)}"
+            )
         if value and value not in CRITERIA[name].values:
-            legal = ", ".join(CRITERIA[name].values)
-            raise ValueError(f"unknown value {value!r} for {name}; use one of: {legal}")
+            legal = CRITERIA[name].values
+            raise ValueError(
+                f"unknown value {value!r} for {name}; use one of: {', '.join(legal)}{did_you_mean(value, legal)}"
+            )
 
 
 def render_text(checklist: Mapping[str, str]) -> str:

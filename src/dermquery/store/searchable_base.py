@@ -17,9 +17,10 @@ from dermquery.store.base_manifest import Manifest
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter
 from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
+from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
-from dermquery.store.where import as_filter, excluding
+from dermquery.store.where import Written, as_filter, excluding
 
 __all__ = ["EmptyBaseError", "QueryError", "SearchableBase"]
 
@@ -60,9 +61,24 @@ class SearchableBase:
             self._model = load_named_model(self.manifest, self.uri)
         return self._model
 
-    def count(self, where: Filter | Sequence[str] | None = None) -> int:
+    def count(self, where: Filter | Written | Sequence[str] | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
-        return self.store.count(None if where is None else as_filter(where))
+        return self.store.count(None if where is None else self.in_columns(where))
+
+    def filter_of(self, where: Filter | Written | Sequence[str] | None, known: KnownValues | None = None) -> Filter:
+        """A filter as callers pass it, its clauses read by the values that this base's cases have.
+
+        Raises:
+            FilterError: for a condition that cannot be read, or a value that no case has.
+        """
+        if isinstance(where, Filter) or not self.store.count():
+            return as_filter(where)
+        return as_filter(where, known or KnownValues(self.store))
+
+    def in_columns(self, where: Filter | Written | Sequence[str] | None) -> Filter:
+        """The same for the store, which has no columns for what tables had beside the project's own."""
+        known = KnownValues(self.store)
+        return known.in_columns(self.filter_of(where, known))
 
     def __len__(self) -> int:
         return self.count()
@@ -105,7 +121,7 @@ class SearchableBase:
         image: ImageSource | None = None,
         text: str | None = None,
         checklist: Mapping[str, str] | None = None,
-        where: Filter | Sequence[str] | None = None,
+        where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
         local_weight: float = LOCAL_WEIGHT,
         exclude_case: str | Collection[str] | None = None,
@@ -134,14 +150,14 @@ class SearchableBase:
             EmptyBaseError: if the base holds no case.
             FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
         """
-        condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
+        condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
         _check_search(top_k, local_weight, offset)
         return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset, exact)
 
     def search_encoded(
         self,
         encoded: EncodedQuery,
-        where: Filter | Sequence[str] | None = None,
+        where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
         local_weight: float = LOCAL_WEIGHT,
         offset: int = 0,
@@ -154,17 +170,29 @@ class SearchableBase:
             EmptyBaseError: if the base holds no case.
             FilterError, ValueError: for a filter or a weight that cannot be used.
         """
-        condition = as_filter(where)
         weight = _check_search(top_k, local_weight, offset)
         n_cases = self.count()
         if n_cases == 0:
             raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
-        hits = self._hits(encoded, condition, top_k, weight, offset, exact)
-        n_candidates = n_cases if condition.is_empty else self.store.count(condition)
+        known = KnownValues(self.store)
+        condition = self.filter_of(where, known)
+        within = known.in_columns(condition)
+        hits = self._hits(encoded, within, top_k, weight, offset, exact)
+        n_candidates = n_cases if condition.is_empty else self.store.count(within)
         return SearchResult(
             encoded.query, encoded.reading, hits, weight, condition, n_candidates, self._info(n_cases),
             archive=self.archive,
         )  # fmt: skip
+
+    def cases_of_image(self, sha256: str) -> tuple[str, ...]:
+        """Ids of the cases that were made of an image file, by the SHA-256 of its bytes, sorted.
+
+        Rows are only read where the archive holds the image, or there is none.
+        """
+        if self.archive is not None and sha256 not in self.archive:
+            return ()
+        rows = (row for batch in self.store.scan(vectors=False) for row in batch)
+        return tuple(sorted(row.case.case_id for row in rows if row.stamp.sha256 == sha256))
 
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.

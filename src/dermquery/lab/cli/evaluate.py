@@ -219,9 +219,14 @@ def _sets(
 ) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Queries, gallery, and the facts about them for the provenance."""
     from dermquery.data.case_table import read_cases
+    from dermquery.data.meant import did_you_mean
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 
+    if protocol not in (names := [one.value for one in Protocol]):
+        raise ValueError(
+            f"unknown protocol {protocol!r}; use one of: {', '.join(names)}{did_you_mean(protocol, names)}"
+        )
     chosen = Protocol(protocol)
     if chosen is Protocol.EXTERNAL:
         if gallery is None:

@@ -16,11 +16,11 @@ from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
 from dermquery.store.casebase import QueryError
-from dermquery.store.filters import Condition, Filter, FilterError
+from dermquery.store.filters import Condition
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
-from dermquery.store.where import parse_where
+from dermquery.store.where import Written
 
-__all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm", "whole_filter"]
+__all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm"]
 
 
 class HitAnswer(Out):
@@ -195,36 +195,27 @@ class RankingRequest(BaseModel):
     where: Annotated[
         tuple[str, ...], Field(max_length=100, description="Conditions such as `site=back`; all must hold.")
     ] = ()
-    filter: Annotated[Condition | None, Field(description="The same as a tree of conditions.")] = None
+    must: Annotated[
+        tuple[Annotated[str, Field(max_length=200)], ...],
+        Field(max_length=50, description="Finding that a case must have, such as `vascular_structures=arborizing`."),
+    ] = ()
+    filter: Annotated[Condition | None, Field(description="Conditions as a tree.")] = None
     exclude_case: _CaseIds = ()
     exclude_lesion: _CaseIds = ()
     exclude_patient: _CaseIds = ()
 
-    def condition(self) -> Filter:
-        """Both forms of the filter as one.
+    def condition(self) -> Written:
+        """Every form of the filter as one, to be read by what the base holds.
 
         Raises:
-            FilterError: for a condition that cannot be read or used.
+            FilterError: for a condition that cannot be read or used, whatever the base.
         """
-        return whole_filter(self.where, self.filter)
+        return Written(self.where, self.must, self.filter)
 
     def options(self) -> dict[str, Any]:
         """Arguments of :meth:`SearchService.search`."""
         names = ("top_k", "offset", "local_weight", "exclude_case", "exclude_lesion", "exclude_patient")
         return {"where": self.condition(), **{name: getattr(self, name) for name in names}}
-
-
-def whole_filter(where: tuple[str, ...], tree: Any) -> Filter:
-    """Clauses and a condition tree, all of which must hold.
-
-    Raises:
-        FilterError: for a condition that cannot be read or used.
-    """
-    written = parse_where(where)
-    try:
-        return written if tree is None else written.also(tree)
-    except ValueError as error:  # too deep together
-        raise FilterError(str(error)) from error
 
 
 class FeedbackRequest(RankingRequest):
@@ -242,7 +233,7 @@ class SearchForm(RankingRequest):
     )
 
     image: Annotated[
-        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF or JPEG 2000.")
+        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000 or HEIC.")
     ] = None
     text: Annotated[str | None, Field(max_length=4000, description="Free text.")] = None
     term: Annotated[
