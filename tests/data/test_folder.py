@@ -220,8 +220,8 @@ def test_borders_are_cropped_where_asked(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     framed.save(tmp_path / "images" / "a.png")
     sizes = {}
-    for number, options in enumerate(({}, {"crop": True}, {"size": 64})):
-        case = prepare_folder(tmp_path / "images", tmp_path / str(number), **options).cases[0]
+    for number, (crop, size) in enumerate(((False, None), (True, None), (False, 64))):
+        case = prepare_folder(tmp_path / "images", tmp_path / str(number), crop=crop, size=size).cases[0]
         with Image.open(case.image) as image:
             sizes[number] = image.size
     assert sizes[0] == (300, 200)

@@ -46,7 +46,13 @@ def _add_fallback(page: FPDF) -> Collection[int]:
             f"DERMQUERY_PDF_FONT={named} cannot be used ({error}); name a TrueType font, or leave it out"
         ) from error
     page.set_fallback_fonts([_FALLBACK], exact_match=False)
-    return page.fonts[_FALLBACK].cmap
+    return _signs(page, _FALLBACK)
+
+
+def _signs(page: FPDF, font: str) -> Collection[int]:
+    """The characters that an embedded font has, by their numbers."""
+    held: Collection[int] = getattr(page.fonts[font], "cmap", ())
+    return held
 
 
 def printable(text: str) -> str:
@@ -214,7 +220,7 @@ class ReportPage(FPDF):
 
     def _covered(self, text: str, *, bold: bool = False) -> str:
         """Text with a number in place of each character that no font has; invisible ones are left out."""
-        there = self.fonts[f"{_FAMILY.lower()}{'B' if bold else ''}"].cmap
+        there = _signs(self, f"{_FAMILY.lower()}{'B' if bold else ''}")
         return "".join(
             sign if sign == "\n" or ord(sign) in there or ord(sign) in self._fallback else self._number(sign)
             for sign in text

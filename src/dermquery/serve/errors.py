@@ -189,8 +189,8 @@ _DISK: Mapping[int, str] = {
 def _disk_fault(error: BaseException | None) -> str | None:
     """What is wrong with the disk, if an error or what caused it comes from that."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _DISK:
-            return _DISK[error.errno]
+        if isinstance(error, OSError) and (fault := _DISK.get(error.errno or 0)):
+            return fault
         error = error.__cause__ or error.__context__
     return None
 

@@ -73,7 +73,7 @@ def router(site: Site) -> APIRouter:
 def _kept(site: Site, owner: str, data: bytes) -> dict[str, object]:
     kept, image = site.images.keep(owner, data)
     held = said_of(site.service.base.cases_of_image(hashlib.sha256(data).hexdigest()))
-    said = [warning.message for warning in (*held, *check_image(image))]
+    said = [*(warning.message for warning in held), *(warning.message for warning in check_image(image))]
     return {"key": kept.key, "size": image.size, "warnings": said}
 
 
