@@ -66,7 +66,7 @@ class KerasGraph:
     def _apply(self, kind: str, config: dict[str, Any], x: list[Any], v: list[Any]) -> Any:
         if kind == "Add":
             return x[0] + x[1]
-        (x,) = x  # type: ignore[assignment]
+        (x,) = x
         if kind == "Activation":
             return np.maximum(x, 0)
         if kind == "BatchNormalization":
