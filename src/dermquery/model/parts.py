@@ -155,7 +155,7 @@ class PartLayout:
         n = len(blocks)
         return np.concatenate(
             [
-                blocks.reshape(n, -1),
+                blocks.reshape(n, self.blocks.size),
                 np.zeros((n, self.diagnoses), np.float32) if posterior is None else posterior,
                 findings,
                 np.zeros((n, self.look), np.float32) if look is None else look,
@@ -174,9 +174,14 @@ class PartLayout:
         return array
 
 
+def _blocks(vectors: Vectors, width: int) -> Vectors:
+    """Vectors (n, blocks·width) as blocks, (n, blocks, width)."""
+    return vectors.reshape(len(vectors), vectors.shape[1] // max(width, 1), width)
+
+
 def _unit(vectors: Vectors, width: int) -> Vectors:
     """Vectors (n, blocks·width) with blocks of unit norm; a block of zeros stays one."""
-    blocks = vectors.reshape(len(vectors), -1, max(width, 1))
+    blocks = _blocks(vectors, width)
     norms = np.linalg.norm(blocks, axis=-1, keepdims=True)
     return np.asarray(np.where(norms > _NOTHING, blocks / np.maximum(norms, _NOTHING), 0).reshape(vectors.shape))
 
@@ -189,6 +194,6 @@ def _shares(values: Vectors) -> Vectors:
 
 def _kept(vectors: Vectors, otherwise: Vectors, width: int) -> Vectors:
     """The vectors, with blocks of ``otherwise`` where one is zero."""
-    blocks = vectors.reshape(len(vectors), -1, max(width, 1))
+    blocks, others = _blocks(vectors, width), _blocks(otherwise, width)
     there = np.any(blocks != 0, axis=-1, keepdims=True)
-    return np.asarray(np.where(there, blocks, otherwise.reshape(blocks.shape)).reshape(vectors.shape), np.float32)
+    return np.asarray(np.where(there, blocks, others).reshape(vectors.shape), np.float32)

@@ -10,17 +10,17 @@ from pydantic import ValidationError
 from dermquery.model.alignment import check_local_weight
 from dermquery.model.parts import PAPER, PartLayout, Weights
 
-__all__ = ["BALANCED", "Chosen", "choose", "default_preset", "presets_of", "read_weights"]
+__all__ = ["BALANCED", "Chosen", "choose", "default_preset", "presets_of", "read_weights", "written"]
 
 BALANCED, PAPER_NAME = "balanced", "paper"
 _WITHOUT_HEADS: Mapping[str, Weights] = {
     PAPER_NAME: PAPER,
-    "same findings": Weights(meaning=0.1, findings=1.0),
+    "same findings": Weights(meaning=0.3, findings=1.0),
 }
 _WITH_HEADS: Mapping[str, Weights] = {
     BALANCED: Weights(meaning=1.0, findings=0.5, look=0.3),
     PAPER_NAME: PAPER,
-    "same findings": Weights(meaning=0.1, findings=1.0, look=0.1),
+    "same findings": Weights(meaning=0.3, findings=1.0, look=0.1),
     "look-alikes": Weights(meaning=0.2, look=1.0),
 }
 
@@ -66,7 +66,12 @@ def choose(
     return Chosen(next((name for name, known in presets.items() if known == weights), None), weights)
 
 
-def read_weights(written: str, presets: Mapping[str, Weights]) -> Weights:
+def written(weights: Weights) -> str:
+    """Weights as :func:`read_weights` reads them."""
+    return ",".join(f"{name}={value:g}" for name, value in weights.model_dump().items())
+
+
+def read_weights(words: str, presets: Mapping[str, Weights]) -> Weights:
     """Weights as they are written: ``meaning=1,findings=.5,look=.3``.
 
     A part that is not named weighs nothing; λ (``local_weight``) and ρ (``posterior``) are those of the default preset
@@ -77,11 +82,11 @@ def read_weights(written: str, presets: Mapping[str, Weights]) -> Weights:
     """
     default = presets[default_preset(presets)]
     found = {"meaning": 0.0, "posterior": default.posterior, "local_weight": default.local_weight}
-    for item in written.split(","):
+    for item in words.split(","):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not equals or name not in Weights.model_fields:
             raise ValueError(
-                f"cannot read the weights {written!r}; give the name of a preset ({', '.join(presets)}), or weights "
+                f"cannot read the weights {words!r}; give the name of a preset ({', '.join(presets)}), or weights "
                 "such as meaning=1,findings=.5,look=.3"
             )
         try:
@@ -94,7 +99,7 @@ def read_weights(written: str, presets: Mapping[str, Weights]) -> Weights:
         first = error.errors(include_url=False)[0]
         where = "".join(f"{part}: " for part in first["loc"])
         raise ValueError(
-            f"weights {written!r}: {where}{first['msg'].removeprefix('Value error, ')}; got {first['input']}"
+            f"weights {words!r}: {where}{first['msg'].removeprefix('Value error, ')}; got {first['input']}"
             if where
-            else f"weights {written!r}: {first['msg'].removeprefix('Value error, ')}"
+            else f"weights {words!r}: {first['msg'].removeprefix('Value error, ')}"
         ) from error
