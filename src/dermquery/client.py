@@ -19,6 +19,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 from dermquery.data.case import Case
+from dermquery.model.parts import Weights
+from dermquery.model.presets import written
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, case_url
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.serve.fields import CaseDescription, CaseFields
@@ -40,7 +42,8 @@ class Ranking(TypedDict, total=False):
         must: findings that a case must have, such as ``"vascular_structures=arborizing"``.
         top_k: hits wanted, 100 at most.
         offset: hits before them.
-        local_weight: λ.
+        weights: of the parts of a score: the name of a preset, ``"meaning=1,findings=.5"``, or the weights themselves.
+        local_weight: λ, in place of that of the weights.
         exclude_case, exclude_lesion, exclude_patient: ids that must not be found.
     """
 
@@ -48,6 +51,7 @@ class Ranking(TypedDict, total=False):
     must: str | Sequence[str]
     top_k: int
     offset: int
+    weights: Weights | str
     local_weight: float
     exclude_case: str | Collection[str]
     exclude_lesion: str | Collection[str]
@@ -128,7 +132,7 @@ class Client:
         return SearchAnswer.model_validate(self._json("POST", f"{PREFIX}/searches", data=fields, files=files))
 
     def rerank(self, search: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
-        """Rank a search again by its key, with another λ, filter or page."""
+        """Rank a search again by its key, with other weights, another filter or page."""
         return SearchAnswer.model_validate(
             self._json("POST", f"{PREFIX}/searches/{quote(search, safe='')}", json=_sent(ranking))
         )
@@ -288,6 +292,8 @@ class Client:
 
 def _sent(ranking: Ranking) -> dict[str, Any]:
     asked: dict[str, Any] = dict(ranking)
+    if isinstance(weights := asked.get("weights"), Weights):
+        asked["weights"] = written(weights)
     where = asked.pop("where", ())
     if isinstance(where, Filter):
         asked["filter"] = where.model_dump(mode="json", exclude_none=True)["condition"]

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 import dermquery
-from dermquery.answer.content import case_facts, report_content
+from dermquery.answer.content import Measure, case_facts, report_content
 from dermquery.answer.words import IN_BRIEF, TITLES
 from dermquery.data.case import CASE_FIELDS, Case, Kind
 from dermquery.store.casebase import CaseBase
@@ -33,11 +35,27 @@ def test_facts_say_what_was_recorded(cases: Sequence[Case]) -> None:
     assert (facts["site"].value, facts["site"].words) == (None, None)
 
 
-def test_negative_similarities_leave_a_bar_empty(base: CaseBase, cases: Sequence[Case]) -> None:
+def test_parts_that_say_something_are_shown_with_their_share_of_pairs(base: CaseBase, cases: Sequence[Case]) -> None:
     (item,) = report_content(base.search(image=cases[0].image, top_k=1)).hits
-    assert [part.name for part in item.parts] == ["local", "global"]
-    assert item.score.words == f"{item.hit.score:.3f}"
-    assert [0.0 <= part.bar <= 1.0 for part in item.parts] == [True, True]
+    assert [part.name for part in item.parts] == ["meaning"]
+    assert item.same_image == "The same image"
+    content = report_content(base.search(checklist={"streaks": "absent"}, top_k=24))
+    assert [[part.name for part in item.parts] for item in content.hits] == [["meaning", "findings"]] * 24
+    assert all(0.0 <= part.bar <= 1.0 for item in content.hits for part in item.parts)
+    assert {item.same_image for item in content.hits} == {None}
+    assert content.scale is not None
+    first = content.hits[0].parts[0]
+    assert first.closer_than is not None
+    assert first.brief == f"{first.percent} ({content.hits[0].hit.meaning:.3f})"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0.0 %"), (0.9917, "99.1 %"), (0.99996, "99.996 %"), (0.999999, "99.999 %"), (None, None)],
+)
+def test_a_share_is_never_rounded_up_to_all(share: float | None, words: str | None) -> None:
+    assert Measure("look", -0.5, share).percent == words
+    assert Measure("look", -0.5, share).bar == (share or 0.0)
 
 
 _FIELD = 'laterality: Annotated[Literal["left", "right", "midline", "unknown"] | None, Kind.CHOICE] = None'

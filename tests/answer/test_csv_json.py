@@ -28,7 +28,8 @@ def result(base: CaseBase, cases: Sequence[Case]) -> SearchResult:
 def with_case(result: SearchResult, **fields: object) -> SearchResult:
     """The result with another first case, and a negative score."""
     first = result.hits[0]
-    hit = Hit(1, first.case.model_copy(update=fields), -0.25, -0.5, 0.125, first.shared_criteria)
+    case = first.case.model_copy(update=fields)
+    hit = Hit(1, case, -0.25, -0.25, None, None, -0.5, 0.125, first.shared_criteria)
     return replace(result, hits=(hit, *result.hits[1:]))
 
 

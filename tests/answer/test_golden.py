@@ -29,6 +29,7 @@ from dermquery.cli.search import print_result
 from dermquery.data.case import Case, Query
 from dermquery.data.findings import Findings, Remark
 from dermquery.data.image_quality import ImageWarning
+from dermquery.model.parts import Weights
 from dermquery.serve.answers import Answer
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.serve.prepared import Prepared
@@ -73,7 +74,25 @@ def result(folder: Path) -> SearchResult:
         case = Case(case_id=f"case-{i}", image=draw_lesion(folder / f"{i}.png", i), **known)
         local, global_ = 0.75 - 0.25 * i, 0.5 - 0.125 * i
         shared, differing = compare_criteria(terms, case)
-        hits.append(Hit(i + 1, case, 0.6 * local + 0.4 * global_, local, global_, shared, differing, f"{i}" * 64))
+        meaning, findings, look = 0.6 * local + 0.4 * global_, (0.5, 0.25, 0.0, 0.0)[i], 0.875 - 0.25 * i
+        hits.append(
+            Hit(
+                rank=i + 1,
+                case=case,
+                score=meaning + 0.5 * findings + 0.3 * look,
+                meaning=meaning,
+                findings=findings,
+                look=look,
+                local=local,
+                global_=global_,
+                shared_criteria=shared,
+                differing_criteria=differing,
+                likely_criteria={"vascular_structures": 0.125 * i},
+                closer_than={"meaning": 0.9996 - 0.1 * i, "look": 0.5},
+                same_image=i == 0,
+                sha256=f"{i}" * 64,
+            )
+        )
     return SearchResult(
         query=Query(image=draw_lesion(folder / "query.png", 99), text="atypical network, itches", checklist=terms),
         reading=Findings(
@@ -87,7 +106,8 @@ def result(folder: Path) -> SearchResult:
             language="nl",
         ),
         hits=tuple(hits),
-        local_weight=0.6,
+        weights=Weights(meaning=1, findings=0.5, look=0.3),
+        preset="balanced",
         where=parse_where(["age>=21", "site!=face", "date<2025-01-01", "elevation=flat,palpable"]),
         n_candidates=7,
         base=BaseInfo("/bases/clinic", 9, {"nv": 5, "mel": 3, None: 1}, "demo", "ab" * 32, 2, ("low", "high")),

@@ -80,7 +80,8 @@ def test_the_sheet_says_what_was_asked_and_found(result: SearchResult, tmp_path:
     assert "grew for six months" in text
     assert "Seven-point score 3" in text
     assert "Only cases with age ≥ 21; case id not case-003." in text
-    assert "Score = 0.6 × local + 0.4 × global similarity." in text
+    assert "Score = 1 × meaning (paper). Meaning = 0.6 × local + 0.4 × global similarity." in text
+    assert "The same image" in text
     assert "2026-01-02 03:04 UTC" in text
     assert result.base.model_hash in text
     assert result.base.uri in text
@@ -88,8 +89,7 @@ def test_the_sheet_says_what_was_asked_and_found(result: SearchResult, tmp_path:
     for hit in result.hits:
         assert hit.case.case_id in text
         assert f"{hit.score:.3f}" in text
-        assert f"local {hit.local:.3f}" in text
-        assert f"global {hit.global_:.3f}" in text
+        assert re.search(rf"meaning [0-9.]+ % \({hit.meaning:.3f}\)", text)
         assert diagnosis_title(hit.case.diagnosis) in text
     assert text.count("✓") == sum(len(hit.shared_criteria) for hit in result.hits)
     assert text.count("≠") == sum(len(hit.differing_criteria) for hit in result.hits)

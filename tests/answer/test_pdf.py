@@ -84,8 +84,7 @@ def test_the_report_says_what_the_page_says(result: SearchResult, tmp_path: Path
     for hit, item in zip(result.hits, content.hits, strict=True):
         assert hit.case.case_id in text
         assert f"{hit.score:.3f}" in text
-        assert f"{hit.local:.3f}" in text
-        assert f"{hit.global_:.3f}" in text
+        assert all(part.brief in text for part in item.parts)
         assert item.title in text
     for row in content.shares:
         assert f"{row.cases} ({100 * row.base_share:.0f} %)" in text

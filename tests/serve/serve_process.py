@@ -16,13 +16,13 @@ from dermquery.serve.app import create_app
 from dermquery.serve.security import server_options
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import Checklists, ProjectionEncoder
 
 
 class SlowEncoder(ProjectionEncoder):
-    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+    def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
         time.sleep(0.03)
-        return super().encode_case(images)
+        return super().encode_case(images, checklists)
 
 
 def tell(server: uvicorn.Server) -> None:

@@ -9,7 +9,7 @@ from dermquery.store.protocol import CaseReader, StoredCase
 
 __all__ = ["EARLIER", "rows_of", "unpack"]
 
-EARLIER = (1, 2, 3, 4)
+EARLIER = (1, 2, 3, 4, 5)
 """Schemas before the current one."""
 _PACKED = Path(__file__).parent / "bases" / "earlier.tar.xz"
 

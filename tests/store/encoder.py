@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -11,28 +11,68 @@ from PIL import Image
 from dermquery.data.case import Query
 from dermquery.data.image import load_image
 from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.model.heads import VALUES, Floats, asked_values, recorded_values
+from dermquery.model.parts import PartLayout
+from dermquery.model.presets import presets_of
 
+Checklists = Sequence[Mapping[str, str]] | None
+"""Recorded findings of cases."""
 _SIDE = 8
 
 
 class ProjectionEncoder:
-    """Seeded random projections of downscaled pixels and of hashed words, each block normalised."""
+    """Seeded random projections of downscaled pixels and of hashed words, each block normalised.
 
-    def __init__(self, seed: int = 0, width: int = 6, levels: tuple[str, ...] = ("low", "middle", "high")) -> None:
+    ``heads`` gives it a posterior of three diagnoses, probabilities of findings and a look.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        width: int = 6,
+        levels: tuple[str, ...] = ("low", "middle", "high"),
+        *,
+        heads: bool = False,
+    ) -> None:
         self.name = f"projection-{seed}"
-        self.layout = BlockLayout(levels, width)
-        self.artifact_hash = hashlib.sha256(f"{seed} {width} {levels}".encode()).hexdigest()
+        self.layout = PartLayout(BlockLayout(levels, width), *((3, 5) if heads else ()))
+        self.presets = presets_of(self.layout, {})
+        named = f"{seed} {width} {levels}" + (" heads" if heads else "")
+        self.artifact_hash = hashlib.sha256(named.encode()).hexdigest()
         self.seed = seed
         self.encoded = 0
         n_pixels = _SIDE * _SIDE * 3
-        self._pixels = np.random.default_rng(seed).normal(size=(n_pixels, self.layout.size))
+        self._pixels = np.random.default_rng(seed).normal(size=(n_pixels, self.layout.blocks.size))
+        read = 3 + len(VALUES) + 5
+        self._read = np.random.default_rng([seed, 1]).normal(size=(n_pixels, read)) if heads else None
 
-    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+    def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
         self.encoded += len(images)
-        return self._unit(np.stack([self._of_image(image) for image in images]))
+        blocks = self._unit(np.stack([self._of_image(image) for image in images]))
+        return self._case(blocks, images, [{}] * len(images) if checklists is None else checklists)
+
+    def encode_described(self, cases: Sequence[Query]) -> Vectors:
+        images = [load_image(case.image) for case in cases if case.image is not None]
+        return self._case(self._composed(cases), images, [case.checklist for case in cases])
 
     def encode_query(self, queries: Sequence[Query]) -> Vectors:
-        raw = np.zeros((len(queries), self.layout.size))
+        posterior = look = None
+        if self._read is not None:
+            posterior = np.full((len(queries), 3), 1 / 3, np.float32)
+            look = np.zeros((len(queries), 5), np.float32)
+            for row, query in enumerate(queries):
+                if query.image is not None:
+                    (posterior[row],), _, (look[row],) = self._seen([load_image(query.image)])
+        return self.layout.joined(self._composed(queries), posterior, asked_values([q.terms for q in queries]), look)
+
+    def _case(self, blocks: Vectors, images: Sequence[Image.Image], checklists: Sequence[Mapping[str, str]]) -> Vectors:
+        if self._read is None:
+            return self.layout.joined(blocks, None, recorded_values(checklists), None)
+        posterior, findings, look = self._seen(images)
+        return self.layout.joined(blocks, posterior, recorded_values(checklists, findings), look)
+
+    def _composed(self, queries: Sequence[Query]) -> Vectors:
+        raw = np.zeros((len(queries), self.layout.blocks.size))
         for row, query in zip(raw, queries, strict=True):
             if query.image is not None:
                 row += self._of_image(load_image(query.image))
@@ -40,16 +80,28 @@ class ProjectionEncoder:
                 row += 0.2 * self._of_text(query.sentence)
         return self._unit(raw)
 
+    def _seen(self, images: Sequence[Image.Image]) -> tuple[Floats, Floats, Floats]:
+        assert self._read is not None
+        raw = (np.stack([_small(image) for image in images]) @ self._read / 4).astype(np.float32)
+        diagnoses, values, look = np.split(raw, [3, 3 + len(VALUES)], axis=1)
+        posterior = np.exp(diagnoses)
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        return posterior, 1 / (1 + np.exp(-values)), look / np.linalg.norm(look, axis=1, keepdims=True)
+
     def _of_image(self, image: Image.Image) -> np.ndarray:
-        small = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE)), dtype=np.float64).ravel()
-        return np.asarray((small / 255 - 0.5) @ self._pixels)
+        return np.asarray(_small(image) @ self._pixels)
 
     def _of_text(self, text: str) -> np.ndarray:
         seeds = [int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big") for word in text.lower().split()]
-        drawn = [np.random.default_rng((self.seed, s)).normal(size=self.layout.size) for s in seeds]
+        drawn = [np.random.default_rng((self.seed, s)).normal(size=self.layout.blocks.size) for s in seeds]
         return np.asarray(np.sum(drawn, axis=0))
 
     def _unit(self, raw: np.ndarray) -> Vectors:
-        blocks = raw.reshape(len(raw), -1, self.layout.width)
+        blocks = raw.reshape(len(raw), -1, self.layout.blocks.width)
         unit = blocks / np.linalg.norm(blocks, axis=-1, keepdims=True)
         return np.asarray(unit.reshape(len(raw), -1), dtype=np.float32)
+
+
+def _small(image: Image.Image) -> np.ndarray:
+    small = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE)), dtype=np.float64).ravel()
+    return small / 255 - 0.5

@@ -14,13 +14,13 @@ from PIL import Image
 from dermquery.data.case_table import read_cases
 from dermquery.model.alignment import Vectors
 from dermquery.store.casebase import CaseBase
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import Checklists, ProjectionEncoder
 
 
 class SlowEncoder(ProjectionEncoder):
-    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+    def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
         time.sleep(0.03)
-        return super().encode_case(images)
+        return super().encode_case(images, checklists)
 
 
 def say(*words: object) -> None:

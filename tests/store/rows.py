@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dermquery.data.case import Case
-from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
+from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase, packed
 
 SIZE = 12
 STAMP = ImageStamp("ab" * 32, 123, 1_700_000_000_123_456_789, "0f" * 32)
@@ -15,7 +15,7 @@ STAMP = ImageStamp("ab" * 32, 123, 1_700_000_000_123_456_789, "0f" * 32)
 
 def row(case_id: str, vector: np.ndarray | None = None, **fields: object) -> StoredCase:
     case = Case(case_id=case_id, image=Path("/data/a b.png"), **fields)
-    return StoredCase(case, np.zeros(SIZE, np.float32) if vector is None else vector.astype(np.float32), STAMP)
+    return StoredCase(case, np.zeros(SIZE, np.float32) if vector is None else packed(vector), STAMP)
 
 
 def random_rows(n: int, seed: int = 0, prefix: str = "") -> list[StoredCase]:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +13,12 @@ from PIL import Image
 
 from dermquery.data.case import Case, Query
 from dermquery.data.image import ImageError
+from dermquery.model.parts import Weights
 from dermquery.store.base_manifest import ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
 from dermquery.store.filters import FilterError, matches
 from dermquery.store.hits import SearchResult, compare_criteria
-from dermquery.store.protocol import Encoder
+from dermquery.store.protocol import Encoder, packed
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder
 from tests.store.loading import load_by
@@ -45,28 +45,36 @@ def test_a_search_is_the_full_matrix_of_scores(
     result = base.search(image=image, text=text, top_k=top_k, local_weight=local_weight)
 
     encoder = ProjectionEncoder()
+    layout, weights = encoder.layout, Weights(local_weight=local_weight)
     unit = encoder.encode_query([Query(image=image, text=text)])
-    gallery = np.concatenate([encoder.encode_case([Image.open(case.image)]) for case in cases])
-    expected = encoder.layout.score(unit, gallery, local_weight)[0]
-    local, global_ = (part[0] for part in encoder.layout.parts(unit, gallery))
-    best = sorted(range(len(cases)), key=lambda i: (-expected[i], cases[i].case_id))[:top_k]
+    gallery = packed(encoder.encode_case([Image.open(case.image) for case in cases], [c.checklist for c in cases]))
+    expected = layout.score(unit, gallery, weights)[0]
+    blocks = [layout.split(vectors)["blocks"] for vectors in (unit, gallery)]
+    local, global_ = (part[0] for part in layout.blocks.parts(*blocks))
+    best = sorted(range(len(cases)), key=lambda i: (-expected[i], cases[i].case_id))
+    if image is not None:  # of the very image that was asked with, whatever the words are
+        best.remove(seed)
+        best.insert(0, seed)
+    best = best[:top_k]
     assert len(result.hits) == min(top_k, len(cases))
     assert [hit.rank for hit in result.hits] == list(range(1, len(result.hits) + 1))
     at = {case.case_id: i for i, case in enumerate(cases)}
     for hit, i in zip(result.hits, best, strict=True):
         own = at[hit.case.case_id]
-        assert hit.score == local_weight * hit.local + (1 - local_weight) * hit.global_
+        assert hit.score == hit.meaning == local_weight * hit.local + (1 - local_weight) * hit.global_
         assert hit.score == pytest.approx(expected[own], abs=1e-6)
         assert hit.score == pytest.approx(expected[i], abs=1e-6)
         assert hit.local == pytest.approx(local[own], abs=1e-6)
         assert hit.global_ == pytest.approx(global_[own], abs=1e-6)
         assert hit.case == cases[own]
+        assert hit.same_image == (image is not None and own == seed)
 
 
 def test_the_same_image_comes_first(base: CaseBase, cases: Sequence[Case]) -> None:
     result = base.search(image=cases[5].image)
     assert ids(result)[0] == "case-005"
-    assert result.hits[0].score == pytest.approx(1.0, abs=1e-6)
+    assert result.hits[0].score == pytest.approx(1.0, abs=1e-3)
+    assert [hit.same_image for hit in result.hits] == [True, *[False] * 4]
     assert len(result.hits) == 5
     data = cases[5].image.read_bytes()
     for source in (str(cases[5].image), data, Image.open(cases[5].image)):
@@ -147,7 +155,7 @@ def test_an_empty_query_is_refused(base: CaseBase, asked: dict[str, object]) -> 
 
 @pytest.mark.parametrize("weight", [-0.01, 1.01, float("nan")])
 def test_a_weight_outside_the_unit_interval_is_refused(base: CaseBase, weight: float) -> None:
-    with pytest.raises(ValueError, match="local weight must lie between 0"):
+    with pytest.raises(QueryError, match="local weight must lie between 0"):
         base.search(text="x", local_weight=weight)
 
 

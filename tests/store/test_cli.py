@@ -63,7 +63,7 @@ def test_index_then_search(tmp_path: Path) -> None:
     found = run("search", "--base", tmp_path / "base", "--image", cases[3].image, "--top-k", 3)
     assert found.exit_code == 0, found.output
     words = plain(found.stdout)
-    assert words.startswith("rank case diagnosis score local global shared terms 1 case-003")
+    assert words.startswith("rank case diagnosis score meaning shared terms 1 case-003")
     assert "1.000" in words
     assert "3 of 10 cases that may be found, 10 in the base" in words
     assert words.endswith("Research use only. Not a medical device.")

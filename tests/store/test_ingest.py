@@ -23,9 +23,9 @@ from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import IngestProgress, StoreWriteError, index_cases
-from dermquery.store.protocol import StoredCase
+from dermquery.store.protocol import StoredCase, packed
 from tests.store.conftest import draw_lesion, make_cases
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import Checklists, ProjectionEncoder
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,8 +49,8 @@ def test_every_case_gets_the_vector_of_its_image(
     stored = own_base.store.get([case.case_id for case in own_cases])
     for case in own_cases:
         with Image.open(case.image) as image:
-            expected = encoder.encode_case([image])[0]
-        np.testing.assert_allclose(stored[case.case_id].vector, expected, atol=1e-6)
+            expected = packed(encoder.encode_case([image], [case.checklist])[0])
+        assert np.array_equal(stored[case.case_id].vector, expected)
         assert stored[case.case_id].case == case
 
 
@@ -110,8 +110,8 @@ def test_a_case_whose_image_went_bad_keeps_its_row(own_base: CaseBase, own_cases
 
 def test_an_image_without_a_finite_vector_is_left_out(tmp_path: Path, own_cases: list[Case]) -> None:
     class Fragile(ProjectionEncoder):
-        def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
-            vectors = super().encode_case(images)
+        def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
+            vectors = super().encode_case(images, checklists)
             vectors[[i for i, image in enumerate(images) if image.width == 20]] = np.nan
             return vectors
 
@@ -125,10 +125,10 @@ def test_an_image_without_a_finite_vector_is_left_out(tmp_path: Path, own_cases:
 
 def test_vectors_of_another_shape_are_refused(tmp_path: Path, own_cases: list[Case]) -> None:
     class Wrong(ProjectionEncoder):
-        def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
-            return super().encode_case(images)[:, :-1]
+        def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
+            return super().encode_case(images, checklists)[:, :-1]
 
-    with pytest.raises(ValueError, match=r"gave vectors of shape \(12, 35\), expected \(12, 36\)"):
+    with pytest.raises(ValueError, match=r"gave vectors of shape \(12, 63\), expected \(12, 64\)"):
         CaseBase.create(tmp_path / "wrong", Wrong()).add(own_cases)
 
 
@@ -165,7 +165,7 @@ def test_large_images_make_small_batches(
 
 def test_an_interrupted_run_stops_its_threads(tmp_path: Path, own_cases: list[Case]) -> None:
     class Interrupted(ProjectionEncoder):
-        def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+        def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
             raise KeyboardInterrupt
 
     base = CaseBase.create(tmp_path / "interrupted", Interrupted())
@@ -359,20 +359,31 @@ def test_a_described_base_holds_the_findings_and_follows_them(
 ) -> None:
     base = CaseBase.create(tmp_path / "described", encoder, described=True)
     base.add(own_cases)
-    np.testing.assert_allclose(
-        base.store.get([own_cases[3].case_id])[own_cases[3].case_id].vector,
-        encoder.encode_query([own_cases[3].as_query()])[0],
-        atol=1e-6,
-    )
+    (row,) = base.store.get([own_cases[3].case_id]).values()
+    assert np.array_equal(row.vector, packed(encoder.encode_described([own_cases[3].as_query()])[0]))
     again = list(own_cases)
     again[3] = again[3].model_copy(update={"text": "blue veil after all"})
     again[4] = again[4].model_copy(update={"site": "elsewhere"})
     report = base.add(again)
     assert (report.updated, report.unchanged) == (2, 10)
     for case in again[3:5]:
-        expected = encoder.encode_query([case.as_query()])[0]
-        np.testing.assert_allclose(base.store.get([case.case_id])[case.case_id].vector, expected, atol=1e-6)
+        expected = packed(encoder.encode_described([case.as_query()])[0])
+        assert np.array_equal(base.store.get([case.case_id])[case.case_id].vector, expected)
     assert CaseBase.open(tmp_path / "described").manifest.described
+
+
+@pytest.mark.parametrize("heads", [False, True])
+def test_other_findings_make_another_vector(tmp_path: Path, own_cases: list[Case], heads: bool) -> None:
+    encoder = ProjectionEncoder(heads=heads)
+    base = CaseBase.create(tmp_path / "base", encoder)
+    base.add(own_cases)
+    encoder.encoded = 0
+    again = [own_cases[0].model_copy(update={"checklist": {"streaks": "regular"}}), *own_cases[1:]]
+    assert base.add(again).updated == 1
+    assert encoder.encoded == 1
+    with Image.open(again[0].image) as image:
+        expected = packed(encoder.encode_case([image], [again[0].checklist])[0])
+    assert np.array_equal(base.store.get([again[0].case_id])[again[0].case_id].vector, expected)
 
 
 def test_described_and_plain_cases_do_not_mix(tmp_path: Path, encoder: ProjectionEncoder) -> None:

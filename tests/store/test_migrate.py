@@ -13,14 +13,16 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Case
+from dermquery.data.image import load_image
 from dermquery.model.alignment import Vectors
 from dermquery.store.base_manifest import ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.ingest import IngestProgress
 from dermquery.store.migrate import MigrationError, migrate, tidy
 from dermquery.store.places import home_of
+from dermquery.store.protocol import packed
 from tests.store.conftest import draw_lesion, make_cases
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import Checklists, ProjectionEncoder
 
 _NUMBERS = itertools.count()
 OTHER = ProjectionEncoder(seed=5, width=9)
@@ -53,8 +55,8 @@ def stop_after(n: int) -> Callable[[IngestProgress], None]:
 def check_encoded(base: CaseBase, encoder: ProjectionEncoder, pictures: Sequence[bytes | Path]) -> None:
     rows = base.store.get(base.store.ids())
     for row, picture in zip((rows[i] for i in sorted(rows)), pictures, strict=True):
-        np.testing.assert_allclose(row.vector, encoder.encode_query([row.case.as_query().model_copy(
-            update={"image": picture, "text": None, "checklist": {}})])[0], atol=1e-6)  # fmt: skip
+        expected = encoder.encode_case([load_image(picture)], [row.case.checklist])[0]
+        assert np.array_equal(row.vector, packed(expected))
 
 
 def test_the_new_version_takes_the_place_of_the_old(uri: str, own_cases: list[Case]) -> None:
@@ -107,7 +109,7 @@ def test_what_writers_change_meanwhile_is_encoded_too(uri: str, own_cases: list[
     assert done.store.ids() == sorted({case.case_id for case in own_cases} - {"case-002"} | {"new"})
     rows = done.store.get(["case-000", "case-001", "new"])
     assert rows["case-000"].case.site == "scalp"
-    np.testing.assert_allclose(rows["new"].vector, rows["case-001"].vector, atol=1e-6)
+    assert np.array_equal(rows["new"].vector, rows["case-001"].vector)
 
 
 def test_a_base_that_never_stops_changing_is_left_alone(uri: str) -> None:
@@ -193,8 +195,8 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 class Broken(ProjectionEncoder):
-    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
-        return super().encode_case(images)[:, :-1]
+    def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
+        return super().encode_case(images, checklists)[:, :-1]
 
 
 def test_a_model_that_fails_changes_nothing(tmp_path: Path, own_cases: list[Case]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from dermquery.data.case import Case
+from dermquery.model.parts import PAPER, Weights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.projection import _principal_axes, project
 from tests.store.encoder import ProjectionEncoder
@@ -18,8 +19,8 @@ def test_the_plane_is_that_of_a_singular_value_decomposition(base: CaseBase) -> 
     found = project(base, local_weight=0.3)
     rows = base.store.get([point.case_id for point in found.points])
     layout = base.manifest.layout
-    weights = np.sqrt(np.repeat(layout.block_weights(0.3), layout.width))
-    vectors = np.stack([rows[point.case_id].vector for point in found.points]) * weights
+    vectors = np.stack([rows[point.case_id].vector for point in found.points])
+    vectors = vectors * np.sqrt(layout.scales(Weights(local_weight=0.3)))
     centred = vectors - vectors.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     plane = np.array([(point.x, point.y) for point in found.points])
@@ -53,16 +54,18 @@ def test_axes_that_are_not_there_are_zeros() -> None:
 def test_distances_before_the_projection_are_those_of_the_score(base: CaseBase) -> None:
     layout = base.manifest.layout
     one, other = (base.store.get([name])[name].vector[None] for name in ("case-000", "case-007"))
-    weights = np.sqrt(np.repeat(layout.block_weights(0.6), layout.width))
-    apart = float((((one - other) * weights) ** 2).sum())
-    assert apart == pytest.approx(2 - 2 * float(layout.score(one, other)[0, 0]), abs=1e-5)
+    apart = float((((one - other) * np.sqrt(layout.scales(PAPER))) ** 2).sum())
+    assert apart == pytest.approx(2 - 2 * float(layout.score(one, other)[0, 0]), abs=1e-3)
 
 
-def test_a_case_is_placed_where_it_lies(base: CaseBase) -> None:
-    found = project(base)
+@pytest.mark.parametrize("weights", ["paper", "same findings", "meaning=1,findings=.5"])
+def test_a_case_is_placed_where_it_lies_and_its_query_beside_it(base: CaseBase, weights: str) -> None:
+    found, layout = project(base, weights=weights), base.manifest.layout
+    assert found.preset == (weights if "=" not in weights else None)
     for point in found.points[:5]:
         vector = base.store.get([point.case_id])[point.case_id].vector
         assert found.place(vector) == pytest.approx((point.x, point.y), abs=1e-5)
+        assert found.place(layout.asking(vector[None])[0]) == pytest.approx((point.x, point.y), abs=1e-5)
 
 
 def test_the_map_is_always_the_same(base: CaseBase, cases: Sequence[Case], tmp_path: Path) -> None:

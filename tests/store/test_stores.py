@@ -55,7 +55,7 @@ def test_upsert_replaces_and_delete_removes(make_store: MakeStore) -> None:
 @pytest.mark.parametrize("bad", [np.zeros(SIZE - 1), np.full(SIZE, np.nan), np.full(SIZE, np.inf)])
 def test_bad_vectors_are_refused(make_store: MakeStore, bad: np.ndarray) -> None:
     store = make_store(SIZE)
-    with pytest.raises(ValueError, match="case 'b': its vector must be 12 finite numbers"):
+    with pytest.raises(ValueError, match="case 'b': its vector must be 12 finite numbers, of at most 65504"):
         store.upsert([row("a"), row("b", bad)])
     assert store.count() == 0
 

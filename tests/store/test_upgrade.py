@@ -19,13 +19,14 @@ import pytest
 from typer.testing import CliRunner
 
 from dermquery.cli import app
+from dermquery.model.heads import recorded_values
 from dermquery.store.base_manifest import Manifest, ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import find_duplicates
 from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.export_base import export_base
 from dermquery.store.migrate import migrate, tidy
-from dermquery.store.protocol import ImageStamp, StoredCase
+from dermquery.store.protocol import ImageStamp, StoredCase, packed
 from dermquery.store.transfer import copy_base, restore_snapshot, write_snapshot
 from dermquery.store.upgrade import upgrade
 from tests.store.conftest import make_cases
@@ -42,7 +43,7 @@ def bases(tmp_path: Path) -> Path:
 
 
 def expected(bases: Path, schema: int) -> Rows:
-    """The rows of the schema 5 base, as an earlier one holds them."""
+    """The rows of the schema 5 base, as an earlier one holds them and today's version reads them."""
     rows = rows_of(CaseBase.open(bases / "schema-5").store)
     if schema <= 2:  # these knew no perceptual hash, and their images are not where they were
         rows = {i: replace(row, stamp=replace(row.stamp, phash="")) for i, row in rows.items()}
@@ -59,7 +60,7 @@ def assert_same(found: Rows, wanted: Rows, *, vectors: bool = True) -> None:
         assert row.case == wanted[case_id].case
         assert row.stamp == wanted[case_id].stamp
         if vectors:
-            assert np.array_equal(row.vector, wanted[case_id].vector)
+            assert np.array_equal(packed(row.vector), packed(wanted[case_id].vector))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -79,7 +80,11 @@ def test_an_earlier_base_is_read_as_it_is(bases: Path, schema: int) -> None:
     assert base.manifest.schema_version == schema
     assert_same(rows_of(base.store), expected(bases, schema), vectors=schema != 2)
     row = base.store.get(["lésion/1"])["lésion/1"]
-    hits = base.store.search(row.vector, top_k=2, exclude=["lésion/0"])
+    layout = base.manifest.layout
+    assert np.array_equal(row.vector[layout.slices["findings"]], recorded_values([row.case.checklist])[0])
+    with pytest.raises(UpgradeNeededError, match=rf"whose vectors hold no findings.*base upgrade {uri}"):
+        base.search(text="atypical pigment network", weights="same findings")
+    hits = base.store.search(layout.weigh(row.vector[None])[0], top_k=2, exclude=["lésion/0"])
     assert [hit.row.case.case_id for hit in hits] == ["lésion/1", "lésion/2"]
     best = base.search_encoded(base.encoded_case("lésion/1"), ["diagnosis!=nv"], top_k=5)
     assert [hit.case.case_id for hit in best.hits] == ["lésion/1", "lésion/2"]
@@ -141,7 +146,7 @@ def test_an_upgrade_keeps_everything(bases: Path, schema: int, tmp_path: Path) -
     kept = ("model_hash", "levels", "width", "described", "images", "created", "dermquery_version")
     for name in kept:
         assert getattr(base.manifest, name) == getattr(done.before, name)
-    assert (base.manifest.schema_version, base.manifest.version) == (5, 2)
+    assert (base.manifest.schema_version, base.manifest.version) == (6, 2)
     assert base.manifest.described == (schema == 2)
     assert_same(rows_of(base.store), before)
     assert_same(rows_of(reader.store), before)  # an open reader keeps the old version
@@ -176,7 +181,7 @@ def test_a_killed_upgrade_can_be_tidied_away_by_a_migration(bases: Path) -> None
     command = [sys.executable, "-m", "tests.store.upgrade_process", str(uri), "upsert", "2"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     moved, report = migrate(uri, ProjectionEncoder(seed=1))
-    assert (report.added, moved.manifest.schema_version, moved.read_only) == (3, 5, None)
+    assert (report.added, moved.manifest.schema_version, moved.read_only) == (3, 6, None)
     assert rows_of(moved.store).keys() == expected(bases, 3).keys()
 
 
@@ -240,16 +245,17 @@ def repacked(monkeypatch: pytest.MonkeyPatch) -> ProjectionEncoder:
     return encoder
 
 
-@pytest.mark.parametrize("schema", [3, 5])
+@pytest.mark.parametrize("schema", [3, 6])
 def test_a_base_of_an_earlier_artifact_takes_the_new_name(
     bases: Path, schema: int, repacked: ProjectionEncoder, tmp_path: Path
 ) -> None:
+    copy_base(bases / "schema-5", bases / "schema-6")
     uri, cases = bases / f"schema-{schema}", make_cases(tmp_path / "own", 1)
     base = CaseBase.open(uri, repacked)
     assert base.search(text="streaks").hits
     with pytest.raises(UpgradeNeededError, match=r"read-only until it is upgraded: dermquery base upgrade"):
         base.add(cases)
-    if schema == 5:
+    if schema == 6:
         assert "earlier artifact" in str(base.read_only)
         assert str(base.read_only).endswith("--model MODEL"), "the base does not say where its model lies"
     before = digests(uri)
@@ -260,7 +266,7 @@ def test_a_base_of_an_earlier_artifact_takes_the_new_name(
     assert (manifest.model_hash, manifest.model_name) == (repacked.artifact_hash, "repacked")
     assert manifest.model_reference == "repacked"
     changed = {name for name, digest in digests(uri).items() if before.get(name) != digest}
-    assert (changed == {"manifest.json"}) == (schema == 5), "rows of the current schema are left as they are"
+    assert (changed == {"manifest.json"}) == (schema == 6), "rows of the current schema are left as they are"
     base = CaseBase.open(uri)
     assert base.model is repacked
     assert base.read_only is None
@@ -270,7 +276,8 @@ def test_a_base_of_an_earlier_artifact_takes_the_new_name(
 
 def test_a_base_that_nobody_searched_is_read_only_all_the_same(bases: Path, repacked: ProjectionEncoder) -> None:
     """To delete a case needs no model, and still must not go past the upgrade."""
-    uri = bases / "schema-5"
+    uri = bases / "schema-6"
+    copy_base(bases / "schema-5", uri)
     Manifest.load(uri).model_copy(update={"model_reference": "repacked"}).save(uri)
     base = CaseBase.open(uri)
     with pytest.raises(UpgradeNeededError, match=r"earlier artifact of its model.*dermquery base upgrade"):
@@ -323,7 +330,7 @@ def test_from_the_command_line(bases: Path, repacked: ProjectionEncoder) -> None
     assert refused.exit_code == 2
     assert f"dermquery base upgrade {uri}" in refused.stderr
     told = run(app, ["base", "upgrade", uri]).stdout
-    assert "schema 4 to 5" in told
+    assert "schema 4 to 6" in told
     assert "3 cases verified, 3 of them written now (version 2)" in told
     assert "does not say where its model lies" in told
     assert "nothing to upgrade" in run(app, ["base", "upgrade", uri]).stdout

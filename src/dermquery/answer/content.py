@@ -7,6 +7,7 @@ how it is called stands in :mod:`dermquery.data.case` and :mod:`.words`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -41,10 +42,13 @@ __all__ = [
     "report_content",
 ]
 
+_NEARLY_ALL = 0.999
+"""Shares of pairs from here on are told apart by more digits."""
 _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
 NO_DIAGNOSIS = "Similar cases are evidence to look at, not a diagnosis."
+_SCALE = "A percentage is the share of pairs of cases of the base that are less alike."
 _EVIDENCE = "Bright parts of an image make up its local similarity; the rest is dimmed."
 
 
@@ -122,10 +126,15 @@ class Fact:
 
 @dataclass(frozen=True)
 class Measure:
-    """A similarity by its name."""
+    """A similarity by its name.
+
+    Attributes:
+        closer_than: the share of pairs of other cases of the base that are less alike; None where it is not known.
+    """
 
     name: str
     value: float
+    closer_than: float | None = None
 
     @property
     def words(self) -> str:
@@ -133,9 +142,22 @@ class Measure:
         return f"{self.value:.3f}"
 
     @property
+    def percent(self) -> str | None:
+        """The share of pairs that are less alike; never rounded up to all of them."""
+        if self.closer_than is None:
+            return None
+        digits = 1 if self.closer_than < _NEARLY_ALL else 3
+        return f"{math.floor(self.closer_than * 100 * 10**digits) / 10**digits:.{digits}f} %"
+
+    @property
+    def brief(self) -> str:
+        """What people read first: the share of pairs, then the number itself."""
+        return self.words if self.percent is None else f"{self.percent} ({self.words})"
+
+    @property
     def bar(self) -> float:
         """How much of a bar is filled, from 0 to 1; of a negative similarity nothing is."""
-        return min(max(self.value, 0.0), 1.0)
+        return min(max(self.value if self.closer_than is None else self.closer_than, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -144,8 +166,9 @@ class HitContent:
 
     Attributes:
         hit: the hit itself.
-        score: equation 9.
-        parts: local and global similarity, of which the score is made.
+        score: the weighted sum of its parts.
+        parts: those of the score that say something here.
+        same_image: says that it is of the very image that was asked with; None if it is not.
         title: name of its diagnosis.
         tone: colour of its diagnosis.
         alt: describes its image to those who cannot see it.
@@ -153,6 +176,7 @@ class HitContent:
         fine: the finer diagnosis, where it says more.
         shared: criteria on which it agrees with the query.
         differing: those on which it does not, each with what the query says.
+        likely: those that nobody recorded of it, each with how likely the query's value is by its image.
         criteria: the query's and the case's, side by side, all seven.
         about: the case in one line; empty if nothing of it is known.
         seven_point: says the score of its own findings; None without any.
@@ -162,6 +186,7 @@ class HitContent:
     hit: Hit
     score: Measure
     parts: tuple[Measure, ...]
+    same_image: str | None
     title: str
     tone: Tone
     alt: str
@@ -169,6 +194,7 @@ class HitContent:
     fine: str | None
     shared: tuple[str, ...]
     differing: tuple[tuple[str, str], ...]
+    likely: tuple[tuple[str, str], ...]
     criteria: tuple[Comparison, ...]
     about: str
     seven_point: str | None
@@ -186,6 +212,7 @@ class Content:
         warnings: what is wrong with the query's image, or that it is like nothing in the base.
         no_hits: why there is none, where there is none.
         formula: what a score is made of.
+        scale: how the percentages beside it are to be read; None where there are none.
         evidence: how to read images that are shown with their evidence; None if they are not.
         shares: in the order of the base.
         source: what answered, as pairs of name and value.
@@ -201,6 +228,7 @@ class Content:
     hits: tuple[HitContent, ...]
     no_hits: str | None
     formula: str
+    scale: str | None
     evidence: str | None
     shares: tuple[Share, ...]
     source: tuple[tuple[str, str], ...]
@@ -216,7 +244,6 @@ def report_content(
     created: datetime | None = None,
 ) -> Content:
     """Put an answer into words; ``created`` is now if not given."""
-    weight = result.local_weight
     shares = diagnosis_shares(result)
     palette = {share.diagnosis: share.tone for share in shares}
     return Content(
@@ -229,7 +256,8 @@ def report_content(
         query=_query(result),
         hits=tuple(_hit(hit, result.terms, palette[hit.case.diagnosis]) for hit in result.hits),
         no_hits=None if result.hits else _no_hits(result),
-        formula=f"Score = {weight:g} × local + {1 - weight:g} × global similarity.",
+        formula=_formula(result),
+        scale=_SCALE if any(hit.closer_than for hit in result.hits) else None,
         evidence=_EVIDENCE if result.evidence else None,
         shares=shares,
         source=(
@@ -240,6 +268,20 @@ def report_content(
             ("Program", f"dermquery {__version__}"),
         ),
     )
+
+
+def _formula(result: SearchResult) -> str:
+    """What a score is made of."""
+    weights = result.weights
+    parts = [(value, name) for name in ("meaning", "findings", "look") if (value := getattr(weights, name))]
+    total = " + ".join(f"{value:g} × {name}" for value, name in parts)
+    local = f"{weights.local_weight:g} × local + {1 - weights.local_weight:g} × global similarity"
+    if weights.posterior:
+        local = f"{1 - weights.posterior:g} × ({local}) + {weights.posterior:g} × agreement of the diagnoses"
+    named = f" ({result.preset})" if result.preset else ""
+    said = [f"Score = {total}{named}."]
+    said += [f"Meaning = {local}."] if weights.meaning else []
+    return " ".join(said)
 
 
 def _no_hits(result: SearchResult) -> str:
@@ -292,7 +334,10 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
     return HitContent(
         hit=hit,
         score=Measure("score", hit.score),
-        parts=(Measure("local", hit.local), Measure("global", hit.global_)),
+        parts=tuple(
+            Measure(name, value, hit.closer_than.get(name)) for name, value in hit.parts.items() if value is not None
+        ),
+        same_image="The same image" if hit.same_image else None,
         title=title,
         tone=tone,
         alt=f"Dermoscopic image of case {case.case_id}, {title}",
@@ -300,6 +345,10 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
         fine=case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,
         shared=tuple(term_phrase(name, value) for name, value in hit.shared_criteria.items()),
         differing=tuple((term_phrase(name, value), asked[name]) for name, value in hit.differing_criteria.items()),
+        likely=tuple(
+            (term_phrase(name, asked[name]), f"{100 * probability:.0f} %")
+            for name, probability in hit.likely_criteria.items()
+        ),
         criteria=tuple(
             Comparison(criterion.title, asked.get(name), case.checklist.get(name))
             for name, criterion in CRITERIA.items()

@@ -15,17 +15,20 @@ from dermquery.data.case import CASE_FIELDS
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
 from dermquery.data.names import slashed
+from dermquery.model.presets import written
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
 __all__ = ["COLUMNS", "hits_csv", "hits_json", "safe_cell", "write_csv", "write_json"]
 
 _FIRST = ("diagnosis", "fine_diagnosis")
+_PARTS = ("meaning", "findings", "look")
 _LEFT_OUT = ("patient_id", "text")
 COLUMNS = (
-    "rank", "case_id", *_FIRST, "score", "local", "global", "shared_criteria", "differing_criteria",
+    "rank", "case_id", *_FIRST, "score", *_PARTS, *(f"{name}_closer_than" for name in _PARTS), "local", "global",
+    "same_image", "shared_criteria", "differing_criteria",
     *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
     *CRITERIA, *(f"query_{name}" for name in CRITERIA),
-    "local_weight", "base", "base_version", "model", "model_hash", "notice",
+    "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
 """Every row says what was asked and which base and model it comes from, because rows get copied into other tables. The
 base is named without its folder, which says something of the server. Patient ids, free text and extra columns are left
@@ -82,11 +85,18 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         **{fact.name: fact.value for fact in item.facts},
         "rank": hit.rank,
         "case_id": hit.case.case_id,
-        **{measure.name: round(measure.value, 6) for measure in (item.score, *item.parts)},
+        "score": round(hit.score, 6),
+        **{name: None if value is None else round(value, 6) for name, value in hit.parts.items()},
+        **{f"{name}_closer_than": round(share, 6) for name, share in hit.closer_than.items()},
+        "local": round(hit.local, 6),
+        "global": round(hit.global_, 6),
+        "same_image": hit.same_image,
         "shared_criteria": "; ".join(item.shared),
         "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),
         **hit.case.checklist,
         **{f"query_{name}": value for name, value in result.terms.items()},
+        "preset": result.preset,
+        "weights": written(result.weights),
         "local_weight": result.local_weight,
         "base": slashed(base.uri).rstrip("/").rpartition("/")[2],
         "base_version": base.version,

@@ -103,7 +103,8 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
         page.words(f"Seven-point score {query.score}", 8.5, x=beside, bold=True)
         page.words(f"Of the criteria given. {query.score_hint}", 7.5, SOFT, x=beside)
         page.ln(1.5)
-    page.words(content.formula, 7.5, SOFT, x=beside)
+    for said in filter(None, (content.formula, content.scale)):
+        page.words(said, 7.5, SOFT, x=beside)
     if content.evidence:
         page.words(content.evidence, 7.5, SOFT, x=beside)
     if with_image:
@@ -174,12 +175,13 @@ def _hit(page: ReportPage, item: HitContent, image: Image.Image | None) -> None:
     y = page.get_y()
     page.words(item.score.words, 12, x=x, width=20, bold=True)
     end = page.get_y()
-    for part, offset, colour in zip(item.parts, (0.0, 3.2), (STRONG, PALE), strict=True):
+    for row, part in enumerate(item.parts):
+        offset = 3.2 * row
         page.set_y(y + offset)
         page.words(part.name, 7, SOFT, x=x + 22, width=14)
-        page.bar(x + 36, y + offset + 0.9, width - 36 - 14, part.bar, colour)
+        page.bar(x + 36, y + offset + 0.9, width - 36 - 26, part.bar, PALE if row else STRONG)
         page.set_y(y + offset)
-        page.words(part.words, 7, SOFT, x=x + width - 14, width=14, right=True)
+        page.words(part.brief, 7, SOFT, x=x + width - 26, width=26, right=True)
     page.set_y(max(end, page.get_y()) + 1)
     _criteria(page, item, x, width)
 

@@ -174,13 +174,13 @@ def _hit(canvas: _Canvas, x: float, item: HitContent, result: SearchResult) -> N
         canvas.text(x + 18, y, textwrap.shorten(item.fine, 30, placeholder=" …"), 8.5, _SOFT)
     y += 27
     canvas.text(x, y, item.score.words, 17, weight="bold")
-    for part, offset, colour in zip(item.parts, (3, 19), (_STRONG, _PALE), strict=True):
-        left, length = x + 124, _COLUMN - 124 - 44
-        canvas.text(x + 80, y + offset, part.name, 8, _SOFT)
+    for row, part in enumerate(item.parts):
+        offset, left, length = 16 * row - 3, x + 126, _COLUMN - 126 - 46
+        canvas.text(x + 74, y + offset, part.name, 8, _SOFT)
         canvas.box(left, y + offset + 2, length, 5, _WELL)
-        canvas.box(left, y + offset + 2, length * part.bar, 5, colour)
-        canvas.text(x + _COLUMN, y + offset, part.words, 8, _SOFT, ha="right")
-    y += 48
+        canvas.box(left, y + offset + 2, length * part.bar, 5, _PALE if row else _STRONG)
+        canvas.text(x + _COLUMN, y + offset, part.percent or part.words, 8, _SOFT, ha="right")
+    y += 54
     y = canvas.lines(x, y, [f"✓ {phrase}" for phrase in item.shared], 36, 8.5, _GOOD)
     y = canvas.lines(x, y, [f"≠ {phrase}" for phrase, _ in item.differing], 36, 8.5, _BAD)
     about = [part for part in (item.hit.case.case_id, item.about) if part]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,7 +10,16 @@ from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
 
+if TYPE_CHECKING:
+    from dermquery.model.parts import PartLayout
+
 __all__ = ["describe"]
+
+
+def _parts(layout: PartLayout) -> str:
+    """The parts of a vector and their lengths, as far as they have any."""
+    lengths = {name: part.stop - part.start for name, part in layout.slices.items()}
+    return ", ".join(f"{name} {n}" for name, n in lengths.items() if n)
 
 
 @expected_errors
@@ -20,6 +29,7 @@ def describe(
     """Say what a model is: its network, labels, files, and the runtime that encodes with it on this machine."""
     from dermquery.model.artifact import artifact_folder, open_artifact
     from dermquery.model.load import load_model
+    from dermquery.model.presets import written
 
     loaded, artifact = load_model(model), open_artifact(artifact_folder(model))
     config, facts = loaded.config, loaded.provenance
@@ -33,7 +43,8 @@ def describe(
         "image": f"{vision.backbone} at {vision.image_size} px, levels {', '.join(config.levels)}",
         "text": f"{text.encoder}, {'read into findings' if text.reading == 'findings' else 'encoded as written'}",
         "regions": f"{config.regions.count} masks a level",
-        "a case is": f"{loaded.layout.size} numbers, λ = {loaded.local_weight:g} where a query names none",
+        "a case is": f"{loaded.layout.size} numbers: {_parts(loaded.layout)}",
+        "presets": "; ".join(f"{name}: {written(weights)}" for name, weights in loaded.presets.items()),
         "parameters": ", ".join(f"{part} {n:,}" for part, n in facts.get("parameters", {}).items()) or "unknown",
         "trained on": f"{facts.get('cases', {}).get('train', 'an unknown number of')} cases",
         "replaces": ", ".join(found[:12] for found in loaded.replaces) or "none",

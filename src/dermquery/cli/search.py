@@ -14,7 +14,6 @@ from rich.text import Text
 
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.data.checklist import render_text
-from dermquery.model.alignment import LOCAL_WEIGHT
 
 if TYPE_CHECKING:
     from dermquery.answer.content import Content, Warned
@@ -48,9 +47,15 @@ def search(
     top_k: Annotated[int, typer.Option("--top-k", help="Hits wanted.")] = 5,
     offset: Annotated[int, typer.Option("--offset", help="Best hits to pass over, to read on in a ranking.")] = 0,
     exact: Annotated[bool, typer.Option("--exact", help="Look at every case, also where there is an index.")] = False,
+    preset: Annotated[
+        str | None, typer.Option(help="What counts: balanced, paper, 'same findings' or look-alikes; see base info.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights of the parts instead, for example meaning=1,findings=.5,look=.3.")
+    ] = None,
     local_weight: Annotated[
-        float, typer.Option("--local-weight", help="λ of equation 9: 0 is global only, 1 is local only.")
-    ] = LOCAL_WEIGHT,
+        float | None, typer.Option("--local-weight", help="λ of equation 9: 0 is global only, 1 is local only.")
+    ] = None,
     exclude_case: Annotated[list[str] | None, typer.Option(help="Never find this case; repeatable.")] = None,
     exclude_lesion: Annotated[list[str] | None, typer.Option(help="Never find this lesion; repeatable.")] = None,
     exclude_patient: Annotated[list[str] | None, typer.Option(help="Never find this patient; repeatable.")] = None,
@@ -71,6 +76,8 @@ def search(
     from dermquery.store.casebase import CaseBase
     from dermquery.store.where import Written
 
+    if preset is not None and weights is not None:
+        raise ValueError(f"--preset {preset!r} and --weights {weights!r} say the same thing twice; give one of them")
     outputs = _Outputs(json_out, html, pdf, png, csv)
     outputs.check()
     case_base = CaseBase.open(base, model, ahead=True)
@@ -82,6 +89,7 @@ def search(
         top_k=top_k,
         offset=offset,
         exact=exact,
+        weights=preset if weights is None else weights,
         local_weight=local_weight,
         exclude_case=exclude_case,
         exclude_lesion=exclude_lesion,
@@ -145,7 +153,7 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     found: list[Warned] = [*said_of(case_base.cases_of_image(sha256)), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
-        unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.local_weight)
+        unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
         found += [unlike] if unlike is not None else []
     return tuple(found)
 
@@ -189,7 +197,8 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
     for said in (*content.query.notes, *content.warnings):
         out.print(Text(said), style="yellow")
     found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
-    out.print(Text(f"{found}; local weight {result.local_weight:g}; model {result.base.model_name}"), style="dim")
+    out.print(Text(f"{found}; model {result.base.model_name}"), style="dim")
+    out.print(Text(" ".join(filter(None, (content.formula, content.scale)))), style="dim")
     out.print(Text(content.research_use), style="bold")
 
 
@@ -197,14 +206,17 @@ def _table(content: Content) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("rank", "case", "diagnosis"):
         table.add_column(title, justify="right" if title == "rank" else "left")
-    for title in ("score", "local", "global"):
+    names = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
+    for title in ("score", *names):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("shared terms")
     for item in content.hits:
         hit = item.hit
-        numbers = [Text(measure.words) for measure in (item.score, *item.parts)]
+        parts = {part.name: part.brief for part in item.parts}
+        numbers = [Text(item.score.words), *(Text(parts.get(name, "")) for name in names)]
         words = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
         shared = (", ".join(item.shared) or "none") if content.query.terms else ""
+        shared = "; ".join(filter(None, (item.same_image and item.same_image.lower(), shared)))
         table.add_row(Text(str(hit.rank)), *words, *numbers, Text(shared))
     return table
 

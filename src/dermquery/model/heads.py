@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dermquery.data.checklist import CRITERIA
 
-__all__ = ["VALUES", "Floats", "Heads", "asked_values", "recorded_values"]
+__all__ = ["VALUES", "Floats", "Heads", "asked_values", "places_of_criteria", "recorded_values"]
 
 Floats = NDArray[np.float32]
 VALUES: tuple[tuple[str, str], ...] = tuple((name, value) for name, c in CRITERIA.items() for value in c.values)
@@ -25,6 +25,11 @@ VALUES: tuple[tuple[str, str], ...] = tuple((name, value) for name, c in CRITERI
 _OF_CRITERION = {
     name: np.array([i for i, (criterion, _) in enumerate(VALUES) if criterion == name]) for name in CRITERIA
 }
+
+
+def places_of_criteria() -> list[NDArray[np.int64]]:
+    """Where the values of each criterion stand in a vector over findings."""
+    return list(_OF_CRITERION.values())
 
 
 def asked_values(terms: Sequence[Mapping[str, str]]) -> Floats:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dermquery.answer.content import Warned
+from dermquery.model.parts import Weights
 from dermquery.serve.prepared import Prepared
 from dermquery.store.hits import SearchResult
 
@@ -57,7 +58,8 @@ class Info:
         model_name, model_hash: the model, and the SHA-256 of its artifact.
         labels: diagnoses that it was trained on, as far as it says.
         levels: names of its feature levels, which evidence can be asked for.
-        local_weight: λ where a search names none.
+        presets: weights of the parts of a score, by name.
+        preset: the name of those that stand where a search names none.
         explains: whether evidence can be asked for.
         described: whether cases were encoded with their own findings.
         count: cases in the base.
@@ -70,7 +72,8 @@ class Info:
     model_hash: str
     labels: tuple[str, ...]
     levels: tuple[str, ...]
-    local_weight: float
+    presets: Mapping[str, Weights]
+    preset: str
     explains: bool
     described: bool
     count: int

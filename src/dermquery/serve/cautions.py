@@ -10,6 +10,7 @@ from PIL import Image
 from dermquery.answer.content import Warned
 from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
+from dermquery.model.parts import Weights
 from dermquery.serve.kept import Kept
 from dermquery.serve.line import Busy, Line
 from dermquery.store.casebase import CaseBase
@@ -33,7 +34,7 @@ class Cautions:
         self._line = Line("measuring", 1, 0)
         self._likeness: Likeness | None = None
         self._measured_at = 0
-        self._said = Kept[tuple[str, float], tuple[Warned, ...]](1024)
+        self._said = Kept[tuple[str, Weights], tuple[Warned, ...]](1024)
 
     def of_image(self, image: Image.Image) -> tuple[Warned, ...]:
         """What makes an image a poor query."""
@@ -43,24 +44,24 @@ class Cautions:
         """The vector that :meth:`unlike` needs of an image; None before the base is measured."""
         return None if self._likeness is None else encode_alone(self._base, image)
 
-    def unlike(self, key: str, alone: Vectors | None, local_weight: float) -> tuple[Warned, ...]:
+    def unlike(self, key: str, alone: Vectors | None, weights: Weights) -> tuple[Warned, ...]:
         """A warning if the base holds nothing like a query's image.
 
         Args:
             key: of the query, under which the warning is kept.
             alone: vector of its image alone.
-            local_weight: λ.
+            weights: of the parts of a score.
         """
         likeness = self._likeness
         if alone is None or likeness is None:
             return ()
-        said = self._said.get((key, local_weight))
+        said = self._said.get((key, weights))
         if said is None:
-            warning = likeness.judge(alone, local_weight)
+            warning = likeness.judge(alone, weights)
             said = () if warning is None else (warning,)
             with self._said.lock:
                 if likeness is self._likeness:  # else the base was measured again meanwhile
-                    self._said.put((key, local_weight), said)
+                    self._said.put((key, weights), said)
         return said
 
     def measure(self, count: int) -> None:

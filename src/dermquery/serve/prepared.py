@@ -42,7 +42,7 @@ class Exclusions:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """An encoded query, for which λ, filter, page and marks can change without the network.
+    """An encoded query, for which weights, filter, page and marks can change without the network.
 
     Attributes:
         key: names it to its owner.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from dermquery import __version__
-from dermquery.model.alignment import LOCAL_WEIGHT
+from dermquery.model.presets import default_preset
 from dermquery.serve.answers import Info, UnknownCaseError
 from dermquery.serve.kept import Kept
 from dermquery.serve.line import Line
@@ -89,7 +89,8 @@ class BaseReader:
             model_hash=manifest.model_hash,
             labels=tuple(getattr(model, "labels", ())),
             levels=manifest.levels,
-            local_weight=LOCAL_WEIGHT,
+            presets=manifest.weights,
+            preset=default_preset(manifest.weights),
             explains=isinstance(model, ExplainingEncoder),
             described=manifest.described,
             count=sum(counts.values()),

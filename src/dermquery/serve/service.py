@@ -16,7 +16,8 @@ from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, UprightImage, load_image
-from dermquery.model.alignment import LOCAL_WEIGHT, Vectors
+from dermquery.model.alignment import Vectors
+from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
 from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import JobQueue
@@ -129,17 +130,18 @@ class SearchService(BaseReader):
         begun = time.perf_counter()
         try:
             check_values(checklist)
-            encoded = self.base.encode(picture, text, checklist)
+            sha256 = None if image is None else hashlib.sha256(image).hexdigest()
+            encoded = self.base.encode(picture, text, checklist, sha256)
         except ImageError:
             raise
         except ValueError as error:
             raise error if isinstance(error, QueryError) else QueryError(str(error)) from error
         self.metrics.encodings.inc()
         self.metrics.encoding_seconds.observe(time.perf_counter() - begun)
-        if picture is None or image is None:
+        if picture is None or sha256 is None:
             return self._queries.put(Prepared(new_key(), owner, encoded))
         # The decoded image may take 200 MB, so only a small copy is kept.
-        shown, sha256 = query_copy(picture), hashlib.sha256(image).hexdigest()
+        shown = query_copy(picture)
         self._keep(sha256, shown)
         encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
         held = said_of(self.base.cases_of_image(sha256))
@@ -201,11 +203,12 @@ class SearchService(BaseReader):
         prepared: Prepared,
         where: Filter | Written | None = None,
         top_k: int = 10,
-        local_weight: float = LOCAL_WEIGHT,
+        local_weight: float | None = None,
         offset: int = 0,
         exclude_case: Collection[str] = (),
         exclude_lesion: Collection[str] = (),
         exclude_patient: Collection[str] = (),
+        weights: Weights | str | None = None,
     ) -> Answer:
         """Rank the base, without the network.
 
@@ -219,14 +222,14 @@ class SearchService(BaseReader):
         chosen = Exclusions(tuple(exclude_case), tuple(exclude_lesion), tuple(exclude_patient))
         condition = prepared.excluded.within(chosen.within(self.base.filter_of(where)))
         try:
-            result = self.base.search_encoded(prepared.encoded, condition, top_k, local_weight, offset)
+            result = self.base.search_encoded(prepared.encoded, condition, top_k, local_weight, offset, weights=weights)
         except (QueryError, FilterError):
             raise
         except ValueError as error:  # a weight out of its bounds
             raise QueryError(str(error)) from error
         self.metrics.searches.inc()
         self._cautions.measure(result.base.count)
-        unlike = self._cautions.unlike(prepared.key, prepared.alone, result.local_weight)
+        unlike = self._cautions.unlike(prepared.key, prepared.alone, result.weights)
         return Answer(prepared, result, offset, (*prepared.warnings, *unlike))
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:

@@ -12,12 +12,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Val
 from dermquery import __version__
 from dermquery.data.files import replacing
 from dermquery.model.alignment import BlockLayout
-from dermquery.store.protocol import Encoder, gives_vectors_of
+from dermquery.model.parts import PartLayout, Weights
+from dermquery.model.presets import presets_of
+from dermquery.store.pairs import SAMPLE, Pairs, measure_pairs
+from dermquery.store.protocol import CaseReader, Encoder, gives_vectors_of
+from dermquery.store.sample import sample_rows
 
 __all__ = ["MANIFEST_FILE", "SCHEMA_VERSION", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Schema of the bases that this version writes; it reads all before (:mod:`.earlier_schemas`)."""
 
 
@@ -38,7 +42,10 @@ class Manifest(BaseModel):
         model_hash: SHA-256 of the model's artifact; vectors of another artifact cannot be compared with these.
         model_reference: name or path by which ``load_model`` finds the model again; None if it was never told.
         preprocessing: what the model does to an image before its first layer, as the artifact describes it.
-        levels, width: the vector layout.
+        levels, width: equation 9's blocks in the vectors.
+        diagnoses, look: length of the posterior and of the look in the vectors; 0 for a model without heads.
+        presets: weights by name that were chosen for the model.
+        pairs: how alike pairs of its cases are; None where that was not measured or there are too few.
         described: whether the vectors hold the cases' own recorded findings beside their images.
         version: counts how often the base was encoded; each version has rows of its own.
         images: where the images are kept (:class:`~dermquery.store.archive.ImageArchive`): a URL, or a path within the
@@ -56,6 +63,10 @@ class Manifest(BaseModel):
     preprocessing: dict[str, JsonValue] = Field(default_factory=dict)
     levels: tuple[str, ...] = Field(min_length=1)
     width: int = Field(ge=1)
+    diagnoses: int = Field(default=0, ge=0)
+    look: int = Field(default=0, ge=0)
+    presets: dict[str, Weights] = Field(default_factory=dict)
+    pairs: Pairs | None = None
     described: bool = False
     version: int = Field(default=1, ge=1)
     images: str | None = None
@@ -90,8 +101,11 @@ class Manifest(BaseModel):
             model_hash=model.artifact_hash,
             model_reference=reference,
             preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
-            levels=model.layout.levels,
-            width=model.layout.width,
+            levels=model.layout.blocks.levels,
+            width=model.layout.blocks.width,
+            diagnoses=model.layout.diagnoses,
+            look=model.layout.look,
+            presets=dict(getattr(model, "presets", {})),
             described=described,
             version=version,
             images=images,
@@ -100,9 +114,14 @@ class Manifest(BaseModel):
         )
 
     @property
-    def layout(self) -> BlockLayout:
-        """Order of the unit blocks in the stored vectors."""
-        return BlockLayout(self.levels, self.width)
+    def layout(self) -> PartLayout:
+        """Order of the parts in the vectors; those of earlier schemas get their findings when they are read."""
+        return PartLayout(BlockLayout(self.levels, self.width), self.diagnoses, self.look)
+
+    @property
+    def weights(self) -> dict[str, Weights]:
+        """Weights of the parts by name: those that were chosen for the model, and those that every model has."""
+        return presets_of(self.layout, self.presets)
 
     @property
     def outdated(self) -> bool:
@@ -112,6 +131,12 @@ class Manifest(BaseModel):
     def current(self, **changes: object) -> Self:
         """The same, with changes, for rows of the current schema."""
         return self.model_copy(update={"schema_version": SCHEMA_VERSION, **changes})
+
+    def measured(self, store: CaseReader) -> Self:
+        """The same, with how alike pairs of a sample of a store's cases are, by every preset."""
+        rows = sample_rows(store, SAMPLE)
+        pairs = measure_pairs(rows, self.layout, self.weights.values(), store.count())
+        return self.model_copy(update={"pairs": pairs})
 
     def check(self, model: Encoder) -> None:
         """Refuse a model whose vectors cannot be compared with the stored ones.

@@ -7,6 +7,7 @@ What every schema brought:
 3  the perceptual hash of an image; images in an archive, versions of a base
 4  serial numbers in a folder's table; Milvus texts that sort as ids do
 5  the case as one text in a folder's table
+6  the recorded findings in the vector, the image's hash in a column, vectors in half precision
 == ======================================================================================================
 
 A new schema needs: its number (``SCHEMA_VERSION``), a reader of the columns of before
@@ -22,7 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
 from dermquery.model.alignment import Vectors
+from dermquery.model.heads import recorded_values
 from dermquery.store.base_manifest import SCHEMA_VERSION, Manifest, ManifestError
 from dermquery.store.filters import FIELDS, Filter
 from dermquery.store.protocol import CaseReader, ScoredCase, StoredCase
@@ -56,7 +60,15 @@ def _with_source_and_date(row: StoredCase) -> StoredCase:
     return replace(row, case=row.case.model_copy(update={**found, "extra": extra})) if extra != row.case.extra else row
 
 
-_STEPS: Mapping[int, Callable[[StoredCase], StoredCase]] = {1: _with_source_and_date}
+def _with_findings(row: StoredCase) -> StoredCase:
+    """Vectors before schema 6 had equation 9's blocks only, of models that had nothing else."""
+    if not len(row.vector):
+        return row
+    findings = recorded_values([row.case.checklist])[0]
+    return replace(row, vector=np.concatenate([row.vector, findings], dtype=np.float32))
+
+
+_STEPS: Mapping[int, Callable[[StoredCase], StoredCase]] = {1: _with_source_and_date, 5: _with_findings}
 """From the rows of a schema to those of the next; where there is none, nothing changes."""
 
 
@@ -80,6 +92,7 @@ class EarlierRows:
 
     def __init__(self, reader: CaseReader, manifest: Manifest, uri: str | Path, unasked: Collection[str] = ()) -> None:
         self._reader, self._schema, self._uri = reader, manifest.schema_version, uri
+        self._size = manifest.layout.blocks.size
         self._absent = frozenset(name for name in FIELDS if _FIELD_SINCE.get(name, 1) > self._schema)
         self._unasked = self._absent | frozenset(unasked)
 
@@ -87,6 +100,10 @@ class EarlierRows:
         self._check_fields(["case_id"] if case_ids else [])
         found = self._reader.get(case_ids, vectors=vectors)
         return {case_id: current_row(row, self._schema) for case_id, row in found.items()}
+
+    def with_image(self, sha256: str) -> list[StoredCase]:
+        """Nobody: before schema 6 an image is found by its likeness only."""
+        return []
 
     def count(self, where: Filter | None = None) -> int:
         self._check(where)
@@ -104,7 +121,12 @@ class EarlierRows:
     ) -> list[ScoredCase]:
         self._check(where)
         self._check_fields(["case_id"] if exclude else [])
-        found = self._reader.search(vector, where, top_k, exclude, offset, exact=exact)
+        if vector[self._size :].any():
+            raise UpgradeNeededError(
+                f"{self._uri} has schema {self._schema}, whose vectors hold no findings; upgrade it, then search with "
+                f"weights other than the paper's: {upgrade_command(self._uri)}"
+            )
+        found = self._reader.search(vector[: self._size], where, top_k, exclude, offset, exact=exact)
         return [ScoredCase(current_row(hit.row, self._schema), hit.score) for hit in found]
 
     def page(

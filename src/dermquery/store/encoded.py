@@ -9,7 +9,8 @@ import numpy as np
 
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
-from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.model.alignment import Vectors
+from dermquery.model.parts import PartLayout
 
 __all__ = ["EncodedQuery", "rocchio"]
 
@@ -21,25 +22,29 @@ class EncodedQuery:
     Attributes:
         query: as it was asked.
         reading: what its terms and its free text say.
-        vector: (size,) float32 of unit blocks, not weighted by λ.
+        vector: (size,) float32, not weighted.
+        sha256: hash of its image file, where there was one.
+        same: ids of the cases of that very image.
     """
 
     query: Query
     reading: Findings
     vector: Vectors
+    sha256: str | None = None
+    same: tuple[str, ...] = ()
 
     @property
     def terms(self) -> Mapping[str, str]:
         """Checklist criteria that it gives, as terms or in its free text."""
         return self.reading.checklist
 
-    def moved(self, layout: BlockLayout, relevant: Vectors, irrelevant: Vectors) -> EncodedQuery:
+    def moved(self, layout: PartLayout, relevant: Vectors, irrelevant: Vectors) -> EncodedQuery:
         """The query after the user's marks: nearer to the cases found relevant, away from the others."""
         return replace(self, vector=rocchio(layout, self.vector, relevant, irrelevant))
 
 
 def rocchio(
-    layout: BlockLayout,
+    layout: PartLayout,
     query: Vectors,
     relevant: Vectors,
     irrelevant: Vectors,
@@ -47,10 +52,11 @@ def rocchio(
     towards: float = 0.75,
     away: float = 0.25,
 ) -> Vectors:
-    """Relevance feedback on every unit block, so that equation 9 stays one inner product of unit blocks.
+    """Relevance feedback on every part, so that the score stays one inner product of the same parts.
 
     ``q' = q + β·mean(relevant) − γ·mean(irrelevant)``, each block normalised again (Rocchio 1971; weights of
-    Manning et al. 2008, section 9.1.1). A block that the marks cancel out stays as it was.
+    Manning et al. 2008, section 9.1.1). A block that the marks cancel out stays as it was. A query that asked for no
+    finding, or had no image, takes those of the marked cases.
 
     Args:
         layout: of the vectors.
@@ -61,14 +67,11 @@ def rocchio(
         away: γ.
 
     Returns:
-        (size,) float32 of unit blocks.
+        (size,) float32.
     """
     moved = query.astype(np.float64)
     if len(relevant):
-        moved = moved + towards * relevant.mean(axis=0)
+        moved = moved + towards * layout.asking(relevant).mean(axis=0)
     if len(irrelevant):
-        moved = moved - away * irrelevant.mean(axis=0)
-    blocks = moved.reshape(-1, layout.width)
-    norms = np.linalg.norm(blocks, axis=1, keepdims=True)
-    kept = np.where(norms > 1e-6, blocks / np.maximum(norms, 1e-6), query.reshape(blocks.shape))
-    return np.asarray(kept.reshape(-1), np.float32)
+        moved = moved - away * layout.asking(irrelevant).mean(axis=0)
+    return np.asarray(layout.normalised(moved[None], query[None])[0], np.float32)

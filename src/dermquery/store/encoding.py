@@ -159,10 +159,11 @@ class LocalExecutor:
         model = self.model
         assert model is not None  # noqa: S101 - the caller looked
         if self.described:
-            asked = [item.case.as_query().model_copy(update={"image": item.image}) for item in new]
-            vectors = np.asarray(model.encode_query(asked), dtype=np.float32)
+            cases = [item.case.as_query().model_copy(update={"image": item.image}) for item in new]
+            vectors = np.asarray(model.encode_described(cases), dtype=np.float32)
         else:
-            vectors = np.asarray(model.encode_case([item.image for item in new if item.image]), dtype=np.float32)
+            images = [item.image for item in new if item.image]
+            vectors = np.asarray(model.encode_case(images, [item.case.checklist for item in new]), dtype=np.float32)
         expected = (len(new), model.layout.size)
         if vectors.shape != expected:
             raise ValueError(f"model {model.name!r} gave vectors of shape {vectors.shape}, expected {expected}")

@@ -13,7 +13,8 @@ from dermquery.store.filters import AllOf, Filter, Not, OneOf
 from dermquery.store.protocol import ScoredCase, StoredCase
 
 __all__ = [
-    "MARGIN",
+    "HALF",
+    "SINGLE",
     "SPARE",
     "best",
     "check_page",
@@ -21,15 +22,17 @@ __all__ = [
     "check_search",
     "id_filters",
     "in_parts",
+    "margin",
     "products",
     "without",
 ]
 
 SPARE = 16
 """Candidates that are fetched beyond those asked for."""
-MARGIN = 1e-5
-"""Stores sum in float32. Their error stays well below this for weighed unit blocks, whose products are at most 1."""
+SINGLE, HALF = 1e-5, 2.0**-10
+"""How far a store's product may be off, as a share of its summands' sizes: summed in float32, or asked in float16."""
 _IDS_PER_READ = 500
+_GREATEST = float(np.finfo(np.float16).max)
 
 
 def check_rows(rows: Sequence[StoredCase], size: int) -> None:
@@ -42,8 +45,8 @@ def check_rows(rows: Sequence[StoredCase], size: int) -> None:
     if twice:
         raise ValueError(f"case ids occur more than once: {', '.join(twice[:5])}; give each case its own id")
     for row in rows:
-        if row.vector.shape != (size,) or not np.isfinite(row.vector).all():
-            raise ValueError(f"case {row.case.case_id!r}: its vector must be {size} finite numbers")
+        if row.vector.shape != (size,) or not (np.abs(row.vector) <= _GREATEST).all():
+            raise ValueError(f"case {row.case.case_id!r}: its vector must be {size} finite numbers, of at most 65504")
 
 
 def check_page(limit: int) -> None:
@@ -68,6 +71,14 @@ def products(vectors: Vectors, query: Vectors) -> NDArray[np.float64]:
     A matrix product would not do: BLAS sums a row in another order at the end of a block than within it.
     """
     return np.asarray((vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1))
+
+
+def margin(vectors: Vectors, query: Vectors, precision: float) -> float:
+    """How far a store's own products of such vectors (n, size) with a query (size,) may be off, for a precision.
+
+    Weights are free, so products have no bound of their own: the error grows with the sizes of what is summed.
+    """
+    return precision * float((np.abs(vectors) @ np.abs(query)).max(initial=0.0))
 
 
 def best(rows: Sequence[StoredCase], query: Vectors, top_k: int) -> list[ScoredCase]:

@@ -50,7 +50,8 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None, leas
 
     Args:
         known: the case and its row.
-        described: whether vectors hold the findings too, so that other findings make another vector.
+        described: whether images are composed with the words too, so that another text makes another vector. Other
+            findings always do.
         archive: where images are kept, if they are.
         least_side: see :func:`~dermquery.data.image.load_image`.
 
@@ -65,8 +66,9 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None, leas
             return Examined(case, known=True, unchanged=True)
         data, state = _read(case.image)
         sha256 = hashlib.sha256(data).hexdigest()
-        same_words = old is not None and (old.case.text, old.case.checklist) == (case.text, case.checklist)
-        if old and old.stamp.sha256 == sha256 and (same_words or not described):
+        same_words = old is not None and old.case.checklist == case.checklist
+        same_words = same_words and not (described and old is not None and old.case.text != case.text)
+        if old and old.stamp.sha256 == sha256 and same_words:
             stamp = ImageStamp(sha256, state.st_size, state.st_mtime_ns, old.stamp.phash)
             return Examined(case, known=True, stamp=stamp)
         image = load_image(data, name=str(case.image), least_side=least_side)

@@ -13,6 +13,7 @@ from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence
+from dermquery.model.parts import Weights
 from dermquery.store.archive import ArchiveError, ImageArchive
 from dermquery.store.filters import Filter
 
@@ -28,22 +29,39 @@ class Hit:
 
     Attributes:
         rank: 1 for the most similar case.
-        score: equation 9, λ·local + (1−λ)·global.
+        score: the weighted sum of its parts.
+        meaning: the lesions mean the same: equation 9, with the agreement of the diagnoses where the weights say so.
+        findings: the share of the findings asked for that the case has; None where none were asked for.
+        look: the lesions look the same, in [−1, 1]; None without an image, or from a model that does not tell.
         local: equation 7, the similarity of the regions, in [−1, 1], not yet weighted.
         global_: equation 8, the similarity of the whole maps, in [−1, 1], not yet weighted.
+        closer_than: the share of pairs of other lesions of the base that are less alike, by part, where it is known.
+        same_image: whether it is of the very image file that was asked with; such hits come first.
         shared_criteria: the criteria that the query gives and the case has with the same value, with that value.
         differing_criteria: those that the case has with another value, with the case's value.
+        likely_criteria: those that nobody recorded of it, with the model's probability of the query's value.
         sha256: of the image file that the case's vector was made of.
     """
 
     rank: int
     case: Case
     score: float
+    meaning: float
+    findings: float | None
+    look: float | None
     local: float
     global_: float
     shared_criteria: Mapping[str, str] = field(default_factory=dict)
     differing_criteria: Mapping[str, str] = field(default_factory=dict)
+    likely_criteria: Mapping[str, float] = field(default_factory=dict)
+    closer_than: Mapping[str, float] = field(default_factory=dict)
+    same_image: bool = False
     sha256: str = ""
+
+    @property
+    def parts(self) -> dict[str, float | None]:
+        """The parts of the score by name."""
+        return {"meaning": self.meaning, "findings": self.findings, "look": self.look}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -51,10 +69,14 @@ class Hit:
             "rank": self.rank,
             "case_id": self.case.case_id,
             "score": self.score,
+            **self.parts,
+            "closer_than": dict(self.closer_than),
+            "same_image": self.same_image,
             "local": self.local,
             "global": self.global_,
             "shared_criteria": dict(self.shared_criteria),
             "differing_criteria": dict(self.differing_criteria),
+            "likely_criteria": dict(self.likely_criteria),
             "case": self.case.model_dump(mode="json"),
         }
 
@@ -88,8 +110,9 @@ class SearchResult:
     Attributes:
         query: as it was encoded.
         reading: what the query's terms and its free text say.
-        hits: best first, ties by ``case_id``.
-        local_weight: λ of equation 9.
+        hits: best first, ties by ``case_id``; before them those of the very image that was asked with.
+        weights: of the parts of a score.
+        preset: the name of these weights; None for others than the base knows.
         where: the filter, with the exclusions.
         n_candidates: cases that satisfy it, from which the hits were taken.
         base: the case base.
@@ -100,7 +123,8 @@ class SearchResult:
     query: Query
     reading: Findings
     hits: tuple[Hit, ...]
-    local_weight: float
+    weights: Weights
+    preset: str | None
     where: Filter
     n_candidates: int
     base: BaseInfo
@@ -111,6 +135,11 @@ class SearchResult:
     def terms(self) -> Mapping[str, str]:
         """Checklist criteria that the query gives, as terms or in its free text."""
         return self.reading.checklist
+
+    @property
+    def local_weight(self) -> float:
+        """λ of equation 9."""
+        return self.weights.local_weight
 
     def picture(self, hit: Hit) -> ImageSource:
         """The image that a hit's vector was made of, from the archive; without it, the file that the case names."""
@@ -144,6 +173,8 @@ class SearchResult:
                 "unread": list(self.reading.unread),
                 "seven_point_score": seven_point_score(self.terms) if self.terms else None,
                 "where": self.where.model_dump(mode="json", exclude_none=True)["condition"],
+                "preset": self.preset,
+                "weights": self.weights.model_dump(),
                 "local_weight": self.local_weight,
             },
             "base": {

@@ -1,6 +1,6 @@
 """Whether a query's image is like anything in the base, judged by how alike the base's own cases are.
 
-Equation 9 has no natural zero: .4 may be a close match in one base and none in another. So the scale comes from the
+A score has no natural zero: .4 may be a close match in one base and none in another. So the scale comes from the
 base: of a sample of its cases, each case's best score to another lesion. An image whose best score against the same
 sample lies below nearly all of those is like nothing there. Image and sample are compared under the same conditions, so
 for images from the base's own distribution the rate of false alarms is the quantile itself (conformal prediction; Vovk
@@ -22,9 +22,11 @@ from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.data.image import ImageError, ImageSource, load_image
-from dermquery.model.alignment import LOCAL_WEIGHT, BlockLayout, Vectors
+from dermquery.model.alignment import Vectors
+from dermquery.model.parts import PAPER, PartLayout, Weights
 from dermquery.store.archive import ArchiveError
 from dermquery.store.casebase import CaseBase
+from dermquery.store.pairs import same_lesion
 from dermquery.store.protocol import StoredCase
 from dermquery.store.sample import sample_rows
 
@@ -34,8 +36,8 @@ UNLIKE_QUANTILE = 0.01
 """A query is called unlike below this quantile of the base's own best scores."""
 LEAST_CASES = 100
 """A smaller base says nothing about its hundredth part."""
-_NO_PAIR = -8.0
-"""Similarity that stands for none: a pair of one lesion. Real ones are at least −1."""
+_REMEMBERED = 64
+"""Weights whose best scores are kept."""
 _ENCODED_AT_MOST, _ENCODED_AT_ONCE = 300, 32
 
 
@@ -64,7 +66,7 @@ class UnlikeWarning:
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """How alike the cases of one base are. Compute it once per version of a base, then judge any query at any λ.
+    """How alike the cases of one base are. Compute it once per version of a base, then judge any query by any weights.
 
     Attributes:
         cases: the sample's vectors, (n, size).
@@ -72,9 +74,9 @@ class Likeness:
     """
 
     cases: Vectors
-    layout: BlockLayout
-    _local: NDArray[np.float32] = field(repr=False)
-    _global: NDArray[np.float32] = field(repr=False)
+    layout: PartLayout
+    _same: NDArray[np.bool_] = field(repr=False)
+    _best: dict[Weights, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, base: CaseBase, sample: int = 2000) -> Likeness:
@@ -91,44 +93,47 @@ class Likeness:
         return cls.of_vectors([row.case for row in rows], stacked, layout)
 
     @classmethod
-    def of_vectors(cls, cases: Sequence[Case], vectors: Vectors, layout: BlockLayout) -> Likeness:
+    def of_vectors(cls, cases: Sequence[Case], vectors: Vectors, layout: PartLayout) -> Likeness:
         """The same from cases and the vectors of their images alone, (n, size)."""
-        local, global_ = layout.parts(vectors, vectors)
-        same = _same_lesion(cases)
-        local[same] = global_[same] = _NO_PAIR
-        return cls(vectors, layout, local, global_)
+        return cls(vectors, layout, same_lesion(cases))
 
-    def best_scores(self, local_weight: float = LOCAL_WEIGHT) -> NDArray[np.float32]:
+    def best_scores(self, weights: Weights = PAPER) -> NDArray[np.float32]:
         """Each sampled case's best score to another lesion of the sample, ascending; none for cases without one."""
         if not len(self.cases):
             return np.zeros(0, np.float32)
-        best = (local_weight * self._local + (1.0 - local_weight) * self._global).max(axis=1)
-        return np.sort(best[best > _NO_PAIR / 2])
+        weights = _of_images(weights)
+        if weights not in self._best:
+            scores = self.layout.score(self.cases, self.cases, weights)
+            best = np.where(self._same, -np.inf, scores).max(axis=1)
+            while len(self._best) >= _REMEMBERED:
+                self._best.pop(next(iter(self._best)), None)
+            self._best[weights] = np.sort(best[np.isfinite(best)]).astype(np.float32)
+        return self._best[weights]
 
-    def threshold(self, local_weight: float = LOCAL_WEIGHT) -> float:
+    def threshold(self, weights: Weights = PAPER) -> float:
         """The score below which an image is called unlike the base; NaN without two lesions."""
-        own = self.best_scores(local_weight)
+        own = self.best_scores(weights)
         return _first_percentile(own) if len(own) else float("nan")
 
-    def best(self, vectors: Vectors, local_weight: float = LOCAL_WEIGHT) -> NDArray[np.float32]:
+    def best(self, vectors: Vectors, weights: Weights = PAPER) -> NDArray[np.float32]:
         """The best score of each of the vectors (n, size) against the sample, (n,)."""
-        scores: NDArray[np.float32] = self.layout.score(vectors, self.cases, local_weight).max(axis=1)
+        scores: NDArray[np.float32] = self.layout.score(vectors, self.cases, _of_images(weights)).max(axis=1)
         return scores
 
-    def judge(self, vector: Vectors, local_weight: float = LOCAL_WEIGHT) -> UnlikeWarning | None:
+    def judge(self, vector: Vectors, weights: Weights = PAPER) -> UnlikeWarning | None:
         """A warning if the image of a query is like nothing in the base.
 
         Args:
-            vector: (size,) of unit blocks without λ, of the image alone (:func:`encode_alone`).
-            local_weight: λ.
+            vector: (size,) without weights, of the image alone (:func:`encode_alone`).
+            weights: of the parts; what they say of findings is left out, for an image asks for none.
 
         Returns:
             None if it is like something, or the sample has fewer than ``LEAST_CASES`` to compare with.
         """
-        own = self.best_scores(local_weight)
+        own = self.best_scores(weights)
         if len(own) < LEAST_CASES:
             return None
-        best, threshold = float(self.best(vector[None], local_weight)[0]), _first_percentile(own)
+        best, threshold = float(self.best(vector[None], weights)[0]), _first_percentile(own)
         if best >= threshold:
             return None
         percentile = 100.0 * float(np.searchsorted(own, best)) / len(own)
@@ -183,9 +188,7 @@ def _first_percentile(own: NDArray[np.float32]) -> float:
     return float(np.quantile(own, UNLIKE_QUANTILE))
 
 
-def _same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
-    """(n, n): which pairs show one lesion, or are one case."""
-    lesions = np.array([case.lesion_id or "" for case in cases], dtype=object)
-    same: NDArray[np.bool_] = (lesions[:, None] == lesions[None]) & (lesions != "")[:, None]
-    np.fill_diagonal(same, val=True)
-    return same
+def _of_images(weights: Weights) -> Weights:
+    """The weights as far as images alone have a say: those of findings only are equation 9's."""
+    images = weights.meaning + weights.look
+    return weights.model_copy(update={"findings": 0.0, **({} if images else {"meaning": 1.0})})

@@ -1,26 +1,31 @@
 """A map of a case base in two dimensions: the plane in which its vectors differ most.
 
-Principal components of vectors on which λ stands as its square root, so that distances on the map approximate those of
-equation 9: ``‖√w∘q − √w∘x‖² = 2 − 2 s(q, x)`` for unit blocks and weights w that sum to one. The plane is linear, so a
-new query is placed on the same axes without anything being fitted again. What two dimensions cannot show is said by
-:attr:`Projection.explained`.
+Principal components of vectors on which the weights stand as their square roots, so that distances on the map
+approximate those of the score: ``‖√w∘q − √w∘x‖² = 2 − 2 s(q, x)`` for unit blocks and weights w that sum to one. The
+plane is linear, so a new query is placed on the same axes without anything being fitted again. What two dimensions
+cannot show is said by :attr:`Projection.explained`.
+
+Findings stand as a case has them, a value of each criterion; where a query says nothing of one it lies in the middle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermquery.model.alignment import LOCAL_WEIGHT, BlockLayout, Vectors
+from dermquery.data.checklist import CRITERIA
+from dermquery.model.alignment import Vectors
+from dermquery.model.heads import places_of_criteria
+from dermquery.model.parts import PartLayout, Weights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.sample import sample_rows
 
 __all__ = ["MapPoint", "Projection", "project"]
 
+_NEARLY = 1e-3
 _BLOCK = 16
 """Directions that each step adds to the space in which the axes are looked for."""
 _PRECISION = 1e-9
@@ -49,20 +54,22 @@ class Projection:
         points: by ``case_id``.
         explained: share of the variance that each axis holds; (0, 0) where all cases are alike.
         count: cases in the base, of which the points may be a sample.
-        local_weight: λ that the map was made with.
+        preset: the name of the weights that the map was made with; None for others than the base knows.
+        weights: those weights.
     """
 
     points: tuple[MapPoint, ...]
     explained: tuple[float, float]
     count: int
-    local_weight: float
-    _layout: BlockLayout = field(repr=False)
+    preset: str | None
+    weights: Weights
+    _layout: PartLayout = field(repr=False)
     _mean: NDArray[np.float64] = field(repr=False)
     _axes: NDArray[np.float64] = field(repr=False)
 
     def place(self, vector: Vectors) -> tuple[float, float]:
-        """Where the vector of a query or a case, (size,) of unit blocks without λ, lies on the same axes."""
-        x, y = (_weighted(self._layout, vector[None], self.local_weight) - self._mean)[0] @ self._axes.T
+        """Where the vector of a query or a case, (size,) without weights, lies on the same axes."""
+        x, y = _spread(self._layout, vector[None], self.weights, self._mean)[0] @ self._axes.T
         return float(x), float(y)
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,41 +81,63 @@ class Projection:
             ],
             "explained": list(self.explained),
             "count": self.count,
-            "local_weight": self.local_weight,
+            "preset": self.preset,
+            "weights": self.weights.model_dump(),
+            "local_weight": self.weights.local_weight,
         }
 
 
-def project(base: CaseBase, sample: int = 5000, local_weight: float = LOCAL_WEIGHT) -> Projection:
+def project(
+    base: CaseBase, sample: int = 5000, local_weight: float | None = None, weights: Weights | str | None = None
+) -> Projection:
     """Lay a case base out on a plane; the same base gives the same map.
 
     Args:
         base: with at least one case.
         sample: cases at most; of a larger base, those with the smallest hashes of their ids.
-        local_weight: λ of the distances.
+        local_weight: λ of the distances, in place of that of ``weights``.
+        weights: of the distances, as those of :meth:`CaseBase.search`.
 
     Raises:
-        ValueError: for an empty base, a sample below 2 or λ outside [0, 1].
+        ValueError: for an empty base, a sample below 2, or weights that cannot be used.
     """
     if sample < 2:
         raise ValueError(f"a map needs a sample of at least 2 cases, got {sample}")
     rows = sample_rows(base.store, sample)
     if not rows:
         raise ValueError(f"{base.uri} holds no case; add some with: dermquery index TABLE --base {base.uri}")
-    layout = base.manifest.layout
-    vectors = _weighted(layout, np.stack([row.vector for row in rows]), local_weight)
-    mean = vectors.mean(axis=0)
-    axes, explained = _principal_axes(vectors)
-    plane = (vectors - mean) @ axes.T
+    layout, (preset, chosen) = base.manifest.layout, base.choose(weights, local_weight)
+    vectors = np.stack([row.vector for row in rows])
+    mean = _weighted(layout, vectors, chosen).mean(axis=0)
+    spread = _spread(layout, vectors, chosen, mean)
+    axes, explained = _principal_axes(spread)
+    plane = spread @ axes.T
     points = tuple(
         MapPoint(row.case.case_id, float(x), float(y), row.case.diagnosis)
         for row, (x, y) in zip(rows, plane, strict=True)
     )
-    return Projection(points, explained, base.count(), local_weight, layout, mean, axes)
+    return Projection(points, explained, base.count(), preset, chosen, layout, mean, axes)
 
 
-def _weighted(layout: BlockLayout, vectors: Sequence[Vectors] | Vectors, local_weight: float) -> NDArray[np.float64]:
-    weights = np.sqrt(np.repeat(layout.block_weights(local_weight), layout.width).astype(np.float64))
-    return np.asarray(vectors, np.float64) * weights
+def _weighted(layout: PartLayout, vectors: NDArray[Any], weights: Weights) -> NDArray[np.float64]:
+    """Vectors (n, size) with the roots of the weights on them; a case asks for one of its seven findings at a time."""
+    scales = layout.scales(weights).astype(np.float64)
+    scales[layout.slices["findings"]] /= len(CRITERIA)
+    return np.asarray(vectors, np.float64) * np.sqrt(scales)
+
+
+def _spread(
+    layout: PartLayout, vectors: NDArray[Any], weights: Weights, mean: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted vectors (n, size) from their middle, in which a criterion lies of which nothing is said."""
+    part, held = layout.slices["findings"], np.array(vectors, np.float64)
+    findings = held[:, part]
+    asking = findings.sum(axis=1) <= 1 + _NEARLY  # a query's shares of one, as values that a case has
+    findings[asking] /= np.maximum(findings[asking].max(axis=1, keepdims=True), _NEARLY)
+    spread = _weighted(layout, held, weights) - mean
+    for places in places_of_criteria():
+        spread[:, part][:, places] *= findings[:, places].any(axis=1, keepdims=True)
+    return spread
 
 
 def _principal_axes(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:

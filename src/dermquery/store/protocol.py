@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from PIL import Image
 
 from dermquery.data.case import Case, Query
 from dermquery.data.image import ImageSource
-from dermquery.model.alignment import BlockLayout, Evidence, Vectors
+from dermquery.model.alignment import Evidence, Vectors
+from dermquery.model.parts import PartLayout
 from dermquery.store.filters import Filter
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "StoredCase",
     "from_payload",
     "gives_vectors_of",
+    "image_key",
+    "packed",
     "to_payload",
 ]
 
@@ -35,7 +39,7 @@ class Encoder(Protocol):
     """A model, as far as a case base needs it; :class:`dermquery.model.encoder.ComposedModel` is one.
 
     An encoder may also have ``replaces: tuple[str, ...]``, the hashes of earlier artifacts that give the same vectors
-    (:func:`gives_vectors_of`).
+    (:func:`gives_vectors_of`), and ``presets: Mapping[str, Weights]``, weights by name that were chosen for it.
     """
 
     @property
@@ -47,14 +51,19 @@ class Encoder(Protocol):
         """SHA-256 of the artifact, in hexadecimal digits; two models with one hash give the same vectors."""
 
     @property
-    def layout(self) -> BlockLayout:
-        """Order of the unit blocks in a vector."""
+    def layout(self) -> PartLayout:
+        """Order of the parts in a vector."""
 
-    def encode_case(self, images: Sequence[Image.Image], /) -> Vectors:
-        """Vectors of cases, (n, layout.size) float32 with unit blocks."""
+    def encode_case(
+        self, images: Sequence[Image.Image], checklists: Sequence[Mapping[str, str]] | None = None, /
+    ) -> Vectors:
+        """Vectors of cases by their images and recorded findings, (n, layout.size) float32."""
+
+    def encode_described(self, cases: Sequence[Query], /) -> Vectors:
+        """The same, of images that are composed with the cases' own text and findings."""
 
     def encode_query(self, queries: Sequence[Query], /) -> Vectors:
-        """Vectors of queries, (n, layout.size) float32 with unit blocks, not yet weighted by λ."""
+        """Vectors of queries, (n, layout.size) float32, not yet weighted."""
 
 
 @runtime_checkable
@@ -81,6 +90,11 @@ def gives_vectors_of(model: Encoder, artifact_hash: str) -> bool:
     return artifact_hash in (model.artifact_hash, *getattr(model, "replaces", ()))
 
 
+def image_key(sha256: str) -> str:
+    """64 bits of the hash of an image file: enough to find it by, and to be held against the whole hash then."""
+    return sha256[:16]
+
+
 @dataclass(frozen=True)
 class ImageStamp:
     """What identifies the image bytes that a vector was made of.
@@ -97,6 +111,11 @@ class ImageStamp:
     mtime_ns: int
     phash: str = ""
 
+    @property
+    def key(self) -> str:
+        """The beginning of the hash, by which stores find an image; see :func:`image_key`."""
+        return image_key(self.sha256)
+
     def same_file_state(self, size: int, mtime_ns: int) -> bool:
         """Whether a file of this size and time has not been touched since."""
         return (self.size, self.mtime_ns) == (size, mtime_ns)
@@ -107,12 +126,18 @@ class StoredCase:
     """A case with its vector, as one row of a store.
 
     Attributes:
-        vector: (size,) float32; empty where a read did not ask for vectors.
+        vector: (size,) float32; empty where a read did not ask for vectors. Stores keep it in half precision
+            (:func:`packed`), and scores are those of what they keep.
     """
 
     case: Case
     vector: Vectors
     stamp: ImageStamp
+
+
+def packed(vector: Vectors) -> Vectors:
+    """A vector as stores keep it: numbers of half precision, here in float32."""
+    return vector.astype(np.float16).astype(np.float32)
 
 
 def to_payload(row: StoredCase) -> str:
@@ -143,6 +168,9 @@ class CaseReader(Protocol):
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         """The rows with these ids, by id; ids that are not there are left out."""
+
+    def with_image(self, sha256: str) -> list[StoredCase]:
+        """The rows of one image file, by its hash, sorted by ``case_id``; with their vectors."""
 
     def count(self, where: Filter | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""

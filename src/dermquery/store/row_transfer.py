@@ -9,7 +9,7 @@ import numpy as np
 
 from dermquery.store.archive import ImageArchive
 from dermquery.store.case_images import with_hash
-from dermquery.store.protocol import CaseStore, StoredCase
+from dermquery.store.protocol import CaseStore, StoredCase, packed
 
 __all__ = ["SnapshotError", "Tell", "verify_rows", "write_missing"]
 
@@ -58,4 +58,4 @@ def _same(one: StoredCase, other: StoredCase | None) -> bool:
     if other is None:
         return False
     stamp = other.stamp if one.stamp.phash else replace(other.stamp, phash="")
-    return one.case == other.case and one.stamp == stamp and np.array_equal(one.vector, other.vector)
+    return one.case == other.case and one.stamp == stamp and np.array_equal(packed(one.vector), other.vector)

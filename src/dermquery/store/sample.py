@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import heapq
 
-from dermquery.store.protocol import CaseStore, StoredCase
+from dermquery.store.protocol import CaseReader, StoredCase
 
 __all__ = ["sample_rows"]
 
 _ROWS_AT_ONCE = 500
 
 
-def sample_rows(store: CaseStore, size: int) -> list[StoredCase]:
+def sample_rows(store: CaseReader, size: int) -> list[StoredCase]:
     """At most ``size`` rows with their vectors, sorted by ``case_id``.
 
     Those whose ids have the smallest SHA-256 are taken: the same base gives the same sample on any store, one more case

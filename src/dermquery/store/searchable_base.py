@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,25 @@ import numpy as np
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
-from dermquery.model.alignment import LOCAL_WEIGHT, check_local_weight
+from dermquery.model.parts import Weights
+from dermquery.model.presets import Chosen, choose
 from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.encoded import EncodedQuery
-from dermquery.store.filters import Filter
-from dermquery.store.hits import BaseInfo, Hit, SearchResult, compare_criteria
+from dermquery.store.filters import Filter, matches
+from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
+from dermquery.store.pairs import SAMPLE, Pairs, measure_pairs
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
+from dermquery.store.scoring import hit_of
 from dermquery.store.where import Written, as_filter, excluding
 
 __all__ = ["EmptyBaseError", "QueryError", "SearchableBase"]
+
+
+_KEPT = 32
+"""Measurements for weights of people's own that are remembered."""
 
 
 class QueryError(ValueError):
@@ -53,6 +61,7 @@ class SearchableBase:
     ) -> None:
         self.uri, self.manifest, self.store, self.archive = uri, manifest, store, archive
         self._model = model
+        self._measured: tuple[Pairs, ...] = ()
 
     @property
     def model(self) -> Encoder:
@@ -88,10 +97,15 @@ class SearchableBase:
         image: ImageSource | None = None,
         text: str | None = None,
         checklist: Mapping[str, str] | None = None,
+        sha256: str | None = None,
     ) -> EncodedQuery:
-        """Read and encode a query once, to be searched with as often as λ or a filter moves.
+        """Read and encode a query once, to be searched with as often as weights or a filter move.
 
-        Args are those of :meth:`search`.
+        Args:
+            image: reference image.
+            text: free text.
+            checklist: checklist criteria as terms.
+            sha256: of the image file, where ``image`` is decoded already.
 
         Raises:
             QueryError: without image and text.
@@ -100,8 +114,9 @@ class SearchableBase:
         query = Query(image=image, text=text, checklist=checklist or {})
         if query.image is None and query.sentence is None:
             raise QueryError("the query is empty: give an image, a text or checklist terms")
-        unit = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
-        return EncodedQuery(query, query.reading, unit)
+        vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
+        known = sha256 or _file_hash(image)
+        return EncodedQuery(query, query.reading, vector, known, self._with_image(known))
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
         """A case of the base as a query for more like it: its stored vector, its image and its own findings.
@@ -114,7 +129,19 @@ class SearchableBase:
             raise QueryError(f"{self.uri} has no case {case_id!r}")
         kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
         query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
-        return EncodedQuery(query, Findings(query.terms), row.vector)
+        vector, sha256 = self.manifest.layout.asking(row.vector[None])[0], row.stamp.sha256
+        return EncodedQuery(query, Findings(query.terms), vector, sha256, self._with_image(sha256))
+
+    def choose(self, weights: Weights | str | None = None, local_weight: float | None = None) -> Chosen:
+        """The weights that a search would use, and the name of the preset that they are.
+
+        Raises:
+            QueryError: an unknown name, or weights that cannot be read or used.
+        """
+        try:
+            return choose(self.manifest.weights, weights, local_weight)
+        except ValueError as error:
+            raise QueryError(str(error)) from error
 
     def search(
         self,
@@ -123,12 +150,13 @@ class SearchableBase:
         checklist: Mapping[str, str] | None = None,
         where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
-        local_weight: float = LOCAL_WEIGHT,
+        local_weight: float | None = None,
         exclude_case: str | Collection[str] | None = None,
         exclude_lesion: str | Collection[str] | None = None,
         exclude_patient: str | Collection[str] | None = None,
         offset: int = 0,
         exact: bool = False,
+        weights: Weights | str | None = None,
     ) -> SearchResult:
         """Find the most similar cases.
 
@@ -138,50 +166,55 @@ class SearchableBase:
             checklist: checklist criteria as terms.
             where: which cases may be found: a filter, or clauses such as ``"site=back"``.
             top_k: hits wanted; fewer come back where fewer cases may be found.
-            local_weight: λ of equation 9, between 0 (global only) and 1 (local only).
+            local_weight: λ of equation 9, between 0 (global only) and 1 (local only), in place of that of ``weights``.
             exclude_case: id or ids of cases that must not be found.
             exclude_lesion: id or ids of lesions of which no case must be found.
             exclude_patient: id or ids of patients of whom no case must be found.
             offset: best hits to pass over, so that a ranking can be read in pages; hits keep their rank in it.
             exact: look at every case also where a large base has an index (``dermquery base index``).
+            weights: of the parts of the score: the name of a preset, ``"meaning=1,findings=.5,look=.3"``, or
+                :class:`~dermquery.model.parts.Weights`; the base's default preset if not given.
 
         Raises:
-            QueryError: without image and text, or with ``top_k`` below 1 or ``offset`` below 0.
+            QueryError: without image and text, for weights that cannot be used, or with ``top_k`` below 1 or ``offset``
+                below 0.
             EmptyBaseError: if the base holds no case.
-            FilterError, ImageError, ValueError: for a filter, an image, a term or a weight that cannot be used.
+            FilterError, ImageError, ValueError: for a filter, an image or a term that cannot be used.
         """
         condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
-        _check_search(top_k, local_weight, offset)
-        return self.search_encoded(self.encode(image, text, checklist), condition, top_k, local_weight, offset, exact)
+        chosen = self._checked(weights, local_weight, top_k, offset)
+        encoded = self.encode(image, text, checklist)
+        return self.search_encoded(encoded, condition, top_k, weights=chosen.weights, offset=offset, exact=exact)
 
     def search_encoded(
         self,
         encoded: EncodedQuery,
         where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
-        local_weight: float = LOCAL_WEIGHT,
+        local_weight: float | None = None,
         offset: int = 0,
         exact: bool = False,
+        weights: Weights | str | None = None,
     ) -> SearchResult:
         """The same for a query that is encoded already; nothing goes through the network.
 
         Raises:
-            QueryError: with ``top_k`` below 1 or ``offset`` below 0.
+            QueryError: for weights that cannot be used, or with ``top_k`` below 1 or ``offset`` below 0.
             EmptyBaseError: if the base holds no case.
-            FilterError, ValueError: for a filter or a weight that cannot be used.
+            FilterError, ValueError: for a filter that cannot be used.
         """
-        weight = _check_search(top_k, local_weight, offset)
+        preset, chosen = self._checked(weights, local_weight, top_k, offset)
         n_cases = self.count()
         if n_cases == 0:
             raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
         known = KnownValues(self.store)
         condition = self.filter_of(where, known)
         within = known.in_columns(condition)
-        hits = self._hits(encoded, within, top_k, weight, offset, exact)
+        hits = self._hits(encoded, within, top_k, chosen, offset, exact)
         n_candidates = n_cases if condition.is_empty else self.store.count(within)
         return SearchResult(
-            encoded.query, encoded.reading, hits, weight, condition, n_candidates, self._info(n_cases),
-            archive=self.archive,
+            encoded.query, encoded.reading, hits, chosen, preset, condition, n_candidates,
+            self._info(n_cases), archive=self.archive,
         )  # fmt: skip
 
     def cases_of_image(self, sha256: str) -> tuple[str, ...]:
@@ -222,28 +255,53 @@ class SearchableBase:
             model_hash=self.manifest.model_hash,
         )
 
+    def _checked(self, weights: Weights | str | None, local_weight: float | None, top_k: int, offset: int) -> Chosen:
+        """The weights, if a ranking can be asked for; a count of cases is left to the search, which needs it anyway."""
+        chosen = self.choose(weights, local_weight)
+        if top_k < 1:
+            raise QueryError(f"top_k must be at least 1, got {top_k}")
+        if offset < 0:
+            raise QueryError(f"offset must be at least 0, got {offset}")
+        return chosen
+
+    def _with_image(self, sha256: str | None) -> tuple[str, ...]:
+        rows = [] if sha256 is None else self.store.with_image(sha256)
+        return tuple(row.case.case_id for row in rows)
+
     def _hits(
-        self, encoded: EncodedQuery, where: Filter, top_k: int, weight: float, offset: int, exact: bool
+        self, encoded: EncodedQuery, where: Filter, top_k: int, weights: Weights, offset: int, exact: bool
     ) -> tuple[Hit, ...]:
-        layout, unit = self.manifest.layout, encoded.vector[None]
-        found = self.store.search(layout.weigh(unit, weight)[0], where, top_k, offset=offset, exact=exact)
-        scored = []
-        for item in found:
-            # One case at a time: a product over several rows may round equal vectors apart.
-            local, global_ = (float(part[0, 0]) for part in layout.parts(unit, item.row.vector[None]))
-            scored.append((weight * local + (1.0 - weight) * global_, local, global_, item.row))
-        scored.sort(key=lambda entry: (-entry[0], entry[3].case.case_id))
-        return tuple(
-            Hit(rank, row.case, score, local, global_, *compare_criteria(encoded.terms, row.case), row.stamp.sha256)
-            for rank, (score, local, global_, row) in enumerate(scored, start=offset + 1)
-        )
+        """A page of the ranking: cases of the very image that was asked with, then all others by their score."""
+        layout = self.manifest.layout
+        query = layout.weigh(encoded.vector[None], weights)[0]
+        known = self.store.get(encoded.same) if encoded.same else {}
+        same = [row for row in known.values() if matches(where, row.case)]
+        begin = 0 if same else offset
+        found = self.store.search(query, where, offset - begin + top_k, offset=begin, exact=exact)
+        first = {row.case.case_id for row in same}
+        rows = [*same, *(item.row for item in found if item.row.case.case_id not in first)]
+        pairs = self._pairs_for(weights) if rows else None
+        scored = [hit_of(layout, encoded, row, weights, pairs) for row in rows]
+        scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
+        page = scored[offset - begin : offset - begin + top_k]
+        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(page, start=offset + 1))
+
+    def _pairs_for(self, weights: Weights) -> Pairs | None:
+        """How alike pairs of cases are by these weights: as the manifest says, else measured once."""
+        known = self.manifest.pairs
+        if known is not None and known.knows(weights):
+            return known
+        if self.manifest.outdated:
+            return None
+        if not any(pairs.knows(weights) for pairs in self._measured):
+            rows = self.store.page(limit=SAMPLE, vectors=True)
+            pairs = measure_pairs(rows, self.manifest.layout, [weights], self.count())
+            self._measured = (*self._measured[-_KEPT:], *(() if pairs is None else (pairs,)))
+        return next((pairs for pairs in self._measured if pairs.knows(weights)), None)
 
 
-def _check_search(top_k: int, local_weight: float, offset: int) -> float:
-    """λ, if a ranking can be asked for with these; a count of cases is left to the search, which needs it anyway."""
-    weight = check_local_weight(local_weight)
-    if top_k < 1:
-        raise QueryError(f"top_k must be at least 1, got {top_k}")
-    if offset < 0:
-        raise QueryError(f"offset must be at least 0, got {offset}")
-    return weight
+def _file_hash(image: ImageSource | None) -> str | None:
+    """SHA-256 of an image file; None for a decoded image."""
+    if isinstance(image, str | Path):
+        image = Path(image).read_bytes()
+    return hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None

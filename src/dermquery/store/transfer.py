@@ -182,13 +182,13 @@ def _schema(manifest: Manifest) -> pa.Schema:
         pa.field("image_size", pa.int64(), nullable=False),
         pa.field("image_mtime_ns", pa.int64(), nullable=False),
         pa.field("image_phash", pa.string(), nullable=False),
-        pa.field("vector", pa.list_(pa.float32(), manifest.layout.size), nullable=False),
+        pa.field("vector", pa.list_(pa.float16(), manifest.layout.size), nullable=False),
     ]
     return pa.schema(fields, metadata={_MANIFEST: manifest.model_dump_json().encode()})
 
 
 def _table(rows: Sequence[StoredCase], schema: pa.Schema) -> pa.Table:
-    flat = np.concatenate([row.vector for row in rows]) if rows else np.zeros(0, np.float32)
+    flat = np.concatenate([row.vector for row in rows]).astype(np.float16) if rows else np.zeros(0, np.float16)
     columns = {
         "case_id": [row.case.case_id for row in rows],
         "case": [row.case.model_dump_json() for row in rows],

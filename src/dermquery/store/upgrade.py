@@ -64,6 +64,8 @@ def upgrade(uri: str | Path, model: ModelSource | None = None, *, tell: Tell | N
             return Upgraded(before, after, model_unknown=model_unknown)
         after = after.current(version=before.version + 1)
         rows, written, unhashed = _carry(home, before, after, tell)
+        if home.manifest_alone:
+            after = after.measured(home.begin(after))
         home.switch(after)
     return Upgraded(before, after, rows, written, unhashed, model_unknown)
 
@@ -83,7 +85,7 @@ def _with_present_artifact(manifest: Manifest, given: ModelSource | None) -> tup
     if model.artifact_hash == manifest.model_hash:
         return manifest, None
     present = Manifest.of(model, reference or manifest.model_reference)
-    fields = ("model_name", "model_hash", "model_reference", "preprocessing")
+    fields = ("model_name", "model_hash", "model_reference", "preprocessing", "presets")
     return manifest.current(**{name: getattr(present, name) for name in fields}), None
 
 

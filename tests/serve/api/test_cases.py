@@ -65,9 +65,10 @@ def test_a_case_is_put_in_found_changed_and_taken_out(own: Served, own_client: C
     assert own_client.search(image, top_k=1).hits[0].case.case_id == "clinic-17"
 
     before, vector = encodings(own.base), own.base.store.get(["clinic-17"])["clinic-17"].vector
-    changed = own_client.update("clinic-17", {"site": "chest", "age": 51, "extra": {"ward": "7"}})
+    kept = {"checklist": fields["checklist"], "extra": {"ward": "7"}}
+    changed = own_client.update("clinic-17", {"site": "chest", "age": 51, **kept})
     assert (changed.site, changed.age, changed.diagnosis, changed.extra) == ("chest", 51, None, {"ward": "7"})
-    assert encodings(own.base) == before, "the image did not change"
+    assert encodings(own.base) == before, "neither image nor findings changed"
     np.testing.assert_array_equal(own.base.store.get(["clinic-17"])["clinic-17"].vector, vector)
 
     other = photo("PNG", orientation=1)

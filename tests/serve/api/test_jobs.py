@@ -31,7 +31,7 @@ from dermquery.store.encoding import LocalExecutor
 from dermquery.store.ingest import StoreWriteError, index_cases
 from tests.serve.conftest import Served
 from tests.store.conftest import draw_lesion, make_cases
-from tests.store.encoder import ProjectionEncoder
+from tests.store.encoder import Checklists, ProjectionEncoder
 
 
 def zipped(folder: Path, cases: Sequence[Case], inside: str = "") -> Path:
@@ -51,9 +51,9 @@ def same(case: Case) -> dict[str, Any]:
 
 
 class SlowEncoder(ProjectionEncoder):
-    def encode_case(self, images: Sequence[Image.Image]) -> Vectors:
+    def encode_case(self, images: Sequence[Image.Image], checklists: Checklists = None) -> Vectors:
         time.sleep(0.005 * len(images))
-        return super().encode_case(images)
+        return super().encode_case(images, checklists)
 
 
 @pytest.fixture

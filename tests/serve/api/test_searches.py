@@ -16,6 +16,7 @@ from dermquery.cli import app as program
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Case
 from dermquery.data.image_quality import check_image
+from dermquery.model.parts import Weights
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE, SearchResult
@@ -290,10 +291,34 @@ def test_warnings_stand_beside_the_hits(tmp_path: Path) -> None:
         until(lambda: served.service._cautions._likeness is not None)
         answer = client.search(buffer.getvalue(), "no streaks")
         for weight in (0.0, 0.6, 1.0):
-            expected: list[Warned | None] = [*check_image(noise), likeness.judge(alone, weight)]
+            expected: list[Warned | None] = [*check_image(noise), likeness.judge(alone, Weights(local_weight=weight))]
             said = client.rerank(answer.search, local_weight=weight).warnings
             assert [(w.kind, w.message) for w in said] == [(w.kind, w.message) for w in expected if w is not None]
         assert "unlike the base" in {warning.kind for warning in answer.warnings}
         assert client.search(text="no streaks").warnings == ()
         kinds = {warning.kind for warning in client.search(tmp_path / "cases" / "images" / "003.png").warnings}
         assert "unlike the base" not in kinds
+
+
+def test_presets_and_weights_of_ones_own(served: Served, client: Client) -> None:
+    image, terms = image_of(served.cases[5]), {"streaks": "irregular"}
+    info = client.info()
+    assert (info.preset, set(info.presets)) == ("paper", {"paper", "same findings"})
+    first = client.search(image, checklist=terms, weights="same findings", top_k=5)
+    assert first.preset == "same findings"
+    assert first.hits[0].same_image
+    for asked in ("paper", "meaning=1,findings=.5", Weights(meaning=1, findings=2, local_weight=0.2)):
+        expected = served.base.search(image, checklist=terms, weights=asked, top_k=5)
+        sent = client.search(image, checklist=terms, weights=asked, top_k=5)
+        again = client.rerank(first.search, weights=asked, top_k=5)
+        assert ranking(sent) == ranking(again) == ranking_of(expected)
+        assert (again.preset, again.weights) == (expected.preset, expected.weights)
+        for mine, theirs in zip(again.hits, expected.hits, strict=True):
+            assert (mine.meaning, mine.findings, mine.look) == tuple(theirs.parts.values())
+            assert dict(mine.closer_than) == dict(theirs.closer_than)
+    as_object = client.rerank(first.search, weights="meaning=1,findings=.5")
+    assert client._json("POST", f"/api/v1/searches/{first.search}", json={"weights": {"findings": 0.5}})["hits"] == [
+        hit.model_dump(mode="json", by_alias=True) for hit in as_object.hits
+    ]
+    with pytest.raises(ApiError, match="cannot read the weights 'best'; give the name of a preset"):
+        client.rerank(first.search, weights="best")

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 from dermquery.data.case_table import read_cases
 from dermquery.lab.synthetic import synthesize
 from dermquery.model.alignment import Vectors
+from dermquery.model.parts import PartLayout
 from dermquery.store.casebase import CaseBase
 from tests.serve.page.conftest import chromium, serving, until
 
@@ -35,14 +36,17 @@ def grow(base: CaseBase, n: int, seed: int = 7) -> None:
         for i in range(start, min(start + _BATCH, n)):
             row = rows[i % len(rows)]
             case = row.case.model_copy(update={"case_id": f"grown-{i:06d}", "lesion_id": f"grown-{i:06d}"})
-            copies.append(replace(row, case=case, vector=_turned(row.vector, base.manifest.layout.width, random)))
+            copies.append(replace(row, case=case, vector=_turned(row.vector, base.manifest.layout, random)))
         base.store.upsert(copies)
     base.store.compact()
 
 
-def _turned(vector: Vectors, width: int, random: np.random.Generator) -> Vectors:
-    blocks = vector.reshape(-1, width) + random.normal(0, 0.18 / np.sqrt(width), (vector.size // width, width))
-    return np.asarray(blocks / np.linalg.norm(blocks, axis=1, keepdims=True), np.float32).reshape(-1)
+def _turned(vector: Vectors, layout: PartLayout, random: np.random.Generator) -> Vectors:
+    part = layout.slices["blocks"]
+    moved, noise = vector[None].copy(), 0.18 / np.sqrt(layout.blocks.width)
+    moved[:, part] += random.normal(0, noise, moved[:, part].shape)
+    blocks = layout.split(layout.normalised(moved, moved))["blocks"]
+    return np.concatenate([blocks[0], vector[part.stop :]])
 
 
 def paints(browser: Browser, url: str, times: int) -> list[float]:

@@ -37,7 +37,8 @@ _crops = st.none() | st.tuples(st.integers(0, 50), st.integers(0, 50), st.intege
         text=_words,
         terms=_terms,
         patient=_patients,
-        local_weight=_unit,
+        weights=st.sampled_from(["", "paper", "meaning=1,look=.3"]),
+        local_weight=st.none() | _unit,
         top_k=st.sampled_from(TOP_K),
         relevant=st.lists(st.text(min_size=1, max_size=9), unique=True, max_size=3).map(tuple),
     )
@@ -49,7 +50,7 @@ def test_an_address_brings_the_whole_question_back(question: Question) -> None:
 @given(st.text(max_size=200))
 def test_any_address_can_be_read(fragment: str) -> None:
     question = Question.from_fragment(fragment)
-    assert 0 <= question.local_weight <= 1
+    assert question.local_weight is None or 0 <= question.local_weight <= 1
     assert question.top_k in TOP_K
     assert question.turn in range(4)
 
@@ -108,7 +109,7 @@ def test_an_age_or_a_date_that_cannot_be_read_is_named(field: str, value: str) -
 
 def test_only_what_is_encoded_makes_another_encoding_necessary() -> None:
     question = Question(image="key", text="streaks")
-    cheap = {"local_weight": 0.1, "top_k": 20, "patient": Patient({"sex": "male"})}
+    cheap = {"weights": "paper", "local_weight": 0.1, "top_k": 20, "patient": Patient({"sex": "male"})}
     assert replace(question, **cheap).what == question.what  # type: ignore[arg-type]
     for change in ({"text": "veil"}, {"turn": 1}, {"crop": (0.1, 0.1, 0.5, 0.5)}, {"image": "b"}, {"relevant": ("a",)}):
         assert replace(question, **change).what != question.what, change

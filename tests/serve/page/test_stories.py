@@ -43,8 +43,8 @@ def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visi
     assert page.inner_text(".score-badge") == "score 4"
     first = page.inner_text(".card >> nth=0")
     hit = expected.hits[0]
-    assert f"{hit.local:.3f}" in first
-    assert f"{hit.global_:.3f}" in first
+    assert f"({hit.meaning:.3f})" in first
+    assert f"({hit.findings:.3f})" in first
     for name, value in hit.shared_criteria.items():
         assert value in page.inner_text(".card >> nth=0 >> .chips"), name
     shares = page.inner_text("table.shares")

@@ -10,16 +10,17 @@ import pytest
 
 from dermquery.store.lance import quantised
 from dermquery.store.lance.quantised import IndexShape, VectorIndex, faiss_library, write_index
-from tests.store.lance.test_vector_index import LAYOUT, clustered
+from tests.store.lance.test_vector_index import LAYOUT, WEIGHTS, asking, clustered
 
 N = 4000
+APART = (96, 127)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quantised._threads()  # those that there are: they are kept, and tests below say other numbers
     folder, vectors = tmp_path_factory.mktemp("index"), clustered(N, seed=1)
-    write_index(folder, IndexShape.of(LAYOUT.size, N), vectors, [(np.arange(N), vectors)])
+    write_index(folder, IndexShape.of(LAYOUT.size, N, APART), vectors, [(np.arange(N), vectors)])
     return folder
 
 
@@ -32,7 +33,7 @@ def test_threads_that_share_a_search_find_what_one_finds(
     folder: Path, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantised, "FEW", 100)  # so that half of the cases are looked for in the lists
-    queries = LAYOUT.weigh(clustered(N + 8, seed=1)[-8:], 0.3)
+    queries = LAYOUT.weigh(asking(8, seed=1), WEIGHTS["balanced"])
     allowed = None if share == 1.0 else np.random.default_rng(0).random(N) < share
     answers = {}
     for threads in (1, 2, 3, 64):
@@ -45,7 +46,7 @@ def test_threads_that_share_a_search_find_what_one_finds(
         assert len(answer) == 16
         assert allowed is None or allowed[answer].all()
         order = np.argsort(-exact[:, i] if allowed is None else np.where(allowed, -exact[:, i], np.inf))
-        assert len(set(answer) & set(order[:16].tolist())) >= 15, "8 bits a number misplace few"
+        assert len(set(answer) & set(order[:16].tolist())) >= 15, "the first stage misses few"
     for threads in (2, 3, 64):
         assert answers[threads] == answers[1], threads
 
@@ -63,7 +64,7 @@ def test_every_list_is_looked_at_by_one_thread(folder: Path, monkeypatch: pytest
 
 def test_many_searches_at_once_and_the_callers_threads_stay_as_they_were(folder: Path) -> None:
     faiss, index = faiss_library(), VectorIndex(folder)
-    queries = LAYOUT.weigh(clustered(N + 40, seed=1)[-40:], 0.6)
+    queries = LAYOUT.weigh(asking(40, seed=1), WEIGHTS["paper"])
     before, alone = faiss.omp_get_max_threads(), found(index, queries)
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda query: index.nearest(query, 16).tolist(), queries))
@@ -80,7 +81,20 @@ def test_fewer_allowed_than_wanted(folder: Path) -> None:
 
 
 def test_reading_ahead_changes_no_answer(folder: Path) -> None:
-    index, queries = VectorIndex(folder), LAYOUT.weigh(clustered(4, seed=1), 0.6)
+    index, queries = VectorIndex(folder), LAYOUT.weigh(asking(4, seed=1), WEIGHTS["paper"])
     before = found(index, queries)
     index.warm()
     assert found(index, queries) == before
+
+
+@pytest.mark.parametrize("apart", [(0, 0), APART])
+def test_vectors_come_out_as_they_went_in(tmp_path: Path, apart: tuple[int, int]) -> None:
+    """To the last digit, and of odd length too."""
+    vectors = clustered(1500, seed=2)[:, : LAYOUT.size - (apart != APART)]
+    write_index(tmp_path, IndexShape.of(vectors.shape[1], 1500, apart), vectors, [(np.arange(1500), vectors)])
+    index = VectorIndex(tmp_path)
+    assert (index.shape.size, index.shape.width % 2) == (vectors.shape[1], 0)
+    chosen = np.array([3, 77, 1499])
+    assert np.array_equal(index.vectors(chosen), vectors[chosen])
+    assert index.vectors(chosen[:0]).shape == (0, vectors.shape[1])
+    assert index.nearest(vectors[77], 1).tolist() == [77]

@@ -20,7 +20,7 @@ from dermquery.store.filters import FIELDS, field_value
 from dermquery.store.migrate import tidy
 from dermquery.store.milvus.expression import MISSING_AGE, column_text
 from dermquery.store.milvus.server_home import MilvusHome
-from dermquery.store.protocol import StoredCase
+from dermquery.store.protocol import StoredCase, packed
 from dermquery.store.upgrade import upgrade
 from tests.store.conftest import make_cases
 from tests.store.earlier_bases import EARLIER, rows_of, unpack
@@ -45,7 +45,7 @@ def _record(row: StoredCase, schema: int) -> dict[str, Any]:
     stamp = [row.stamp.sha256, row.stamp.size, row.stamp.mtime_ns, *([row.stamp.phash] if schema > 2 else [])]
     payload = json.dumps({"case": case, "stamp": stamp}, ensure_ascii=False)
     age = MISSING_AGE if row.case.age is None else row.case.age
-    return {**written, "age": age, "payload": payload, "vector": np.asarray(row.vector, np.float32)}
+    return {**written, "age": age, "payload": payload, "vector": np.asarray(row.vector[:36], np.float32)}
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def _assert_same(found: dict[str, StoredCase], wanted: dict[str, StoredCase], *,
         assert row.case == wanted[case_id].case
         assert row.stamp.sha256 == wanted[case_id].stamp.sha256
         assert row.stamp.phash == (wanted[case_id].stamp.phash if hashes else "")
-        assert np.array_equal(row.vector, wanted[case_id].vector)
+        assert np.array_equal(packed(row.vector), packed(wanted[case_id].vector))
 
 
 @pytest.mark.parametrize("schema", EARLIER)

@@ -92,7 +92,7 @@ def search(
     starts: Annotated[int, typer.Option(min=0, help="New search processes that are timed on each base.")] = 3,
     json_out: JsonOption = None,
 ) -> None:
-    """Our store, exact NumPy and FAISS HNSW side by side: recall and time by λ and filter.
+    """Our store, exact NumPy and FAISS HNSW side by side: recall and time by weights and filter.
 
     A million cases take about 16 GB in the folder for temporary files, and a while.
     """
@@ -176,11 +176,11 @@ def _print_size(entry: dict[str, Any]) -> None:
     out = Console(soft_wrap=True)
     out.print(f"{entry['cases']} cases")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("λ", "filter", "recall@10", "p50 ms", "encoding ms", "ratio"):
+    for title in ("weights", "filter", "recall@10", "p50 ms", "encoding ms", "ratio"):
         table.add_column(title, justify="right")
     for row in entry["store"]:
         times = (f"{row[name]:.1f}" for name in ("p50_ms", "encoding p50_ms"))
-        words = (f"{row['local_weight']:g}", row["filter"], f"{row['recall@10']:.3f}", *times)
+        words = (row["weights"], row["filter"], f"{row['recall@10']:.3f}", *times)
         table.add_row(*words, f"{row['ratio to encoding']:.2f}")
     out.print(table)
     for key in ("numpy", "bytes per case", "start", "seconds"):

@@ -22,7 +22,9 @@ from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.heads import places_of_criteria
 from dermquery.model.load import load_model
+from dermquery.model.parts import PartLayout
 from dermquery.model.pixels import prepare_pixels
 from dermquery.store.casebase import CaseBase
 from dermquery.store.protocol import ImageStamp, StoredCase
@@ -89,8 +91,8 @@ def bench_encode(model: str, images: Sequence[Path], *, n: int = 5) -> dict[str,
     pixels = np.stack([prepare_pixels(picture, plain.config.vision) for picture in pictures])
     timings = rounds(
         {
-            "torch network": lambda: plain.runtime.regions(plain.runtime.features(pixels)),
-            "openvino network": lambda: fast.runtime.regions(fast.runtime.features(pixels)),
+            "torch network": lambda: plain.runtime.regions(plain.runtime.features(pixels).maps),
+            "openvino network": lambda: fast.runtime.regions(fast.runtime.features(pixels).maps),
             "torch cases": lambda: plain.encode_case(pictures),
             "openvino cases": lambda: fast.encode_case(pictures),
             "torch query": lambda: plain.encode_query(query),
@@ -98,7 +100,7 @@ def bench_encode(model: str, images: Sequence[Path], *, n: int = 5) -> dict[str,
         },
         n,
     )
-    cosines = block_cosines(plain.encode_case(pictures), fast.encode_case(pictures), plain.layout.width)
+    cosines = block_cosines(plain.encode_case(pictures), fast.encode_case(pictures), plain.layout)
     return {
         "images": len(pictures),
         "runtime": fast.runtime.name,
@@ -188,26 +190,35 @@ def bench_query(model: str, images: Sequence[Path], *, n_cases: int = 100_000, n
     }
 
 
-def grown(vectors: Vectors, width: int, n: int, *, noise: float = 0.5, seed: int = 0) -> Vectors:
+def grown(vectors: Vectors, layout: PartLayout, n: int, *, noise: float = 0.5, seed: int = 0) -> Vectors:
     """More vectors like some real ones: copies with noise, their blocks of unit norm again.
 
+    Recorded findings stay as they are; shares of diagnoses and of findings are each made some thirds more or less.
+
     Args:
-        vectors: (m, blocks·width) float32 with unit blocks.
-        width: of a block.
+        vectors: (m, size) float32.
+        layout: of the vectors.
         n: vectors wanted.
         noise: expected norm of the noise on a block; .5 leaves a copy a cosine of about .89 with its original.
         seed: of the noise.
 
     Returns:
-        (n, blocks·width) float32; the first m are the originals.
+        (n, size) float32; the first m are the originals.
     """
-    rng = np.random.default_rng(seed)
-    copies = vectors[np.arange(n) % len(vectors)].reshape(n, -1, width).copy()
-    copies[len(vectors) :] += rng.standard_normal(copies[len(vectors) :].shape, np.float32) * np.float32(
-        noise / width**0.5
-    )
-    copies /= np.linalg.norm(copies, axis=-1, keepdims=True)
-    return np.asarray(copies.reshape(n, -1), np.float32)
+    rng, new = np.random.default_rng(seed), slice(len(vectors), None)
+    copies, at = vectors[np.arange(n) % len(vectors)].copy(), layout.slices
+    for name, width in (("blocks", layout.blocks.width), ("look", layout.look)):
+        part = copies[new, at[name]]
+        part += rng.standard_normal(part.shape, np.float32) * np.float32(noise / max(width, 1) ** 0.5)
+    for name in ("posterior", "findings"):
+        part = copies[new, at[name]]
+        part *= np.exp(rng.standard_normal(part.shape, np.float32) * np.float32(0.3))
+    copies[new] = layout.normalised(copies[new], copies[new])
+    findings = copies[new, at["findings"]]
+    for places in places_of_criteria():
+        total = findings[:, places].sum(axis=1, keepdims=True)
+        findings[:, places] = np.where(total > 0, findings[:, places] / np.maximum(total, 1e-9), 0)
+    return copies
 
 
 def _rows(model: ComposedModel, images: Sequence[Path], n: int) -> Iterator[list[StoredCase]]:
@@ -215,7 +226,7 @@ def _rows(model: ComposedModel, images: Sequence[Path], n: int) -> Iterator[list
     step = 5000
     for start in range(0, n, step):
         count = min(step, n - start)
-        part = grown(vectors, model.layout.width, len(vectors) + count, seed=start)[len(vectors) :]
+        part = grown(vectors, model.layout, len(vectors) + count, seed=start)[len(vectors) :]
         yield [
             StoredCase(
                 Case(case_id=f"{start + i:08d}", image=images[i % len(images)], diagnosis=("nv", "mel", "bkl")[i % 3]),
@@ -233,7 +244,7 @@ def query_file(image: Path) -> bytes:
     return buffer.getvalue()
 
 
-def block_cosines(one: Vectors, other: Vectors, width: int) -> Vectors:
-    """Cosines of the unit blocks of vectors (n, blocks·width) with those of others, (n, blocks)."""
-    left, right = (vectors.reshape(len(vectors), -1, width) for vectors in (one, other))
+def block_cosines(one: Vectors, other: Vectors, layout: PartLayout) -> Vectors:
+    """Cosines of the unit blocks of vectors (n, layout.size) with those of others, (n, blocks)."""
+    left, right = (layout.split(v)["blocks"].reshape(len(v), -1, layout.blocks.width) for v in (one, other))
     return np.asarray((left * right).sum(axis=-1))

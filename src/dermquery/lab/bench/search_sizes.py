@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
 from dermquery.lab.bench.ratios import QUERY_TEXT, grown, rounds
-from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.load import load_model
+from dermquery.model.parts import PAPER, PartLayout, Weights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
-from dermquery.store.lance.quantised import VectorIndex, faiss_library
-from dermquery.store.protocol import ImageStamp, StoredCase
+from dermquery.store.lance.quantised import faiss_library
+from dermquery.store.protocol import ImageStamp, StoredCase, packed
 from dermquery.store.where import parse_where
 
-__all__ = ["FILTERS", "WEIGHTS", "bench_search"]
+__all__ = ["FILTERS", "bench_search"]
 
-WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 FILTERS = {"none": [], "10 %": ["site=site 0"], "0.5 %": ["source=source 0"]}
 """Conditions by the share of the cases that they let through."""
 _SITES, _SOURCES = 10, 200
@@ -48,18 +48,20 @@ class _Gallery:
         queries: (q, size) unit queries, not weighted.
         others: as many others, which bring into memory what any search reads and are not counted.
         layout: of both.
-        wanted: positions of the ten best by λ and filter, (q, 10).
+        weights: by name.
+        wanted: positions of the ten best by weights and filter, (q, 10).
     """
 
     vectors: Vectors
     queries: Vectors
     others: Vectors
-    layout: BlockLayout
-    wanted: dict[tuple[float, str], NDArray[np.int64]]
+    layout: PartLayout
+    weights: dict[str, Weights]
+    wanted: dict[tuple[str, str], NDArray[np.int64]]
 
-    def recall(self, weight: float, share: str, found: Sequence[Sequence[int]]) -> float:
+    def recall(self, name: str, share: str, found: Sequence[Sequence[int]]) -> float:
         """Recall@10 over the queries."""
-        wanted = self.wanted[weight, share]
+        wanted = self.wanted[name, share]
         return float(np.mean([len(set(w.tolist()) & set(f)) / _TOP for w, f in zip(wanted, found, strict=True)]))
 
 
@@ -73,21 +75,21 @@ def bench_search(
     starts: int = 3,
     tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Recall@10 and time of one search by size, λ and filter, with ratios to the time of encoding one composed query.
+    """Recall@10 and time of a search by size, weights and filter, with ratios to the time of encoding a composed query.
 
     Args:
         model: name or path of an artifact.
         cases: their encodings are what the bases are grown from (:func:`~.bench.grown`), and their images and findings
             are the queries.
         sizes: cases in the bases, ascending.
-        n_queries: queries, each asked once for every λ and filter.
+        n_queries: queries, each asked once by every preset, and by λ = 0 and 1, with every filter.
         hnsw_up_to: size beyond which no HNSW graph is built, for that takes hours.
         starts: new processes that are timed on each base.
         tell: called with what is known after each size.
     """
     loaded = load_model(model)
     pictures = [load_image(case.image) for case in cases]
-    encoded = np.concatenate([loaded.encode_case(pictures[i : i + 32]) for i in range(0, len(pictures), 32)])
+    encoded = loaded.encode_case(pictures, [case.checklist for case in cases])
     step = max(2, len(cases) // n_queries)
     asked = [_query(case) for case in cases[::step][:n_queries]]
     queries, others = (
@@ -98,7 +100,7 @@ def bench_search(
     for n in sizes:
         folder = Path(tempfile.mkdtemp(prefix="dermquery-bench-"))
         try:
-            gallery = _gallery(folder / "vectors.npy", encoded, queries, others, loaded.layout, n)
+            gallery = _gallery(folder / "vectors.npy", encoded, queries, others, loaded, n)
             base = CaseBase.create(folder / "base", loaded, reference=model, images=False)
             results.append(_one_size(loaded, base, gallery, asked, hnsw=n <= hnsw_up_to, starts=starts))
             if tell:
@@ -118,7 +120,7 @@ def _summary(model: ComposedModel, asked: Sequence[Query], results: list[dict[st
         "queries": len(asked),
         "sizes": results,
         "growth": {
-            "search without filter, λ = 0.6, p50": round(plain[-1] / plain[0], 2),
+            "search without filter, preset paper, p50": round(plain[-1] / plain[0], 2),
             "slowest search, p50": round(worst[-1] / worst[0], 2),
             "encoding and search, p50": round(query[-1] / query[0], 2),
         },
@@ -126,7 +128,7 @@ def _summary(model: ComposedModel, asked: Sequence[Query], results: list[dict[st
 
 
 def _plain(entry: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(r for r in entry["store"] if r["local_weight"] == 0.6 and r["filter"] == "none")
+    found: dict[str, Any] = next(r for r in entry["store"] if r["weights"] == "paper" and r["filter"] == "none")
     return found
 
 
@@ -166,25 +168,27 @@ def _one_size(
     return result
 
 
-def _gallery(path: Path, encoded: Vectors, queries: Vectors, others: Vectors, layout: BlockLayout, n: int) -> _Gallery:
+def _gallery(path: Path, encoded: Vectors, queries: Vectors, others: Vectors, model: ComposedModel, n: int) -> _Gallery:
     """Grow the vectors into a file, and find what is exactly nearest on the way."""
+    layout = model.layout
+    weights = {**model.presets, **{f"paper, λ = {w:g}": Weights(local_weight=w) for w in (0.0, 1.0)}}
     vectors = np.lib.format.open_memmap(path, "w+", np.float32, (n, layout.size))
-    keys = list(itertools.product(WEIGHTS, FILTERS))
+    keys = list(itertools.product(weights, FILTERS))
     scores = {key: np.full((len(queries), _TOP), -np.inf) for key in keys}
     wanted = {key: np.zeros((len(queries), _TOP), np.int64) for key in keys}
     for start in range(0, n, _STEP):
         count = min(_STEP, n - start)
-        part = grown(encoded, layout.width, len(encoded) + count, seed=start)[len(encoded) :]
+        part = packed(grown(encoded, layout, len(encoded) + count, seed=start)[len(encoded) :])
         vectors[start : start + count] = part
-        for weight, share in keys:
+        for name, share in keys:
             positions = start + np.flatnonzero(_allowed(share, start + np.arange(count)))
-            found = layout.weigh(queries, weight) @ part[positions - start].T
-            both = np.concatenate([scores[weight, share], found], axis=1)
-            places = np.concatenate([wanted[weight, share], np.tile(positions, (len(queries), 1))], axis=1)
+            found = layout.weigh(queries, weights[name]) @ part[positions - start].T
+            both = np.concatenate([scores[name, share], found], axis=1)
+            places = np.concatenate([wanted[name, share], np.tile(positions, (len(queries), 1))], axis=1)
             best = np.argpartition(-both, _TOP - 1, axis=1)[:, :_TOP]
-            scores[weight, share] = np.take_along_axis(both, best, 1)
-            wanted[weight, share] = np.take_along_axis(places, best, 1)
-    return _Gallery(vectors, queries, others, layout, wanted)
+            scores[name, share] = np.take_along_axis(both, best, 1)
+            wanted[name, share] = np.take_along_axis(places, best, 1)
+    return _Gallery(vectors, queries, others, layout, weights, wanted)
 
 
 def _allowed(share: str, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -224,28 +228,28 @@ def _ids(base: CaseBase, vector: Vectors, where: Filter) -> list[int]:
 def _measured(
     gallery: _Gallery, encode: Callable[[], object], search: Callable[[Vectors, Filter], list[int]]
 ) -> list[dict[str, Any]]:
-    """Every query once for every λ and filter, after others that do not count, in turns with encoding one."""
-    return [_row(gallery, encode, search, weight, share) for weight, share in itertools.product(WEIGHTS, FILTERS)]
+    """Every query once by all weights and filters, after others that do not count, in turns with encoding one."""
+    return [_row(gallery, encode, search, name, share) for name, share in itertools.product(gallery.weights, FILTERS)]
 
 
 def _row(
     gallery: _Gallery,
     encode: Callable[[], object],
     search: Callable[[Vectors, Filter], list[int]],
-    weight: float,
+    name: str,
     share: str,
 ) -> dict[str, Any]:
-    where = parse_where(FILTERS[share])
-    weighed = gallery.layout.weigh(gallery.queries, weight)
-    for other in gallery.layout.weigh(gallery.others, weight):
+    where, weights = parse_where(FILTERS[share]), gallery.weights[name]
+    weighed = gallery.layout.weigh(gallery.queries, weights)
+    for other in gallery.layout.weigh(gallery.others, weights):
         search(other, where)
     vectors, found = iter(weighed), list[list[int]]()
     things = {"search": lambda: found.append(search(next(vectors), where)), "encode": encode}
     timings = rounds(things, len(weighed), warm=0)
     return {
-        "local_weight": weight,
+        "weights": name,
         "filter": share,
-        "recall@10": round(gallery.recall(weight, share, found), 4),
+        "recall@10": round(gallery.recall(name, share, found), 4),
         **timings["search"].to_dict(),
         "encoding p50_ms": timings["encode"].to_dict()["p50_ms"],
         "ratio to encoding": round(timings["search"].p50 / timings["encode"].p50, 3),
@@ -254,7 +258,7 @@ def _row(
 
 def _numpy(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
     """One product of all vectors with a query; the ranking is what the others are held against."""
-    weighed = gallery.layout.weigh(gallery.queries[:5], 0.6)
+    weighed = gallery.layout.weigh(gallery.queries[:5], PAPER)
     turns = itertools.cycle(weighed)
     things = {"numpy": lambda: np.argpartition(-(gallery.vectors @ next(turns)), _TOP)[:_TOP], "encode": encode}
     timings = rounds(things, 5)
@@ -291,27 +295,12 @@ def _hnsw(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
 
 
 def _bytes(base: Path, gallery: _Gallery) -> dict[str, Any]:
-    """Of the table and of the index, and what the index finds alone, as the compressed layout that it is."""
+    """Of the table and of the index."""
     n = len(gallery.vectors)
     table = sum(path.stat().st_size for path in _files(base / "cases.lance"))
-    sizes: dict[str, Any] = {"float32 vector": 4 * gallery.layout.size, "table on disk": round(table / n)}
+    sizes: dict[str, Any] = {"vector": 2 * gallery.layout.size, "table on disk": round(table / n)}
     for folder in (base / "index").glob("cases-*"):
-        index = VectorIndex(folder)
         sizes["index on disk, mapped into memory"] = round(sum(path.stat().st_size for path in _files(folder)) / n)
-        sizes["recall@10 of the index without exact vectors"] = {
-            str(weight): round(
-                gallery.recall(
-                    weight,
-                    "none",
-                    [
-                        (index.keys[index.nearest(vector, _TOP)] - 1).tolist()
-                        for vector in gallery.layout.weigh(gallery.queries, weight)
-                    ],
-                ),
-                4,
-            )
-            for weight in WEIGHTS
-        }
     return sizes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.model.parts import Weights
 from dermquery.serve.answers import Info
 from dermquery.serve.fields import CaseFields
 from dermquery.store.hits import RESEARCH_USE
@@ -121,7 +123,9 @@ class InfoAnswer(Out):
     model_hash: str = Field(description="SHA-256 of the model's artifact.")
     labels: tuple[str, ...] = Field(description="Diagnoses that the model was trained on.")
     levels: tuple[str, ...] = Field(description="Feature levels that overlays can be asked for.")
-    local_weight: float = Field(description="λ where a search names none.")
+    presets: Mapping[str, Weights] = Field(description="Weights of the parts of a score, by name.")
+    preset: str = Field(description="Name of those that stand where a search names none.")
+    local_weight: float = Field(description="λ of those.")
     explains: bool = Field(description="Whether overlays can be asked for.")
     described: bool = Field(description="Whether cases were encoded with their own findings.")
     keeps_images: bool = Field(description="Whether the base holds the images itself.")
@@ -143,7 +147,9 @@ class InfoAnswer(Out):
             model_hash=info.model_hash,
             labels=info.labels,
             levels=info.levels,
-            local_weight=info.local_weight,
+            presets=dict(info.presets),
+            preset=info.preset,
+            local_weight=info.presets[info.preset].local_weight,
             explains=info.explains,
             described=info.described,
             keeps_images=info.keeps_images,

@@ -12,7 +12,7 @@ from dermquery.answer.content import Warned
 from dermquery.answer.shares import diagnosis_shares
 from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Remark
-from dermquery.model.alignment import LOCAL_WEIGHT
+from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
 from dermquery.store.casebase import QueryError
@@ -27,7 +27,14 @@ class HitAnswer(Out):
     """A case that a query found."""
 
     rank: int = Field(description="1 for the most similar case.")
-    score: float = Field(description="λ·local + (1−λ)·global, exactly.")
+    score: float = Field(description="The weighted sum of meaning, findings and look.")
+    meaning: float = Field(description="How much the lesions mean the same, from −1 to 1; λ·local + (1−λ)·global.")
+    findings: float | None = Field(description="Share of the findings asked for that it has; null without any.")
+    look: float | None = Field(description="How much the lesions look the same, from −1 to 1; null without an image.")
+    closer_than: Mapping[str, float] = Field(
+        description="Share of pairs of cases of the base that are less alike, by part, where it is known."
+    )
+    same_image: bool = Field(description="Whether it is of the very image file that was sent; such hits come first.")
     local: float = Field(description="Similarity of the learned regions, from −1 to 1.")
     global_: float = Field(alias="global", description="Similarity of the whole images, from −1 to 1.")
     shared_criteria: Mapping[str, str] = Field(
@@ -35,6 +42,9 @@ class HitAnswer(Out):
     )
     differing_criteria: Mapping[str, str] = Field(
         description="Criteria that the query gives and the case has with another value, with the case's value."
+    )
+    likely_criteria: Mapping[str, float] = Field(
+        description="Criteria that the query gives and nobody recorded, with how likely its value is by the image."
     )
     case: CaseAnswer
 
@@ -44,10 +54,14 @@ class HitAnswer(Out):
         return cls.model_construct(
             rank=hit.rank,
             score=hit.score,
+            **hit.parts,
+            closer_than=dict(hit.closer_than),
+            same_image=hit.same_image,
             local=hit.local,
             global_=hit.global_,
             shared_criteria=dict(hit.shared_criteria),
             differing_criteria=dict(hit.differing_criteria),
+            likely_criteria=dict(hit.likely_criteria),
             case=CaseAnswer.shown(hit.case, hit.sha256, root),
         )
 
@@ -127,7 +141,9 @@ class SearchAnswer(Out):
     notice: Notice = RESEARCH_USE
     search: str = Field(description="Key for ranking again, for marks and for overlays; kept for 30 minutes.")
     query: QueryAnswer
-    local_weight: float = Field(ge=0, le=1, description="λ.")
+    preset: str | None = Field(description="Name of the weights; null for others than the base knows by name.")
+    weights: Weights = Field(description="Of the parts of the score.")
+    local_weight: float = Field(ge=0, le=1, description="λ, one of them.")
     where: Any = Field(description="The filter with the exclusions, as a condition tree.")
     offset: int
     candidates: int = Field(description="Cases that satisfy the filter.")
@@ -160,6 +176,8 @@ class SearchAnswer(Out):
         return cls.model_construct(
             search=prepared.key,
             query=query,
+            preset=result.preset,
+            weights=result.weights,
             local_weight=result.local_weight,
             where=result.where.model_dump(mode="json", exclude_none=True)["condition"],
             offset=answer.offset,
@@ -180,18 +198,23 @@ _CaseIds = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], 
 
 
 class RankingRequest(BaseModel):
-    """How to rank: λ, filter, exclusions and page. Nothing of it needs the network."""
+    """How to rank: weights, filter, exclusions and page. Nothing of it needs the network."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"where": ["site=back", "age>=40"], "local_weight": 0.8, "top_k": 10}]},
+        json_schema_extra={"examples": [{"where": ["site=back", "age>=40"], "weights": "same findings", "top_k": 10}]},
     )
 
     top_k: Annotated[int, Field(ge=1, le=MOST_HITS, description="Hits wanted.")] = 10
     offset: Annotated[int, Field(ge=0, le=MAX_RANK - MOST_HITS, description="Hits before the page.")] = 0
+    weights: Annotated[
+        Weights | str | None,
+        Field(description="Weights, the name of a preset, or `meaning=1,findings=.5,look=.3`; the base's default."),
+    ] = None
     local_weight: Annotated[
-        float, Field(ge=0, le=1, description="λ: 0 is global similarity only, 1 is local similarity only.")
-    ] = LOCAL_WEIGHT
+        float | None,
+        Field(ge=0, le=1, description="λ: 0 is global similarity only, 1 is local only; that of the weights."),
+    ] = None
     where: Annotated[
         tuple[str, ...], Field(max_length=100, description="Conditions such as `site=back`; all must hold.")
     ] = ()
@@ -214,7 +237,7 @@ class RankingRequest(BaseModel):
 
     def options(self) -> dict[str, Any]:
         """Arguments of :meth:`SearchService.search`."""
-        names = ("top_k", "offset", "local_weight", "exclude_case", "exclude_lesion", "exclude_patient")
+        names = ("top_k", "offset", "weights", "local_weight", "exclude_case", "exclude_lesion", "exclude_patient")
         return {"where": self.condition(), **{name: getattr(self, name) for name in names}}
 
 
@@ -232,6 +255,10 @@ class SearchForm(RankingRequest):
         extra="forbid", json_schema_extra={"examples": [{"text": "atypical network", "top_k": 5}]}
     )
 
+    weights: Annotated[
+        str | None,
+        Field(max_length=500, description="Name of a preset, or `meaning=1,findings=.5,look=.3`; the base's default."),
+    ] = None
     image: Annotated[
         UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000 or HEIC.")
     ] = None

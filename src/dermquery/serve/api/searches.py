@@ -1,4 +1,4 @@
-"""Searches: encode a query once, then change λ, filter, page and marks without the network."""
+"""Searches: encode a query once, then change weights, filter, page and marks without the network."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def rerank(
     key: SearchKey,
     ranking: Ranking = RankingRequest(),
 ) -> SearchAnswer:
-    """Rank again with another λ, filter or page; nothing is encoded."""
+    """Rank again with other weights, another filter or page; nothing is encoded."""
     options, prepared = ranking.options(), service.prepared(owner_of(principal), key)
     return await _ranked(request, service, audit, principal, prepared, options)
 

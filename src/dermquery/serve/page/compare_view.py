@@ -94,7 +94,7 @@ class Compare:
     def _show(self) -> None:
         item = self._hits[self._place]
         set_text(self._title, f"{texts.RANK.format(rank=item.hit.rank)} · {item.title}")
-        parts = " · ".join(f"{part.name} {part.words}" for part in item.parts)
+        parts = " · ".join(f"{part.name} {part.brief}" for part in item.parts)
         set_text(self._score, f"{texts.SCORE_OF_HIT} {item.score.words} · {parts}")
         for element in (self._before, self._after):
             set_attributes(element, disabled=len(self._hits) < 2)

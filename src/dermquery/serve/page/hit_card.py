@@ -9,7 +9,7 @@ from typing import Any
 from dermquery.answer.content import HitContent
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, button, el, fill, icon, set_attributes, set_text
-from dermquery.serve.page.tones import bar, length, toned
+from dermquery.serve.page.tones import bar, toned
 
 __all__ = ["Card", "CardActions"]
 
@@ -65,12 +65,7 @@ class Card:
             with el("p"):
                 el("span", texts.SCORE_OF_HIT, "unseen")
                 self._score = el("strong")
-            self._parts = {}
-            for part in content.parts:
-                with el("div", cls="part"):
-                    el("span", part.name)
-                    drawing = bar(0, part.name)
-                    self._parts[part.name] = (drawing.default_slot.children[1], el("span"))
+            self._numbers = el("div", cls="parts")
 
     def _build_about(self, content: HitContent) -> None:
         with el("p", cls="about"):
@@ -120,21 +115,35 @@ class Card:
         set_attributes(self._open, aria_label=name, data_rank=str(hit.rank))
         set_attributes(self._compare, aria_label=name)
         set_text(self._score, content.score.words)
-        for part in content.parts:
-            drawn, number = self._parts[part.name]
-            set_attributes(drawn, width=length(part.bar))
-            set_text(number, part.words)
-        if shown is None or (shown.shared, shown.differing) != (content.shared, content.differing):
+        if shown is None or shown.parts != content.parts:
+            self._show_parts(content)
+        if shown is None or _chips(shown) != _chips(content):
             self._show_chips(content)
         self._shown = content
 
+    def _show_parts(self, content: HitContent) -> None:
+        with fill(self._numbers):
+            for part in content.parts:
+                with el("div", cls="part"):
+                    el("span", part.name)
+                    bar(part.bar, part.name)
+                    el("span", part.brief)
+
     def _show_chips(self, content: HitContent) -> None:
         with fill(self._chips):
+            if content.same_image:
+                el("li", content.same_image, "same")
             for phrase in content.shared:
                 with el("li", cls="same"):
                     el("span", f"{texts.SHARED}: ", "unseen")
                     el("span", f"✓ {phrase}")
+            for phrase, percent in content.likely:
+                el("li", texts.LIKELY.format(phrase=phrase, percent=percent), "other", title=texts.LIKELY_HINT)
             for phrase, asked in content.differing:
                 with el("li", cls="other", title=texts.ASKED.format(value=asked)):
                     el("span", f"{texts.DIFFERING}: ", "unseen")
                     el("span", f"≠ {phrase}")
+
+
+def _chips(content: HitContent) -> tuple[Any, ...]:
+    return content.same_image, content.shared, content.likely, content.differing

@@ -8,6 +8,7 @@ from typing import Any
 
 from dermquery.answer.content import Content, report_content
 from dermquery.answer.words import describe_condition
+from dermquery.model.presets import default_preset
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Control, Element, button, el, fill, set_attributes, set_text
 from dermquery.serve.page.frame import Visit
@@ -25,8 +26,9 @@ _SKELETONS = 8
 
 @dataclass(frozen=True)
 class ResultActions:
-    """What the results ask for: another λ, another number of hits, a search with or without the marks, a link."""
+    """What the results ask for: other weights, another λ or number of hits, a search by marks or without, a link."""
 
+    weights: Callable[[str], Any]
     weight: Callable[[float], Any]
     top_k: Callable[[int], Any]
     search_marked: Callable[[dict[str, bool]], Any]
@@ -66,6 +68,16 @@ class Results:
             self.heading = el("h2", texts.RESULTS, id="results-title", aria_live="polite")
             self.tools = el("div", cls="settings", hidden=True)
             with self.tools:
+                presets = self.visit.site.service.base.manifest.weights
+                with el("label", cls="preset"):
+                    el("span", texts.WEIGHTS)
+                    self.preset = Control(
+                        "select",
+                        options=[(name, name) for name in presets],
+                        value=default_preset(presets),
+                        on_value=lambda name: self._actions.weights(name),
+                        id="preset",
+                    )
                 with el("label", cls="weight"):
                     el("span", texts.LAMBDA)
                     self.weight = Control(
@@ -138,8 +150,10 @@ class Results:
         set_attributes(self.start, hidden=True)
         set_attributes(self.tools, hidden=None)
         set_text(self.heading, _heading(len(result.hits), result.n_candidates))
+        if question.local_weight is None:  # else the control is where it is, and may be moving
+            self.weight.show(f"{result.local_weight:g}")
         set_text(self.weight_value, f"{result.local_weight:g}")
-        set_text(self.formula, self.content.formula)
+        set_text(self.formula, " ".join(filter(None, (self.content.formula, self.content.scale))))
         self._show_notes(answer, question)
         self._show_cards(self.content)
         self._show_shares(self.content)
@@ -147,8 +161,9 @@ class Results:
         self.take.show(key)
 
     def show_settings(self, question: Question) -> None:
-        """Put λ and the number of hits of a question that comes from elsewhere into their controls."""
-        self.weight.show(f"{question.local_weight:g}")
+        """Put weights and the number of hits of a question that comes from elsewhere into their controls."""
+        presets = self.visit.site.service.base.manifest.weights
+        self.preset.show(question.weights if question.weights in presets else default_preset(presets))
         self.top_k.show(str(question.top_k))
 
     # --- parts -----------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class SearchPage:
         self.results = Results(
             visit,
             ResultActions(
+                weights=lambda name: self.rerank(weights=name, local_weight=None),
                 weight=lambda weight: self.rerank(local_weight=weight),
                 top_k=lambda top_k: self.rerank(top_k=top_k),
                 search_marked=self.search_marked,
@@ -66,7 +67,7 @@ class SearchPage:
         self.wire.do("show", "#results")
 
     async def rerank(self, **changes: Any) -> None:
-        """Change λ or the number of hits: answered at once, without encoding."""
+        """Change weights or the number of hits: answered at once, without encoding."""
         self.session.change(**changes)
         if self.session.answered is not None:
             await self._ask()
@@ -109,9 +110,11 @@ class SearchPage:
         self.panel.show_problem("")
 
     def clear(self) -> None:
-        """Start a new query, keeping λ and the number of hits."""
+        """Start a new query, keeping weights and the number of hits."""
         question = self.session.question
-        self.session.question = Question(local_weight=question.local_weight, top_k=question.top_k)
+        self.session.question = Question(
+            weights=question.weights, local_weight=question.local_weight, top_k=question.top_k
+        )
         self.session.answer = self.session.answered = None
         self.panel.show(self.session.question)
         self.panel.show_problem("")

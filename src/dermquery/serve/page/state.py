@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
-from dermquery.model.alignment import LOCAL_WEIGHT
 from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Range, iso_day
 from dermquery.store.where import excluding
 
@@ -23,6 +22,7 @@ LONGEST_TEXT = 2000
 """Characters of free text that count; a link or a socket could send megabytes."""
 CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind is Kind.CHOICE)
 """Fields that a filter restricts to one value."""
+_LONGEST_WEIGHTS = 200
 _PATIENT = (*CHOSEN_FIELDS, "age_from", "age_to", "date_from", "date_to", "without_patient", "without_lesion")
 
 Crop = tuple[float, float, float, float]
@@ -81,7 +81,8 @@ class Question:
         like: id of a case to search with, in place of image, text and terms.
         text, terms: words, and criteria given as terms.
         patient: the filter.
-        local_weight: λ of equation 9.
+        weights: what counts: the name of a preset, or weights as they are written; empty for the base's default.
+        local_weight: λ of equation 9, in place of that of the weights; None for theirs.
         top_k: hits to show.
         relevant, irrelevant: ids of marked cases that move the query.
     """
@@ -93,7 +94,8 @@ class Question:
     text: str = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     patient: Patient = field(default_factory=Patient)
-    local_weight: float = LOCAL_WEIGHT
+    weights: str = ""
+    local_weight: float | None = None
     top_k: int = 10
     relevant: tuple[str, ...] = ()
     irrelevant: tuple[str, ...] = ()
@@ -124,7 +126,8 @@ class Question:
             pairs.append(("crop", ",".join(f"{part:.4f}" for part in self.crop)))
         pairs += [("term", f"{name}:{value}") for name, value in self.terms.items()]
         pairs += [(name, value) for name in _PATIENT if (value := self.patient[name])]
-        pairs += [("lambda", f"{self.local_weight:g}")] if self.local_weight != LOCAL_WEIGHT else []
+        pairs += [("weights", self.weights)] if self.weights else []
+        pairs += [("lambda", f"{self.local_weight:g}")] if self.local_weight is not None else []
         pairs += [("k", str(self.top_k))] if self.top_k != Question.top_k else []
         pairs += [("relevant", case_id) for case_id in self.relevant]
         pairs += [("irrelevant", case_id) for case_id in self.irrelevant]
@@ -145,7 +148,8 @@ class Question:
             text=last.get("text", ""),
             terms={n: terms[n] for n in CRITERIA if terms.get(n) in CRITERIA[n].values},
             patient=Patient({name: last[name] for name in _PATIENT if name in last}),
-            local_weight=min(max(_number(last.get("lambda"), LOCAL_WEIGHT), 0.0), 1.0),
+            weights=last.get("weights", "")[:_LONGEST_WEIGHTS],
+            local_weight=_share(last.get("lambda")),
             top_k=k if (k := int(_number(last.get("k"), 10))) in TOP_K else Question.top_k,
             relevant=_all(pairs, "relevant"),
             irrelevant=_all(pairs, "irrelevant"),
@@ -166,6 +170,12 @@ def _number(written: str | None, otherwise: float) -> float:
     except ValueError:
         return otherwise
     return number if math.isfinite(number) else otherwise
+
+
+def _share(written: str | None) -> float | None:
+    """A number brought between 0 and 1; None for none."""
+    number = _number(written, math.nan)
+    return None if math.isnan(number) else min(max(number, 0.0), 1.0)
 
 
 def read_crop(written: str) -> Crop | None:

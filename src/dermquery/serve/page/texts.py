@@ -126,6 +126,7 @@ FAILED_UNEXPECTED = (
     "Something went wrong that should not; the server's log has it. Search again, or tell who runs the server."
 )
 WARNING = "Warning"
+WEIGHTS = "What counts"
 LAMBDA = "Local weight λ"
 LAMBDA_ENDS = ("whole image", "regions")
 TOP_K = "Hits"
@@ -133,6 +134,8 @@ RANK = "Rank {rank}"
 SCORE_OF_HIT = "Score"
 SHARED = "Shared with the query"
 DIFFERING = "Different from the query"
+LIKELY = "{phrase} {percent}?"
+LIKELY_HINT = "Not recorded; this is how likely the model finds it by the image."
 ASKED = "the query says {value}"
 NOT_SHARED = "None of the query's criteria was recorded"
 COMPARE_HIT = "Compare"

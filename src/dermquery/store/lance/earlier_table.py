@@ -18,7 +18,7 @@ from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.lance_table import LanceTable
 from dermquery.store.lance.sql import beyond, to_lance
 from dermquery.store.lance.vector_index import vectors_of
-from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase
+from dermquery.store.protocol import ImageStamp, ScoredCase, StoredCase, from_payload
 
 __all__ = ["EarlierTable"]
 
@@ -28,7 +28,8 @@ _ROWS_PER_BATCH = 500
 
 
 class EarlierTable:
-    """A :class:`~dermquery.store.protocol.CaseReader` of a table with a column for each field: schemas 1 to 4.
+    """A :class:`~dermquery.store.protocol.CaseReader` of a table with a column for each field: schemas 1 to 4,
+    or with the case as one text, schema 5.
 
     Every search looks at every row.
 
@@ -47,11 +48,16 @@ class EarlierTable:
         self._table = LanceTable(folder, table)
         columns = frozenset(self._table.now().schema.names)
         self._lacking = frozenset(FIELDS) - columns
-        self._columns = [name for name in (*_PLAIN, *CRITERIA, "image", "extra", *_STAMP) if name in columns]
+        plain = [name for name in (*_PLAIN, *CRITERIA, "image", "extra", *_STAMP) if name in columns]
+        self._columns = ["payload"] if "payload" in columns else plain
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         found = (row for part in id_filters(case_ids) for rows in self._pages(part, vectors) for row in rows)
         return {row.case.case_id: row for row in found}
+
+    def with_image(self, sha256: str) -> list[StoredCase]:
+        found = (row for rows in self._pages(Filter(), vectors=True) for row in rows if row.stamp.sha256 == sha256)
+        return sorted(found, key=lambda row: row.case.case_id)
 
     def count(self, where: Filter | None = None) -> int:
         return self._table.now().count(self._condition(where))
@@ -117,6 +123,8 @@ class EarlierTable:
 
 
 def _row(record: dict[str, Any], vector: Vectors) -> StoredCase:
+    if "payload" in record:
+        return from_payload(record["payload"], vector)
     case = Case(
         image=Path(record["image"]),
         checklist={name: record[name] for name in CRITERIA if record[name]},

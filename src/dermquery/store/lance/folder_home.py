@@ -53,7 +53,7 @@ class FolderHome:
         if manifest.outdated:
             from dermquery.store.lance.earlier_table import EarlierTable
 
-            table = EarlierTable(self._folder, manifest.layout.size, _table(manifest.version))
+            table = EarlierTable(self._folder, manifest.layout.blocks.size, _table(manifest.version))
             return EarlierRows(table, manifest, self.uri)
         return self._rows(manifest, create=False)
 
@@ -75,6 +75,9 @@ class FolderHome:
         manifest.save(self._folder)
         (self._folder / _NEXT).unlink(missing_ok=True)
 
+    def renew(self, manifest: Manifest) -> None:
+        manifest.save(self._folder)
+
     def tidy(self) -> int:
         from dermquery.store.lance.lance_store import drop_table
         from dermquery.store.lance.lance_table import tables
@@ -91,7 +94,9 @@ class FolderHome:
     def _rows(self, manifest: Manifest, *, create: bool) -> LanceStore:
         from dermquery.store.lance.lance_store import LanceStore
 
-        return LanceStore(self._folder, manifest.layout.size, _table(manifest.version), create=create)
+        layout = manifest.layout
+        apart = layout.slices["posterior"].start, layout.slices["findings"].stop
+        return LanceStore(self._folder, layout.size, _table(manifest.version), apart=apart, create=create)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What a search reads of the rows that it found, beside the index that found them, mapped into memory.
+"""What a search reads of the rows that it found beside their vectors, which the index has, mapped into memory.
 
 A read of a few rows from the table takes longer than finding them: it goes through another thread, a plan and a handful
 of files. Here it is a look into pages that the operating system keeps.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,12 @@ class HitRows:
         return pa.Table.from_batches(parts, self._schema)
 
 
-def written(folder: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same tables, each once it stands in a new file of the folder."""
+@contextmanager
+def written(folder: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """What writes tables to a new file of the folder, one after the other."""
     path = folder / f"{_PREFIX}{len(_files(folder)):06d}{_SUFFIX}"
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for table in tables:
-            writer.write_table(table)
-            yield table
+        yield writer.write_table
 
 
 def adopt(folder: Path, old: Path) -> None:

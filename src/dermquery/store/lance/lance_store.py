@@ -15,26 +15,27 @@ import pyarrow as pa
 
 from dermquery.model.alignment import Vectors
 from dermquery.store.exact_order import (
-    MARGIN,
+    HALF,
     SPARE,
     check_page,
     check_rows,
     check_search,
     id_filters,
+    margin,
     products,
     without,
 )
 from dermquery.store.filters import FIELDS, Filter, field_value, without_fields
 from dermquery.store.lance.lance_table import LanceTable, Snapshot, drop_files
-from dermquery.store.lance.sql import beyond, to_lance
+from dermquery.store.lance.sql import beyond, of_image, to_lance
 from dermquery.store.lance.vector_index import TableIndex, drop_indexes, vectors_of
-from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, to_payload
+from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, image_key, to_payload
 
 __all__ = ["LanceStore", "drop_table"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _ROW = ("case_id", "payload")
-_HIT = (*_ROW, "serial", "vector")
+_HIT = (*_ROW, "serial")
 _ROWS_PER_BATCH = 500
 _BESIDE = 6
 """Candidates of the index beyond those asked for: each costs a read, and 8 bits a number misplace few by more."""
@@ -49,6 +50,7 @@ class LanceStore:
         folder: where the table lies.
         size: length of the vectors.
         table: its name; a base that is encoded again has two for a while.
+        apart: see :class:`.quantised.IndexShape`.
         create: make folder and table, empty, if there is none.
 
     Raises:
@@ -56,12 +58,14 @@ class LanceStore:
         TableError: each of its methods, where files are gone, damaged or cannot be written.
     """
 
-    def __init__(self, folder: Path, size: int, table: str = "cases", *, create: bool = True) -> None:
+    def __init__(
+        self, folder: Path, size: int, table: str = "cases", *, apart: tuple[int, int] = (0, 0), create: bool = True
+    ) -> None:
         self.folder = folder
         self.size = size
         self._schema = _schema(size)
         self._table = LanceTable(folder, table, self._schema if create else None)
-        self._index = TableIndex(folder, table, self._table, _HIT)
+        self._index = TableIndex(folder, table, self._table, _HIT, apart)
         self._whole = False
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
@@ -89,6 +93,12 @@ class LanceStore:
         """The rows with these ids, by id; ids that are not there are left out."""
         return _get(self._table.now(), case_ids, vectors=vectors)
 
+    def with_image(self, sha256: str) -> list[StoredCase]:
+        """The rows of one image file, by its hash, sorted by ``case_id``."""
+        found = self._table.now().read([*_ROW, "vector"], of_image(image_key(sha256)))
+        same = (row for row in _rows(found, vectors_of(found)) if row.stamp.sha256 == sha256)
+        return sorted(same, key=lambda row: row.case.case_id)
+
     def count(self, where: Filter | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
         return self._table.now().count(to_lance(self._within(where)) if where else None)
@@ -113,16 +123,17 @@ class LanceStore:
         depth = offset + top_k
         indexed = None if exact else self._index.nearest(vector, condition, depth + _BESIDE)
         if indexed is None:
-            table = _candidates(self._table.now(), vector, to_lance(condition), depth)
+            table, vectors = _candidates(self._table.now(), vector, to_lance(condition), depth)
         else:
-            table, view = indexed
+            table, vectors, view = indexed
             if view.beside is not None:
                 fresh = _candidates(view.table, vector, f"({to_lance(condition)} AND {view.beside})", depth)
-                table = pa.concat_tables([part.select(_HIT) for part in (table, fresh)])
-        scores = products(vectors_of(table), vector)
+                table = pa.concat_tables([part.select(_HIT) for part in (table, fresh[0])])
+                vectors = np.concatenate([vectors, fresh[1]])
+        scores = products(vectors, vector)
         ids = table["case_id"].to_pylist()
         order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
-        rows = list(_rows(table.take(pa.array(order, pa.int64()))))
+        rows = _rows(table.take(pa.array(order, pa.int64())), vectors[order])
         return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
 
     def page(
@@ -138,7 +149,7 @@ class LanceStore:
     def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, as the table was when the scan began."""
         for table in self._table.now().batches(_columns(vectors=vectors), _ROWS_PER_BATCH):
-            yield list(_rows(table))
+            yield list(_rows(table, vectors_of(table) if vectors else None))
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
@@ -170,7 +181,7 @@ class LanceStore:
         self._index.refresh()
 
     def warm(self) -> None:
-        """Open the index and read it from the disk once: about 2 kB a case, which the operating system keeps."""
+        """Open the index and read it from the disk once: some 2 bytes a number, which the operating system keeps."""
         self._index.warm()
 
     def purge(self) -> None:
@@ -213,29 +224,32 @@ def drop_table(folder: Path, name: str) -> None:
     drop_indexes(folder, name)
 
 
-def _candidates(table: Snapshot, vector: Vectors, condition: str, depth: int) -> pa.Table:
-    """Rows among which the ``depth`` best of all are.
+def _candidates(table: Snapshot, vector: Vectors, condition: str, depth: int) -> tuple[pa.Table, Vectors]:
+    """Rows among which the ``depth`` best of all are, and their vectors.
 
-    Lance proposes candidates in float32. Their products are taken again in float64, and more candidates are
-    fetched while one that was left out could still reach the last place, so the order never depends on how the
-    rows lie on disk.
+    Lance rounds the query to half precision too, so it is scaled to have all of its digits. What it proposes is taken
+    again in float64, and more candidates are fetched while one that was left out could still reach the last place, so
+    the order never depends on how the rows lie on disk.
     """
+    scaled = vector / max(float(np.abs(vector).max()), 1e-30)
     fetch = depth + SPARE
     while True:
-        found = table.nearest(vector, _HIT, condition, fetch)
-        scores = products(vectors_of(found), vector)
+        found = table.nearest(scaled, (*_HIT, "vector"), condition, fetch)
+        vectors = vectors_of(found)
         if found.num_rows < fetch:
-            return found
+            return found, vectors
         worst_proposed = 1.0 - float(found["_distance"][-1].as_py())
-        if worst_proposed < np.partition(scores, -depth)[-depth] - MARGIN:
-            return found
+        sure = np.partition(products(vectors, scaled), -depth)[-depth] - margin(vectors, scaled, HALF)
+        if worst_proposed < sure:
+            return found, vectors
         fetch *= 4
 
 
 def _get(table: Snapshot, case_ids: Collection[str], *, vectors: bool) -> dict[str, StoredCase]:
     columns = _columns(vectors=vectors)
     parts = (table.read(columns, to_lance(part)) for part in id_filters(case_ids))
-    return {row.case.case_id: row for part in parts for row in _rows(part)}
+    found = (row for part in parts for row in _rows(part, vectors_of(part) if vectors else None))
+    return {row.case.case_id: row for row in found}
 
 
 def _columns(*, vectors: bool) -> list[str]:
@@ -243,7 +257,10 @@ def _columns(*, vectors: bool) -> list[str]:
 
 
 def _schema(size: int) -> pa.Schema:
-    """Columns: what filters ask for, the case as one text, its vector, and a number that grows with every write."""
+    """What filters ask for, the case as one text, its image and its vector, and a number that grows with every write.
+
+    Vectors are kept in half precision: of unit blocks it changes no figure in four digits (docs/sizing.md).
+    """
     # The key makes two processes that index at once conflict and retry, where both would else insert the same case.
     key = pa.field("case_id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
     return pa.schema(
@@ -253,7 +270,8 @@ def _schema(size: int) -> pa.Schema:
             pa.field("age", pa.float64()),
             pa.field("payload", pa.string(), nullable=False),
             pa.field("serial", pa.int64(), nullable=False),
-            pa.field("vector", pa.list_(pa.float32(), size), nullable=False),
+            pa.field("image_key", pa.string(), nullable=False),
+            pa.field("vector", pa.list_(pa.float16(), size), nullable=False),
         ]
     )
 
@@ -262,12 +280,13 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.
     columns: dict[str, Any] = {name: [field_value(row.case, name) for row in rows] for name in FIELDS}
     columns["payload"] = [to_payload(row) for row in rows]
     columns["serial"] = list(range(serial, serial + len(rows)))
-    flat = np.concatenate([row.vector for row in rows]).astype(np.float32)
+    columns["image_key"] = [row.stamp.key for row in rows]
+    flat = np.concatenate([row.vector for row in rows]).astype(np.float16)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def _rows(table: pa.Table) -> Iterator[StoredCase]:
-    vectors = vectors_of(table) if "vector" in table.column_names else np.empty((table.num_rows, 0), np.float32)
-    for payload, vector in zip(table["payload"].to_pylist(), vectors, strict=True):
+def _rows(table: pa.Table, vectors: Vectors | None) -> Iterator[StoredCase]:
+    held = np.empty((table.num_rows, 0), np.float32) if vectors is None else vectors
+    for payload, vector in zip(table["payload"].to_pylist(), held, strict=True):
         yield from_payload(payload, vector)

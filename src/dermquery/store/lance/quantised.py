@@ -1,12 +1,14 @@
 """Vectors in a file, quantised, of which those with a large inner product are found fast (FAISS).
 
-Three stages, each of fewer vectors and more digits. An inverted file (k-means) says which lists to read. There every
-two numbers of a vector are one of 16 points (product quantisation, residual to the list's centre), and tables in
-registers give a first score (André et al. 2015, "Cache locality is not enough"). The best are scored again with 8 bits
-a number. What is found here are candidates: the store scores them exactly.
+Two stages, the second of fewer vectors and more digits. An inverted file (k-means) says which lists to read. There
+every two numbers of a vector are one of 16 points (product quantisation, residual to the list's centre), and tables in
+registers give a first score (André et al. 2015, "Cache locality is not enough"). The best are scored again with the
+numbers as the table holds them, in half precision, so the index has no need of the table to give them to a search.
 
-No stage turns or mixes the numbers of a vector, as random rotations and PCA do. So a query whose λ zeroes half of them
-loses nothing to the other half, and one index serves every λ.
+No stage turns or mixes the numbers of a vector, as random rotations and PCA do. So a query whose weights zero some of
+them loses nothing to the others, and one index serves all weights. At some numbers the lists do not look
+(:attr:`IndexShape.apart`): those of findings, of which many are 0 or 1. Their points are then those very values, and
+cases that have a finding lie in the lists of their other numbers, by which a search ranks them.
 """
 
 from __future__ import annotations
@@ -44,9 +46,9 @@ INDEX_FROM = 10_000
 FEWEST = 1024
 """Vectors below which nothing is worth quantising, and the quantisers could not be trained."""
 REFINED = 1000
-"""Candidates of the first stage that are scored again with 8 bits a number."""
+"""Candidates of the first stage that are scored again with all of their digits."""
 FEW = 8_000
-"""Vectors that a filter lets through up to which each is scored with 8 bits: faster than the lists, and misses none."""
+"""Vectors that a filter lets through up to which each is scored so: faster than the lists, and misses none."""
 _PARTS = 4
 """Threads that share one search, where there are as many; more would each find too few of the best."""
 _PER_CENTRE = 64
@@ -87,6 +89,12 @@ def _facts(folder: Path) -> dict[str, Any]:
     return {"shape": dict(facts["shape"]), "keys_sha256": str(facts["keys_sha256"])}
 
 
+def _shape(folder: Path) -> IndexShape:
+    facts = _facts(folder)["shape"]
+    first, last = facts.pop("apart")
+    return IndexShape(**facts, apart=(int(first), int(last)))
+
+
 @dataclass(frozen=True)
 class IndexShape:
     """How an index is built.
@@ -96,18 +104,31 @@ class IndexShape:
         lists: of the inverted file.
         probes: lists that a search reads.
         trained_on: vectors that there were when the quantisers were trained.
+        apart: first and last of the numbers that the lists do not look at, as in a slice.
     """
 
     size: int
     lists: int
     probes: int
     trained_on: int
+    apart: tuple[int, int] = (0, 0)
 
     @classmethod
-    def of(cls, size: int, n: int) -> IndexShape:
+    def of(cls, size: int, n: int, apart: tuple[int, int] = (0, 0)) -> IndexShape:
         """The shape for n vectors: about 2·√n lists; the share of them that is read falls with √n to a quarter."""
         lists = max(1, min(2 ** round(math.log2(2 * math.sqrt(n))), n // 39))
-        return cls(size, lists, math.ceil(lists * min(1.0, max(0.25, math.sqrt(40_000 / n)))), n)
+        return cls(size, lists, math.ceil(lists * min(1.0, max(0.25, math.sqrt(40_000 / n)))), n, apart)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector in the index: two and two are quantised together."""
+        return self.size + self.size % 2
+
+    def inside(self, vectors: Vectors) -> Vectors:
+        """Vectors (n, size) as they stand in the index, (n, width)."""
+        found = np.zeros((len(vectors), self.width), np.float32)
+        found[:, : self.size] = vectors
+        return found
 
     @property
     def sample(self) -> int:
@@ -129,10 +150,10 @@ class VectorIndex:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.shape = IndexShape(**_facts(folder)["shape"])
+        self.shape = _shape(folder)
         self.keys = read_keys(folder)
         self._index: Any = faiss_library().read_index(str(folder / _VECTORS), faiss_library().IO_FLAG_MMAP_IFC)
-        if (self._index.ntotal, self._index.d) != (len(self.keys), self.shape.size):
+        if (self._index.ntotal, self._index.d) != (len(self.keys), self.shape.width):
             raise ValueError(
                 f"{folder} holds {self._index.ntotal} vectors of length {self._index.d} for {len(self.keys)} keys and "
                 f"length {self.shape.size}"
@@ -147,13 +168,12 @@ class VectorIndex:
             allowed: (n,) which vectors may be found; all if not given. Of few, each is scored; else half as many
                 lists more are read, for each holds fewer that count.
         """
-        faiss, query = faiss_library(), vector[None].astype(np.float32)
+        faiss, query = faiss_library(), self.shape.inside(vector[None])
         chosen, probes = {}, self.shape.probes
         if allowed is not None:
             chosen = {"sel": faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))}
             if int(np.count_nonzero(allowed)) <= FEW:
-                fine = faiss.downcast_index(self._index.refine_index)
-                return _best(_in_threads(fine.search, query, k, [faiss.SearchParameters(**chosen)]), k)
+                return _best(_in_threads(self._fine.search, query, k, [faiss.SearchParameters(**chosen)]), k)
             probes = min(self.shape.lists, probes * 3 // 2)
         options = [
             faiss.IndexRefineSearchParameters(
@@ -169,6 +189,12 @@ class VectorIndex:
         ]
         return _best(_in_threads(self._index.search, query, k, options), k)
 
+    def vectors(self, positions: NDArray[np.int64]) -> Vectors:
+        """The vectors at these positions, (n, size), to the last digit of half precision."""
+        if not len(positions):
+            return np.empty((0, self.shape.size), np.float32)
+        return np.asarray(self._fine.reconstruct_batch(positions)[:, : self.shape.size])
+
     def warm(self) -> None:
         """Read the file once, which the operating system then keeps: mapped, each page is read when it is first needed.
 
@@ -179,6 +205,11 @@ class VectorIndex:
         with (self.folder / _VECTORS).open("rb", buffering=0) as file:
             while file.readinto(part):
                 pass
+
+    @cached_property
+    def _fine(self) -> Any:
+        """The vectors in half precision."""
+        return faiss_library().downcast_index(self._index.refine_index)
 
     @cached_property
     def _shares(self) -> list[tuple[int, Any]]:
@@ -241,7 +272,7 @@ def write_index(
         index, keys = faiss.read_index(str(old.folder / _VECTORS)), [np.asarray(old.keys)]
     for part, vectors in parts:
         for start in range(0, len(part), _VECTORS_AT_ONCE):
-            index.add(np.ascontiguousarray(vectors[start : start + _VECTORS_AT_ONCE], np.float32))
+            index.add(shape.inside(vectors[start : start + _VECTORS_AT_ONCE]))
         keys.append(part)
     faiss.write_index(index, str(folder / _VECTORS))
     written = np.concatenate(keys).astype(np.int64)
@@ -252,15 +283,18 @@ def write_index(
 
 def _trained(shape: IndexShape, sample: Vectors) -> Any:
     faiss = faiss_library()
-    layout = f"IVF{shape.lists},PQ{shape.size // 2}x4fsr,Refine(SQ8)"
-    index = faiss.index_factory(shape.size, layout, faiss.METRIC_INNER_PRODUCT)
-    centres = faiss.Kmeans(shape.size, shape.lists, niter=10, seed=0, max_points_per_centroid=_PER_CENTRE)
-    centres.train(sample)
+    layout = f"IVF{shape.lists},PQ{shape.width // 2}x4fsr,Refine(SQfp16)"
+    index = faiss.index_factory(shape.width, layout, faiss.METRIC_INNER_PRODUCT)
+    centres = faiss.Kmeans(shape.width, shape.lists, niter=10, seed=0, max_points_per_centroid=_PER_CENTRE)
+    inside = shape.inside(sample)
+    seen = inside.copy()
+    seen[:, slice(*shape.apart)] = 0
+    centres.train(seen)
     coarse = faiss.downcast_index(index.base_index).quantizer
     coarse.train(centres.centroids)
     coarse.add(centres.centroids)
     with _one_thread(faiss):
-        index.train(sample[:_TRAINING])
+        index.train(inside[:_TRAINING])
     return index
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, Range
 
-__all__ = ["beyond", "to_lance"]
+__all__ = ["beyond", "of_image", "to_lance"]
 
 
 def to_lance(where: Filter) -> str:
@@ -24,6 +24,11 @@ def beyond(where: Filter, after: str | None) -> str:
     """The same for the cases whose ``case_id`` follows another in the order of code points."""
     condition = to_lance(where)
     return condition if after is None else f"({condition} AND case_id > {_literal(after)})"
+
+
+def of_image(key: str) -> str:
+    """The same for the cases of one image (:func:`~dermquery.store.protocol.image_key`)."""
+    return f"(image_key = {_literal(key)})"
 
 
 def _sql(node: Any) -> str:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,15 @@ from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
 from dermquery.store.lance.hit_rows import HitRows, adopt, written
 from dermquery.store.lance.lance_table import LanceTable, Snapshot
-from dermquery.store.lance.quantised import DAMAGED, FEWEST, INDEX_FROM, IndexShape, VectorIndex, read_keys, write_index
+from dermquery.store.lance.quantised import (
+    DAMAGED,
+    FEWEST,
+    INDEX_FROM,
+    IndexShape,
+    VectorIndex,
+    read_keys,
+    write_index,
+)
 from dermquery.store.lance.view import Place, View, positions
 
 __all__ = ["TableIndex", "drop_indexes", "vectors_of"]
@@ -38,7 +46,10 @@ _ROWS_PER_BATCH = 5000
 _AGAIN = 60.0
 """Seconds after which an index that could not be opened is tried again: what failed may have been the disk."""
 _BITMAPS = tuple(name for name, field in CASE_FIELDS.items() if field.kind is Kind.CHOICE)
-_TREES = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.ID, Kind.NUMBER, Kind.DAY))
+_TREES = (
+    *(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.ID, Kind.NUMBER, Kind.DAY)),
+    "image_key",
+)
 
 
 class TableIndex:
@@ -48,11 +59,15 @@ class TableIndex:
         folder: of the base.
         name: of the table.
         table: the table.
-        columns: that :meth:`nearest` gives, ``serial`` and ``vector`` among them; the index keeps them too.
+        columns: that :meth:`nearest` gives beside the vectors, ``serial`` among them; the index keeps them too.
+        apart: see :class:`~.quantised.IndexShape`.
     """
 
-    def __init__(self, folder: Path, name: str, table: LanceTable, columns: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, table: LanceTable, columns: Sequence[str], apart: tuple[int, int] = (0, 0)
+    ) -> None:
         self._folder, self._name, self._table, self._columns = folder / "index", name, table, list(columns)
+        self._apart = apart
         self._seen: View | None = None
         self._unusable: Place | None = None
         self._tried = -math.inf
@@ -75,8 +90,8 @@ class TableIndex:
                     break
         return 0
 
-    def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, View] | None:
-        """Rows of the index that are about the ``k`` nearest; None to look at every row of the table instead.
+    def nearest(self, vector: Vectors, where: Filter, k: int) -> tuple[pa.Table, Vectors, View] | None:
+        """Rows of the index that are about the ``k`` nearest, and their vectors; None to look at every row instead.
 
         With them comes the view, whose :attr:`~.View.beside` are rows that must be looked at too.
         """
@@ -85,12 +100,12 @@ class TableIndex:
         view = self._view()
         if view is None:
             return None
-        chosen = view.chosen(vector, where, k)
+        chosen = np.sort(view.chosen(vector, where, k))
         found = view.hits.take(chosen)
-        if found["serial"].to_pylist() != view.index.keys[np.sort(chosen)].tolist():
+        if found["serial"].to_pylist() != view.index.keys[chosen].tolist():
             self._refuse(view.place, "its rows are not those of its vectors")
             return None
-        return found, view
+        return found, view.index.vectors(chosen), view
 
     def warm(self) -> None:
         """Open the index if there is one, and let the operating system read its file."""
@@ -120,7 +135,7 @@ class TableIndex:
             raise ValueError(
                 f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
             )
-        shape = IndexShape.of(table.schema.field("vector").type.list_size, n)
+        shape = IndexShape.of(table.schema.field("vector").type.list_size, n, self._apart)
         self._write(lambda folder: self._fill(table, folder, shape, _sample(table, shape.sample, n)))
         self._index_columns()
         return n
@@ -166,10 +181,15 @@ class TableIndex:
         schema = pa.schema([table.schema.field(name) for name in self._columns])
         if old is not None:
             adopt(folder, old.index.folder)
-        rows = table.batches(self._columns, _ROWS_PER_BATCH, old.beside if old else None)
-        parts = written(folder, schema, (part.cast(schema) for part in rows))
-        vectors = ((_serials(part), vectors_of(part)) for part in parts)
-        write_index(folder, shape, sample, vectors, old.index if old else None)
+        rows = table.batches([*self._columns, "vector"], _ROWS_PER_BATCH, old.beside if old else None)
+        with written(folder, schema) as write:
+
+            def parts() -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+                for part in rows:
+                    write(part.select(self._columns).cast(schema))
+                    yield _serials(part), vectors_of(part)
+
+            write_index(folder, shape, sample, parts(), old.index if old else None)
 
     def _folders(self) -> list[Path]:
         """Folders of this table's indexes, the newest last."""

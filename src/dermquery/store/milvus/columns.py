@@ -10,17 +10,20 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.store.filters import FIELDS, field_value
 from dermquery.store.milvus.expression import MISSING_AGE, column_text
-from dermquery.store.protocol import StoredCase, from_payload, to_payload
+from dermquery.store.protocol import StoredCase, from_payload, packed, to_payload
 
 __all__ = ["collection_schema", "in_writes", "to_record", "to_row"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
-_ID_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 2048, 65_535
+_ID_BYTES, _KEY_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 16, 2048, 65_535
 _BYTES_PER_WRITE = 8_000_000
 
 
 def collection_schema(client: Any, size: int, description: str) -> tuple[Any, Any]:
-    """Schema and index of a collection: a column for each field of a filter, the case as JSON, its vector."""
+    """Schema and index of a collection: a column for each field of a filter, the case as JSON, its image and vector.
+
+    Servers before 2.4 have no vectors of half precision, so the column has single precision and holds such numbers.
+    """
     from pymilvus import DataType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False, description=description)
@@ -28,6 +31,7 @@ def collection_schema(client: Any, size: int, description: str) -> tuple[Any, An
     for name in _TEXT_COLUMNS:
         schema.add_field(name, DataType.VARCHAR, max_length=_TEXT_BYTES)
     schema.add_field("age", DataType.DOUBLE)
+    schema.add_field("image_key", DataType.VARCHAR, max_length=_KEY_BYTES)
     schema.add_field("payload", DataType.VARCHAR, max_length=_PAYLOAD_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
     index = client.prepare_index_params()
@@ -70,7 +74,7 @@ def to_record(row: StoredCase, lacking: Collection[str] = ()) -> dict[str, Any]:
                 f"{most}; shorten it, or keep this base in a folder"
             )
     age = MISSING_AGE if case.age is None else float(case.age)
-    record = {**columns, "age": age, "vector": np.asarray(row.vector, np.float32)}
+    record = {**columns, "image_key": row.stamp.key, "age": age, "vector": packed(row.vector)}
     return {name: value for name, value in record.items() if name not in lacking}
 
 

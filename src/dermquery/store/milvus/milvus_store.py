@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import Counter
@@ -14,13 +15,23 @@ from typing import Any
 import numpy as np
 
 from dermquery.model.alignment import Vectors
-from dermquery.store.exact_order import MARGIN, SPARE, best, check_page, check_rows, check_search, id_filters, without
+from dermquery.store.exact_order import (
+    SINGLE,
+    SPARE,
+    best,
+    check_page,
+    check_rows,
+    check_search,
+    id_filters,
+    margin,
+    without,
+)
 from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
 from dermquery.store.milvus.columns import in_writes, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
 from dermquery.store.milvus.expression import MISSING_AGE, column_text, text_of_column, to_milvus
-from dermquery.store.protocol import ScoredCase, StoredCase
+from dermquery.store.protocol import ScoredCase, StoredCase, image_key
 
 __all__ = ["MilvusStore"]
 
@@ -89,6 +100,12 @@ class MilvusStore:
         found = (to_row(r) for part in id_filters(case_ids) for r in self._query(to_milvus(part), columns))
         return {row.case.case_id: row for row in found}
 
+    def with_image(self, sha256: str) -> list[StoredCase]:
+        """The rows of one image file, by its hash, sorted by ``case_id``."""
+        found = self._query(f"image_key == {json.dumps(image_key(sha256))}", ["payload", "vector"])
+        same = (row for row in map(to_row, found) if row.stamp.sha256 == sha256)
+        return sorted(same, key=lambda row: row.case.case_id)
+
     def count(self, where: Filter | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
         return int(self._query(self._condition(where), ["count(*)"])[0]["count(*)"])
@@ -130,7 +147,9 @@ class MilvusStore:
             )[0]  # fmt: skip
             rows = [to_row(hit["entity"]) for hit in answer]
             ranked = best(rows, vector, depth)
-            if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < ranked[-1].score - MARGIN:
+            off = margin(np.stack([row.vector for row in rows]), vector, SINGLE) if rows else 0.0
+            sure = ranked[-1].score - off if ranked else 0.0
+            if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < sure:
                 return ranked[offset:]
             fetch *= 4
 

@@ -88,7 +88,8 @@ class MilvusHome:
                 "open the base again if it was encoded again or upgraded, else restore it from a snapshot"
             )
         make_searchable(client, versioned)
-        store = MilvusStore(client, versioned, manifest.layout.size)
+        size = manifest.layout.blocks.size if manifest.outdated else manifest.layout.size
+        store = MilvusStore(client, versioned, size)
         if manifest.outdated:
             unasked = _TEXTS if manifest.schema_version < _TEXTS_SINCE else ()
             return EarlierRows(store, manifest, self.uri, unasked)
@@ -108,6 +109,9 @@ class MilvusHome:
 
     def switch(self, manifest: Manifest) -> None:
         self._connected().alter_alias(self._versioned(manifest), self._name)
+
+    def renew(self, manifest: Manifest) -> None:
+        """Nothing: a collection keeps the description that it was made with."""
 
     def tidy(self) -> int:
         client, current = self._connected(), self._versioned(self.manifest())

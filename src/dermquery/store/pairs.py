@@ -1,0 +1,119 @@
+"""How alike two cases of a base are that have nothing to do with each other: the scale on which people read a part.
+
+A cosine of .87 says nothing to anybody. That it is greater than those of 99.2 % of all pairs does, and the same for
+every model and base. So a base keeps quantiles of each part over pairs of other lesions, of a sample of its cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from dermquery.data.case import Case
+from dermquery.model.alignment import Vectors
+from dermquery.model.parts import PartLayout, Weights
+from dermquery.store.protocol import StoredCase
+
+__all__ = ["FEWEST", "SAMPLE", "Pairs", "measure_pairs", "same_lesion"]
+
+FEWEST = 20
+"""Cases below which pairs are too few to say anything."""
+SAMPLE = 1000
+"""Cases that are compared with one another: half a million pairs."""
+_GROWN = 0.1
+_AT = 1 - 10 ** -np.linspace(0, 5, 201)
+"""Where the quantiles lie: a hit is among the most alike, so most of them are there."""
+
+_Quantiles = tuple[float, ...]
+
+
+class Pairs(BaseModel):
+    """Quantiles of each part over pairs of cases.
+
+    Attributes:
+        count: cases in the base when it was measured.
+        pairs: how many pairs there were.
+        meaning: by the shares λ and ρ that it depends on (:func:`_shares`).
+        findings, look: empty where no case has any.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    pairs: int
+    meaning: dict[str, _Quantiles]
+    findings: _Quantiles = ()
+    look: _Quantiles = ()
+
+    def knows(self, weights: Weights) -> bool:
+        """Whether the meaning was measured with these shares."""
+        return _shares(weights) in self.meaning
+
+    def fits(self, count: int) -> bool:
+        """Whether a base of so many cases need not be measured again."""
+        return abs(count - self.count) <= _GROWN * self.count
+
+    def share(self, part: str, value: float | None, weights: Weights) -> float | None:
+        """The share of pairs that are less alike in a part, in [0, 1); None where that is not known."""
+        known = self.meaning.get(_shares(weights), ()) if part == "meaning" else getattr(self, part)
+        if value is None or not known:
+            return None
+        above = int(np.searchsorted(known, value))
+        if above in (0, len(known)):
+            found = 0.0 if above == 0 else 1.0
+        else:
+            low, high = known[above - 1], known[above]
+            found = _AT[above - 1] + (_AT[above] - _AT[above - 1]) * (value - low) / (high - low) * (value < high)
+        return min(float(found), 1 - 1 / self.pairs)
+
+
+def measure_pairs(
+    rows: Sequence[StoredCase], layout: PartLayout, weights: Iterable[Weights], count: int
+) -> Pairs | None:
+    """Quantiles over the pairs of some rows; None for too few.
+
+    Args:
+        rows: a sample of a base, with vectors.
+        layout: of the vectors.
+        weights: with whose shares the meaning is measured.
+        count: cases in the base.
+    """
+    other = ~same_lesion([row.case for row in rows])
+    if len(rows) < FEWEST or not other.any():
+        return None
+    vectors = np.stack([row.vector for row in rows])
+    asking = layout.asking(vectors)
+    once = np.triu(other)
+    asks = other & (asking[:, layout.slices["findings"]].max(axis=1) > 0)[:, None]
+    meaning: dict[str, _Quantiles] = {}
+    for each in weights:
+        if _shares(each) not in meaning:
+            parts = layout.parts(asking, vectors, each)
+            meaning[_shares(each)] = _quantiles(parts.meaning[once])
+    look = _quantiles(parts.look[once]) if layout.look else ()
+    return Pairs(
+        count=count, pairs=int(once.sum()), meaning=meaning, findings=_quantiles(parts.findings[asks]), look=look
+    )
+
+
+def same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
+    """(n, n): which pairs show one lesion, or are one case."""
+    lesions = np.array([case.lesion_id or "" for case in cases], dtype=object)
+    same: NDArray[np.bool_] = (lesions[:, None] == lesions[None]) & (lesions != "")[:, None]
+    np.fill_diagonal(same, val=True)
+    return same
+
+
+def _quantiles(values: Vectors) -> _Quantiles:
+    if not len(values):
+        return ()
+    ordered = np.sort(values)
+    at = np.minimum((_AT * len(ordered)).astype(np.int64), len(ordered) - 1)
+    return tuple(round(float(value), 5) for value in ordered[at])
+
+
+def _shares(weights: Weights) -> str:
+    return f"{weights.local_weight:g} {weights.posterior:g}"

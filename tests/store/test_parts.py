@@ -1,0 +1,195 @@
+"""Bases of a model with heads: three numbers a hit, by name and by weight, and the scale that people read them on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from dermquery.cli import app
+from dermquery.data.case import Case, Query
+from dermquery.model.heads import VALUES
+from dermquery.model.parts import PAPER, Weights
+from dermquery.store.base_manifest import Manifest
+from dermquery.store.casebase import CaseBase, QueryError
+from dermquery.store.pairs import measure_pairs, same_lesion
+from dermquery.store.protocol import packed
+from dermquery.store.transfer import copy_base, restore_snapshot, write_snapshot
+from tests.store.conftest import make_cases
+from tests.store.encoder import ProjectionEncoder
+from tests.store.loading import load_by
+
+TERMS = {"streaks": "irregular", "vascular_structures": "dotted"}
+_WEIGHT = st.floats(0, 2)
+
+
+@pytest.fixture(scope="module")
+def headed(tmp_path_factory: pytest.TempPathFactory, cases: Sequence[Case]) -> CaseBase:
+    base = CaseBase.create(tmp_path_factory.mktemp("headed") / "base", ProjectionEncoder(heads=True))
+    base.add(cases, batch_size=7)
+    return base
+
+
+@settings(max_examples=25)
+@given(st.floats(0.01, 2), _WEIGHT, _WEIGHT, st.floats(0, 1), st.floats(0, 1), st.booleans())
+def test_a_score_is_the_sum_of_the_parts_of_what_is_stored(
+    headed: CaseBase,
+    cases: Sequence[Case],
+    meaning: float,
+    findings: float,
+    look: float,
+    posterior: float,
+    local_weight: float,
+    by_words: bool,
+) -> None:
+    weights = Weights(meaning=meaning, findings=findings, look=look, posterior=posterior, local_weight=local_weight)
+    image = None if by_words else cases[5].image
+    result = headed.search(image=image, checklist=TERMS, weights=weights, top_k=24)
+    assert (result.weights, result.local_weight) == (weights, local_weight)
+    model, layout = headed.model, headed.manifest.layout
+    asked = model.encode_query([Query(image=image, checklist=TERMS)])
+    rows = headed.store.get(headed.store.ids())
+    for hit in result.hits:
+        held = rows[hit.case.case_id].vector[None]
+        parts = layout.parts(asked, held, weights)
+        assert hit.meaning == pytest.approx(float(parts.meaning[0, 0]), abs=1e-5)
+        assert hit.findings == pytest.approx(float(parts.findings[0, 0]), abs=1e-5)
+        assert hit.look == (None if by_words else pytest.approx(float(parts.look[0, 0]), abs=1e-5))
+        total = meaning * hit.meaning + findings * (hit.findings or 0) + look * (hit.look or 0)
+        assert hit.score == pytest.approx(total, abs=1e-9)
+        assert hit.score == pytest.approx(float((layout.weigh(asked, weights) @ held.T)[0, 0]), abs=1e-5)
+    ranked = [hit.score for hit in result.hits[0 if by_words else 1 :]]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_presets_answer_what_their_names_say(headed: CaseBase, cases: Sequence[Case]) -> None:
+    assert set(headed.manifest.weights) == {"balanced", "paper", "same findings", "look-alikes"}
+    assert headed.search(image=cases[2].image).preset == "balanced"
+    by_words = headed.search(checklist={"streaks": "irregular"}, weights="same findings", top_k=5)
+    assert by_words.preset == "same findings"
+    assert all(hit.case.checklist["streaks"] == "irregular" for hit in by_words.hits)
+    alike = headed.search(image=cases[2].image, weights="look-alikes", top_k=24)
+    looks = [hit.look for hit in alike.hits if hit.look is not None]
+    assert len(looks) == 24
+    assert np.corrcoef(looks, np.arange(24))[0, 1] < -0.8
+    paper = headed.search(image=cases[2].image, weights="paper", local_weight=0.3)
+    assert (paper.preset, paper.weights) == (None, Weights(local_weight=0.3))
+    for hit in paper.hits:
+        assert hit.score == 0.3 * hit.local + 0.7 * hit.global_
+    with pytest.raises(QueryError, match=r"give the name of a preset \(balanced, paper, same findings, look-alikes\)"):
+        headed.search(image=cases[2].image, weights="best")
+
+
+def test_a_hit_says_which_findings_were_recorded_and_which_are_likely(headed: CaseBase) -> None:
+    for hit in headed.search(checklist=TERMS, top_k=24).hits:
+        unrecorded = {name for name in TERMS if name not in hit.case.checklist}
+        assert hit.likely_criteria.keys() == unrecorded
+        vector = headed.store.get([hit.case.case_id])[hit.case.case_id].vector
+        part = vector[headed.manifest.layout.slices["findings"]]
+        for name, probability in hit.likely_criteria.items():
+            assert probability == pytest.approx(float(part[VALUES.index((name, TERMS[name]))]))
+            assert 0 < probability < 1
+
+
+def test_the_very_image_comes_first_and_is_named(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 24)
+    twin = cases[9].model_copy(update={"case_id": "twin", "lesion_id": "twin"})
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder(heads=True))
+    base.add([*cases, twin])
+    other = {"streaks": "regular", "pigmentation": "absent", "blue_whitish_veil": "present"}
+    asked = {"image": cases[9].image, "checklist": other, "weights": "findings=1,meaning=.01"}
+    whole = base.search(**asked, top_k=25)  # type: ignore[arg-type]
+    assert [hit.case.case_id for hit in whole.hits[:2]] == ["case-009", "twin"]
+    assert [hit.same_image for hit in whole.hits] == [True, True, *[False] * 23]
+    assert whole.hits[0].score < whole.hits[2].score
+    pages = [base.search(**asked, top_k=4, offset=i).hits for i in range(0, 25, 4)]  # type: ignore[arg-type]
+    assert [hit for page in pages for hit in page] == list(whole.hits)
+    without = base.search(**asked, exclude_case="case-009")  # type: ignore[arg-type]
+    assert without.hits[0].case.case_id == "twin"
+    assert not any(hit.same_image for hit in base.search(**asked, where=["site=moon"]).hits)  # type: ignore[arg-type]
+    like = base.search_encoded(base.encoded_case("twin"), top_k=3)
+    assert [hit.same_image for hit in like.hits] == [True, True, False]
+
+
+def test_shares_of_pairs_are_those_of_a_plain_count(headed: CaseBase) -> None:
+    rows = sorted(headed.store.get(headed.store.ids()).values(), key=lambda row: row.case.case_id)
+    pairs, layout, weights = headed.manifest.pairs, headed.manifest.layout, headed.manifest.weights["balanced"]
+    assert pairs is not None
+    assert pairs.pairs == 24 * 23 / 2 - 12, "two cases a lesion"
+    vectors = np.stack([row.vector for row in rows])
+    meaning = layout.parts(layout.asking(vectors), vectors, weights).meaning
+    once = np.triu(~same_lesion([row.case for row in rows]))
+    for value in (-0.3, 0.0, 0.2, 0.5):
+        counted = (meaning[once] < value).mean()
+        assert pairs.share("meaning", value, weights) == pytest.approx(counted, abs=0.03)
+    assert pairs.share("meaning", 5.0, weights) == 1 - 1 / pairs.pairs
+    assert pairs.share("meaning", -5.0, weights) == 0
+    assert pairs.share("look", None, weights) is None
+    assert measure_pairs(rows[:19], layout, [PAPER], 19) is None
+    hit = headed.search(image=rows[3].case.image, top_k=1).hits[0]
+    assert hit.closer_than == {
+        name: pairs.share(name, value, weights) for name, value in hit.parts.items() if value is not None
+    }
+
+
+def test_weights_of_ones_own_are_measured_at_their_first_search(headed: CaseBase, cases: Sequence[Case]) -> None:
+    own = Weights(meaning=1, look=0.5, posterior=0.7, local_weight=0.15)
+    assert headed.manifest.pairs is not None
+    assert not headed.manifest.pairs.knows(own)
+    hit = headed.search(image=cases[4].image, weights=own).hits[1]
+    assert set(hit.closer_than) == {"meaning", "look"}
+
+
+def test_the_scale_is_renewed_as_a_base_grows(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 50)
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    base.add(cases[:10])
+    assert base.manifest.pairs is None
+    assert base.search(image=cases[0].image).hits[1].closer_than == {}
+    for n, measured in ((24, 24), (25, 24), (50, 50)):
+        base.add(cases[:n])
+        pairs = Manifest.load(tmp_path / "base").pairs
+        assert pairs is not None
+        assert pairs == base.manifest.pairs
+        assert pairs.count == measured
+
+
+def test_vectors_are_half_precision_wherever_they_go(headed: CaseBase, tmp_path: Path) -> None:
+    copy_base(headed.uri, tmp_path / "copy")
+    write_snapshot(headed.uri, tmp_path / "base.parquet")
+    restore_snapshot(tmp_path / "base.parquet", tmp_path / "back")
+    rows = headed.store.get(headed.store.ids())
+    for place in ("copy", "back"):
+        other = CaseBase.open(tmp_path / place)
+        assert (other.manifest.layout, other.manifest.weights) == (headed.manifest.layout, headed.manifest.weights)
+        assert other.manifest.pairs == headed.manifest.pairs
+        for case_id, row in other.store.get(other.store.ids()).items():
+            assert np.array_equal(row.vector, rows[case_id].vector)
+            assert np.array_equal(row.vector, packed(row.vector))
+
+
+def test_from_the_command_line(headed: CaseBase, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    load_by(monkeypatch, lambda name: (ProjectionEncoder(heads=True), str(name)))
+    line = ["search", "--base", str(headed.uri), "--model", "headed", "--image", str(cases[1].image), "--json", "-"]
+    run = CliRunner().invoke
+    for options, weights in (
+        ([], "balanced"),
+        (["--preset", "look-alikes"], "look-alikes"),
+        (["--weights", "meaning=1,findings=.5"], "meaning=1,findings=.5"),
+    ):
+        said = json.loads(run(app, [*line, *options]).stdout)
+        expected = headed.search(image=cases[1].image, weights=weights)
+        assert said["query"]["preset"] == (None if "=" in weights else weights)
+        assert [hit["score"] for hit in said["hits"]] == pytest.approx([hit.score for hit in expected.hits])
+        assert said["hits"][0]["same_image"] is True
+    failed = run(app, [*line, "--preset", "paper", "--weights", "look=1"])
+    assert failed.exit_code == 2
+    assert "say the same thing twice" in failed.stderr.replace("\n", " ")
+    table = run(app, line[:-2]).stdout
+    assert table.split()[:7] == ["rank", "case", "diagnosis", "score", "meaning", "look", "shared"]
