@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from dermquery.data.case import Query
+from dermquery.model.parts import Weights
 from tests.tiny import noise_cases, tiny_model
+
+LOCAL = Weights(local_weight=1)
 
 
 @pytest.mark.parametrize("parts", ["composed", "image only", "text only"])
@@ -21,9 +24,9 @@ def test_each_side_sums_to_the_local_similarity(tmp_path: Path, parts: str) -> N
         "image only": Query(image=image),
         "text only": Query(checklist=checklist),
     }[parts]
-    local, _ = model.layout.parts(model.encode_query([query]), model.encode_case([case.image]))
+    local = model.layout.score(model.encode_query([query]), model.encode_case([case.image]), LOCAL)
     evidence = model.evidence(query, case)
-    composed, _ = model.layout.parts(model.encode_query([query]), model.encode_query([case.as_query()]))
+    composed = model.layout.score(model.encode_query([query]), model.encode_described([case.as_query()]), LOCAL)
     described = model.evidence(query, case, described=True)
     assert sum(m.sum() for m in described.case) == pytest.approx(float(composed[0, 0]), abs=1e-5)
     assert sum(m.sum() for m in evidence.case) == pytest.approx(float(local[0, 0]), abs=1e-5)

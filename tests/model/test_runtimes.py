@@ -38,7 +38,10 @@ def pixels(n: int, seed: int = 0) -> Pixels:
 def test_graphs_follow_pytorch(packed: Mapping[str, Path], name: str, reading: str) -> None:
     artifact = open_artifact(packed[reading])
     found, expected = RUNTIMES[name](artifact), torch_runtime(artifact)
-    maps, true = found.features(pixels(3)), expected.features(pixels(3))
+    (maps, pooled), (true, true_pooled) = found.features(pixels(3)), expected.features(pixels(3))
+    assert pooled is not None
+    assert true_pooled is not None
+    np.testing.assert_allclose(pooled, true_pooled, atol=2e-4)
     assert [m.shape for m in maps] == [m.shape for m in true]
     asked: list[list[str | None]] = [TEXTS, [TEXTS[0]] * 3, [None] * 3, *([FREE] if reading == "verbatim" else [])]
     for texts in asked:
@@ -56,8 +59,8 @@ def test_graphs_follow_pytorch(packed: Mapping[str, Path], name: str, reading: s
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_vector_does_not_depend_on_its_batch(packed: Mapping[str, Path], name: str) -> None:
     runtime = RUNTIMES[name](open_artifact(packed["findings"]))
-    together = runtime.regions(runtime.features(pixels(7))).blocks
-    alone = [runtime.regions(runtime.features(pixels(7)[i : i + 1])).blocks for i in range(7)]
+    together = runtime.regions(runtime.features(pixels(7)).maps).blocks
+    alone = [runtime.regions(runtime.features(pixels(7)[i : i + 1]).maps).blocks for i in range(7)]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
 
 

@@ -15,6 +15,7 @@ from dermquery.lab.data.folds import _PUBLISHED, Folds
 from dermquery.lab.synthetic import synthesize
 from dermquery.model.artifact import _SHIPPED, shipped_models
 from dermquery.model.load import load_model
+from dermquery.model.parts import Weights
 
 
 def test_both_models_ship() -> None:
@@ -38,7 +39,7 @@ def test_a_shipped_model_is_small_and_answers_without_a_network(
     asked = model.encode_query(
         [Query(image=cases[0].image), Query(text="irregular streaks, no veil"), cases[0].as_query()]
     )
-    scores = model.layout.score(asked, gallery, model.local_weight)
+    scores = model.layout.score(asked, gallery, Weights(local_weight=model.local_weight))
     assert np.isfinite(scores).all()
     assert np.abs(scores).max() <= 1 + 1e-5
     np.testing.assert_allclose(model.encode_query([Query(text="no veil, irregular streaks")])[0], asked[1], atol=1e-5)
@@ -59,6 +60,8 @@ def test_a_large_photograph_decoded_at_a_reduced_scale_keeps_its_vector(tmp_path
     large = Image.open(case.image).convert("RGB").resize((4032, 3024), Image.Resampling.BICUBIC)
     large.save(tmp_path / "large.jpg", quality=95)
     model = load_model("derm7pt-lite")
-    reduced, whole = model.encode_case([tmp_path / "large.jpg", Image.open(tmp_path / "large.jpg")])
-    cosines = (reduced * whole).reshape(-1, model.layout.width).sum(axis=-1)
+    blocks = model.layout.split(model.encode_case([tmp_path / "large.jpg", Image.open(tmp_path / "large.jpg")]))[
+        "blocks"
+    ]
+    cosines = (blocks[0] * blocks[1]).reshape(-1, model.layout.blocks.width).sum(axis=-1)
     assert cosines.min() > 0.999

@@ -8,6 +8,8 @@ regions.onnx             maps to region masks and unit blocks (equations 6 to 8)
 embeddings.safetensors   what stands for a missing text or image, and the sentences of a closed vocabulary (equation 4)
 text.onnx                token ids to token embeddings (equation 4), where a text is encoded as it is written
 tokenizer.json           the text encoder's tokenizer, where there is a text to cut into tokens
+heads.safetensors        what is read of an image beside its blocks: diagnosis, findings, look; and the turn that packs
+                         vectors (optional)
 README.md                the model card
 
 The graphs hold no weights: they refer to places in ``weights.safetensors``. The laboratory writes an artifact once and
@@ -22,9 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dermquery.model.architecture import ModelConfig
+from dermquery.model.parts import Weights
 
 __all__ = [
     "Artifact",
@@ -37,7 +40,7 @@ __all__ = [
 ]
 
 MANIFEST, WEIGHTS, TOKENIZER, CARD = "artifact.json", "weights.safetensors", "tokenizer.json", "README.md"
-EMBEDDINGS, TEXT_GRAPH = "embeddings.safetensors", "text.onnx"
+EMBEDDINGS, TEXT_GRAPH, HEADS = "embeddings.safetensors", "text.onnx", "heads.safetensors"
 GRAPHS = ("image.onnx", "composer.onnx", "regions.onnx")
 _SHIPPED = Path(__file__).parent / "shipped"
 
@@ -56,6 +59,8 @@ class Manifest(BaseModel):
         sentences: the closed vocabulary whose embeddings the artifact holds, in their order; empty for a model that
             encodes any text.
         bf16: the graphs were checked in bfloat16 too and may run in it.
+        diagnoses: in the order of the posterior, for an artifact with heads.
+        presets: weights of the parts of a score, by names such as ``balanced``, that were chosen for this model.
         replaces: hashes of earlier artifacts of the same weights; vectors that they made are this model's.
     """
 
@@ -70,6 +75,8 @@ class Manifest(BaseModel):
     text_source: str | None
     sentences: tuple[str, ...] = ()
     bf16: bool = False
+    diagnoses: tuple[str, ...] = ()
+    presets: dict[str, Weights] = Field(default_factory=dict)
     replaces: tuple[str, ...] = ()
     files: dict[str, str]
     provenance: dict[str, Any]
@@ -77,7 +84,8 @@ class Manifest(BaseModel):
     @property
     def needed(self) -> tuple[str, ...]:
         """Files without which the model cannot run."""
-        return (*GRAPHS, WEIGHTS, EMBEDDINGS, *(() if self.sentences else (TEXT_GRAPH, TOKENIZER)))
+        heads = (HEADS,) if self.diagnoses else ()
+        return (*GRAPHS, WEIGHTS, EMBEDDINGS, *heads, *(() if self.sentences else (TEXT_GRAPH, TOKENIZER)))
 
 
 class Artifact:

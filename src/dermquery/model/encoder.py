@@ -1,8 +1,8 @@
-"""The composed model as its users meet it: images, texts and queries in, unit vectors out."""
+"""The composed model as its users meet it: images, texts and queries in, vectors of three parts out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock, Thread
@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Case, Query
 from dermquery.data.image import ImageSource
-from dermquery.model.alignment import BlockLayout, Evidence, Vectors
+from dermquery.model.alignment import Evidence, Vectors
 from dermquery.model.architecture import ModelConfig
+from dermquery.model.artifact import ArtifactError
 from dermquery.model.evidence import region_evidence
+from dermquery.model.heads import Floats, Heads, asked_values, recorded_values
+from dermquery.model.parts import PartLayout, Weights
 from dermquery.model.pixels import prepare_pixels, visible_part
-from dermquery.model.runtime import Maps, Runtime
+from dermquery.model.presets import presets_of
+from dermquery.model.readout import Readout
+from dermquery.model.runtime import Features, Maps, Runtime
 from dermquery.model.sentences import encoded_text
 
 __all__ = ["ComposedModel"]
@@ -29,6 +34,7 @@ class ComposedModel:
     Args:
         runtime: runs the network, or starts what does at the first encoding.
         config: of the network.
+        readout: heads and turn, where the artifact has them.
         batch_size: images that go through the network at once.
 
     Attributes:
@@ -38,6 +44,9 @@ class ComposedModel:
         artifact_hash: SHA-256 that identifies weights, configuration and preprocessing together.
         provenance: what it was trained on and how.
         replaces: hashes of earlier artifacts of the same weights, whose vectors are this model's too.
+        readout: what is read of an image beside its blocks.
+        layout: order of the parts in the vectors.
+        presets: weights of the parts by name.
     """
 
     def __init__(
@@ -50,6 +59,7 @@ class ComposedModel:
         artifact_hash: str = "",
         provenance: dict[str, Any] | None = None,
         replaces: Sequence[str] = (),
+        readout: Readout | None = None,
         batch_size: int = 16,
     ) -> None:
         self._start = runtime
@@ -60,6 +70,9 @@ class ComposedModel:
         self.artifact_hash = artifact_hash
         self.provenance = provenance or {}
         self.replaces = tuple(replaces)
+        self.readout = readout or Readout()
+        self.layout: PartLayout = self.readout.layout(config)
+        self.presets: Mapping[str, Weights] = presets_of(self.layout, self.readout.presets)
         self.batch_size = batch_size
 
     @property
@@ -84,11 +97,6 @@ class ComposedModel:
         Thread(target=quietly, name="prepare", daemon=True).start()
 
     @property
-    def layout(self) -> BlockLayout:
-        """Order of the blocks in the vectors."""
-        return BlockLayout(self.config.levels, self.config.width)
-
-    @property
     def local_weight(self) -> float:
         """λ where a query names none."""
         return self.config.local_weight
@@ -100,20 +108,50 @@ class ComposedModel:
         fields = vision.model_dump(mode="json", include={"image_size", "remove_borders", "mean", "std"})
         return {**fields, "decoded_size": vision.decoded_size}
 
-    def encode_case(self, images: Sequence[ImageSource]) -> Vectors:
-        """Vectors of database images; (n, 2·L·d) float32, every block of unit norm.
+    def encode_case(
+        self, images: Sequence[ImageSource], checklists: Sequence[Mapping[str, str]] | None = None
+    ) -> Vectors:
+        """Vectors of database images; (n, layout.size) float32, every block of unit norm.
+
+        Args:
+            images: of the cases.
+            checklists: recorded findings of each; what is not recorded is predicted, if the model has heads.
 
         Raises:
             ImageError: an image cannot be decoded; nothing is returned then.
         """
+        given = list(checklists) if checklists is not None else [dict[str, str]()] * len(images)
+        vectors = np.empty((len(images), self.layout.size), np.float32)
+        done = 0
         with ThreadPoolExecutor(max_workers=2) as pool:  # PIL releases the interpreter lock while it decodes
-            batches = [self._targets(batch) for batch in _batches(list(images), self.batch_size, self._pixels, pool)]
-        return self._joined(batches)
+            for batch in _batches(list(images), self.batch_size, self._pixels, pool):
+                rows = slice(done, done + len(batch))
+                seen = self.runtime.features(np.stack(batch))
+                vectors[rows] = self._held(self._blocks(seen.maps), seen, given[rows])
+                done += len(batch)
+        return vectors
+
+    def encode_described(self, cases: Sequence[Query]) -> Vectors:
+        """Vectors of cases whose images are composed with their own text and findings, as a query is composed.
+
+        Args:
+            cases: each with its image, and its recorded findings as its checklist.
+
+        Raises:
+            ImageError: an image cannot be decoded.
+        """
+
+        def encode(batch: Sequence[Query]) -> Vectors:
+            seen = self._features([query.image for query in batch if query.image is not None])
+            composed = self.runtime.composed(seen.maps, [self._text(query) for query in batch])
+            return self._held(self._blocks(composed), seen, [query.checklist for query in batch])
+
+        return self._joined(cases, encode)
 
     def encode_query(self, queries: Sequence[Query]) -> Vectors:
-        """Vectors of queries; (n, 2·L·d) float32, every block of unit norm, not yet weighted by λ.
+        """Vectors of queries; (n, layout.size) float32, every block of unit norm, not yet weighted.
 
-        Put λ on them with ``layout.weigh``; the inner product with a case's vector is then equation 9.
+        Put the weights on them with ``layout.weigh``; the inner product with a case's vector is then the score.
 
         Raises:
             ValueError: a query has no image, and no text or none that the model can read.
@@ -122,19 +160,18 @@ class ComposedModel:
         for query in queries:
             if query.image is None and self._text(query) is None:
                 raise ValueError(_nothing_to_encode(query))
-        rows = [queries[i : i + self.batch_size] for i in range(0, len(queries), self.batch_size)]
-        return self._joined([self._composed(batch) for batch in rows])
+        return self._joined(queries, self._composed)
 
     def region_masks(self, image: ImageSource, query: Query | None = None) -> dict[str, NDArray[np.float32]]:
         """Learned region masks: level name to (K, h, w), each mask with sum one.
 
         Of ``image`` as a database image, or, with a query whose text it is asked with, of their composed maps.
         """
-        maps = self._features([image])
+        maps = self._features([image]).maps
         if query is not None:
             maps = self.runtime.composed(maps, [self._text(query)])
         masks = self.runtime.regions(maps).masks
-        return dict(zip(self.layout.levels, (mask[0] for mask in masks), strict=True))
+        return dict(zip(self.config.levels, (mask[0] for mask in masks), strict=True))
 
     def evidence(
         self, query: Query, case: Case, *, described: bool = False, image: ImageSource | None = None
@@ -155,8 +192,8 @@ class ComposedModel:
         if query.image is None and text is None:
             raise ValueError(_nothing_to_encode(query))
         run = self.runtime
-        asked = run.composed(None if query.image is None else self._features([query.image]), [text])
-        held = self._features([shown])
+        asked = run.composed(None if query.image is None else self._features([query.image]).maps, [text])
+        held = self._features([shown]).maps
         if described:
             held = run.composed(held, [self._text(case.as_query())])
         on_query, on_case = region_evidence(asked, run.regions(asked).masks, held, run.regions(held).masks)
@@ -174,31 +211,56 @@ class ComposedModel:
     def _pixels(self, image: ImageSource) -> NDArray[np.uint8]:
         return prepare_pixels(image, self.config.vision)
 
-    def _features(self, images: Sequence[ImageSource]) -> Maps:
+    def _features(self, images: Sequence[ImageSource]) -> Features:
         return self.runtime.features(np.stack([self._pixels(image) for image in images]))
 
-    def _targets(self, pixels: Sequence[NDArray[np.uint8]]) -> Vectors:
-        run = self.runtime
-        return self._flat(run.regions(run.features(np.stack(pixels))).blocks)
+    def _blocks(self, maps: Maps) -> Vectors:
+        return self.readout.turned(self.runtime.regions(maps).blocks)
+
+    def _pooled(self, seen: Features) -> tuple[Heads, Floats] | None:
+        """The heads and what they read; None for a model without."""
+        if self.readout.heads is None:
+            return None
+        if seen.pooled is None:
+            raise ArtifactError(f"model {self.name!r} has heads but its graph gives nothing to read: pack it again")
+        return self.readout.heads, seen.pooled
+
+    def _held(self, blocks: Vectors, seen: Features, checklists: Sequence[Mapping[str, str]]) -> Vectors:
+        """Vectors of cases from their blocks, images and recorded findings."""
+        if (read := self._pooled(seen)) is None:
+            return self.layout.joined(blocks, None, recorded_values(checklists), None)
+        heads, pooled = read
+        findings = recorded_values(checklists, heads.predicted_values(pooled))
+        return self.layout.joined(blocks, heads.posterior(pooled), findings, heads.look_of(pooled))
 
     def _composed(self, queries: Sequence[Query]) -> Vectors:
-        vectors, run = np.empty((len(queries), self.layout.size), np.float32), self.runtime
+        vectors = np.empty((len(queries), self.layout.size), np.float32)
         seen = [i for i, query in enumerate(queries) if query.image is not None]
         blind = [i for i, query in enumerate(queries) if query.image is None]
         for rows in (seen, blind):
             if rows:
-                images = [image for i in rows if (image := queries[i].image) is not None]
-                maps = self._features(images) if images else None
-                composed = run.composed(maps, [self._text(queries[i]) for i in rows])
-                vectors[rows] = self._flat(run.regions(composed).blocks)
+                vectors[rows] = self._asked([queries[i] for i in rows])
         return vectors
 
-    def _joined(self, batches: Sequence[Vectors]) -> Vectors:
-        return np.concatenate(batches) if batches else np.zeros((0, self.layout.size), np.float32)
+    def _asked(self, queries: Sequence[Query]) -> Vectors:
+        """Vectors of queries that all have an image, or all have none."""
+        images = [query.image for query in queries if query.image is not None]
+        seen = self._features(images) if images else None
+        texts, terms = [self._text(query) for query in queries], [query.terms for query in queries]
+        blocks = self._blocks(self.runtime.composed(None if seen is None else seen.maps, texts))
+        posterior = look = None
+        if seen is not None and (read := self._pooled(seen)) is not None:
+            heads, pooled = read
+            posterior, look = heads.posterior(pooled, terms), heads.look_of(pooled)
+        elif self.readout.heads is not None:
+            posterior = self.readout.heads.posterior(None, terms)
+        return self.layout.joined(blocks, posterior, asked_values(terms), look)
 
-    @staticmethod
-    def _flat(blocks: NDArray[np.float32]) -> Vectors:
-        return blocks.reshape(len(blocks), -1)
+    def _joined(self, queries: Sequence[Query], encode: Callable[[Sequence[Query]], Vectors]) -> Vectors:
+        """What a function gives for batches of queries."""
+        starts = range(0, len(queries), self.batch_size)
+        batches = [encode(queries[i : i + self.batch_size]) for i in starts]
+        return np.concatenate(batches) if batches else np.zeros((0, self.layout.size), np.float32)
 
 
 def _nothing_to_encode(query: Query) -> str:

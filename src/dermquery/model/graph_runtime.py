@@ -12,7 +12,7 @@ from safetensors.numpy import load
 
 from dermquery.model.architecture import TextConfig
 from dermquery.model.artifact import EMBEDDINGS, TEXT_GRAPH, TOKENIZER, Artifact
-from dermquery.model.runtime import Maps, Pixels, Regions
+from dermquery.model.runtime import Features, Maps, Pixels, Regions
 from dermquery.model.sentences import SentenceTokens, States, padded, read_tokenizer, token_ids
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ class GraphRuntime(ABC):
 
         return encode
 
-    def features(self, pixels: Pixels) -> Maps:
-        return self._run("image.onnx", pixels)
+    def features(self, pixels: Pixels) -> Features:
+        found, levels = self._run("image.onnx", pixels), len(self._artifact.manifest.model.levels)
+        return Features(found[:levels], found[levels] if len(found) > levels else None)
 
     def composed(self, maps: Maps | None, texts: Sequence[str | None]) -> Maps:
         if maps is None:

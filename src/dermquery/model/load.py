@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dermquery.model.artifact import Artifact, ArtifactError, artifact_folder, open_artifact
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.readout import read_readout
 from dermquery.model.runtime import Runtime
 
 __all__ = ["choose_runtime", "load_model", "runtime_names"]
@@ -44,6 +45,7 @@ def load_model(name_or_path: str | Path, runtime: str = "auto") -> ComposedModel
         artifact_hash=artifact.hash,
         provenance=manifest.provenance,
         replaces=manifest.replaces,
+        readout=read_readout(artifact),
     )
 
 

@@ -7,17 +7,17 @@
 - **look** is the cosine of two vectors that know nothing of labels.
 
 Every part is an inner product, so the whole is one: a case is stored once, without weights, and the query's vector
-carries all of them. ``PAPER`` is equation 9 alone.
+carries all of them. ``PAPER`` is equation 9 alone. Weights that people use have names (:mod:`.presets`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dermquery.model.alignment import LOCAL_WEIGHT, BlockLayout, Vectors
 from dermquery.model.heads import VALUES
@@ -42,6 +42,15 @@ class Weights(BaseModel):
     posterior: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     local_weight: float = Field(default=LOCAL_WEIGHT, ge=0, le=1, allow_inf_nan=False)
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.meaning + self.findings + self.look:
+            raise ValueError("every part weighs nothing, so all cases would be alike; give one a weight above 0")
+        return self
+
+
+_NOTHING = 1e-6
+"""Length of a block, or sum of shares, below which it has no direction."""
 
 PAPER = Weights()
 """Equation 9, to the last digit."""
@@ -82,34 +91,64 @@ class PartLayout:
         names = ("blocks", "posterior", "findings", "look")
         return {name: slice(a, b) for name, a, b in zip(names, starts, ends, strict=True)}
 
-    def weigh(self, queries: NDArray[Any], weights: Weights) -> Vectors:
-        """Put the weights on query vectors (n, size), so that a plain inner product with a case gives the score.
+    def scales(self, weights: Weights) -> Vectors:
+        """What each number of a query's vector is multiplied by, (size,).
 
         A model without posterior leaves ρ unheeded: its meaning is equation 9.
         """
-        given, at = self._checked(queries), self.slices
-        share = weights.posterior if self.diagnoses else 0.0
-        found = np.empty(given.shape, np.float32)
-        blocks = self.blocks.weigh(given[:, at["blocks"]], weights.local_weight)
-        found[:, at["blocks"]] = np.float32(weights.meaning * (1 - share)) * blocks
-        found[:, at["posterior"]] = np.float32(weights.meaning * share) * given[:, at["posterior"]]
-        found[:, at["findings"]] = np.float32(weights.findings) * given[:, at["findings"]]
-        found[:, at["look"]] = np.float32(weights.look) * given[:, at["look"]]
-        return found
+        share = self._share(weights)
+        blocks = np.repeat(self.blocks.block_weights(weights.local_weight), self.blocks.width)
+        return np.concatenate(
+            [
+                np.float32(weights.meaning * (1 - share)) * blocks,
+                np.full(self.diagnoses, weights.meaning * share, np.float32),
+                np.full(len(VALUES), weights.findings, np.float32),
+                np.full(self.look, weights.look, np.float32),
+            ]
+        )
+
+    def weigh(self, queries: NDArray[Any], weights: Weights = PAPER) -> Vectors:
+        """Put the weights on query vectors (n, size), so that a plain inner product with a case gives the score."""
+        return np.asarray(self._checked(queries) * self.scales(weights), np.float32)
 
     def score(self, queries: NDArray[Any], cases: NDArray[Any], weights: Weights = PAPER) -> Vectors:
         """The score between query vectors (n, size) and case vectors (m, size); shape (n, m)."""
-        return np.asarray(self.weigh(queries, weights) @ self._checked(cases).T, np.float32)
+        found = self.parts(queries, cases, weights)
+        total = weights.meaning * found.meaning + weights.findings * found.findings + weights.look * found.look
+        return np.asarray(total, np.float32)
 
     def parts(self, queries: NDArray[Any], cases: NDArray[Any], weights: Weights = PAPER) -> Parts:
         """Each part by itself, (n, m); the meaning with the shares λ and ρ of ``weights``."""
-        shares = weights.model_dump(include={"posterior", "local_weight"})
-        alone = (
-            Weights(meaning=1, **shares),
-            Weights(meaning=0, findings=1, **shares),
-            Weights(meaning=0, look=1, **shares),
-        )
-        return Parts(*(self.score(queries, cases, one) for one in alone))
+        asked, held, share = self.split(queries), self.split(cases), self._share(weights)
+        meaning = self.blocks.score(asked["blocks"], held["blocks"], weights.local_weight)
+        if share:
+            meaning = np.float32(1 - share) * meaning + np.float32(share) * (asked["posterior"] @ held["posterior"].T)
+        return Parts(meaning, *(asked[name] @ held[name].T for name in ("findings", "look")))
+
+    def split(self, vectors: NDArray[Any]) -> dict[str, Vectors]:
+        """The parts of vectors (n, size) by the names of :attr:`slices`, each (n, length)."""
+        given = np.asarray(self._checked(vectors), np.float32)
+        return {name: given[:, part] for name, part in self.slices.items()}
+
+    def asking(self, cases: NDArray[Any]) -> Vectors:
+        """Vectors of cases (n, size) as queries for more like them: they ask for their findings, all at once."""
+        parts = self.split(cases)
+        return self.joined(parts["blocks"], parts["posterior"], _shares(parts["findings"]), parts["look"])
+
+    def normalised(self, vectors: NDArray[Any], otherwise: NDArray[Any]) -> Vectors:
+        """Query vectors (n, size) again with unit blocks and look, and with shares of diagnoses and findings.
+
+        Where nothing is left of a block, ``otherwise`` stands in its place.
+        """
+        given, other = self.split(vectors), self.split(otherwise)
+        found = {
+            "blocks": _kept(_unit(given["blocks"], self.blocks.width), other["blocks"], self.blocks.width),
+            "look": _kept(_unit(given["look"], self.look), other["look"], self.look),
+        }
+        for name in ("posterior", "findings"):
+            width = given[name].shape[1]
+            found[name] = _kept(_shares(np.maximum(given[name], 0)), other[name], width)
+        return self.joined(found["blocks"], found["posterior"], found["findings"], found["look"])
 
     def joined(self, blocks: Vectors, posterior: Vectors | None, findings: Vectors, look: Vectors | None) -> Vectors:
         """Vectors (n, size) from their parts; what a model without heads has not is left out."""
@@ -125,8 +164,31 @@ class PartLayout:
             dtype=np.float32,
         )
 
+    def _share(self, weights: Weights) -> float:
+        return weights.posterior if self.diagnoses else 0.0
+
     def _checked(self, vectors: NDArray[Any]) -> NDArray[Any]:
         array = np.asarray(vectors)
         if array.ndim != 2 or array.shape[1] != self.size:
             raise ValueError(f"vectors of shape {array.shape} do not fit this layout; expected (n, {self.size})")
         return array
+
+
+def _unit(vectors: Vectors, width: int) -> Vectors:
+    """Vectors (n, blocks·width) with blocks of unit norm; a block of zeros stays one."""
+    blocks = vectors.reshape(len(vectors), -1, max(width, 1))
+    norms = np.linalg.norm(blocks, axis=-1, keepdims=True)
+    return np.asarray(np.where(norms > _NOTHING, blocks / np.maximum(norms, _NOTHING), 0).reshape(vectors.shape))
+
+
+def _shares(values: Vectors) -> Vectors:
+    """Rows (n, m) of numbers of at least 0 that sum to one; a row of zeros stays one."""
+    totals = values.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(totals > _NOTHING, values / np.maximum(totals, _NOTHING), 0), np.float32)
+
+
+def _kept(vectors: Vectors, otherwise: Vectors, width: int) -> Vectors:
+    """The vectors, with blocks of ``otherwise`` where one is zero."""
+    blocks = vectors.reshape(len(vectors), -1, max(width, 1))
+    there = np.any(blocks != 0, axis=-1, keepdims=True)
+    return np.asarray(np.where(there, blocks, otherwise.reshape(blocks.shape)).reshape(vectors.shape), np.float32)

@@ -53,4 +53,4 @@ def test_one_training_step_at_512_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     run = fit_composed(cases[:4], cases[4:], config.model, config.train, tmp_path / "run", accelerator="cpu")
     assert run.epochs == 1
     model = torch_model(run.module.network, name="paper", labels=run.module.labels)
-    assert model.encode_case([cases[0].image]).shape == (1, 6 * 768)
+    assert model.encode_case([cases[0].image]).shape == (1, 6 * 768 + 28)

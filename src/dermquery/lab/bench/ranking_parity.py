@@ -12,6 +12,7 @@ from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.ranking import Ranking, rank
 from dermquery.lab.systems.composed import case_query
 from dermquery.model.load import load_model
+from dermquery.model.parts import Weights
 
 __all__ = ["bench_ranking"]
 
@@ -40,15 +41,16 @@ def bench_ranking(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[s
     changes = [0.0]
     for protocol, (gallery, part) in galleries.items():
         found = {
-            name: rank(m.layout.score(asked[name], held[name][part], m.local_weight), test, gallery)
+            name: rank(
+                m.layout.score(asked[name], held[name][part], Weights(local_weight=m.local_weight)), test, gallery
+            )
             for name, m in models.items()
         }
         metrics = {name: judged(protocol, ranking) for name, ranking in found.items()}
         changes += [abs(metrics["torch"][m] - metrics["openvino"][m]) for m in ("map", "acc@1")]
         rows[str(protocol)] = {**metrics, "same ten best": round(_agreement(*found.values()), 4)}
-    width = torch.layout.width
     cosines = {
-        what: float(block_cosines(vectors["torch"], vectors["openvino"], width).min())
+        what: float(block_cosines(vectors["torch"], vectors["openvino"], torch.layout).min())
         for what, vectors in (("cases", held), ("queries", asked))
     }
     return {

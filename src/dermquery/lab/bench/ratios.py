@@ -23,6 +23,7 @@ from dermquery.data.image import load_image
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.load import load_model
+from dermquery.model.parts import PartLayout
 from dermquery.model.pixels import prepare_pixels
 from dermquery.store.casebase import CaseBase
 from dermquery.store.protocol import ImageStamp, StoredCase
@@ -89,8 +90,8 @@ def bench_encode(model: str, images: Sequence[Path], *, n: int = 5) -> dict[str,
     pixels = np.stack([prepare_pixels(picture, plain.config.vision) for picture in pictures])
     timings = rounds(
         {
-            "torch network": lambda: plain.runtime.regions(plain.runtime.features(pixels)),
-            "openvino network": lambda: fast.runtime.regions(fast.runtime.features(pixels)),
+            "torch network": lambda: plain.runtime.regions(plain.runtime.features(pixels).maps),
+            "openvino network": lambda: fast.runtime.regions(fast.runtime.features(pixels).maps),
             "torch cases": lambda: plain.encode_case(pictures),
             "openvino cases": lambda: fast.encode_case(pictures),
             "torch query": lambda: plain.encode_query(query),
@@ -98,7 +99,7 @@ def bench_encode(model: str, images: Sequence[Path], *, n: int = 5) -> dict[str,
         },
         n,
     )
-    cosines = block_cosines(plain.encode_case(pictures), fast.encode_case(pictures), plain.layout.width)
+    cosines = block_cosines(plain.encode_case(pictures), fast.encode_case(pictures), plain.layout)
     return {
         "images": len(pictures),
         "runtime": fast.runtime.name,
@@ -233,7 +234,7 @@ def query_file(image: Path) -> bytes:
     return buffer.getvalue()
 
 
-def block_cosines(one: Vectors, other: Vectors, width: int) -> Vectors:
-    """Cosines of the unit blocks of vectors (n, blocks·width) with those of others, (n, blocks)."""
-    left, right = (vectors.reshape(len(vectors), -1, width) for vectors in (one, other))
+def block_cosines(one: Vectors, other: Vectors, layout: PartLayout) -> Vectors:
+    """Cosines of the unit blocks of vectors (n, layout.size) with those of others, (n, blocks)."""
+    left, right = (layout.split(v)["blocks"].reshape(len(v), -1, layout.blocks.width) for v in (one, other))
     return np.asarray((left * right).sum(axis=-1))

@@ -38,9 +38,9 @@ def bench_width(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[str
     loaded = load_model(model)
     facts, test, training = judging_parts(loaded, cases, fold)
     everyone = [*test, *training]
-    held = loaded.encode_case([case.image for case in everyone])
-    asked = loaded.encode_query([case_query(case) for case in everyone])
-    n, width = len(test), loaded.layout.width
+    held = loaded.layout.split(loaded.encode_case([case.image for case in everyone]))["blocks"]
+    asked = loaded.layout.split(loaded.encode_query([case_query(case) for case in everyone]))["blocks"]
+    n, width = len(test), loaded.layout.blocks.width
     directions = principal_directions(np.concatenate([held[n:], asked[n:]]), width)
     rows = []
     for d in sorted({d for d in WIDTHS if d < width} | {width}):
@@ -51,7 +51,7 @@ def bench_width(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[str
                 "pca": lambda vectors, d=d: cut(vectors, width, d, directions),  # type: ignore[misc]
             }
         for reduction, reduce in reductions.items():
-            layout = BlockLayout(loaded.layout.levels, d)
+            layout = BlockLayout(loaded.layout.blocks.levels, d)
             small, queries = reduce(held), layout.weigh(reduce(asked)[:n], loaded.local_weight)
             for number, size in FORMATS.items():
                 stored = rounded(small, number, small[n:])

@@ -54,11 +54,15 @@ def pack(
     reference_text: Annotated[
         bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
     ] = False,
+    heads: Annotated[
+        Path | None, typer.Option(help="Heads, turn and presets of the vectors, fitted for this very model.")
+    ] = None,
 ) -> None:
     """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
     from dermquery.lab.network.eager import load_trained
     from dermquery.lab.network.model_card import model_card
     from dermquery.lab.network.pack import save_model
+    from dermquery.model.readout import read_heads_file
 
     if (out / "artifact.json").exists():
         raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
@@ -68,7 +72,12 @@ def pack(
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
     loaded.name = name or loaded.name
     found = save_model(
-        loaded, out, card=model_card(loaded, "\n\n".join(text)), half=half, reference_text=reference_text
+        loaded,
+        out,
+        card=model_card(loaded, "\n\n".join(text)),
+        half=half,
+        reference_text=reference_text,
+        readout=None if heads is None else read_heads_file(heads),
     )
     size = sum(path.stat().st_size for path in out.iterdir())
     Console().print(f"[bold]{out}[/] {found[:12]}, {size / 1e6:.1f} MB")

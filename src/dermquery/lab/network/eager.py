@@ -12,7 +12,8 @@ from dermquery.lab.network.normalise import normalise
 from dermquery.lab.network.weights import build_network
 from dermquery.model.artifact import Artifact, artifact_folder, open_artifact
 from dermquery.model.encoder import ComposedModel
-from dermquery.model.runtime import Maps, Pixels, Regions
+from dermquery.model.readout import read_readout
+from dermquery.model.runtime import Features, Maps, Pixels, Regions
 
 __all__ = ["TorchRuntime", "load_trained", "network_of", "torch_model", "torch_runtime"]
 
@@ -33,9 +34,10 @@ class TorchRuntime:
         """Nothing is left to do."""
 
     @torch.inference_mode()
-    def features(self, pixels: Pixels) -> Maps:
+    def features(self, pixels: Pixels) -> Features:
         inputs = normalise(torch.from_numpy(pixels).to(self._device), self.network.config.vision)
-        return _arrays(self.network.features(inputs))
+        maps, pooled = self.network.seen(inputs)
+        return Features(_arrays(maps), _arrays((pooled,))[0])
 
     @torch.inference_mode()
     def composed(self, maps: Maps | None, texts: Sequence[str | None]) -> Maps:
@@ -75,6 +77,7 @@ def load_trained(name_or_path: object, device: str = "cpu") -> ComposedModel:
         artifact_hash=artifact.hash,
         provenance=manifest.provenance,
         replaces=manifest.replaces,
+        readout=read_readout(artifact),
     )
 
 

@@ -16,7 +16,7 @@ from dermquery.lab.network.vision import LevelProjection, build_backbone
 from dermquery.model.alignment import BlockLayout
 from dermquery.model.architecture import LEVELS, ModelConfig
 
-__all__ = ["ComposedNetwork", "Encoded", "count_parameters"]
+__all__ = ["ComposedNetwork", "Encoded", "Seen", "count_parameters"]
 
 
 class Encoded(NamedTuple):
@@ -24,6 +24,13 @@ class Encoded(NamedTuple):
 
     blocks: Tensor
     masks: tuple[Tensor, ...]
+
+
+class Seen(NamedTuple):
+    """Maps F_l (B, d, h_l, w_l), and the backbone's last two maps before projection, averaged over space, (B, F)."""
+
+    maps: tuple[Tensor, ...]
+    pooled: Tensor
 
 
 class ComposedNetwork(nn.Module):
@@ -63,9 +70,13 @@ class ComposedNetwork(nn.Module):
 
     def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Equations 2 and 3: maps F_l (B, d, h_l, w_l) of normalised pixels (B, 3, H, W)."""
+        return self.seen(pixels).maps
+
+    def seen(self, pixels: Tensor) -> Seen:
+        """The same, and beside the maps what linear heads read of an image (:mod:`dermquery.model.heads`)."""
         every = self.backbone(pixels)
         maps: tuple[Tensor, ...] = self.projection(tuple(every[i] for i in self.chosen))
-        return maps
+        return Seen(maps, torch.cat([m.float().mean(dim=(2, 3)) for m in every[-2:]], dim=1))
 
     def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
         """Equation 4: token embeddings (B, T, text width) and mask (B, T); a missing text is the learned null token."""

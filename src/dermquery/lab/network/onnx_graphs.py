@@ -33,7 +33,8 @@ class _Image(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return self.network.features(normalise(pixels, self.network.config.vision))
+        maps, pooled = self.network.seen(normalise(pixels, self.network.config.vision))
+        return (*maps, pooled)
 
 
 class _Composer(nn.Module):
@@ -83,7 +84,7 @@ def write_graphs(network: ComposedNetwork, folder: Path, *, text: bool) -> None:
     axes |= {level: {0: "batch", 2: f"{level}_height", 3: f"{level}_width"} for level in levels}
     axes |= {name: {0: "batch", 1: "length"} for name in ("tokens", "mask", "ids")}
     graphs: dict[str, tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]] = {
-        "image.onnx": (_Image(network), (pixels,), ["pixels"], list(levels)),
+        "image.onnx": (_Image(network), (pixels,), ["pixels"], [*levels, "pooled"]),
         "composer.onnx": (
             _Composer(network), (*maps, tokens, mask), [*levels, "tokens", "mask"], [f"composed_{x}" for x in levels],
         ),

@@ -23,6 +23,7 @@ from dermquery.lab.network.weights import TEXT_PREFIX, digest
 from dermquery.model.artifact import (
     CARD,
     EMBEDDINGS,
+    HEADS,
     MANIFEST,
     TOKENIZER,
     WEIGHTS,
@@ -32,6 +33,7 @@ from dermquery.model.artifact import (
     sha256,
 )
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.readout import Readout
 from dermquery.model.sentences import closed_vocabulary
 
 __all__ = ["save_model"]
@@ -44,6 +46,7 @@ def save_model(
     card: str,
     half: bool = False,
     reference_text: bool = False,
+    readout: Readout | None = None,
 ) -> str:
     """Write ``model`` to ``folder``, ready to run, and return the artifact's hash.
 
@@ -56,9 +59,11 @@ def save_model(
         half: store floating-point weights as float16 (half the size; they are float32 again once loaded).
         reference_text: leave out a frozen text encoder that a package provides; building the network again then needs
             the package, encoding does not if texts are read into findings.
+        readout: heads, turn and presets; the model's own if not given.
 
     Raises:
-        ValueError: ``reference_text`` for a text encoder that was trained, or that no package provides.
+        ValueError: heads that do not fit the network, or ``reference_text`` for a text encoder that was trained or that
+            no package provides.
         ParityError: the graphs do not compute what PyTorch does.
     """
     config = model.config
@@ -68,11 +73,15 @@ def save_model(
             "only a frozen, pretrained 'minilm' text encoder can be left out of an artifact, and only of a model that "
             "reads texts into findings"
         )
+    held = model.readout if readout is None else readout
+    held.layout(config)
     part = folder.parent / f".{uuid.uuid4().hex[:12]}.part"
     part.mkdir(parents=True)
     try:
         network = _write_files(network_of(model), part, sentences, half=half, reference_text=reference_text)
         (part / CARD).write_text(card, encoding="utf-8")
+        if held.tensors:
+            (part / HEADS).write_bytes(held.to_bytes())
         manifest = Manifest(
             name=model.name,
             model=config,
@@ -81,7 +90,9 @@ def save_model(
             text_description=network.text.description,
             text_source=digest(network.text.encoder.state_dict()) if reference_text else None,
             sentences=sentences,
-            replaces=_replaced(model),
+            diagnoses=() if held.heads is None else held.heads.diagnoses,
+            presets=dict(held.presets),
+            replaces=_replaced(model) if readout is None else (),
             files={path.name: sha256(path.read_bytes()) for path in sorted(part.iterdir())},
             provenance=model.provenance,
         )

@@ -36,8 +36,9 @@ def check_parity(artifact: Artifact, reference: TorchRuntime) -> bool:
     for precision in ("f32", "bf16"):
         runtime = OpenVinoRuntime(artifact, precision)
         found = _encoded(runtime, artifact)
-        cosine = min(float((a * b).sum(axis=-1).min()) for a, b in zip(found, expected, strict=True))
-        same = _same_best(found, expected)
+        both = zip((*found[0], found[1]), (*expected[0], expected[1]), strict=True)
+        cosine = min(float((a * b).sum(axis=-1).min()) for a, b in both)
+        same = _same_best(found[0], expected[0])
         passed[precision] = cosine >= LEAST_COSINE[precision] and same
         if precision == "f32" and not passed["f32"]:
             what = "and rank alike" if same else "and rank differently"
@@ -45,16 +46,22 @@ def check_parity(artifact: Artifact, reference: TorchRuntime) -> bool:
     return passed["bf16"]
 
 
-def _encoded(runtime: Runtime, artifact: Artifact) -> tuple[NDArray[np.float32], ...]:
-    """Blocks of cases (64, 2·L, d), composed queries (32, 2·L, d) and queries by words alone (16, 2·L, d)."""
+def _encoded(runtime: Runtime, artifact: Artifact) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.float32]]:
+    """Blocks of cases (64, 2·L, d), composed queries (32, 2·L, d) and queries by words alone (16, 2·L, d).
+
+    With them, what heads read of the cases, as unit vectors (64, F).
+    """
     pixels, texts = _probes(artifact)
-    maps = [runtime.features(pixels[i : i + 16]) for i in range(0, len(pixels), 16)]
+    seen = [runtime.features(pixels[i : i + 16]) for i in range(0, len(pixels), 16)]
+    maps = [found.maps for found in seen]
+    pooled = np.concatenate([found.pooled for found in seen if found.pooled is not None])
     cases = np.concatenate([runtime.regions(m).blocks for m in maps])
     asked: list[str | None] = [*texts]
     asked[::8] = [None] * len(asked[::8])
     composed = [runtime.composed(maps[i], asked[16 * i : 16 * (i + 1)]) for i in range(2)]
     queries = np.concatenate([runtime.regions(m).blocks for m in composed])
-    return cases, queries, runtime.regions(runtime.composed(None, texts[:16])).blocks
+    blocks = cases, queries, runtime.regions(runtime.composed(None, texts[:16])).blocks
+    return blocks, pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
 
 def _probes(artifact: Artifact) -> tuple[NDArray[np.uint8], list[str]]:

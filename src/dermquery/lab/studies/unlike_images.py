@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermquery.data.case import Case
-from dermquery.model.alignment import BlockLayout, Vectors
+from dermquery.model.alignment import Vectors
+from dermquery.model.parts import PartLayout, Weights
 from dermquery.store.likeness import Likeness
 
 __all__ = ["evaluate_likeness"]
@@ -18,7 +19,7 @@ _REPEATS = 50
 
 
 def evaluate_likeness(
-    layout: BlockLayout,
+    layout: PartLayout,
     unseen: tuple[Sequence[Case], Vectors],
     seen: tuple[Sequence[Case], Vectors],
     others: Mapping[str, Vectors],
@@ -57,5 +58,6 @@ def evaluate_likeness(
 
 
 def _mean_rate(pairs: Sequence[tuple[Likeness, NDArray[np.float32]]], local_weight: float) -> float:
-    rates = [(base.best(asked, local_weight) < base.threshold(local_weight)).mean() for base, asked in pairs]
+    weights = Weights(local_weight=local_weight)
+    rates = [(base.best(asked, weights) < base.threshold(weights)).mean() for base, asked in pairs]
     return round(float(np.mean(rates)), 4)

@@ -12,6 +12,7 @@ from dermquery.data.case import Case, Query
 from dermquery.lab.systems.ranker import Scores
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.parts import Weights
 
 __all__ = ["ComposedRanker", "QueryParts", "case_query", "query_parts"]
 
@@ -79,7 +80,7 @@ class ComposedRanker:
     @property
     def bytes_per_case(self) -> int:
         """Size of one stored vector."""
-        return self.model.layout.size * 4
+        return self.model.layout.size * 2
 
     @property
     def train_seconds(self) -> float | None:
@@ -99,12 +100,12 @@ class ComposedRanker:
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         weight = self.model.local_weight if self._local_weight is None else self._local_weight
-        return self.model.layout.score(*self._vectors(queries, gallery), weight)
+        return self.model.layout.score(*self._vectors(queries, gallery), Weights(local_weight=weight))
 
     def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, Scores]:
         """The parts of the score: ``local`` (equation 7) and ``global`` (equation 8)."""
-        local, whole = self.model.layout.parts(*self._vectors(queries, gallery))
-        return {"local": local, "global": whole}
+        vectors, score = self._vectors(queries, gallery), self.model.layout.score
+        return {name: score(*vectors, Weights(local_weight=w)) for name, w in (("local", 1.0), ("global", 0.0))}
 
     def _vectors(self, queries: Sequence[Case], gallery: Sequence[Case]) -> tuple[Vectors, Vectors]:
         return self._encoded(queries, self.parts), self._encoded(gallery, "composed" if self.described else "target")
