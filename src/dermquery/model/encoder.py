@@ -24,6 +24,7 @@ from dermquery.model.presets import presets_of
 from dermquery.model.readout import Readout
 from dermquery.model.runtime import Features, Maps, Runtime
 from dermquery.model.sentences import encoded_text
+from dermquery.model.trained_on import NOTHING, Fingerprints
 
 __all__ = ["ComposedModel"]
 
@@ -45,6 +46,8 @@ class ComposedModel:
         provenance: what it was trained on and how.
         replaces: hashes of earlier artifacts of the same weights, whose vectors are this model's too.
         readout: what is read of an image beside its blocks.
+        trained_on: fingerprints (n, 32) of the images that it, and what it started from, was trained on; none where the
+            artifact does not say.
         layout: order of the parts in the vectors.
         presets: weights of the parts by name.
     """
@@ -60,6 +63,7 @@ class ComposedModel:
         provenance: dict[str, Any] | None = None,
         replaces: Sequence[str] = (),
         readout: Readout | None = None,
+        trained_on: Fingerprints = NOTHING,
         batch_size: int = 16,
     ) -> None:
         self._start = runtime
@@ -71,6 +75,7 @@ class ComposedModel:
         self.provenance = provenance or {}
         self.replaces = tuple(replaces)
         self.readout = readout or Readout()
+        self.trained_on = trained_on
         self.layout: PartLayout = self.readout.layout(config)
         self.presets: Mapping[str, Weights] = presets_of(self.layout, self.readout.presets)
         self.batch_size = batch_size

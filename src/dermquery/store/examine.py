@@ -12,8 +12,8 @@ from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.data.image import ImageError, load_image
+from dermquery.data.perceptual_hash import perceptual_hash
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
-from dermquery.store.duplicates import perceptual_hash
 from dermquery.store.protocol import ImageStamp, StoredCase
 
 __all__ = ["Examined", "Known", "examine", "examine_archived"]

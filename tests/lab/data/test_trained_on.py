@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from dermquery.data.case import Case
-from dermquery.lab.data.trained_on import check_not_trained_on, fingerprints, trained_on
+from dermquery.lab.data.trained_on import check_not_trained_on, fingerprints_of, were_trained_on
+from dermquery.model.trained_on import NOTHING, joined, trained_on
 
 
 def picture(path: Path, seed: int) -> Image.Image:
@@ -33,7 +34,7 @@ def known(tmp_path: Path) -> list[Case]:
 
 
 def test_copies_count_and_other_pictures_do_not(tmp_path: Path, known: list[Case]) -> None:
-    held = fingerprints(known)
+    held = fingerprints_of(known)
     copies = []
     for i, case in enumerate(known[:12]):
         image = Image.open(case.image).convert("RGB")
@@ -49,12 +50,12 @@ def test_copies_count_and_other_pictures_do_not(tmp_path: Path, known: list[Case
         else:
             ImageEnhance.Brightness(image).enhance(1.03).save(path)
         copies.append(Case(case_id=path.name, image=path))
-    assert trained_on(held, fingerprints(copies)).all()
+    assert were_trained_on(held, copies).all()
     others = [Case(case_id=f"o{i}", image=tmp_path / f"o{i}.jpg") for i in range(30)]
     for i, case in enumerate(others):
         picture(case.image, 1000 + i)
-    assert not trained_on(held, fingerprints(others)).any()
-    assert not trained_on(held[:0], fingerprints(others)).any()
+    assert not were_trained_on(held, others).any()
+    assert not were_trained_on(NOTHING, others).any()
 
 
 def test_near_is_a_count_of_bits() -> None:
@@ -64,10 +65,18 @@ def test_near_is_a_count_of_bits() -> None:
     for flipped in (39, 40, 41):
         changed = bits.copy()
         changed[rng.choice(256, flipped, replace=False)] ^= 1
-        assert trained_on(known, np.packbits(changed)[None])[0] == (flipped <= 40)
+        assert trained_on(known, [np.packbits(changed).tobytes().hex()])[0] == (flipped <= 40)
 
 
 def test_cases_that_were_trained_on_are_refused_by_name(known: list[Case]) -> None:
     with pytest.raises(ValueError, match=r"3 of the 5 test cases of fold 0 were trained on by 'm', 'k0' for one"):
-        check_not_trained_on("m", fingerprints(known[:3]), known[:5], "test cases of fold 0")
-    check_not_trained_on("m", fingerprints(known[:3]), known[3:], "test cases of fold 0")
+        check_not_trained_on("m", fingerprints_of(known[:3]), known[:5], "test cases of fold 0")
+    check_not_trained_on("m", fingerprints_of(known[:3]), known[3:], "test cases of fold 0")
+
+
+def test_generations_are_joined(known: list[Case]) -> None:
+    first, second = fingerprints_of(known[:5]), fingerprints_of(known[3:9])
+    both = fingerprints_of(known[3:9], first)
+    assert were_trained_on(both, known).tolist() == [i < 9 for i in range(len(known))]
+    np.testing.assert_array_equal(both, joined([], first, second))
+    assert len(np.unique(both, axis=0)) == len(both)

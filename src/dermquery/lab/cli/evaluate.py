@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +65,7 @@ def evaluate(
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     check_columns(asking, by or ())
     encoder = load_model(model)
-    _check_unseen(encoder, facts)
+    facts |= _check_unseen(encoder, protocol, asking, searched, facts)
     block = evaluate_model(
         encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described
     )
@@ -108,7 +108,7 @@ def evaluate_text(
     written = read_written(texts)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
-    _check_unseen(encoder, facts)
+    facts |= _check_unseen(encoder, protocol, asking, searched, facts)
     facts |= {
         "model": model,
         "artifact": encoder.artifact_hash,
@@ -241,11 +241,24 @@ def _sets(
     return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
 
 
-def _check_unseen(model: ComposedModel, asked: Mapping[str, Any]) -> None:
+def _check_unseen(
+    model: ComposedModel, protocol: str, asking: Sequence[Any], searched: Sequence[Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Refuse queries that the model was trained on; facts about the gallery, which some protocols let it know."""
     from dermquery.lab.bench.judging import check_unseen
+    from dermquery.lab.data.trained_on import check_not_trained_on, were_trained_on
 
+    console = Console(stderr=True)
     if "fold" in asked:
         check_unseen(model, asked["folds_sha256"], asked["fold"])
+    if not len(model.trained_on):
+        console.print(f"[yellow]{model.name} does not say which images it was trained on, so nothing was checked[/]")
+        return {"trained_on": None}
+    check_not_trained_on(model.name, model.trained_on, asking, "cases that ask")
+    known = int(were_trained_on(model.trained_on, searched).sum())
+    if known and protocol != "seen":
+        console.print(f"[yellow]{known} of the {len(searched)} cases of the gallery were trained on by {model.name}[/]")
+    return {"trained_on": {"queries": 0, "gallery": known, "gallery_size": len(searched)}}
 
 
 def _print(result: dict[str, Any]) -> None:

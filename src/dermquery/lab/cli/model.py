@@ -54,11 +54,20 @@ def pack(
     reference_text: Annotated[
         bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
     ] = False,
+    trained_on: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table whose images it was trained on, for a model that does not say. Can be repeated."),
+    ] = None,
+    without: Annotated[
+        list[Path] | None, typer.Option(help="Table whose images are taken out of --trained-on again.")
+    ] = None,
     heads: Annotated[
         Path | None, typer.Option(help="Heads, turn and presets of the vectors, fitted for this very model.")
     ] = None,
 ) -> None:
     """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.data.trained_on import fingerprints_of
     from dermquery.lab.network.eager import load_trained
     from dermquery.lab.network.model_card import model_card
     from dermquery.lab.network.pack import save_model
@@ -71,6 +80,10 @@ def pack(
     text += _evaluation_sections(evaluations or ())
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
     loaded.name = name or loaded.name
+    if trained_on:
+        left_out = {case.case_id for table in without or () for case in read_cases(table)}
+        taught = [case for table in trained_on for case in read_cases(table) if case.case_id not in left_out]
+        loaded.trained_on = fingerprints_of(taught, loaded.trained_on)
     found = save_model(
         loaded,
         out,

@@ -17,6 +17,7 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import Folds
+from dermquery.lab.data.trained_on import check_not_trained_on
 from dermquery.lab.evaluate.asked import asking_cases
 from dermquery.lab.evaluate.predictions import write_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
@@ -123,8 +124,14 @@ def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say =
         folds: numbers of the folds.
         say: takes one line of progress.
         **trainer: ``devices``, ``accelerator`` and ``callbacks``.
+
+    Raises:
+        ValueError: what trainings start from has seen test cases.
     """
     for fold in folds:
+        if plan.start is not None:
+            test = plan.folds.split(plan.cases, fold).test
+            check_not_trained_on(plan.start.name, plan.start.trained_on, test, f"test cases of fold {fold}")
         shared: dict[Path, Any] = {}
         for row in rows:
             done = plan.folder(row, fold) / "facts.json"

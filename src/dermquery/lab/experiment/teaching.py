@@ -12,6 +12,7 @@ import torch
 
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
+from dermquery.lab.data.trained_on import fingerprints_of
 from dermquery.lab.experiment.provenance import provenance, write_json
 from dermquery.lab.network.start import EYE, Start, load_start, save_eye
 from dermquery.lab.network.vision import XCEPTION, build_backbone
@@ -85,6 +86,7 @@ def teach(
             case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
             seconds=round(time.monotonic() - started, 1),
         ),
+        fingerprints_of(cases),
     )
     write_json(out / "run.json", {"eye": eye.artifact_hash})
     return eye

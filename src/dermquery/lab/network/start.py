@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -16,11 +17,12 @@ from dermquery.lab.network.vision import build_backbone
 from dermquery.model.architecture import VisionConfig
 from dermquery.model.artifact import ArtifactError, sha256
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.trained_on import Fingerprints
 
 __all__ = ["EYE", "Start", "backbone_of", "load_start", "save_eye"]
 
 EYE = "eye.json"
-_WEIGHTS = "backbone.safetensors"
+_WEIGHTS, _IMAGES = "backbone.safetensors", "trained_on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,7 @@ class Start:
         vision: backbone and preprocessing that it was taught with.
         state: the backbone's weights.
         provenance: what it was taught on and how.
+        trained_on: fingerprints (n, 32) of the images that it was taught on, and of what it started from.
     """
 
     name: str
@@ -40,12 +43,13 @@ class Start:
     vision: VisionConfig
     state: dict[str, Tensor]
     provenance: dict[str, Any]
+    trained_on: Fingerprints
 
     @classmethod
     def of(cls, model: ComposedModel) -> Start:
         """The backbone of a model that PyTorch runs."""
         state = network_of(model).backbone.state_dict()
-        return cls(model.name, model.artifact_hash, model.config.vision, state, model.provenance)
+        return cls(model.name, model.artifact_hash, model.config.vision, state, model.provenance, model.trained_on)
 
 
 def load_start(name_or_path: str) -> Start:
@@ -62,7 +66,9 @@ def load_start(name_or_path: str) -> Start:
     if sha256(weights) != held["weights"]:
         raise ArtifactError(f"{folder / _WEIGHTS} is not the file that was saved with {EYE}; copy the folder again")
     vision = VisionConfig.model_validate(held["vision"])
-    return Start(held["name"], sha256(content), vision, load(weights), held["provenance"])
+    state = load(weights)
+    images = state.pop(_IMAGES).numpy()
+    return Start(held["name"], sha256(content), vision, state, held["provenance"], images)
 
 
 def backbone_of(start: Start) -> nn.Module:
@@ -72,10 +78,17 @@ def backbone_of(start: Start) -> nn.Module:
     return backbone.eval()
 
 
-def save_eye(backbone: nn.Module, vision: VisionConfig, folder: Path, name: str, provenance: dict[str, Any]) -> Start:
+def save_eye(
+    backbone: nn.Module,
+    vision: VisionConfig,
+    folder: Path,
+    name: str,
+    provenance: dict[str, Any],
+    trained_on: Fingerprints,
+) -> Start:
     """Write a taught backbone to a folder and return it."""
     state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
-    weights = save(state)
+    weights = save({**state, _IMAGES: torch.from_numpy(trained_on)})
     held = {
         "name": name, "vision": vision.model_dump(mode="json"), "weights": sha256(weights), "provenance": provenance,
     }  # fmt: skip
