@@ -236,7 +236,7 @@ class ComposedModel:
             return self.layout.joined(blocks, None, recorded_values(checklists), None)
         heads, pooled = read
         findings = recorded_values(checklists, heads.predicted_values(pooled))
-        return self.layout.joined(blocks, heads.posterior(pooled), findings, heads.look_of(pooled))
+        return self.layout.joined(blocks, heads.belief(pooled), findings, heads.look_of(pooled))
 
     def _composed(self, queries: Sequence[Query]) -> Vectors:
         vectors = np.empty((len(queries), self.layout.size), np.float32)
@@ -253,13 +253,13 @@ class ComposedModel:
         seen = self._features(images) if images else None
         texts, terms = [self._text(query) for query in queries], [query.terms for query in queries]
         blocks = self._blocks(self.runtime.composed(None if seen is None else seen.maps, texts))
-        posterior = look = None
+        belief = look = None
         if seen is not None and (read := self._pooled(seen)) is not None:
             heads, pooled = read
-            posterior, look = heads.posterior(pooled, terms), heads.look_of(pooled)
+            belief, look = heads.belief(pooled, terms), heads.look_of(pooled)
         elif self.readout.heads is not None:
-            posterior = self.readout.heads.posterior(None, terms)
-        return self.layout.joined(blocks, posterior, asked_values(terms), look)
+            belief = self.readout.heads.belief(None, terms)
+        return self.layout.joined(blocks, belief, asked_values(terms), look)
 
     def _joined(self, queries: Sequence[Query], encode: Callable[[Sequence[Query]], Vectors]) -> Vectors:
         """What a function gives for batches of queries."""

@@ -58,7 +58,7 @@ class ThreeParts:
         self._composed = None if composed is None else composed.variant(parts=parts)
         self.train_seconds: float | None = None
         self._fit: HeadFit | None = None
-        self._spreads = Parts(1.0, 1.0, 1.0)
+        self.spreads = Parts(1.0, 1.0, 1.0)
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
         """Fit the heads on both parts and the others, unless that was done; strengths are chosen within them."""
@@ -68,7 +68,7 @@ class ThreeParts:
         own = [*training, *validation]
         cases = [*own, *self._others]
         self._fit = fit_heads(np.concatenate([self._features(own), *self._pooled_others()]), cases)
-        self._spreads = self._measured(own)
+        self.spreads = self._measured(own)
         self.train_seconds = round(time.monotonic() - started, 1)
 
     def variant(
@@ -78,7 +78,7 @@ class ThreeParts:
         other = ThreeParts(
             self._features, self._others, balance=balance, parts=parts, recorded=recorded, composed=self._composed
         )
-        other._fit, other._spreads, other.train_seconds = self._fit, self._spreads, self.train_seconds
+        other._fit, other.spreads, other.train_seconds = self._fit, self.spreads, self.train_seconds
         return other
 
     def spoken(self) -> ThreeParts:
@@ -102,7 +102,7 @@ class ThreeParts:
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         found = self.similarities(queries, gallery)
         return np.asarray(
-            sum(w / s * part for w, s, part in zip(self.balance, self._spreads, found.values(), strict=True))
+            sum(w / s * part for w, s, part in zip(self.balance, self.spreads, found.values(), strict=True))
         )
 
     def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
