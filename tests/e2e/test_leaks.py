@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dermquery.data.case_table import read_cases
 from dermquery.lab.data.folds import Folds
 from dermquery.model.load import load_model
 from tests.e2e.conftest import World, dermquery
@@ -63,3 +64,16 @@ def test_a_model_that_does_not_say_is_completed_by_pack(world: World, tmp_path: 
     found, own = load_model(tmp_path / "said").trained_on, load_model(world.model).trained_on
     assert (found == own).all()
     assert "trained on" not in dermquery("evaluate", "--model", tmp_path / "said", *judge).stderr
+
+
+def test_hits_say_that_the_model_was_trained_on_them(world: World, tmp_path: Path) -> None:
+    dermquery("index", world.table, "--base", tmp_path / "base", "--model", world.model)
+    fold = Folds.load(world.folds).folds[0]
+    case = read_cases(world.table).cases[0]
+    line = ("search", "--base", tmp_path / "base", "--image", case.image, "--top-k", 90)
+    dermquery(*line, "--json", tmp_path / "hits.json", "--html", tmp_path / "hits.html")
+    hits = json.loads((tmp_path / "hits.json").read_text())["hits"]
+    trained = {*fold.train, *fold.validation}
+    assert {hit["case_id"] for hit in hits if hit["trained_on"]} == trained
+    assert len(hits) == len(trained) + len(fold.test)
+    assert (tmp_path / "hits.html").read_text().count("The model was trained on this image") == len(trained)

@@ -169,6 +169,7 @@ class HitContent:
         score: the weighted sum of its parts.
         parts: those of the score that say something here.
         same_image: says that it is of the very image that was asked with; None if it is not.
+        trained_on: says that the model was trained on its image; None if it was not, or nobody knows.
         title: name of its diagnosis.
         tone: colour of its diagnosis.
         alt: describes its image to those who cannot see it.
@@ -187,6 +188,7 @@ class HitContent:
     score: Measure
     parts: tuple[Measure, ...]
     same_image: str | None
+    trained_on: str | None
     title: str
     tone: Tone
     alt: str
@@ -338,6 +340,7 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
             Measure(name, value, hit.closer_than.get(name)) for name, value in hit.parts.items() if value is not None
         ),
         same_image="The same image" if hit.same_image else None,
+        trained_on="The model was trained on this image" if hit.trained_on else None,
         title=title,
         tone=tone,
         alt=f"Dermoscopic image of case {case.case_id}, {title}",

@@ -40,6 +40,7 @@ class Hit:
         shared_criteria: the criteria that the query gives and the case has with the same value, with that value.
         differing_criteria: those that the case has with another value, with the case's value.
         likely_criteria: those that nobody recorded of it, with the model's probability of the query's value.
+        trained_on: whether the model was trained on its image; None where the model does not say.
         sha256: of the image file that the case's vector was made of.
     """
 
@@ -56,6 +57,7 @@ class Hit:
     likely_criteria: Mapping[str, float] = field(default_factory=dict)
     closer_than: Mapping[str, float] = field(default_factory=dict)
     same_image: bool = False
+    trained_on: bool | None = None
     sha256: str = ""
 
     @property
@@ -72,6 +74,7 @@ class Hit:
             **self.parts,
             "closer_than": dict(self.closer_than),
             "same_image": self.same_image,
+            "trained_on": self.trained_on,
             "local": self.local,
             "global": self.global_,
             "shared_criteria": dict(self.shared_criteria),

@@ -14,6 +14,7 @@ from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
+from dermquery.model.trained_on import NOTHING, trained_on
 from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.encoded import EncodedQuery
@@ -284,7 +285,20 @@ class SearchableBase:
         scored = [hit_of(layout, encoded, row, weights, pairs) for row in rows]
         scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
         page = scored[offset - begin : offset - begin + top_k]
-        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(page, start=offset + 1))
+        stamps = {row.case.case_id: row.stamp for row in rows}
+        seen = self._trained_on([stamps[hit.case.case_id].phash for hit in page])
+        return tuple(
+            replace(hit, rank=rank, trained_on=known)
+            for rank, (hit, known) in enumerate(zip(page, seen, strict=True), start=offset + 1)
+        )
+
+    def _trained_on(self, hashes: Sequence[str]) -> list[bool | None]:
+        """Whether the model was trained on images, by their perceptual hashes; None where nobody knows."""
+        known = getattr(self.model, "trained_on", NOTHING)
+        if not len(known):
+            return [None] * len(hashes)
+        found = iter(trained_on(known, [one for one in hashes if one]))
+        return [bool(next(found)) if one else None for one in hashes]
 
     def _pairs_for(self, weights: Weights) -> Pairs | None:
         """How alike pairs of cases are by these weights: as the manifest says, else measured once."""

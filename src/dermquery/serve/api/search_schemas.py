@@ -35,6 +35,7 @@ class HitAnswer(Out):
         description="Share of pairs of cases of the base that are less alike, by part, where it is known."
     )
     same_image: bool = Field(description="Whether it is of the very image file that was sent; such hits come first.")
+    trained_on: bool | None = Field(description="Whether the model was trained on its image; null if it does not say.")
     local: float = Field(description="Similarity of the learned regions, from −1 to 1.")
     global_: float = Field(alias="global", description="Similarity of the whole images, from −1 to 1.")
     shared_criteria: Mapping[str, str] = Field(
@@ -59,6 +60,7 @@ class HitAnswer(Out):
             look=hit.look,
             closer_than=dict(hit.closer_than),
             same_image=hit.same_image,
+            trained_on=hit.trained_on,
             local=hit.local,
             global_=hit.global_,
             shared_criteria=dict(hit.shared_criteria),
