@@ -86,7 +86,8 @@ class ProjectionEncoder:
         diagnoses, values, look = np.split(raw, [3, 3 + len(VALUES)], axis=1)
         posterior = np.exp(diagnoses)
         posterior /= posterior.sum(axis=1, keepdims=True)
-        return posterior, 1 / (1 + np.exp(-values)), look / np.linalg.norm(look, axis=1, keepdims=True)
+        look /= np.linalg.norm(look, axis=1, keepdims=True)
+        return posterior, np.asarray(1 / (1 + np.exp(-values)), np.float32), look
 
     def _of_image(self, image: Image.Image) -> np.ndarray:
         return np.asarray(_small(image) @ self._pixels)

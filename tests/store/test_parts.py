@@ -150,7 +150,7 @@ def test_the_scale_is_renewed_as_a_base_grows(tmp_path: Path) -> None:
     cases = make_cases(tmp_path / "own", 50)
     base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
     base.add(cases[:10])
-    assert base.manifest.pairs is None
+    assert Manifest.load(tmp_path / "base").pairs is None
     assert base.search(image=cases[0].image).hits[1].closer_than == {}
     for n, measured in ((24, 24), (25, 24), (50, 50)):
         base.add(cases[:n])

@@ -53,7 +53,9 @@ class HitAnswer(Out):
         return cls.model_construct(
             rank=hit.rank,
             score=hit.score,
-            **hit.parts,
+            meaning=hit.meaning,
+            findings=hit.findings,
+            look=hit.look,
             closer_than=dict(hit.closer_than),
             same_image=hit.same_image,
             local=hit.local,

@@ -83,8 +83,9 @@ class Session:
 
     def _rank(self, prepared: Prepared, where: Filter, question: Question) -> Answer:
         """Rank, and log who saw which cases, as the API does: no text, and only the hash of an image."""
-        chosen = {"weights": question.weights or None, "local_weight": question.local_weight}
-        answer = self.service.search(prepared, where, question.top_k, **chosen)
+        answer = self.service.search(
+            prepared, where, question.top_k, question.local_weight, weights=question.weights or None
+        )
         self._audit.write(
             "search",
             self._who,
