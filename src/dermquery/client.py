@@ -11,7 +11,12 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 from urllib.parse import quote
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "the client needs httpx; install it with: pip install 'dermquery[serve]'", name="httpx"
+    ) from error
 
 from dermquery.data.case import Case
 from dermquery.model.parts import Weights
@@ -34,6 +39,7 @@ class Ranking(TypedDict, total=False):
 
     Attributes:
         where: a filter, or conditions such as ``"site=back"``.
+        must: findings that a case must have, such as ``"vascular_structures=arborizing"``.
         top_k: hits wanted, 100 at most.
         offset: hits before them.
         weights: of the parts of a score: the name of a preset, ``"meaning=1,findings=.5"``, or the weights themselves.
@@ -42,6 +48,7 @@ class Ranking(TypedDict, total=False):
     """
 
     where: Filter | Sequence[str]
+    must: str | Sequence[str]
     top_k: int
     offset: int
     weights: Weights | str
@@ -292,7 +299,7 @@ def _sent(ranking: Ranking) -> dict[str, Any]:
         asked["filter"] = where.model_dump(mode="json", exclude_none=True)["condition"]
     else:
         asked["where"] = where
-    several = ("where", "exclude_case", "exclude_lesion", "exclude_patient")
+    several = ("where", "must", "exclude_case", "exclude_lesion", "exclude_patient")
     return {
         name: value if name not in several else [value] if isinstance(value, str) else list(value)
         for name, value in asked.items()

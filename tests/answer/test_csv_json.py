@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dermquery.answer.csv_json import COLUMNS, hits_csv, hits_json, safe_cell, write_csv, write_json
 from dermquery.data.case import Case
+from dermquery.data.checklist import CRITERIA
 from dermquery.data.image_quality import ImageWarning
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import Hit, SearchResult
@@ -45,6 +46,16 @@ def test_a_row_for_every_hit_in_its_order(result: SearchResult, tmp_path: Path) 
     shared = [hit.shared_criteria for hit in result.hits]
     assert [value == value for value in table["shared_criteria"]] == [bool(criteria) for criteria in shared]
     assert "patient_id" not in table.columns
+
+
+def test_criteria_of_case_and_query_are_there_and_no_folder_of_the_server(result: SearchResult) -> None:
+    written = hits_csv(result)
+    rows = list(csv.DictReader(io.StringIO(written, newline="")))
+    for row, hit in zip(rows, result.hits, strict=True):
+        assert {name: row[name] for name in CRITERIA if row[name]} == dict(hit.case.checklist)
+        assert {name: row[f"query_{name}"] for name in CRITERIA if row[f"query_{name}"]} == dict(result.terms)
+        assert row["base"] == Path(result.base.uri).name
+    assert str(Path(result.base.uri).parent) not in written
 
 
 def test_words_that_look_like_formulas_are_disarmed_and_numbers_stay_numbers(result: SearchResult) -> None:

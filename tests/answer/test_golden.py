@@ -27,6 +27,7 @@ from dermquery.answer.pdf import write_pdf
 from dermquery.answer.png import draw
 from dermquery.cli.search import print_result
 from dermquery.data.case import Case, Query
+from dermquery.data.findings import Findings, Remark
 from dermquery.data.image_quality import ImageWarning
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import Answer
@@ -94,8 +95,16 @@ def result(folder: Path) -> SearchResult:
         )
     return SearchResult(
         query=Query(image=draw_lesion(folder / "query.png", 99), text="atypical network, itches", checklist=terms),
-        terms=terms,
-        unread=("itches",),
+        reading=Findings(
+            terms,
+            unread=("itches",),
+            uncertain=(Remark("blue_whitish_veil", "possible veil", "blue-whitish veil: present or absent?"),),
+            conflicts=(
+                Remark("streaks", "regular in the text, irregular as a term", "streaks: regular or irregular?"),
+            ),
+            incomplete=(Remark("pigmentation", "blotch", "pigmentation: regular?"),),
+            language="nl",
+        ),
         hits=tuple(hits),
         weights=Weights(meaning=1, findings=0.5, look=0.3),
         preset="balanced",
@@ -136,7 +145,7 @@ def _png(result: SearchResult, _folder: Path) -> str:
 
 
 def _api(result: SearchResult, _folder: Path) -> str:
-    encoded = EncodedQuery(result.query, result.terms, result.unread, np.zeros(1, np.float32))
+    encoded = EncodedQuery(result.query, result.reading, np.zeros(1, np.float32))
     prepared = Prepared("key", "owner", encoded, sha256="f" * 64, marks={"case-1": True, "case-2": False})
     sent = SearchAnswer.of(Answer(prepared, result, 0, WARNINGS), "/root").model_dump(mode="json", by_alias=True)
     return json.dumps(sent, indent=1, ensure_ascii=False)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,35 @@ def test_the_report_says_what_the_page_says(result: SearchResult, tmp_path: Path
 def test_european_languages_are_printed(result: SearchResult, words: str) -> None:
     asked = replace(result, query=result.query.model_copy(update={"text": words}))
     assert words in read(pdf(changed(asked, fine_diagnosis=words)))
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("黑色素瘤", "[9ED1][8272][7D20][7624]"),
+        ("ผู้ป่วย", "[0E1C]"),
+        ("खाज", "[0916]"),
+        ("a\u3000b\u200d\ufe0f", "a b"),
+        ("\U0001f9ec", "[1F9EC]"),
+    ],
+)
+def test_a_character_without_a_glyph_is_never_a_blank(result: SearchResult, words: str, shown: str) -> None:
+    text = read(pdf(changed(result, fine_diagnosis=words, case_id=f"{words} 1")))
+    assert shown in text
+    assert ("which the fonts of this file lack" in text) == ("[" in shown)
+
+
+def test_a_further_font_is_used_where_it_is_named(result: SearchResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    only_there = "\U0001d49c"  # a script capital, in STIX
+    assert "[1D49C]" in read(pdf(changed(result, fine_diagnosis=only_there)))
+    monkeypatch.setenv("DERMQUERY_PDF_FONT", str(fonts / "STIXNonUni.ttf"))
+    assert pdf(changed(result, fine_diagnosis="\ue22d")).startswith(b"%PDF")
+    monkeypatch.setenv("DERMQUERY_PDF_FONT", str(fonts / "STIXGeneral.ttf"))
+    assert "[1D49C]" not in read(pdf(changed(result, fine_diagnosis=only_there)))
+    monkeypatch.setenv("DERMQUERY_PDF_FONT", "/nowhere.ttf")
+    with pytest.raises(ValueError, match=r"DERMQUERY_PDF_FONT=/nowhere\.ttf cannot be used"):
+        pdf(result)
 
 
 def test_text_is_never_markup_nor_a_placeholder(result: SearchResult) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -9,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.data.case_table import COLUMNS, CaseTableError, read_cases, write_cases
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.rows import read_rows
-from tests.data.made_up import write_skin
+from tests.data.made_up import skin, write_skin
 
 
 def table(folder: Path, text: str, name: str = "cases.csv", images: tuple[str, ...] = ("a.jpg", "b.jpg")) -> Path:
@@ -55,16 +57,109 @@ def test_only_an_empty_cell_means_missing(tmp_path: Path) -> None:
     assert (second.case_id, second.site, second.sex) == ("null", None, None)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_reads_what_spreadsheets_write(tmp_path: Path, separator: str, encoding: str, newline: str) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "two marks"]
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("before", ["", "sep=X", '"sep=X"', "blank", "two blank"])
+def test_reads_what_spreadsheets_write(
+    tmp_path: Path, separator: str, encoding: str, newline: str, before: str
+) -> None:
+    """Each combination, and in each a quoted cell with every separator, and a header with commas in a name."""
     path = table(tmp_path, "")
-    lines = [["case_id", "image", "site", "text"], ["ä", "a.jpg", "Rücken", '"x, y; ""z"""'], ["b", "b.jpg", "", ""]]
-    path.write_bytes(newline.join(separator.join(line) for line in [*lines, [], []]).encode(encoding))
-    first, second = read_cases(path)
-    assert (first.case_id, first.site, first.text) == ("ä", "Rücken", 'x, y; "z"')
-    assert second.site is None
+    lines = [
+        ["case_id", "image", "site", "text", '"Clark level (I, II; III, IV)"'],
+        ["ä", "a.jpg", "Rücken", '"x, y; ""z""\t|"', "II"],
+        ["b", "b.jpg", "", "", ""],
+    ]
+    first = {"blank": [""], "two blank": ["", " "], "": []}.get(before, [before.replace("X", separator)])
+    text = newline.join([*first, *(separator.join(line) for line in lines), "", ""])
+    path.write_bytes(f"\ufeff\ufeff{text}".encode() if encoding == "two marks" else text.encode(encoding))
+    read = read_cases(path)
+    one, two = read
+    assert (one.case_id, one.site, one.text) == ("ä", "Rücken", 'x, y; "z"\t|')
+    assert one.extra == {"Clark level (I, II; III, IV)": "II"}
+    assert two.site is None
+    assert ("Windows-1252" in read.note) == (encoding == "cp1252")
+
+
+@pytest.mark.parametrize(
+    "header", ["case_id;image;Clark level (I, II, III, IV, V)", "case_id;image;a|b|c|d", "case_id\timage\ta, b, c; d"]
+)
+def test_a_separator_is_what_cuts_the_rows_alike(tmp_path: Path, header: str) -> None:
+    separator = "\t" if "\t" in header else ";"
+    (case,) = read_cases(table(tmp_path, f"{header}\n{separator.join(['x', 'a.jpg', 'II'])}\n"))
+    assert list(case.extra.values()) == ["II"]
+
+
+def test_a_sep_line_names_any_separator_and_counts_as_a_line(tmp_path: Path) -> None:
+    path = table(tmp_path, "sep=^\ncase_id^image^age\nx^a.jpg^50\ny^a.jpg^old\n")
+    assert "line 4 (case 'y'): age 'old'" in message(path)
+    assert [case.case_id for case in read_cases(path, skip_bad=True)] == ["x"]
+
+
+WESTERN = (
+    "Nävus, größer als 5 mm²",
+    "naevus d’Ota, 37,5 °C",
+    "nódulo – piel señor",
+    "patient’s own “words” …",
+    "ça, où",
+)
+OTHERS = {
+    "cp1251": "меланома спины",
+    "cp1250": "łagodny, duże znamię",
+    "cp850": "Größe des Nävus",
+    "macroman": "Größe des Nävus",
+    "cp1253": "μελάνωμα πλάτης",
+    "shift_jis": "黒色腫",
+}
+
+
+@pytest.mark.parametrize("words", WESTERN)
+def test_windows_1252_is_read_and_said(tmp_path: Path, words: str) -> None:
+    path = table(tmp_path, "")
+    path.write_bytes(f"case_id;image;text\nx;a.jpg;{words}\n".encode("cp1252"))
+    read = read_cases(path)
+    assert (read.cases[0].text, read.note.startswith(f"{path} is not UTF-8")) == (words, True)
+
+
+@pytest.mark.parametrize("encoding", OTHERS)
+def test_text_of_another_encoding_is_refused_and_not_misread(tmp_path: Path, encoding: str) -> None:
+    path = table(tmp_path, "")
+    path.write_bytes(f"case_id;image;text\nx;a.jpg;{OTHERS[encoding]}\n".encode(encoding))
+    assert "of no other encoding that can be told; save the table as 'CSV UTF-8'" in message(path)
+
+
+_UMLAUT = ("L\u00e4sion 1.JPG", "La\u0308sion 1.JPG")
+"""One name, composed and decomposed."""
+
+
+@pytest.mark.parametrize("on_disk", _UMLAUT)
+@pytest.mark.parametrize("written", _UMLAUT)
+@pytest.mark.parametrize("spelled", ["{}", ".\\{}", "sub\\{}", "SUB/{}", "sub/../sub/{}", "{absolute}"])
+def test_an_image_is_found_however_its_name_is_spelled(
+    tmp_path: Path, on_disk: str, written: str, spelled: str
+) -> None:
+    folder = tmp_path / ("sub" if "sub" in spelled.lower() or "absolute" in spelled else "")
+    image = Image.fromarray(skin(32, 32))
+    folder.mkdir(exist_ok=True)
+    image.save(folder / on_disk, "JPEG")
+    name = spelled.format(written.lower() if "\\" in spelled else written, absolute=tmp_path / "sub" / written)
+    (case,) = read_cases(table(tmp_path, f"case_id,image\na,{name}\n", images=()))
+    assert case.image.samefile(folder / on_disk)
+
+
+def test_an_exact_name_goes_before_a_similar_one(tmp_path: Path) -> None:
+    path = table(tmp_path, "case_id,image\na,x.jpg\nb,X.jpg\n", images=("x.jpg", "X.jpg"))
+    assert [case.image.name for case in read_cases(path)] == ["x.jpg", "X.jpg"]
+    path = table(tmp_path, "case_id,image\na,x.JPG\n", images=())
+    assert "does not exist" in message(path), "two are similar"
+
+
+def test_a_decimal_comma_is_read(tmp_path: Path) -> None:
+    (case,) = read_cases(table(tmp_path, "case_id;image;age\nx;a.jpg;45,5\n"))
+    assert case.age == 45.5
 
 
 def test_lists_every_bad_row_with_its_line_and_remedy(tmp_path: Path) -> None:
@@ -158,8 +253,8 @@ def test_a_needed_value_may_not_be_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("cases.csv", "case_id,image\nä,a.jpg\n".encode("latin-1"), "not UTF-8 text (byte 0xe4 at position 14)"),
-        ("cases.csv", "case_id,image\nx,a.jpg\n".encode("utf-16"), "not UTF-8"),
+        ("cases.csv", "case_id,image\nмеланома,a.jpg\n".encode("cp1251"), "not UTF-8 text (byte 0xec at position 14)"),
+        ("cases.csv", "case_id,image\nx,a.jpg\n".encode("utf-16")[:-1], "not valid UTF-16 text"),
         ("cases.csv", b"", "empty"),
         ("cases.csv", b'case_id,image\nx,"a.jpg\n', "line 2 is not valid CSV"),
         ("cases.csv", b"case_id,image,image\nx,a.jpg,b.jpg\n", "more than one column is called image"),
@@ -232,6 +327,32 @@ def test_parquet_written_by_pandas(tmp_path: Path) -> None:
     assert "column 'image' holds binary" in message(tmp_path / "cases.parquet")
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_date_that_no_calendar_holds_names_its_row(tmp_path: Path, unit: str, zone: str | None) -> None:
+    path = tmp_path / "cases.parquet"
+    write_skin(tmp_path / "a.jpg", width=32, height=32)
+    many = {"s": 10**15, "ms": 10**16, "us": 10**18, "ns": 2**62}[unit]
+    dates = pa.array(
+        [many, 1_700_000_000 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]], pa.timestamp(unit, zone)
+    )
+    pq.write_table(pa.table({"case_id": ["1", "2"], "image": ["a.jpg"] * 2, "date": dates}), path, version="2.6")
+    if unit == "ns":
+        assert len(read_cases(path)) == 2, "what 64 bits of nanoseconds hold are years that everyone knows"
+        return
+    assert "row 1 (case '1'): date '" in message(path)
+    assert "row 2" not in message(path)
+
+
+def test_parquet_text_that_is_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "cases.parquet"
+    made = pa.table({"case_id": ["1"], "XXXXX": pa.array([b"\xff\xfe"]).view(pa.string())})
+    pq.write_table(made, path)
+    assert "column 'XXXXX' holds text that is not UTF-8" in message(path)
+    path.write_bytes(path.read_bytes().replace(b"XXXXX", b"XX\xffXX"))
+    assert "a column's name is not UTF-8 text" in message(path)
+
+
 def test_written_columns_stand_in_the_contracts_order(tmp_path: Path) -> None:
     image = write_skin(tmp_path / "images" / "a.jpg", width=32, height=32)
     write_cases([Case(case_id="a", image=image, age=40, extra={"zeta": "1", "alpha": "2"})], tmp_path / "cases.csv")
@@ -255,7 +376,11 @@ def test_writing_refuses_what_cannot_be_read_back(tmp_path: Path) -> None:
         write_cases([Case(case_id="a", image=Path("a"), extra={"site": "x"})], tmp_path / "cases.csv")
 
 
-_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12).map(str.strip)
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12).map(_composed)
 _WORD = _TEXT.filter(bool)
 _MAYBE = st.none() | _WORD
 _CHECKLIST = st.fixed_dictionaries(

@@ -100,10 +100,3 @@ def test_unknown_names_and_values(function: object) -> None:
         function({"streaks": "wavy"})  # type: ignore[operator]
     with pytest.raises(ValueError, match="unknown value 'Regular'"):
         function({"streaks": "Regular"})  # type: ignore[operator]
-
-
-def test_no_phrase_stands_for_two_things() -> None:
-    seen: dict[str, str] = {}
-    for criterion in CRITERIA.values():
-        for phrase in (*criterion.synonyms, criterion.title, *(p for ps in criterion.terms.values() for p in ps)):
-            assert seen.setdefault(phrase, criterion.name) == criterion.name

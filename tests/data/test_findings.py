@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dermquery.data.checklist import CRITERIA, check_values, render_text
-from dermquery.data.findings import read_findings
+from dermquery.data.findings import Remark, read_findings
 from dermquery.lab.data.written import read_written
 
 
@@ -57,13 +59,6 @@ def test_any_text_gives_legal_values(text: str) -> None:
     check_values(find(text))
 
 
-def test_every_phrase_of_the_vocabulary_is_found() -> None:
-    for criterion in CRITERIA.values():
-        for value, phrases in criterion.terms.items():
-            for phrase in phrases:
-                assert find(f"Seen: {phrase.upper()}!") == {criterion.name: value}, phrase
-
-
 def test_nearly_every_hand_written_text_is_read_exactly() -> None:
     written = read_written()
     missed = [query.text for query in written if find(query.text) != query.meaning]
@@ -75,3 +70,55 @@ def test_a_text_without_an_end_means_what_its_beginning_means() -> None:
     assert (found.checklist, found.unread) == ({"streaks": "irregular"}, ())
     listed = read_findings("streaks, globules, " * 300 + "veil are all absent")
     assert listed.checklist == dict.fromkeys(("streaks", "dots_and_globules", "blue_whitish_veil"), "absent")
+
+
+def test_what_gives_no_value_is_asked_for() -> None:
+    found = read_findings("Possible veil, regression, streaks. Typical network, partly atypical. Rosettes.")
+    assert dict(found.checklist) == {}
+    assert [(remark.criterion, remark.question) for remark in found.uncertain] == [
+        ("streaks", "streaks: regular, irregular or absent?"),
+        ("regression_structures", "regression structures: blue areas, white areas, both or absent?"),
+        ("blue_whitish_veil", "blue-whitish veil: present or absent?"),
+    ]
+    assert [remark.question for remark in found.conflicts] == ["pigment network: typical or atypical?"]
+    assert found.unread == ("Rosettes",)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("streaks", "streaks: regular or irregular?"),
+        ("regression", "regression structures: blue areas, white areas or both?"),
+        ("no irregular streaks", "streaks: absent or regular?"),
+        ("diffuse pigmentation", "pigmentation: diffuse regular or diffuse irregular?"),
+        ("atypical vessels", "vascular structures: dotted or linear irregular?"),
+        ("no white areas", "regression structures: absent, blue areas or both?"),
+    ],
+)
+def test_a_question_asks_for_what_is_left(text: str, question: str) -> None:
+    assert [remark.question for remark in read_findings(text).incomplete] == [question]
+
+
+def test_a_term_answers_what_the_text_leaves_open_and_a_contradiction_is_said() -> None:
+    found = read_findings("APN, possible veil; regression").with_terms(
+        {"pigment_network": "typical", "blue_whitish_veil": "present", "regression_structures": "blue areas"}
+    )
+    assert dict(found.checklist) == {
+        "pigment_network": "typical",
+        "regression_structures": "blue areas",
+        "blue_whitish_veil": "present",
+    }
+    assert (found.uncertain, found.incomplete) == ((), ())
+    against = Remark(
+        "pigment_network", "atypical in the text, typical as a term", "pigment network: typical or atypical?"
+    )
+    assert found.conflicts == (against,)
+
+
+def test_reading_a_usual_text_takes_no_time() -> None:
+    text = "Atypical pigment network and irregular dots at the edge; small blue-white veil; no vessels, no streaks."
+    read_findings(text)
+    began = time.process_time()
+    for _ in range(50):
+        read_findings(text)
+    assert time.process_time() - began < 50 * 0.005, "a tenth of this is usual"

@@ -3,15 +3,18 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
 from dermquery.data.case_table import CaseTableError, read_cases
+from dermquery.data.image import load_image
 from dermquery.data.sources.folder import ImageFolder, prepare_folder
 from dermquery.data.sources.prepare import PrepareError
-from tests.data.made_up import write_csv, write_skin
+from tests.data.colour_profiles import ADOBE_RGB, rgb_profile
+from tests.data.made_up import skin, write_csv, write_skin
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def run(*arguments: object) -> Result:
 
 def test_a_folder_without_a_table(images: Path, tmp_path: Path) -> None:
     report = prepare_folder(images, tmp_path / "out", size=64)
-    assert [case.case_id for case in report.cases] == ["4", "mel-2", "mel-_1", "nv-3"]
+    assert [case.case_id for case in report.cases] == ["4", "mel-2", "mel-ä_1", "nv-3"]
     assert report.diagnoses == {"": 4}
     assert report.table is not None
     assert tuple(read_cases(report.table)) == report.cases
@@ -41,7 +44,7 @@ def test_folder_names_as_diagnoses(images: Path, tmp_path: Path) -> None:
     assert {case.case_id: case.diagnosis for case in report.cases} == {
         "4": None,
         "mel-2": "mel",
-        "mel-_1": "mel",
+        "mel-ä_1": "mel",
         "nv-3": "nv",
     }
 
@@ -50,6 +53,43 @@ def test_two_images_that_would_be_one_case(images: Path, tmp_path: Path) -> None
     write_skin(images / "mel" / "2.png")
     with pytest.raises(PrepareError, match="would both be case 'mel-2'"):
         prepare_folder(images, tmp_path / "out")
+
+
+def test_what_was_prepared_within_the_folder_is_no_source(images: Path, tmp_path: Path) -> None:
+    first = prepare_folder(images, images / "out", size=64)
+    again = prepare_folder(images, images / "out", size=64)
+    assert (len(again.cases), again.made, again.kept) == (len(first.cases), 0, 4)
+
+
+def test_ids_keep_the_letters_of_every_script(tmp_path: Path) -> None:
+    names = ["Müller/1", "Möller/1", "Mu\u0308ller/2", "黒色腫/1", "меланома", "ภาพ", "a b", "a_b", "a+b", "-x"]
+    for number, name in enumerate(names):
+        write_skin(tmp_path / "images" / f"{name}.jpg", seed=number, width=32, height=32)
+    cases = prepare_folder(tmp_path / "images", tmp_path / "out", size=32).cases
+    ids = {case.case_id for case in cases}
+    assert {"Müller-1", "Möller-1", "Müller-2", "黒色腫-1", "меланома", "ภาพ", "a_b", "x"} <= ids
+    assert len(ids) == len(names), "where a replaced sign alone tells two apart, a hash does"
+    assert tuple(read_cases(tmp_path / "out" / "cases.csv")) == cases
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images\\mel\\2.jpg",
+        "images/mel/2.jpg",
+        r"C:\Users\Anna\images\mel\2.JPG",
+        "/elsewhere/images/mel/2.jpg",
+        "MEL/2.jpg",
+    ],
+)
+def test_a_path_of_another_computer(images: Path, name: str) -> None:
+    assert ImageFolder(images).find(name) == images / "mel" / "2.jpg"
+
+
+@pytest.mark.parametrize("name", [r"C:\other\mel\2.jpg", "nv/2.jpg", "images/2.jpg", "x" * 5000, "a\0b"])
+def test_a_path_that_ends_elsewhere_is_no_image_of_this_folder(images: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="correct the name, or add the image"):
+        ImageFolder(images).find(name)
 
 
 def test_a_table_with_paths_below_the_folder_beside_the_table_and_absolute(images: Path, tmp_path: Path) -> None:
@@ -124,8 +164,8 @@ def test_unusable_sources(images: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PrepareError, match=r"holds no image; endings looked for: \.bmp"):
         ImageFolder(tmp_path / "empty")
-    with pytest.raises(PrepareError, match="prepare into a folder outside of it"):
-        prepare_folder(images, images / "out")
+    with pytest.raises(PrepareError, match="is the folder whose images are read"):
+        prepare_folder(images, images / "mel" / "..")
     with pytest.raises(PrepareError, match="needs a table"):
         prepare_folder(images, tmp_path / "out", columns={"dx": "diagnosis"})
     with pytest.raises(PrepareError, match="--table or --label-from-folder"):
@@ -145,6 +185,49 @@ def test_images_only_upright_and_square(tmp_path: Path) -> None:
     with Image.open(report.cases[0].image) as image:
         assert image.size == (48, 48)
         assert not image.getexif()
+
+
+def test_images_stay_as_they_came(tmp_path: Path) -> None:
+    """The pixels of a JPEG to the last bit, without its metadata, and everything in its own proportions."""
+    folder, exif = tmp_path / "images", Image.Exif()
+    for name in ("a.jpg", "b.png", "turned.jpg"):
+        write_skin(folder / name, width=200, height=100)
+    exif[0x010E] = "Anna M., left arm"
+    with Image.open(folder / "a.jpg") as image:
+        image.save(folder / "a.jpg", exif=exif, quality=80)
+    exif[0x0112] = 6
+    with Image.open(folder / "turned.jpg") as image:
+        image.save(folder / "turned.jpg", exif=exif, icc_profile=rgb_profile(ADOBE_RGB))
+    report = prepare_folder(folder, tmp_path / "out")
+    prepared = {case.case_id: case.image for case in report.cases}
+    assert load_image(prepared["a"]).tobytes() == load_image(folder / "a.jpg").tobytes()
+    for name, path in prepared.items():
+        assert b"Anna" not in path.read_bytes()
+        with Image.open(path) as image:
+            assert image.size == ((100, 200) if name == "turned" else (200, 100))
+            assert not image.getexif()
+            assert "icc_profile" not in image.info
+        original = next(folder.glob(f"{name}.*"))
+        difference = np.asarray(load_image(path), float) - np.asarray(load_image(original), float)
+        assert np.abs(difference).mean() < 2
+    again = prepare_folder(folder, tmp_path / "out")
+    assert (again.made, again.kept) == (0, 3)
+
+
+def test_borders_are_cropped_where_asked(tmp_path: Path) -> None:
+    framed = Image.new("RGB", (300, 200), "black")
+    framed.paste(Image.fromarray(skin(200, 120)), (50, 40))
+    (tmp_path / "images").mkdir()
+    framed.save(tmp_path / "images" / "a.png")
+    sizes = {}
+    for number, (crop, size) in enumerate(((False, None), (True, None), (False, 64))):
+        case = prepare_folder(tmp_path / "images", tmp_path / str(number), crop=crop, size=size).cases[0]
+        with Image.open(case.image) as image:
+            sizes[number] = image.size
+    assert sizes[0] == (300, 200)
+    assert abs(sizes[1][0] - 200) < 15
+    assert abs(sizes[1][1] - 120) < 15
+    assert sizes[2] == (64, 64)
 
 
 def test_command(images: Path, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from dermquery.lab.bench.ratios import grown
 from dermquery.lab.bench.vector_width import cut, principal_directions, rounded
 from dermquery.lab.data.folds import make_folds
 from dermquery.lab.synthetic import synthesize
+from dermquery.model.alignment import BlockLayout
+from dermquery.model.heads import VALUES
+from dermquery.model.parts import PartLayout
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,10 @@ def test_grown_vectors_stay_near_their_originals() -> None:
     rng = np.random.default_rng(0)
     real = rng.normal(size=(5, 4, 64)).astype(np.float32)
     real /= np.linalg.norm(real, axis=-1, keepdims=True)
-    vectors = grown(real.reshape(5, -1), 64, 500).reshape(500, 4, 64)
+    layout = PartLayout(BlockLayout(("low", "high"), 64))
+    findings = np.zeros((5, len(VALUES)), np.float32)
+    whole = grown(np.concatenate([real.reshape(5, -1), findings], axis=1), layout, 500)
+    vectors = whole[:, layout.slices["blocks"]].reshape(500, 4, 64)
     np.testing.assert_allclose(vectors[:5], real, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, atol=1e-5)
     cosines = (vectors[5:] * real[np.arange(5, 500) % 5]).sum(axis=-1)

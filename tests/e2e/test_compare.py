@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = (
     "model.vision.backbone=efficientnet-lite0", "train.epochs=4", "train.refit=true", "train.learning_rate=3e-3",
     "train.forms=all", "model.composer.text_shift=true",
+    "teach.teacher=efficientnet-lite0", "teach.teacher_size=64", "teach.components=8",
     "systems.dahnet.bits=12", "systems.comquery_former.heads=2", "systems.comquery_former.depth=1",
 )  # fmt: skip
 
@@ -56,7 +57,7 @@ def result(compared: Path) -> dict[str, Any]:
 
 
 def test_every_system_stands_under_both_protocols_with_tests_and_costs(result: dict[str, Any]) -> None:
-    titles = [listed.title for listed in SYSTEMS.values()]
+    titles = [listed.title for listed in SYSTEMS.values() if not listed.needs_start]
     for protocol in ("seen", "unseen"):
         assert [m["system"] for m in result["means"] if m["protocol"] == protocol] == titles
         against = [t["against"] for t in result["tests"] if t["protocol"] == protocol and t["metric"] == "map"]
@@ -93,6 +94,30 @@ def test_metrics_come_from_the_predictions(world: World, compared: Path, result:
             precisions += [sum(at) / len(at)] if at else []
         own = (m for m in result["means"] if (m["protocol"], m["system"]) == ("unseen", SYSTEMS[key].title))
         assert next(own)["micro"]["map"] == pytest.approx(np.mean(precisions), abs=1e-9)
+
+
+def test_asked_findings_are_judged_for_every_system_that_reads_words(compared: Path, result: dict[str, Any]) -> None:
+    rows = {row["system"]: row for row in result["asked"]}
+    assert set(rows) >= {"dermquery (ours)", "ours, three parts", "frozen+ (teacher)", "checklist cosine"}
+    assert all(row["values"].keys() == rows["checklist cosine"]["values"].keys() for row in rows.values())
+    assert rows["checklist cosine"]["p@10"] > rows["frozen+ (teacher)"]["p@10"] > 0
+    assert "asked-finding P@10" in (compared / "result.md").read_text()
+
+
+def test_an_eye_is_taught_and_searched_by(world: World) -> None:
+    out, settings = world.folder / "eye", [part for setting in SETTINGS for part in ("--set", setting)]
+    common = ("--config", world.config, *settings, "--accelerator", "cpu")
+    said = dermquery("teach", world.table, "--out", out, *common, "--set", "train.batch_size=8").stdout
+    assert re.search(r"\d+ of \d+ images taught", said)
+    start = ("--start-from", out / "eye")
+    seen = dermquery("evaluate-eye", world.table, *start, "--json", out / "seen.json").stdout
+    assert "siblings, within-lesion whitening" in seen
+    held = json.loads((out / "seen.json").read_text())
+    assert 0 < held["n"] < len(read_cases(world.table).cases)
+    run(world, "compare", out / "compared", "--systems", "taught+,frozen", *start, "--no-report")
+    assert len(list((out / "compared" / "predictions").glob("taught+-*"))) == 1
+    with pytest.raises(pytest.fail.Exception, match="give it with --start-from"):
+        run(world, "compare", out / "other", "--systems", "taught+", "--no-report")
 
 
 def test_the_curve_at_the_models_own_weight_is_its_row(result: dict[str, Any]) -> None:

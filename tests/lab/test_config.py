@@ -20,7 +20,7 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(path)
     message = str(error.value)
-    assert "train.epoch: unknown key" in message
+    assert "train.epoch: unknown key. Did you mean 'epochs'?" in message
     assert "model.beauty: unknown key" in message
     assert "train.patience" in message
     assert "got 0" in message

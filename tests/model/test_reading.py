@@ -34,3 +34,5 @@ def test_with_an_image_an_unread_text_counts_for_nothing_and_without_one_it_is_r
     assert np.array_equal(alone, worried)
     with pytest.raises(ValueError, match=r"'patient worried' names no finding .* name one .* or give an image"):
         model.encode_query([Query(text="patient worried")])
+    with pytest.raises(ValueError, match=r"'streaks' gives no criterion a value; say which \(streaks: regular or irre"):
+        model.encode_query([Query(text="streaks")])

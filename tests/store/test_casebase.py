@@ -106,7 +106,9 @@ def test_filters_and_exclusions(base: CaseBase, cases: Sequence[Case]) -> None:
     assert everything - set(ids(without)) == {"case-000", "case-001", "case-006", "case-007"}
     without = base.search(image=cases[1].image, top_k=50, exclude_patient="patient-0", exclude_case=["case-023"])
     assert everything - set(ids(without)) == {"case-001", "case-002", "case-003", "case-023"}
-    assert base.search(image=cases[1].image, where=["site=moon"]).hits == ()
+    assert base.search(image=cases[1].image, where=parse_where(["site=moon"])).hits == ()
+    with pytest.raises(FilterError, match="no case has the site 'moon'; there are: back, chest, upper limbs"):
+        base.search(image=cases[1].image, where=["site=moon"])
 
 
 def test_pages_of_a_ranking_keep_their_ranks(base: CaseBase, cases: Sequence[Case]) -> None:
@@ -133,6 +135,16 @@ def test_terms_overrule_the_free_text() -> None:
     assert query.terms == {"pigment_network": "atypical", "streaks": "irregular"}
     case = Case(case_id="a", image=Path("a.png"), checklist={"streaks": "absent"})
     assert compare_criteria(query.terms, case) == ({}, {"streaks": "absent"})
+
+
+def test_what_a_text_leaves_open_is_not_searched_for_and_a_contradiction_is_said(base: CaseBase) -> None:
+    result = base.search(text="APN, possible veil; regular streaks", checklist={"pigment_network": "typical"})
+    assert result.terms == {"pigment_network": "typical", "streaks": "regular"}
+    assert [remark.criterion for remark in result.reading.uncertain] == ["blue_whitish_veil"]
+    assert [remark.words for remark in result.reading.conflicts] == ["atypical in the text, typical as a term"]
+    said = result.to_dict()["query"]
+    assert (said["language"], said["seven_point_score"]) == ("en", 0)
+    assert said["uncertain"][0]["question"] == "blue-whitish veil: present or absent?"
 
 
 @pytest.mark.parametrize("asked", [{}, {"text": "  "}, {"checklist": {}}, {"where": ["site=back"]}])
@@ -224,7 +236,7 @@ def test_a_model_that_cannot_be_found_again(tmp_path: Path, cases: Sequence[Case
 
 
 def test_a_result_is_plain_json(base: CaseBase, cases: Sequence[Case]) -> None:
-    result = base.search(image=cases[1].image, checklist=TERMS, where=["site!=moon"], top_k=3)
+    result = base.search(image=cases[1].image, checklist=TERMS, where=["site!=missing"], top_k=3)
     written = json.loads(json.dumps(result.to_dict()))
     assert [hit["case_id"] for hit in written["hits"]] == ids(result)
     first = written["hits"][0]

@@ -111,6 +111,7 @@ def test_every_option_reaches_the_search(indexed: Path, cases: Sequence[Case]) -
 
 def test_files_are_written(indexed: Path, cases: Sequence[Case], tmp_path: Path) -> None:
     out = tmp_path / "out"
+    out.mkdir()
     found = run(
         *("search", "--base", indexed, "--image", cases[1].image, "--notice", "These cases are synthetic."),
         *("--json", out / "r.json", "--html", out / "r.html", "--png", out / "r.png"),
@@ -134,8 +135,21 @@ def test_shared_terms_are_shown(indexed: Path) -> None:
     assert words.count("none") == 18
 
 
+def test_a_search_for_a_case_of_the_base_says_so(indexed: Path, cases: Sequence[Case]) -> None:
+    words = plain(run("search", "--base", indexed, "--image", cases[3].image).stdout)
+    assert "The base holds this very image: it is case case-003." in words
+
+
+@pytest.mark.parametrize("option", ["--html", "--pdf", "--png", "--csv", "--json"])
+def test_no_folder_is_made_for_a_file(indexed: Path, tmp_path: Path, option: str) -> None:
+    done = run("search", "--base", indexed, "--text", "no streaks", option, tmp_path / "nodir" / "x")
+    assert done.exit_code == 2
+    assert f"there is no folder {tmp_path / 'nodir'}" in plain(done.stderr)
+    assert not (tmp_path / "nodir").exists()
+
+
 def test_no_hit_says_what_there_is(indexed: Path) -> None:
-    words = plain(run("search", "--base", indexed, "--text", "x", "--where", "site=moon").stdout)
+    words = plain(run("search", "--base", indexed, "--text", "x", "--where", "site=back", "--where", "age>129").stdout)
     assert "No case satisfies the conditions." in words
     assert "site in this base: missing, back, chest, upper limbs" in words
 
@@ -145,8 +159,12 @@ def test_no_hit_says_what_there_is(indexed: Path) -> None:
     [
         ((), "give an image, a text or checklist terms"),
         (("--text", "x", "--where", "colour=red"), "unknown field 'colour'"),
+        (("--text", "x", "--where", "site=bakc"), "no case has the site 'bakc'; there are: back, chest, upper limbs"),
+        (("--text", "x", "--must", "site=back"), "cannot demand 'site=back'"),
         (("--term", "pigment_network"), "cannot read the term 'pigment_network'"),
         (("--term", "streaks=odd"), "unknown value 'odd' for streaks"),
+        (("--term", "streak=irregular"), "Did you mean 'streaks'?"),
+        (("--term", "streaks=iregular"), "Did you mean 'irregular'?"),
         (("--term", "streaks=absent", "--term", "streaks=regular"), "two values for streaks"),
         (("--text", "x", "--local-weight", "1.5"), "local weight must lie between 0"),
         (("--text", "x", "--top-k", "0"), "top_k must be at least 1"),

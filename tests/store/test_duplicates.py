@@ -18,9 +18,10 @@ from dermquery.cli import app
 from dermquery.data.case import Case
 from dermquery.data.case_table import read_cases
 from dermquery.data.image import load_image
+from dermquery.data.perceptual_hash import NEAR, perceptual_hash
 from dermquery.lab.synthetic import synthesize
 from dermquery.store.casebase import CaseBase
-from dermquery.store.duplicates import NEAR, find_duplicates, perceptual_hash
+from dermquery.store.duplicates import find_duplicates
 from dermquery.store.protocol import ImageStamp, StoredCase
 from tests.store.encoder import ProjectionEncoder
 

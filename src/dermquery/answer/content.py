@@ -22,6 +22,7 @@ from dermquery.answer.words import (
     describe_condition,
     diagnosis_title,
     field_words,
+    reading_notes,
     term_phrase,
 )
 from dermquery.data.case import CASE_FIELDS, Case
@@ -78,14 +79,14 @@ class QueryContent:
 
     Attributes:
         text: free text, stripped; None without any.
-        unread: says in which clauses of it no finding was recognised; None if there are none.
+        notes: say what of it was not searched for, and ask for what is missing.
         score: seven-point score of the terms given; None without any.
         score_hint: how to read it.
         conditions: says which cases might be found; None if all might.
     """
 
     text: str | None
-    unread: str | None
+    notes: tuple[str, ...]
     terms: tuple[Term, ...]
     score: int | None
     score_hint: str
@@ -168,6 +169,7 @@ class HitContent:
         score: the weighted sum of its parts.
         parts: those of the score that say something here.
         same_image: says that it is of the very image that was asked with; None if it is not.
+        trained_on: says that the model was trained on its image; None if it was not, or nobody knows.
         title: name of its diagnosis.
         tone: colour of its diagnosis.
         alt: describes its image to those who cannot see it.
@@ -186,6 +188,7 @@ class HitContent:
     score: Measure
     parts: tuple[Measure, ...]
     same_image: str | None
+    trained_on: str | None
     title: str
     tone: Tone
     alt: str
@@ -309,7 +312,7 @@ def _query(result: SearchResult) -> QueryContent:
     conditions = "; ".join(describe_condition(result.where.condition))
     return QueryContent(
         text=(result.query.text or "").strip() or None,
-        unread=f"No finding recognised in: “{'”, “'.join(result.unread)}”." if result.unread else None,
+        notes=reading_notes(result.reading),
         terms=tuple(
             Term(CRITERIA[name].title, value, CRITERIA[name].points if value in CRITERIA[name].suspicious else 0)
             for name, value in terms.items()
@@ -337,6 +340,7 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
             Measure(name, value, hit.closer_than.get(name)) for name, value in hit.parts.items() if value is not None
         ),
         same_image="The same image" if hit.same_image else None,
+        trained_on="The model was trained on this image" if hit.trained_on else None,
         title=title,
         tone=tone,
         alt=f"Dermoscopic image of case {case.case_id}, {title}",

@@ -12,7 +12,9 @@ from typing import Any
 from dermquery.answer.content import HitContent, Warned, report_content
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS
+from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
+from dermquery.data.names import slashed
 from dermquery.model.presets import written
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
@@ -23,12 +25,14 @@ _PARTS = ("meaning", "findings", "look")
 _LEFT_OUT = ("patient_id", "text")
 COLUMNS = (
     "rank", "case_id", *_FIRST, "score", *_PARTS, *(f"{name}_closer_than" for name in _PARTS), "local", "global",
-    "same_image", "shared_criteria", "differing_criteria",
+    "same_image", "trained_on", "shared_criteria", "differing_criteria",
     *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
+    *CRITERIA, *(f"query_{name}" for name in CRITERIA),
     "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
-"""Every row says which base and model it comes from, because rows get copied into other tables. Patient ids, free text
-and extra columns are left out; JSON has them."""
+"""Every row says what was asked and which base and model it comes from, because rows get copied into other tables. The
+base is named without its folder, which says something of the server. Patient ids, free text and extra columns are left
+out; JSON has them."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -87,12 +91,15 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         "local": round(hit.local, 6),
         "global": round(hit.global_, 6),
         "same_image": hit.same_image,
+        "trained_on": hit.trained_on,
         "shared_criteria": "; ".join(item.shared),
         "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),
+        **hit.case.checklist,
+        **{f"query_{name}": value for name, value in result.terms.items()},
         "preset": result.preset,
         "weights": written(result.weights),
         "local_weight": result.local_weight,
-        "base": base.uri,
+        "base": slashed(base.uri).rstrip("/").rpartition("/")[2],
         "base_version": base.version,
         "model": base.model_name,
         "model_hash": base.model_hash,

@@ -1,7 +1,7 @@
 """The answer as a PDF to take away: A4, with everything that the page shows, readable without this program.
 
 Text is laid out as plain text; nothing in it is ever markup. The font is DejaVu Sans, which comes with matplotlib, may
-be embedded, and covers Latin, Greek and Cyrillic.
+be embedded, and covers Latin, Greek and Cyrillic; of other scripts the Unicode numbers are written.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
     # Free text may be long: it goes below the image, where it can run over pages.
     if query.text:
         page.words(f"“{query.text}”", 9)
-    if query.unread:
-        page.words(query.unread, 8, SOFT)
+    for note in query.notes:
+        page.words(note, 8, SOFT)
     if query.conditions:
         page.words(query.conditions, 8, SOFT)
     page.ln(3)
@@ -238,6 +238,13 @@ def _source(page: ReportPage, content: Content) -> None:
     for name, value in content.source:
         page.row([(page.left, 40, name, SOFT), (page.left + 40, page.inner - 40, value, INK)], 8)
     page.ln(2)
+    if page.lacking:
+        page.words(
+            f"{len(page.lacking)} characters, which the fonts of this file lack, are written as their Unicode numbers "
+            "in brackets; the page, JSON and CSV have the characters themselves.",
+            8,
+            SOFT,
+        )
     page.words(content.research_use, 9, bold=True)
     page.words(content.no_diagnosis, 8, SOFT)
 

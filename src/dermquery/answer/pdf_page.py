@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import unicodedata
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,39 @@ __all__ = ["BAD", "GOOD", "INK", "PALE", "SOFT", "STRONG", "WELL", "ReportPage",
 
 INK, SOFT, LINE, WELL = "#182026", "#58646e", "#d9dfe4", "#e9edf0"
 STRONG, PALE, GOOD, BAD = "#3c5668", "#a3b6c3", "#1d6b4f", "#7d6843"
-_FAMILY = "DejaVu"
+_FAMILY, _FALLBACK = "DejaVu", "further"
 _MARGIN, _FOOT = 15.0, 16.0
 _JPEG_QUALITY = 86
 _PAGES = "\ue000\ue000\ue000"
 """Stands for the number of pages; it cannot occur in the text of a case, which is cleaned of private characters."""
 _POINT = 25.4 / 72
 _LEADING = 1.32
+
+
+def _add_fallback(page: FPDF) -> Collection[int]:
+    """Add the font that ``DERMQUERY_PDF_FONT`` names, if it does; returns the characters that it has.
+
+    Raises:
+        ValueError: it is no font that can be embedded.
+    """
+    named = os.environ.get("DERMQUERY_PDF_FONT")
+    if not named:
+        return ()
+    try:
+        page.add_font(_FALLBACK, "", named)
+        page.add_font(_FALLBACK, "B", named)
+    except Exception as error:  # fontTools raises nearly every built-in type for a file that is no font
+        raise ValueError(
+            f"DERMQUERY_PDF_FONT={named} cannot be used ({error}); name a TrueType font, or leave it out"
+        ) from error
+    page.set_fallback_fonts([_FALLBACK], exact_match=False)
+    return _signs(page, _FALLBACK)
+
+
+def _signs(page: FPDF, font: str) -> Collection[int]:
+    """The characters that an embedded font has, by their numbers."""
+    held: Collection[int] = getattr(page.fonts[font], "cmap", ())
+    return held
 
 
 def printable(text: str) -> str:
@@ -39,6 +67,9 @@ def printable(text: str) -> str:
 class ReportPage(FPDF):
     """A4 in millimetres; text is plain, whatever it contains.
 
+    A character that the fonts lack is written as its Unicode number, ``[9ED1]``: a blank would make two diagnoses one.
+    ``DERMQUERY_PDF_FONT`` names a further TrueType font, such as Noto Sans SC, which is too large to come along.
+
     Args:
         foot: left part of every page's foot.
         title: of the document.
@@ -52,6 +83,8 @@ class ReportPage(FPDF):
         fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         self.add_font(_FAMILY, "", fonts / "DejaVuSans.ttf")
         self.add_font(_FAMILY, "B", fonts / "DejaVuSans-Bold.ttf")
+        self._fallback = _add_fallback(self)
+        self.lacking: set[str] = set()
         self.set_margins(_MARGIN, _MARGIN, _MARGIN)
         self.set_auto_page_break(auto=True, margin=_FOOT + 4)
         self.c_margin = 0.0
@@ -127,7 +160,7 @@ class ReportPage(FPDF):
         self.multi_cell(
             self.left + self.inner - x if width is None else width,
             size * _POINT * _LEADING,
-            printable(text),
+            self._covered(printable(text), bold=bold),
             align="R" if right else "L",
             fill=fill is not None,
             padding=Padding(padding, padding, padding, padding),
@@ -148,7 +181,12 @@ class ReportPage(FPDF):
         """How high a paragraph would be."""
         self._style(size, INK, bold=bold)
         found = self.multi_cell(
-            width, size * _POINT * _LEADING, printable(text), align="L", dry_run=True, output=MethodReturnValue.HEIGHT
+            width,
+            size * _POINT * _LEADING,
+            self._covered(printable(text), bold=bold),
+            align="L",
+            dry_run=True,
+            output=MethodReturnValue.HEIGHT,
         )
         return float(found)  # type: ignore[arg-type]
 
@@ -179,6 +217,23 @@ class ReportPage(FPDF):
         buffer.seek(0)
         place: dict[str, Any] = {"x": x + (side - width) / 2, "y": y + (side - height) / 2, "w": width, "h": height}
         self.image(buffer, alt_text=printable(alt), **place)
+
+    def _covered(self, text: str, *, bold: bool = False) -> str:
+        """Text with a number in place of each character that no font has; invisible ones are left out."""
+        there = _signs(self, f"{_FAMILY.lower()}{'B' if bold else ''}")
+        return "".join(
+            sign if sign == "\n" or ord(sign) in there or ord(sign) in self._fallback else self._number(sign)
+            for sign in text
+        )
+
+    def _number(self, sign: str) -> str:
+        category = unicodedata.category(sign)
+        if category[0] == "Z":
+            return " "
+        if category == "Cf" or "VARIATION SELECTOR" in unicodedata.name(sign, ""):
+            return ""
+        self.lacking.add(sign)
+        return f"[{ord(sign):04X}]"
 
     def _style(self, size: float, colour: str, *, bold: bool = False) -> None:
         self.set_font(_FAMILY, "B" if bold else "", size)

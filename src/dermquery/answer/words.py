@@ -9,6 +9,8 @@ from typing import Any
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.data.findings import Findings, Remark
+from dermquery.data.reading.lexicon import DEFAULT, languages
 from dermquery.store.filters import AllOf, Equals, Missing, Not, OneOf
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "describe_condition",
     "diagnosis_title",
     "field_words",
+    "reading_notes",
     "term_phrase",
     "tones",
 ]
@@ -111,6 +114,23 @@ def term_phrase(name: str, value: str) -> str:
     return f"{CRITERIA[name].title}: {value}"
 
 
+def reading_notes(reading: Findings) -> tuple[str, ...]:
+    """What the writer of a text has to know: what of it does not count and why, and what is asked back."""
+    kinds = (("Uncertain", reading.uncertain), ("Contradictory", reading.conflicts), ("Incomplete", reading.incomplete))
+    notes = [_remark(kind, remark, reading) for kind, remarks in kinds for remark in remarks]
+    if reading.unread:
+        notes.append(f"No finding recognised in: “{'”, “'.join(reading.unread)}”.")
+    if reading.language not in ("", DEFAULT):
+        notes.append(f"The text was read as {languages()[reading.language].name}.")
+    return tuple(notes)
+
+
+def _remark(kind: str, remark: Remark, reading: Findings) -> str:
+    counted = reading.checklist.get(remark.criterion)
+    counts = f"“{counted}” counts" if counted else "not counted"
+    return f"{kind}, {counts}: “{remark.words}”. {remark.question[0].upper()}{remark.question[1:]}"
+
+
 def describe_condition(node: Any) -> list[str]:
     """A condition tree in words, one line for each condition that must hold."""
     if isinstance(node, AllOf):
@@ -123,7 +143,7 @@ def _words(node: Any, *, negated: bool) -> str:
         return _words(node.condition, negated=not negated)
     if isinstance(node, AllOf):
         return ("not " if negated else "") + "(" + " and ".join(_words(c, negated=False) for c in node.conditions) + ")"
-    name = node.field.replace("_", " ")
+    name = node.field.removeprefix("extra.").replace("_", " ")
     if isinstance(node, Missing):
         return f"{name} {'recorded' if negated else 'not recorded'}"
     if isinstance(node, Equals):

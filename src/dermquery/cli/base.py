@@ -246,7 +246,8 @@ def duplicates(
     as_json: JsonFlag = False,
 ) -> None:
     """List the cases that show the same image: the same file, or nearly the same picture."""
-    from dermquery.store.duplicates import NEAR, find_duplicates
+    from dermquery.data.perceptual_hash import NEAR
+    from dermquery.store.duplicates import find_duplicates
     from dermquery.store.places import home_of
 
     home = home_of(base)

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["app", "print_counts"]
 
 app = typer.Typer(help="Prepare and check case tables.", no_args_is_help=True)
-prepare = typer.Typer(help="Images without borders in one size, beside a case table.", no_args_is_help=True)
+prepare = typer.Typer(help="Images beside a case table, as they came or as the paper has them.", no_args_is_help=True)
 app.add_typer(prepare, name="prepare")
 
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to; an interrupted run is continued.")]
-SizeOption = Annotated[int, typer.Option("--size", help="Width and height of the images in pixels.")]
+SizeOption = Annotated[
+    int | None,
+    typer.Option("--size", help="Remove the borders and make squares of so many pixels; the paper has 512."),
+]
+CropOption = Annotated[bool, typer.Option("--crop", help="Remove black frames and other borders.")]
 SkipOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be used, and report how many.")]
 
 
@@ -32,14 +36,17 @@ def derm7pt(
     release: Annotated[Path, typer.Argument(metavar="RELEASE_DIR", help="release_v0, or the folder that holds it.")],
     out: OutOption,
     all_diagnoses: Annotated[bool, typer.Option("--all", help="All 1,011 cases with their full diagnoses.")] = False,
-    size: SizeOption = 512,
+    size: SizeOption = None,
+    crop: CropOption = False,
     skip_bad: SkipOption = False,
 ) -> None:
     """Derm7pt: the 888 cases of the paper (252 mel, 575 nv, 61 bkl), or all 1,011."""
     from dermquery.data.sources.derm7pt import prepare_derm7pt
 
     with bar("Derm7pt") as step:
-        report = prepare_derm7pt(release, out, size=size, all_diagnoses=all_diagnoses, skip_bad=skip_bad, progress=step)
+        report = prepare_derm7pt(
+            release, out, size=size, crop=crop, all_diagnoses=all_diagnoses, skip_bad=skip_bad, progress=step
+        )
     _finish(report, skip_bad=skip_bad)
 
 
@@ -49,14 +56,15 @@ def ham10000(
     images: Annotated[Path, typer.Argument(metavar="IMAGES_DIR", help="Folder with the images, at any depth.")],
     metadata: Annotated[Path, typer.Argument(metavar="METADATA_CSV", help="HAM10000_metadata.csv")],
     out: OutOption,
-    size: SizeOption = 512,
+    size: SizeOption = None,
+    crop: CropOption = False,
     skip_bad: SkipOption = False,
 ) -> None:
     """HAM10000, or another release in the ISIC layout."""
     from dermquery.data.sources.ham10000 import prepare_ham10000
 
     with bar("HAM10000") as step:
-        report = prepare_ham10000(images, metadata, out, size=size, skip_bad=skip_bad, progress=step)
+        report = prepare_ham10000(images, metadata, out, size=size, crop=crop, skip_bad=skip_bad, progress=step)
     _finish(report, skip_bad=skip_bad)
 
 
@@ -72,7 +80,8 @@ def folder(
     label_from_folder: Annotated[
         bool, typer.Option("--label-from-folder", help="The name of an image's folder is its diagnosis.")
     ] = False,
-    size: SizeOption = 512,
+    size: SizeOption = None,
+    crop: CropOption = False,
     skip_bad: SkipOption = False,
 ) -> None:
     """Any folder of images, with or without a table."""
@@ -80,8 +89,8 @@ def folder(
 
     with bar("images") as step:
         report = prepare_folder(
-            images, out, table=table, columns=_mapping(column or []), label_from_folder=label_from_folder, size=size,
-            skip_bad=skip_bad, progress=step,
+            images, out, table=table, columns=_mapping(column or []), label_from_folder=label_from_folder,
+            size=size, crop=crop, skip_bad=skip_bad, progress=step,
         )  # fmt: skip
     _finish(report, skip_bad=skip_bad)
 
@@ -98,6 +107,8 @@ def check(
     from dermquery.data.case_table import read_cases
 
     read = read_cases(table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad)
+    if read.note:
+        typer.echo(f"note: {read.note}", err=True)
     for row in read.skipped:
         typer.echo(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
     print_counts([case.diagnosis for case in read])
@@ -124,6 +135,8 @@ def print_counts(diagnoses: Sequence[str | None]) -> None:
 
 def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
     """Report the outcome; exit with 1 if a bad image was not to be left out, or no image is left."""
+    if report.note:
+        typer.echo(f"note: {report.note}", err=True)
     for bad in report.bad:
         typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
     print_counts([case.diagnosis for case in report.cases])

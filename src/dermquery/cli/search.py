@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -34,7 +35,14 @@ def search(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="Condition, for example site=back, site=back,chest, age>=40, diagnosis!=nv; repeatable."),
+        typer.Option(
+            help="Condition, for example site=back, site=back,chest, site='head, neck', age>=40, diagnosis!=nv; also "
+            "on a column of your own; repeatable."
+        ),
+    ] = None,
+    must: Annotated[
+        list[str] | None,
+        typer.Option(help="Finding that a case must have, for example vascular_structures=arborizing; repeatable."),
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", help="Hits wanted.")] = 5,
     offset: Annotated[int, typer.Option("--offset", help="Best hits to pass over, to read on in a ranking.")] = 0,
@@ -66,15 +74,18 @@ def search(
 ) -> None:
     """Find the most similar cases of a case base."""
     from dermquery.store.casebase import CaseBase
+    from dermquery.store.where import Written
 
     if preset is not None and weights is not None:
         raise ValueError(f"--preset {preset!r} and --weights {weights!r} say the same thing twice; give one of them")
+    outputs = _Outputs(json_out, html, pdf, png, csv)
+    outputs.check()
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
         image=image,
         text=text,
         checklist=_terms(term or []),
-        where=where,
+        where=Written(tuple(where or ()), tuple(must or ())),
         top_k=top_k,
         offset=offset,
         exact=exact,
@@ -91,7 +102,7 @@ def search(
     warnings = _warnings(case_base, result)
     if case_base.read_only:
         Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
-    _write(result, _Outputs(json_out, html, pdf, png, csv), warnings, notice)
+    _write(result, outputs, warnings, notice)
     if json_out != "-":
         print_result(result, case_base, warnings)
 
@@ -117,6 +128,16 @@ class _Outputs(NamedTuple):
     png: Path | None
     csv: Path | None
 
+    def check(self) -> None:
+        """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+        """
+        for path in self:
+            if path is not None and str(path) != "-" and not Path(path).absolute().parent.is_dir():
+                raise FileNotFoundError(f"{path}: there is no folder {Path(path).parent}; make it, or correct the name")
+
 
 def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     """What is wrong with the query's image, and whether it is like anything in the base."""
@@ -125,9 +146,11 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
+    from dermquery.store.same_image import said_of
 
     image = UprightImage.of(result.query.image)
-    found: list[Warned] = list(check_image(image))
+    sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
+    found: list[Warned] = [*said_of(case_base.cases_of_image(sha256)), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
@@ -171,9 +194,8 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
         out.print(_table(content))
     if result.query.text:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
-    for said in (content.query.unread, *content.warnings):
-        if said:
-            out.print(Text(said), style="yellow")
+    for said in (*content.query.notes, *content.warnings):
+        out.print(Text(said), style="yellow")
     found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
     out.print(Text(f"{found}; model {result.base.model_name}"), style="dim")
     out.print(Text(" ".join(filter(None, (content.formula, content.scale)))), style="dim")
@@ -201,8 +223,12 @@ def _table(content: Content) -> Table:
 
 def _values_there(result: SearchResult, case_base: CaseBase) -> list[str]:
     """Which values the base has in the fields that were asked for, if no case satisfies the conditions."""
+    from dermquery.store.filters import FIELDS
+
     lines = []
     for field in () if result.n_candidates else result.where.fields:
+        if field not in FIELDS:
+            continue
         counts = case_base.store.value_counts(field)
         values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
         more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""

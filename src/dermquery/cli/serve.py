@@ -52,4 +52,17 @@ def serve(
         Text(f"dermquery at http://{shown}:{settings.port}{settings.root_path}/ ({who}); state in {settings.state}"),
         soft_wrap=True,
     )
+    _log_requests()
     uvicorn.run(app, **server_options(settings), log_level="warning")  # type: ignore[arg-type]
+
+
+def _log_requests() -> None:
+    """One line a request on standard error, and none of the libraries' own, which quote addresses."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    access = logging.getLogger("dermquery.access")
+    access.addHandler(handler)
+    access.setLevel(logging.INFO)
+    access.propagate = False

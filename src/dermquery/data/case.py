@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from dermquery.data.checklist import CRITERIA, check_values, render_text
 from dermquery.data.findings import Findings, read_findings
 
-__all__ = ["CASE_FIELDS", "Case", "CaseFacts", "CaseField", "Checklist", "Kind", "Query"]
+__all__ = ["CASE_FIELDS", "MAX_AGE", "Case", "CaseFacts", "CaseField", "Checklist", "Kind", "Query"]
 
 
 class Kind(Enum):
@@ -51,7 +51,8 @@ Checklist = Annotated[Mapping[str, str], AfterValidator(_checklist), _as_dict, F
 _Extra = Annotated[Mapping[str, str], _as_dict]
 _Id = Annotated[str | None, Kind.ID]
 _Choice = Annotated[str | None, Kind.CHOICE]
-_Years = Annotated[Annotated[float, Field(ge=0, le=130)] | None, Kind.NUMBER]
+MAX_AGE = 130.0
+_Years = Annotated[Annotated[float, Field(ge=0, le=MAX_AGE)] | None, Kind.NUMBER]
 
 
 class _Frozen(BaseModel):
@@ -145,10 +146,14 @@ class Query(_Frozen):
         return read_findings(self.text or "")
 
     @property
+    def reading(self) -> Findings:
+        """What the free text and the terms say together: a term overrules the text, and a contradiction is said."""
+        return self.findings.with_terms(self.checklist)
+
+    @property
     def terms(self) -> dict[str, str]:
         """Checklist criteria that the query gives: those read in its free text, overruled by those given as terms."""
-        found = {**self.findings.checklist, **self.checklist}
-        return {name: found[name] for name in CRITERIA if name in found}
+        return dict(self.reading.checklist)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As Pydantic's; a copy with another text reads that one."""

@@ -16,9 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.data.case import CASE_FIELDS, MAX_AGE, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
+from dermquery.data.names import FileNames
 from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, read_rows
 
 __all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "FindImage", "read_cases", "write_cases"]
@@ -33,7 +34,6 @@ _TEXTS = tuple(
     if field.kind not in (Kind.NUMBER, Kind.DAY, Kind.CRITERION) and name != "case_id"
 )
 _MAX_LISTED = 50
-_MAX_AGE = 130.0
 
 _Row = Mapping[str, str]
 FindImage = Callable[[str], Path]
@@ -42,11 +42,16 @@ FindImage = Callable[[str], Path]
 
 @dataclass(frozen=True)
 class CaseTable:
-    """The cases of a table in the table's order, and the rows that were dropped on request."""
+    """The cases of a table in the table's order, and the rows that were dropped on request.
+
+    Attributes:
+        note: how the file was read where that is a guess, to be told; empty if it is none.
+    """
 
     path: Path
     cases: tuple[Case, ...]
     skipped: tuple[BadRow, ...] = ()
+    note: str = ""
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
@@ -68,8 +73,9 @@ def read_cases(
     """Read and check a case table.
 
     Args:
-        path: a ``.csv`` file in UTF-8 (comma, semicolon or tab between columns) or a ``.parquet`` file. Relative image
-            paths in it are relative to its folder.
+        path: a ``.csv`` file as any spreadsheet writes it (:mod:`dermquery.data.table_text`) or a ``.parquet`` file.
+            Relative image paths in it are relative to its folder, and found however they are spelled
+            (:mod:`dermquery.data.names`).
         need: further columns that every row must fill, such as ``("diagnosis",)`` for training and evaluation.
         columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``.
         skip_bad: drop the bad rows and keep a record of them in ``skipped``; by default nothing is loaded.
@@ -108,7 +114,7 @@ def read_cases(
         raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
         raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
-    return CaseTable(path, tuple(cases), tuple(bad))
+    return CaseTable(path, tuple(cases), tuple(bad), _note(path, rows.encoding))
 
 
 def write_cases(cases: Iterable[Case], path: Path) -> None:
@@ -167,13 +173,23 @@ def _our_names(path: Path, header: list[str], columns: Mapping[str, str], needed
     return names
 
 
+def _note(path: Path, encoding: str) -> str:
+    if encoding != "Windows-1252":
+        return ""
+    return f"{path} is not UTF-8 and was read as {encoding}; check its accents and umlauts, or save it as 'CSV UTF-8'"
+
+
 def _beside(folder: Path, *, check: bool) -> FindImage:
     """Image paths as they are, or relative to the table's folder."""
+    names = FileNames(folder)
 
     def find(cell: str) -> Path:
-        image = folder / cell
-        if check and cell and not image.is_file():
-            raise ValueError(f"image file {image} does not exist; correct the path (relative to the table's folder)")
+        if not check or not cell:
+            return folder / cell
+        if (image := names.find(cell)) is None:
+            raise ValueError(
+                f"image file {folder / cell} does not exist; correct the path (relative to the table's folder)"
+            )
         return image
 
     return find
@@ -190,11 +206,11 @@ def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
     if age := row.get("age"):
         try:
-            legal = 0 <= float(age) <= _MAX_AGE
+            legal = 0 <= _number(age) <= MAX_AGE
         except ValueError:
             legal = False
         if not legal:
-            found.append(f"age {age!r} is not a number from 0 to {_MAX_AGE:.0f}; correct it, or leave it empty")
+            found.append(f"age {age!r} is not a number from 0 to {MAX_AGE:.0f}; correct it, or leave it empty")
     if (date := row.get("date")) and _date(date) is None:
         found.append(f"date {date!r} is not a day written as 2024-03-31; correct it, or rename the column")
     for name, field in CASE_FIELDS.items():
@@ -223,7 +239,7 @@ def _case(row: _Row, image: Path) -> Case:
     return Case(
         case_id=row["case_id"],
         image=image,
-        age=float(row["age"]) if row.get("age") else None,
+        age=_number(row["age"]) if row.get("age") else None,
         date=_date(row.get("date", "")),
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
         extra={name: value for name, value in row.items() if name not in COLUMNS and value},
@@ -234,6 +250,11 @@ def _case(row: _Row, image: Path) -> Case:
 def _text(name: str, written: str) -> str | None:
     """Words as they were written; a value of a closed list in small letters."""
     return (written.lower() if CASE_FIELDS[name].values else written) or None
+
+
+def _number(written: str) -> float:
+    """A number with a decimal point or a decimal comma."""
+    return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
 def _date(written: str) -> datetime.date | None:

@@ -1,13 +1,15 @@
-"""The seven-point checklist: criteria, Derm7pt's values, the field's synonyms, rendering and score.
+"""The seven-point checklist: criteria, Derm7pt's values, rendering and score.
 
-Sources: Argenziano et al. 1998 (the checklist), Kawahara et al. 2018 (Derm7pt's values), Kittler et al. 2016
-(the terminology that the synonyms come from).
+Sources: Argenziano et al. 1998 (the checklist), Kawahara et al. 2018 (Derm7pt's values). Other words for them stand in
+``reading/languages/``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from dermquery.data.meant import did_you_mean
 
 __all__ = [
     "ABSENT",
@@ -32,8 +34,6 @@ class Criterion:
         values: Derm7pt's values, ``absent`` first.
         points: what a suspicious value adds to the score: 2 for a major criterion, 1 for a minor one.
         suspicious: the values that earn the points.
-        synonyms: other words for the criterion itself.
-        terms: whole phrases that name criterion and value at once, by value.
         definition: one line that helps a person to choose.
     """
 
@@ -43,8 +43,6 @@ class Criterion:
     points: int
     suspicious: frozenset[str]
     definition: str
-    synonyms: tuple[str, ...] = ()
-    terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _ALL = (
@@ -55,17 +53,6 @@ _ALL = (
         points=2,
         suspicious=frozenset({"atypical"}),
         definition="Grid of brown lines over a lighter background; atypical if uneven in colour, width or mesh.",
-        synonyms=("network", "reticulation", "reticular pattern", "reticular network", "pigmented network"),
-        terms={
-            "typical": ("regular network", "regular pigment network", "regular reticulation", "delicate network"),
-            "atypical": (
-                "irregular network",
-                "irregular pigment network",
-                "irregular reticulation",
-                "broadened network",
-                "prominent network",
-            ),
-        },
     ),
     Criterion(
         name="streaks",
@@ -74,16 +61,6 @@ _ALL = (
         points=1,
         suspicious=frozenset({"irregular"}),
         definition="Linear or bulbous projections at the border; irregular if unevenly spread round the lesion.",
-        synonyms=("pseudopods", "radial streaming", "streaming", "radial streaks", "branched streaks", "starburst"),
-        terms={
-            "regular": ("starburst pattern", "symmetric streaks", "circumferential streaks", "regular pseudopods"),
-            "irregular": (
-                "segmental radial streaming",
-                "asymmetric streaks",
-                "segmental streaks",
-                "irregular pseudopods",
-            ),
-        },
     ),
     Criterion(
         name="pigmentation",
@@ -92,13 +69,6 @@ _ALL = (
         points=1,
         suspicious=frozenset({"diffuse irregular", "localized irregular"}),
         definition="Structureless brown to black areas (blotches); irregular if eccentric, uneven or several.",
-        synonyms=("blotches", "blotch", "structureless areas", "structureless area", "structureless pigmentation"),
-        terms={
-            "diffuse regular": ("regular diffuse pigmentation", "central blotch", "regular blotch"),
-            "localized regular": ("regular localized pigmentation",),
-            "diffuse irregular": ("irregular diffuse pigmentation", "irregular blotches", "multiple blotches"),
-            "localized irregular": ("irregular localized pigmentation", "eccentric blotch", "irregular blotch"),
-        },
     ),
     Criterion(
         name="regression_structures",
@@ -107,19 +77,6 @@ _ALL = (
         points=1,
         suspicious=frozenset({"blue areas", "white areas", "combinations"}),
         definition="White scar-like areas and blue-grey peppering where pigment has regressed.",
-        synonyms=("regression", "regression areas"),
-        terms={
-            "blue areas": ("peppering", "granularity", "grey dots of regression", "blue-grey regression"),
-            "white areas": (
-                "scar-like depigmentation",
-                "white regression",
-                "scar-like areas",
-                "scar-like white areas",
-                "white scar-like area",
-                "white scar-like areas",
-            ),
-            "combinations": ("white and blue regression", "combined regression", "scar-like areas and peppering"),
-        },
     ),
     Criterion(
         name="dots_and_globules",
@@ -128,11 +85,6 @@ _ALL = (
         points=1,
         suspicious=frozenset({"irregular"}),
         definition="Round brown to black structures; irregular if they differ in size, colour or spacing.",
-        synonyms=("dots", "globules", "clods", "dots/globules", "globular pattern"),
-        terms={
-            "regular": ("cobblestone pattern", "regular clods", "regular dots", "regular globules"),
-            "irregular": ("irregular clods", "irregular dots", "irregular globules", "eccentric dots"),
-        },
     ),
     Criterion(
         name="blue_whitish_veil",
@@ -141,16 +93,6 @@ _ALL = (
         points=2,
         suspicious=frozenset({"present"}),
         definition="Confluent blue pigmentation under a white ground-glass haze, over a part of the lesion.",
-        synonyms=(
-            "blue-white veil",
-            "blue whitish veil",
-            "blue white veil",
-            "blue-whitish structures",
-            "bwv",
-            "blue veil",
-            "veil",
-        ),
-        terms={"present": ("blue-white structureless area", "ground-glass haze")},
     ),
     Criterion(
         name="vascular_structures",
@@ -159,17 +101,6 @@ _ALL = (
         points=2,
         suspicious=frozenset({"dotted", "linear irregular"}),
         definition="Visible vessels; dotted and linear irregular ones count as an atypical vascular pattern.",
-        synonyms=("vessels", "vascular pattern", "vascularity", "blood vessels", "vasculature"),
-        terms={
-            ABSENT: ("avascular",),
-            "arborizing": ("branching vessels", "telangiectasia", "arborising vessels"),
-            "comma": ("comma-like vessels", "curved vessels"),
-            "hairpin": ("looped vessels", "hairpin-like vessels"),
-            "within regression": ("vessels in regression", "vessels within regression structures"),
-            "wreath": ("crown vessels", "wreath-like vessels"),
-            "dotted": ("dot vessels", "pinpoint vessels", "dotted vessels"),
-            "linear irregular": ("serpentine vessels", "irregular linear vessels", "polymorphous vessels"),
-        },
     ),
 )
 CRITERIA: Mapping[str, Criterion] = {criterion.name: criterion for criterion in _ALL}
@@ -180,10 +111,14 @@ def check_values(checklist: Mapping[str, str]) -> None:
     """Raise ValueError for an unknown criterion or value; the message names it and the legal ones."""
     for name, value in checklist.items():
         if name not in CRITERIA:
-            raise ValueError(f"unknown checklist criterion {name!r}; use one of: {', '.join(CRITERIA)}")
+            raise ValueError(
+                f"unknown checklist criterion {name!r}; use one of: {', '.join(CRITERIA)}{did_you_mean(name, CRITERIA)}"
+            )
         if value and value not in CRITERIA[name].values:
-            legal = ", ".join(CRITERIA[name].values)
-            raise ValueError(f"unknown value {value!r} for {name}; use one of: {legal}")
+            legal = CRITERIA[name].values
+            raise ValueError(
+                f"unknown value {value!r} for {name}; use one of: {', '.join(legal)}{did_you_mean(value, legal)}"
+            )
 
 
 def render_text(checklist: Mapping[str, str]) -> str:

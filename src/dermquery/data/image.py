@@ -6,32 +6,38 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-import numpy as np
+from pi_heif import register_heif_opener
 from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would import all of its forty
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
     Image,
-    ImageCms,
     Jpeg2KImagePlugin,  # noqa: F401
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
+    TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
-__all__ = ["FORMATS", "ImageError", "ImageSource", "UprightImage", "load_image"]
+from dermquery.data.colour import UnusablePixelsError, to_rgb
+from dermquery.data.png import SIGNATURE as PNG_SIGNATURE
+from dermquery.data.png import slim_png
+from dermquery.data.tiff import TiffPixels, tiff_pixels
 
-ImageSource = Path | str | bytes | Image.Image
-"""A path, an encoded image's bytes, or a decoded image."""
+__all__ = ["FORMATS", "ImageError", "ImageSource", "UprightImage", "image_header", "load_image"]
+
+ImageSource = Path | str | bytes | BinaryIO | Image.Image
+"""A path, an encoded image's bytes or a stream of them, or a decoded image."""
 
 _MAX_PIXELS = 64_000_000
 """Width × height that is decoded where nothing else is said."""
-FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "HEIF")
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
+
+register_heif_opener(thumbnails=False)
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -43,11 +49,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 _FOREIGN = (
     (128, b"DICM", "a DICOM file; export its image as PNG or JPEG"),
-    (4, b"ftypheic", "a HEIC photo; convert it to JPEG"),
-    (4, b"ftypmif1", "a HEIC photo; convert it to JPEG"),
+    (4, b"ftypheic", "a HEIC photo that cannot be decoded; convert it to JPEG"),
+    (4, b"ftypmif1", "a HEIF image that cannot be decoded; convert it to PNG or JPEG"),
+    (0, b"II*\0", "a TIFF of a kind that is not decoded; save it with 8 or 16 bits as grey or RGB, or as PNG"),
+    (0, b"MM\0*", "a TIFF of a kind that is not decoded; save it with 8 or 16 bits as grey or RGB, or as PNG"),
+    (0, b"II+\0", "a BigTIFF, which is not decoded; save it as a plain TIFF or as PNG"),
+    (0, b"MM\0+", "a BigTIFF, which is not decoded; save it as a plain TIFF or as PNG"),
     (4, b"ftypavif", "an AVIF image; convert it to PNG or JPEG"),
     (0, b"%PDF", "a PDF document; export its image as PNG or JPEG"),
     (0, b"<svg", "an SVG drawing, not a photograph"),
@@ -57,8 +66,16 @@ _FOREIGN = (
 )
 
 
+_UNNAMED = "the image"
+
+
 class ImageError(ValueError):
     """An image cannot be used; the message names it and the remedy."""
+
+    def called(self, name: str | None) -> ImageError:
+        """The same about an image of which only the caller knows the name."""
+        message = str(self)
+        return ImageError(f"{name}{message.removeprefix(_UNNAMED)}") if name and message.startswith(_UNNAMED) else self
 
 
 class UprightImage(Image.Image):
@@ -74,9 +91,9 @@ class UprightImage(Image.Image):
     visible_box: tuple[int, int, int, int] | None = None
 
     @classmethod
-    def of(cls, source: ImageSource, *, max_pixels: int = _MAX_PIXELS) -> UprightImage:
+    def of(cls, source: ImageSource, *, name: str = "", max_pixels: int = _MAX_PIXELS) -> UprightImage:
         """Decode an image; args and errors are those of :func:`load_image`."""
-        image = load_image(source, max_pixels=max_pixels)
+        image = load_image(source, name=name, max_pixels=max_pixels)
         if isinstance(image, cls):
             return image
         upright = cls()
@@ -85,17 +102,24 @@ class UprightImage(Image.Image):
 
 
 def load_image(
-    source: ImageSource, *, max_pixels: int = _MAX_PIXELS, min_side: int = 16, least_side: int | None = None
+    source: ImageSource,
+    *,
+    name: str = "",
+    max_pixels: int = _MAX_PIXELS,
+    min_side: int = 16,
+    least_side: int | None = None,
 ) -> Image.Image:
     """Decode an image to 8-bit RGB, upright.
 
     The file's content decides its format, not its name. EXIF orientation is applied. Transparency is laid on white.
-    CMYK and Lab are converted through the embedded ICC profile if there is one; an RGB image's own profile is not
-    applied, as in the field's data sets. 16-bit grey is scaled from its full range. Grey of 32 bits carries no scale,
-    so the largest value decides: up to 1 (floats only), 255 or 65535. Of several frames or pages, the first is taken.
+    Colours are converted to sRGB through the embedded ICC profile, if there is a usable one. Grey of 12 and 16 bits is
+    scaled from its full range. Grey of 32 bits carries no scale, so the largest value decides: up to 1 (floats only),
+    255 or 65535. Transparency that is nothing but zero was never filled in and is left out. Of several frames or
+    pages, the first is taken.
 
     Args:
-        source: a path, encoded bytes, or a decoded image (which is left as it is).
+        source: a path, encoded bytes or a stream of them, or a decoded image (which is left as it is).
+        name: what messages call the image; by default its path, or "the image".
         max_pixels: greatest width × height to decode, checked in the header before anything is unpacked. Pillow's
             own limit of about 179 million stays in force above it.
         min_side: smallest width and height to accept.
@@ -111,7 +135,7 @@ def load_image(
     """
     if isinstance(source, UprightImage):
         return source
-    name = _name(source)
+    name = name or _name(source)
     with _as_image_error(name), _opened(source, name) as image:
         width, height = image.size
         if width * height > max_pixels:
@@ -126,18 +150,31 @@ def load_image(
             )
         if least_side is not None and image.format == "JPEG":
             image.draft(None, (least_side, least_side))  # None keeps the mode
+        pixels = _tiff_pixels(image)
         image.load()
-        rgb = _to_rgb(image, name)
+        rgb = to_rgb(image, white=pixels.white, inverted=pixels.inverted)
         if (turn := _TURNS.get(_orientation(image))) is not None:
             rgb = rgb.transpose(turn)
     rgb.info = {}  # an orientation left here would turn the image again the next time
     return rgb
 
 
+def image_header(source: Path | bytes) -> tuple[str, tuple[int, int]]:
+    """Format, one of :data:`FORMATS` or ``MPO``, and width and height as stored; no pixel is decoded.
+
+    Raises:
+        ImageError: it is no image of these formats, or its header is damaged.
+    """
+    name = _name(source)
+    with _as_image_error(name), _opened(source, name) as image:
+        return image.format or "", image.size
+
+
 def _name(source: ImageSource) -> str:
-    if isinstance(source, Image.Image):
-        return getattr(source, "filename", "") or "the image in memory"
-    return f"the image of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    if isinstance(source, Path | str):
+        return str(source)
+    name = getattr(source, "filename", "") or getattr(source, "name", "")  # of an opened image or file
+    return name if isinstance(name, str) and name else _UNNAMED
 
 
 @contextmanager
@@ -147,6 +184,8 @@ def _as_image_error(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except UnusablePixelsError as error:
+        raise ImageError(f"{name}: {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: too many pixels to be decoded safely ({error}); make the image smaller") from error
     except Exception as error:
@@ -166,16 +205,45 @@ def _opened(source: ImageSource, name: str) -> Iterator[Image.Image]:
         if not head:
             raise ImageError(f"{name}: the file is empty; get it again")
         try:
-            image = Image.open(stream, formats=FORMATS)
+            image = _open(stream, head)
         except UnidentifiedImageError as error:
             raise ImageError(f"{name}: {_what_it_is(head)}") from error
         with image:
             yield image
 
 
-def _stream(source: Path | str | bytes, name: str) -> BinaryIO:
-    if isinstance(source, bytes):
+def _open(stream: BinaryIO, head: bytes) -> Image.Image:
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except ValueError:
+        if not head.startswith(PNG_SIGNATURE):
+            raise
+    # Too much text or too long a profile; where anything else is wrong, it still is.
+    stream.seek(0)
+    slim = slim_png(stream.read())
+    image = Image.open(io.BytesIO(slim.data), formats=("PNG",))
+    if slim.profile:
+        image.info["icc_profile"] = slim.profile
+    if slim.orientation and _ORIENTATION_TAG not in (exif := image.getexif()):
+        exif[_ORIENTATION_TAG] = slim.orientation
+    return image
+
+
+def _tiff_pixels(image: Image.Image) -> TiffPixels:
+    """How to read deep pixels; an image of another format needs nothing said."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return TiffPixels()
+    pixels = tiff_pixels(image.tag_v2, big_endian=image.tag_v2.prefix == b"MM")
+    if pixels.problem:
+        raise UnusablePixelsError(pixels.problem)
+    return pixels
+
+
+def _stream(source: Path | str | bytes | BinaryIO, name: str) -> BinaryIO:
+    if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
+    if not isinstance(source, Path | str):
+        return io.BytesIO(_read(source))
     path = Path(source)
     if path.is_dir():
         raise ImageError(f"{name}: a folder, not an image; name a file in it")
@@ -185,6 +253,24 @@ def _stream(source: Path | str | bytes, name: str) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _read(source: BinaryIO) -> bytes:
+    """All bytes of a stream, from its beginning if it can go there."""
+    if hasattr(source, "__array_interface__"):
+        raise ImageError(
+            "an array does not say which channel is red; give Image.fromarray(array) with red, green, blue in order"
+        )
+    if not hasattr(source, "read"):
+        raise ImageError(
+            f"a {type(source).__qualname__} is no image; give a path, its bytes, an open file or a PIL image"
+        )
+    if hasattr(source, "seek"):
+        source.seek(0)
+    data = source.read()
+    if not isinstance(data, bytes):
+        raise ImageError("the file is open as text; open it with 'rb'")
+    return data
 
 
 def _what_it_is(head: bytes) -> str:
@@ -200,48 +286,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # broken metadata is no reason to refuse a readable image
         return 1
-
-
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """A new image, also of one that is RGB already."""
-    mode = image.mode
-    if mode.startswith("I;16"):
-        return _grey(np.asarray(image), name, "16-bit")
-    if mode in {"I", "F"}:
-        return _grey(np.asarray(image), name, "32-bit")
-    if mode in {"CMYK", "LAB"}:
-        return _through_profile(image)
-    if mode in _TRANSPARENT or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _grey(values: np.ndarray, name: str, depth: str) -> Image.Image:
-    """Grey values of more than 8 bits as RGB; Pillow's own conversion would clip them at 255."""
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite([low, high]).all() and low >= 0 and high <= 65535):
-        raise ImageError(f"{name}: grey values from {low:g} to {high:g} have no known scale; save it with 8 or 16 bits")
-    scale = 1.0
-    if depth == "16-bit" or high > 255:
-        scale = 255 / 65535
-    elif high <= 1 and values.dtype.kind == "f":
-        scale = 255.0
-    grey = Image.fromarray(np.rint(values.astype(np.float64) * scale).astype(np.uint8))
-    return grey.convert("RGB")
-
-
-def _through_profile(image: Image.Image) -> Image.Image:
-    """CMYK or Lab through the embedded profile; without a usable one, Lab by its definition and CMYK plainly."""
-    target = ImageCms.createProfile("sRGB")
-    if embedded := image.info.get("icc_profile"):
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
-            return cast("Image.Image", ImageCms.profileToProfile(image, profile, target, outputMode="RGB"))
-        except (ImageCms.PyCMSError, OSError):  # a damaged profile, or one of another colour space than the pixels
-            pass
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return cast("Image.Image", ImageCms.profileToProfile(image, lab, target, outputMode="RGB"))
-    return image.convert("RGB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from dermquery.data.table_text import NotTextError, table_text
 
 __all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
 
@@ -51,21 +54,26 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Rows:
-    """The cells of a table, stripped of surrounding blanks.
+    """The cells of a table, stripped of surrounding blanks, in composed Unicode (NFC).
+
+    A letter such as "ä" is one character or two, which look the same: macOS writes file names in two. Composed, words
+    of any origin are equal if they look so.
 
     Attributes:
         unit: what a number below counts: "line" of a CSV file, its header included, or "row" of a Parquet file.
         header: column names.
         numbered: 1-based number and cells of each row that is not blank.
+        encoding: of a CSV file.
     """
 
     unit: str
     header: tuple[str, ...]
     numbered: list[tuple[int, list[str]]]
+    encoding: str = "UTF-8"
 
 
 def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
-    """Read a ``.csv``, ``.tsv`` or ``.parquet`` file, by its suffix.
+    """Read a ``.csv``, ``.tsv``, ``.tab``, ``.txt`` or ``.parquet`` file, by its suffix.
 
     Args:
         path: the file.
@@ -80,7 +88,7 @@ def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
     if path.is_dir():
         raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
     suffix = path.suffix.lower()
-    if suffix in {".csv", ".tsv"}:
+    if suffix in {".csv", ".tsv", ".tab", ".txt"}:
         return read_csv_rows(path, max_rows)
     if suffix in {".parquet", ".pq"}:
         return _read_parquet(path, max_rows)
@@ -88,35 +96,35 @@ def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
 
 
 def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
-    """Read CSV text in UTF-8, whatever the file is called; cells are separated by commas, semicolons or tabs.
+    """Read CSV text, whatever the file is called, in the encoding and with the separator that it turns out to have.
 
     Raises:
         CaseTableError: naming the file, what is wrong with it and the remedy.
         OSError: the file cannot be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CaseTableError(
-            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); "
-            "save the table as 'CSV UTF-8' or convert it, for example with: iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
-    first = text.splitlines()[0] if text.strip() else ""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+        text, before, separator, encoding = table_text(path.read_bytes())
+    except NotTextError as error:
+        raise CaseTableError(f"{path}: {error}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     records: list[tuple[int, list[str]]] = []
-    start = 1
+    start = before + 1
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                records.append((start, [cell.strip() for cell in cells]))
+                records.append((start, [_clean(cell) for cell in cells]))
             if len(records) > max_rows + 1:  # the header is one
                 raise _too_large(path, f"more than {max_rows:,} rows")
-            start = reader.line_num + 1
+            start = before + reader.line_num + 1
     except csv.Error as error:
         raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
     if not records:
         raise CaseTableError(f"{path}: the file is empty; it needs a header with at least: case_id, image")
-    return Rows("line", tuple(records[0][1]), records[1:])
+    return Rows("line", tuple(records[0][1]), records[1:], encoding)
+
+
+def _clean(cell: str) -> str:
+    return unicodedata.normalize("NFC", cell.strip())
 
 
 def _read_parquet(path: Path, max_rows: int) -> Rows:
@@ -134,10 +142,14 @@ def _read_parquet(path: Path, max_rows: int) -> Rows:
         unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         if max(unpacked, metadata.num_rows * len(schema) * _CELL_BYTES) > most:
             raise _too_large(path, f"more than {most >> 20:,} MiB of cells")
-        rows = [cells for batch in _batches(path, schema, most) for cells in _cells(batch)]
+        rows = [cells for batch in _batches(path, schema, most) for cells in _cells(path, batch)]
+    except UnicodeDecodeError as error:
+        raise CaseTableError(
+            f"{path}: a column's name is not UTF-8 text ({error.object!r}); rename it and write the file again"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise CaseTableError(f"{path}: not a readable Parquet file ({error}); write it again") from error
-    return Rows("row", tuple(name.strip() for name in schema.names), list(enumerate(rows, start=1)))
+    return Rows("row", tuple(_clean(name) for name in schema.names), list(enumerate(rows, start=1)))
 
 
 def _batches(path: Path, schema: pa.Schema, most: int) -> Iterator[pa.RecordBatch]:
@@ -164,9 +176,19 @@ def _text_bytes(column: pa.Array) -> int:
     return int(column.nbytes)
 
 
-def _cells(batch: pa.RecordBatch) -> Iterator[list[str]]:
-    columns = [[_cell(value) for value in column.to_pylist()] for column in batch.columns]
+def _cells(path: Path, batch: pa.RecordBatch) -> Iterator[list[str]]:
+    columns = [_column(path, name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
     return map(list, zip(*columns, strict=True))
+
+
+def _column(path: Path, name: str, column: pa.Array) -> list[str]:
+    try:
+        return [_cell(value) for value in column.to_pylist()]
+    except UnicodeDecodeError as error:
+        raise CaseTableError(f"{path}: column {name!r} holds text that is not UTF-8; write the file again") from error
+    except (OverflowError, ValueError):
+        # A moment that Python has no number for. Arrow writes it out, so that whoever checks the cell can name its row.
+        return [_cell(value) for value in column.cast(pa.string()).to_pylist()]
 
 
 def _too_large(path: Path, what: str) -> CaseTableError:
@@ -179,4 +201,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    return _clean(str(value))

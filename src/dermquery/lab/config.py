@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from dermquery.data.meant import did_you_mean
 from dermquery.lab.systems.config import SystemsConfig
-from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.config import TeachConfig, TrainConfig
 from dermquery.model.architecture import ModelConfig, Section
 
 __all__ = ["Config", "ConfigError", "load_config", "shipped_configs"]
@@ -27,6 +29,7 @@ class Config(Section):
 
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    teach: TeachConfig = TeachConfig()
     systems: SystemsConfig = SystemsConfig()
 
     @property
@@ -90,5 +93,18 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _words(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "unknown key; see docs/configuration.md for the known ones"
+        *sections, key = map(str, error["loc"])
+        near = did_you_mean(key, _keys(sections))
+        return f"unknown key{near or '; see docs/configuration.md for the known ones'}"
     return f"{error['msg']} (got {error['input']!r})"
+
+
+def _keys(sections: Sequence[str]) -> Iterable[str]:
+    """The keys that a section of a configuration has."""
+    model: Any = Config
+    for section in sections:
+        field = model.model_fields.get(section)
+        model = field.annotation if field is not None else None
+        if not hasattr(model, "model_fields"):
+            return ()
+    return tuple(model.model_fields)

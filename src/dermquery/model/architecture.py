@@ -24,14 +24,15 @@ class VisionConfig(Section):
     """Hierarchical backbone (equation 2).
 
     Attributes:
-        backbone: ``efficientnet-lite0``, ``efficientnet-lite2``, or a ``transformers`` backbone (hub name or folder).
+        backbone: ``efficientnet-lite0``, ``efficientnet-lite2``, ``xception-sklesion``, or a ``transformers`` backbone
+            (hub name or folder).
         pretrained: start from published weights; false starts from random ones.
         image_size: side of the square network input in pixels.
         remove_borders: crop dark frames and slide edges before resizing.
         mean, std: per-channel normalisation of pixels in [0, 1].
         drop_path: stochastic depth rate of EfficientNet-Lite in training.
-        frozen_stages: EfficientNet-Lite's stem and so many of its first stages keep their weights in training. They
-            hold edges and colours, and half of the training time.
+        frozen_stages: EfficientNet-Lite's stem and so many of its first stages keep their weights in training. The
+            first three hold edges and colours, and half of the training time; 8 is all seven and the head.
     """
 
     backbone: str = "efficientnet-lite0"
@@ -41,7 +42,7 @@ class VisionConfig(Section):
     mean: tuple[float, float, float] = (0.498, 0.498, 0.498)
     std: tuple[float, float, float] = (0.502, 0.502, 0.502)
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    frozen_stages: Annotated[int, Field(ge=0, le=6)] = 0
+    frozen_stages: Annotated[int, Field(ge=0, le=8)] = 0
 
     @property
     def decoded_size(self) -> int:

@@ -10,6 +10,7 @@ text.onnx                token ids to token embeddings (equation 4), where a tex
 tokenizer.json           the text encoder's tokenizer, where there is a text to cut into tokens
 heads.safetensors        what is read of an image beside its blocks: diagnosis, findings, look; and the turn that packs
                          vectors (optional)
+trained_on.safetensors   fingerprints of every training image, through all generations (optional)
 README.md                the model card
 
 The graphs hold no weights: they refer to places in ``weights.safetensors``. The laboratory writes an artifact once and
@@ -24,10 +25,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors.numpy import load
 
 from dermquery.model.architecture import ModelConfig
 from dermquery.model.parts import Weights
+from dermquery.model.trained_on import NOTHING, Fingerprints
 
 __all__ = [
     "Artifact",
@@ -35,12 +39,14 @@ __all__ = [
     "Manifest",
     "artifact_folder",
     "open_artifact",
+    "read_trained_on",
     "sha256",
     "shipped_models",
 ]
 
 MANIFEST, WEIGHTS, TOKENIZER, CARD = "artifact.json", "weights.safetensors", "tokenizer.json", "README.md"
 EMBEDDINGS, TEXT_GRAPH, HEADS = "embeddings.safetensors", "text.onnx", "heads.safetensors"
+TRAINED_ON = "trained_on.safetensors"
 GRAPHS = ("image.onnx", "composer.onnx", "regions.onnx")
 _SHIPPED = Path(__file__).parent / "shipped"
 
@@ -156,6 +162,16 @@ def open_artifact(folder: Path) -> Artifact:
     for name in manifest.files:
         artifact.read(name)
     return artifact
+
+
+def read_trained_on(artifact: Artifact) -> Fingerprints:
+    """Fingerprints (n, 32) of the training images; none where the artifact does not say."""
+    if TRAINED_ON not in artifact.manifest.files:
+        return NOTHING
+    found: Fingerprints = load(artifact.read(TRAINED_ON))["images"]
+    if found.ndim != 2 or found.shape[1] != 32 or found.dtype != np.uint8:
+        raise ArtifactError(f"{artifact.folder / TRAINED_ON} holds no fingerprints; copy the folder again")
+    return found
 
 
 def shipped_models() -> list[str]:

@@ -24,6 +24,7 @@ from dermquery.model.presets import presets_of
 from dermquery.model.readout import Readout
 from dermquery.model.runtime import Features, Maps, Runtime
 from dermquery.model.sentences import encoded_text
+from dermquery.model.trained_on import NOTHING, Fingerprints
 
 __all__ = ["ComposedModel"]
 
@@ -45,6 +46,8 @@ class ComposedModel:
         provenance: what it was trained on and how.
         replaces: hashes of earlier artifacts of the same weights, whose vectors are this model's too.
         readout: what is read of an image beside its blocks.
+        trained_on: fingerprints (n, 32) of the images that it, and what it started from, was trained on; none where the
+            artifact does not say.
         layout: order of the parts in the vectors.
         presets: weights of the parts by name.
     """
@@ -60,6 +63,7 @@ class ComposedModel:
         provenance: dict[str, Any] | None = None,
         replaces: Sequence[str] = (),
         readout: Readout | None = None,
+        trained_on: Fingerprints = NOTHING,
         batch_size: int = 16,
     ) -> None:
         self._start = runtime
@@ -71,6 +75,7 @@ class ComposedModel:
         self.provenance = provenance or {}
         self.replaces = tuple(replaces)
         self.readout = readout or Readout()
+        self.trained_on = trained_on
         self.layout: PartLayout = self.readout.layout(config)
         self.presets: Mapping[str, Weights] = presets_of(self.layout, self.readout.presets)
         self.batch_size = batch_size
@@ -231,7 +236,7 @@ class ComposedModel:
             return self.layout.joined(blocks, None, recorded_values(checklists), None)
         heads, pooled = read
         findings = recorded_values(checklists, heads.predicted_values(pooled))
-        return self.layout.joined(blocks, heads.posterior(pooled), findings, heads.look_of(pooled))
+        return self.layout.joined(blocks, heads.belief(pooled), findings, heads.look_of(pooled))
 
     def _composed(self, queries: Sequence[Query]) -> Vectors:
         vectors = np.empty((len(queries), self.layout.size), np.float32)
@@ -248,13 +253,13 @@ class ComposedModel:
         seen = self._features(images) if images else None
         texts, terms = [self._text(query) for query in queries], [query.terms for query in queries]
         blocks = self._blocks(self.runtime.composed(None if seen is None else seen.maps, texts))
-        posterior = look = None
+        belief = look = None
         if seen is not None and (read := self._pooled(seen)) is not None:
             heads, pooled = read
-            posterior, look = heads.posterior(pooled, terms), heads.look_of(pooled)
+            belief, look = heads.belief(pooled, terms), heads.look_of(pooled)
         elif self.readout.heads is not None:
-            posterior = self.readout.heads.posterior(None, terms)
-        return self.layout.joined(blocks, posterior, asked_values(terms), look)
+            belief = self.readout.heads.belief(None, terms)
+        return self.layout.joined(blocks, belief, asked_values(terms), look)
 
     def _joined(self, queries: Sequence[Query], encode: Callable[[Sequence[Query]], Vectors]) -> Vectors:
         """What a function gives for batches of queries."""
@@ -266,6 +271,9 @@ class ComposedModel:
 def _nothing_to_encode(query: Query) -> str:
     if not query.text:
         return "the query has neither image nor text; give at least one of them"
+    read = query.reading
+    if asked := [remark.question for remark in (*read.uncertain, *read.conflicts, *read.incomplete)]:
+        return f"the text {query.text!r} gives no criterion a value; say which ({' '.join(asked)}), or give an image"
     return (
         f"the text {query.text!r} names no finding of the seven-point checklist, which is all that this model knows of "
         "words; name one (for instance: atypical network, blue-whitish veil, no streaks) or give an image"

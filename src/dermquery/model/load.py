@@ -6,7 +6,7 @@ import os
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 
-from dermquery.model.artifact import Artifact, ArtifactError, artifact_folder, open_artifact
+from dermquery.model.artifact import Artifact, ArtifactError, artifact_folder, open_artifact, read_trained_on
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.readout import read_readout
 from dermquery.model.runtime import Runtime
@@ -46,6 +46,7 @@ def load_model(name_or_path: str | Path, runtime: str = "auto") -> ComposedModel
         provenance=manifest.provenance,
         replaces=manifest.replaces,
         readout=read_readout(artifact),
+        trained_on=read_trained_on(artifact),
     )
 
 

@@ -21,7 +21,7 @@ class Features(NamedTuple):
 
     Attributes:
         maps: F_l of each level.
-        pooled: its last two maps before their projection, averaged over space, (B, F): what heads read; None from an
+        pooled: its three maps before their projection, averaged over space, (B, F): what heads read; None from an
             artifact that was packed before there were any.
     """
 

@@ -37,6 +37,7 @@ _TAGS = [
     {"name": "health", "description": "For those who run the service."},
 ]
 _log = logging.getLogger("dermquery.serve")
+_access = logging.getLogger("dermquery.access")
 
 
 def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: bool = True) -> FastAPI:
@@ -156,7 +157,10 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 class _Measured:
-    """Counts requests and their time by route template; the outermost layer, so it counts refusals too."""
+    """Counts and logs requests and their time by route template; the outermost layer, so it sees refusals too.
+
+    A template, ``/api/v1/cases/{case_id}``, says nothing of whom the request was about; an address would.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
@@ -180,7 +184,9 @@ class _Measured:
             route = routed.get("path", "none")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self.metrics.requests.labels(method, route, str(status)).inc()
-            self.metrics.latency.labels(method, route).observe(time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self.metrics.latency.labels(method, route).observe(seconds)
+            _access.info("%s %s %d %.0f ms", method, route, status, 1000 * seconds)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -7,7 +7,7 @@ import posixpath
 import shutil
 import struct
 import zipfile
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,12 +16,14 @@ from pydantic import ValidationError
 
 from dermquery.data.case_table import read_cases
 from dermquery.data.files import replacing
+from dermquery.data.names import slashed
 from dermquery.data.rows import BadRow, CaseTableError
+from dermquery.serve.archive_names import ArchiveNames, files_shown
 from dermquery.serve.fields import CaseFields
 
 __all__ = ["Bundle", "BundleError", "Entry", "pack"]
 
-_TABLES = (".csv", ".tsv", ".parquet", ".pq")
+_TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_ENTRIES, _TABLE_BYTES, _DIRECTORY_BYTES = 200_000, 64 << 20, 128 << 20
 _HEADER = struct.Struct("<4s24x3H12x")
@@ -44,7 +46,7 @@ def pack(target: Path, files: Iterable[tuple[str, BinaryIO]]) -> None:
     seen: set[str] = set()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, stream in files:
-            short = name.replace("\\", "/").rpartition("/")[2]
+            short = slashed(name).rpartition("/")[2]
             if not short or short in seen:
                 raise BundleError(f"two files are called {short!r}, or one has no name; give each its own")
             seen.add(short)
@@ -73,17 +75,17 @@ class Bundle:
             raise
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise BundleError(f"the archive is no ZIP file that can be read ({error}); pack it again") from error
-        shown = [info for info in self._zip.infolist() if not info.is_dir() and _is_shown(info)]
-        self._files = {info.filename.replace("\\", "/"): info for info in shown}
-        for info in self._files.values():
+        shown = list(files_shown(self._zip.infolist()))
+        self._files = {names[0]: info for names, info in shown}
+        self._names = ArchiveNames(names for names, _ in shown)
+        for name, info in self._files.items():
             if info.flag_bits & 1 or info.compress_type not in _METHODS:
                 self.close()
-                raise BundleError(f"{info.filename} is encrypted or compressed unusually; pack it as a plain ZIP file")
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for name in self._files:
-            last = posixpath.basename(name).lower()
-            for known in {last, posixpath.splitext(last)[0]}:
-                self._by_name[known].append(name)
+                raise BundleError(f"{name} is encrypted or compressed unusually; pack it as a plain ZIP file")
+        counted = Counter(names[0] for names, _ in shown)
+        if twice := [name for name, count in counted.items() if count > 1]:
+            self.close()
+            raise BundleError(f"two files in the archive are called {twice[0]!r}; give each its own name")
 
     def __enter__(self) -> Bundle:
         return self
@@ -115,7 +117,7 @@ class Bundle:
         file.write_bytes(self._read(table, _TABLE_BYTES))
         try:
             read = read_cases(
-                file, skip_bad=True, find_image=lambda cell: Path(self._find(cell, table)), max_rows=_MOST_ENTRIES
+                file, skip_bad=True, find_image=lambda cell: Path(self._names.find(cell, table)), max_rows=_MOST_ENTRIES
             )
         except CaseTableError as error:
             raise CaseTableError(str(error).replace(str(file), table), error.rows) from error
@@ -124,6 +126,9 @@ class Bundle:
         entries: list[Entry] = []
         bad = list(read.skipped)
         for case in read.cases:
+            if mixed := self._names.mixed_up(str(case.image)):
+                bad.append(BadRow(0, case.case_id, (mixed,)))
+                continue
             fields = {name: getattr(case, name) for name in CaseFields.model_fields}
             try:
                 entries.append((CaseFields.model_validate(fields), case.image.as_posix()))
@@ -131,7 +136,8 @@ class Bundle:
                 faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
                 bad.append(BadRow(0, case.case_id, tuple(faults)))
         if bad and (not skip_bad or not entries):
-            shown = "; ".join(f"line {row.line} ({row.case_id!r}): {', '.join(row.problems)}" for row in bad[:3])
+            places = [f"line {row.line} ({row.case_id!r})" if row.line else f"case {row.case_id!r}" for row in bad[:3]]
+            shown = "; ".join(f"{place}: {', '.join(row.problems)}" for place, row in zip(places, bad, strict=False))
             raise CaseTableError(
                 f"{table}: {len(bad)} of {len(bad) + len(entries)} rows cannot be used, so nothing was taken: {shown}. "
                 "Correct them, or send skip_bad=true to leave them out",
@@ -159,20 +165,6 @@ class Bundle:
         if len(data) > limit:
             raise BundleError(f"{name}: more than {limit / (1 << 20):.4g} MiB; make it smaller")
         return data
-
-    def _find(self, cell: str, table: str) -> str:
-        """The file that an image cell names: a path from the table's folder or the archive's root, or a bare name."""
-        written = cell.replace("\\", "/")
-        for folder in (posixpath.dirname(table), ""):
-            path = posixpath.normpath(posixpath.join(folder, written))
-            if path in self._files:
-                return path
-        found = [] if "/" in written else [name for name in self._by_name.get(written.lower(), []) if name != table]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ValueError(f"{len(found)} images are called {cell!r}; write the path in the archive")
-        raise ValueError(f"no image {cell!r} was sent; correct the name, or add the image")
 
 
 def save_entries(entries: Sequence[Entry], path: Path) -> None:
@@ -222,9 +214,3 @@ def _check_directory(file: BinaryIO) -> None:
         at += _HEADER.size + sum(lengths)
     if at < len(directory):
         raise BundleError(f"the archive has more than {_MOST_ENTRIES:,} files; send it in parts")
-
-
-def _is_shown(info: zipfile.ZipInfo) -> bool:
-    """Whether a file is not hidden: macOS adds a "__MACOSX/._name.jpg" to every image."""
-    parts = info.filename.replace("\\", "/").split("/")
-    return not any(part.startswith(".") and part not in (".", "..") for part in parts) and parts[0] != "__MACOSX"

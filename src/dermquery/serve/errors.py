@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 import traceback
@@ -32,6 +33,7 @@ from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.filters import FilterError
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import StoreWriteError
+from dermquery.store.lance.lance_table import TableError
 
 __all__ = ["MEDIA_TYPE", "CrashGuard", "install", "problem"]
 
@@ -96,6 +98,10 @@ _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
     (
         ArchiveError, 503, "Images cannot be reached",
         "The place where the base keeps its images cannot be reached; ask again later", 30,
+    ),
+    (
+        TableError, 503, "Base cannot be reached",
+        "The base cannot be read or written to (is its disk full or read-only?); the server's log says why", 60,
     ),
 )  # fmt: skip
 """Errors whose message names paths of this machine: status, title, message for the client, seconds to wait."""
@@ -170,6 +176,25 @@ def _http(_: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, title, words.get(error.status_code, str(error.detail)), headers=error.headers)
 
 
+_DISK: Mapping[int, str] = {
+    errno.ENOSPC: "The server's disk is full",
+    errno.EDQUOT: "The server's disk is full",
+    errno.EROFS: "The server's disk is read-only",
+    errno.EACCES: "The server may not write to its own folder",
+    errno.EPERM: "The server may not write to its own folder",
+}
+"""What an operator can mend, and no defect of the program."""
+
+
+def _disk_fault(error: BaseException | None) -> str | None:
+    """What is wrong with the disk, if an error or what caused it comes from that."""
+    while error is not None:
+        if isinstance(error, OSError) and (fault := _DISK.get(error.errno or 0)):
+            return fault
+        error = error.__cause__ or error.__context__
+    return None
+
+
 class CrashGuard:
     """Outermost layer of the app: answers a defect with a problem whose id leads to the traceback in the log.
 
@@ -199,6 +224,13 @@ class CrashGuard:
         except ClientDisconnect:
             return
         except Exception as error:
+            if not begun and (fault := _disk_fault(error)):
+                _log.error("%s: %s", fault, type(error).__qualname__)
+                detail = f"{fault}; its administrator has to mend that. Searching may be possible meanwhile"
+                await problem(503, "Base cannot be written to", detail, headers={"Retry-After": "60"})(
+                    scope, receive, send
+                )
+                return
             if not begun and (why := await asyncio.to_thread(self._unready)):
                 _log.warning("%s while the base cannot be read", type(error).__qualname__)
                 await problem(503, "Not ready", why, headers={"Retry-After": "5"})(scope, receive, send)

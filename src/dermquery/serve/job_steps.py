@@ -111,7 +111,7 @@ class Chunk:
                 self._leave_out(fields.case_id, str(error))
                 continue
             except ImageError as error:
-                self._leave_out(fields.case_id, f"{name}: {error}")
+                self._leave_out(fields.case_id, str(error.called(name)))
                 continue
             self._cases.append(fields.case(file))
             self._names[file] = name

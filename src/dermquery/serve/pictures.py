@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from dermquery.data.image import FORMATS, load_image
+from dermquery.data.image import image_header, load_image
 from dermquery.serve.answers import ImageGoneError
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
 from dermquery.store.case_images import original_bytes as kept_bytes
@@ -35,16 +35,13 @@ class Picture:
 
 
 def clean_picture(original: bytes, sha256: str, *, max_pixels: int) -> Picture:
-    """The whole image, upright, without EXIF, XMP, comments or profile.
-
-    As everywhere in the project, an RGB image's own colour profile is not applied.
+    """The whole image, upright and in sRGB, without EXIF, XMP, comments or profile.
 
     Raises:
         ImageError: it cannot be decoded.
     """
     image = load_image(original, max_pixels=max_pixels)
-    with Image.open(io.BytesIO(original), formats=FORMATS) as opened:
-        lossless = opened.format in _LOSSLESS
+    lossless = image_header(original)[0] in _LOSSLESS
     buffer = io.BytesIO()
     if lossless:
         image.save(buffer, "PNG", compress_level=3)

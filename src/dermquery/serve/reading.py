@@ -15,6 +15,7 @@ from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
 from dermquery.store.places import home_of
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
+from dermquery.store.where import Written
 
 __all__ = ["BaseReader"]
 
@@ -54,9 +55,11 @@ class BaseReader:
             raise UnknownCaseError(case_id)
         return row
 
-    def cases(self, where: Filter | None = None, after: str | None = None, limit: int = 50) -> list[StoredCase]:
+    def cases(
+        self, where: Filter | Written | None = None, after: str | None = None, limit: int = 50
+    ) -> list[StoredCase]:
         """Cases that satisfy a filter, by id and without their vectors, from the first id greater than ``after``."""
-        return self.base.store.page(where, after, limit)
+        return self.base.store.page(self.base.in_columns(where), after, limit)
 
     def image(self, case_id: str) -> Picture:
         """A case's image, upright and without metadata.

@@ -37,6 +37,8 @@ from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
+from dermquery.store.same_image import said_of
+from dermquery.store.where import Written
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
 
@@ -142,7 +144,8 @@ class SearchService(BaseReader):
         shown = query_copy(picture)
         self._keep(sha256, shown)
         encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
-        warnings, alone = self._cautions.of_image(picture), self._cautions.alone(picture)
+        held = said_of(self.base.cases_of_image(sha256))
+        warnings, alone = (*held, *self._cautions.of_image(picture)), self._cautions.alone(picture)
         return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
 
     def prepared(self, owner: str, key: str) -> Prepared:
@@ -198,7 +201,7 @@ class SearchService(BaseReader):
     def search(
         self,
         prepared: Prepared,
-        where: Filter | None = None,
+        where: Filter | Written | None = None,
         top_k: int = 10,
         local_weight: float | None = None,
         offset: int = 0,
@@ -212,12 +215,12 @@ class SearchService(BaseReader):
         Raises:
             QueryError: a number is out of its bounds.
             EmptyBaseError: the base holds no case.
-            FilterError: an exclusion cannot be used.
+            FilterError: a condition or an exclusion cannot be used.
         """
         if top_k < 1 or offset < 0 or offset + top_k > MAX_RANK:
             raise QueryError(f"offset is at least 0, top_k at least 1, and together they reach rank {MAX_RANK} at most")
         chosen = Exclusions(tuple(exclude_case), tuple(exclude_lesion), tuple(exclude_patient))
-        condition = prepared.excluded.within(chosen.within(where or Filter()))
+        condition = prepared.excluded.within(chosen.within(self.base.filter_of(where)))
         try:
             result = self.base.search_encoded(prepared.encoded, condition, top_k, local_weight, offset, weights=weights)
         except (QueryError, FilterError):

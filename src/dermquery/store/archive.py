@@ -16,6 +16,8 @@ __all__ = ["THUMBNAIL_SIDE", "ArchiveError", "ImageArchive", "small_copy", "thum
 
 THUMBNAIL_SIDE = 256
 _QUALITY = 85
+_SCHEMES = frozenset({"file", "s3"})
+"""A snapshot of unknown origin says where its images lie, and must not make this machine fetch what it names."""
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -30,7 +32,7 @@ class ImageArchive:
     no lock and a killed one leaves at worst an image that no case names (:meth:`sweep`).
 
     Args:
-        url: a folder, or any URL that fsspec opens, such as ``s3://bucket/prefix``. Credentials and the endpoint come
+        url: a folder, ``file:///folder`` or ``s3://bucket/prefix``. Credentials and the endpoint come
             from the environment, as the S3 client reads them (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, …).
 
     Raises:
@@ -42,6 +44,12 @@ class ImageArchive:
         from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
         self.url = str(url)
+        scheme = self.url.partition("://")[0] if "://" in self.url else "file"
+        if scheme not in _SCHEMES:
+            raise ArchiveError(
+                f"{self.url}: images are kept in a folder or on S3, and never fetched from elsewhere; give a folder, "
+                "file:///folder or s3://bucket/prefix"
+            )
         try:
             self._files, self._root = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dermquery.data.image import ImageError, load_image
+from dermquery.data.perceptual_hash import perceptual_hash
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy
-from dermquery.store.duplicates import perceptual_hash
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["MissingImagesError", "Reachable", "count_reachable", "original_bytes", "shortened", "with_hash"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dermquery.data.case import Query
+from dermquery.data.findings import Findings
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PartLayout
 
@@ -20,19 +21,22 @@ class EncodedQuery:
 
     Attributes:
         query: as it was asked.
-        terms: checklist criteria that it gives, as terms or in its free text.
-        unread: clauses of the free text in which no finding was recognised.
+        reading: what its terms and its free text say.
         vector: (size,) float32, not weighted.
         sha256: hash of its image file, where there was one.
         same: ids of the cases of that very image.
     """
 
     query: Query
-    terms: Mapping[str, str]
-    unread: tuple[str, ...]
+    reading: Findings
     vector: Vectors
     sha256: str | None = None
     same: tuple[str, ...] = ()
+
+    @property
+    def terms(self) -> Mapping[str, str]:
+        """Checklist criteria that it gives, as terms or in its free text."""
+        return self.reading.checklist
 
     def moved(self, layout: PartLayout, relevant: Vectors, irrelevant: Vectors) -> EncodedQuery:
         """The query after the user's marks: nearer to the cases found relevant, away from the others."""

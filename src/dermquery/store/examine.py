@@ -12,8 +12,8 @@ from PIL import Image
 
 from dermquery.data.case import Case
 from dermquery.data.image import ImageError, load_image
+from dermquery.data.perceptual_hash import perceptual_hash
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
-from dermquery.store.duplicates import perceptual_hash
 from dermquery.store.protocol import ImageStamp, StoredCase
 
 __all__ = ["Examined", "Known", "examine", "examine_archived"]
@@ -71,9 +71,9 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None, leas
         if old and old.stamp.sha256 == sha256 and same_words:
             stamp = ImageStamp(sha256, state.st_size, state.st_mtime_ns, old.stamp.phash)
             return Examined(case, known=True, stamp=stamp)
-        image = load_image(data, least_side=least_side)
+        image = load_image(data, name=str(case.image), least_side=least_side)
     except ImageError as error:
-        return _refused(known, str(error).replace(f"the image of {len(data)} bytes", str(case.image)))
+        return _refused(known, str(error))
     except OSError as error:
         return _refused(
             known, f"{case.image}: cannot be read ({error.strerror or error}); check the path and its permissions"
@@ -93,7 +93,7 @@ def examine_archived(known: Known, held: ImageStamp, archive: ImageArchive, leas
     if old and old.case == case and old.stamp == held:
         return Examined(case, known=True, unchanged=True)
     try:
-        image = load_image(archive.original(held.sha256), least_side=least_side)
+        image = load_image(archive.original(held.sha256), name=f"the image of {case.case_id!r}", least_side=least_side)
     except (ArchiveError, ImageError) as error:
         return _refused(known, str(error))
     return Examined(case, known=old is not None, stamp=held, image=image)

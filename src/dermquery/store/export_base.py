@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import unicodedata
@@ -12,12 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from dermquery.data.case import Case
 from dermquery.data.case_table import COLUMNS, write_cases
 from dermquery.data.files import replacing
-from dermquery.data.image import FORMATS
+from dermquery.data.image import ImageError, image_header
 from dermquery.store.archive import ArchiveError, ImageArchive
 from dermquery.store.case_images import original_bytes
 from dermquery.store.places import home_of
@@ -28,7 +25,7 @@ __all__ = ["ExportError", "Exported", "LostImage", "export_base"]
 
 TABLE, IMAGES, MARK = "cases.csv", "images", "export.json"
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp",
-             "GIF": ".gif", "JPEG2000": ".jp2"}  # fmt: skip
+             "GIF": ".gif", "JPEG2000": ".jp2", "HEIF": ".heic"}  # fmt: skip
 _LONGEST_NAME = 80
 
 
@@ -180,10 +177,10 @@ def _readable(case_id: str) -> str:
 
 
 def _suffix(data: bytes) -> str:
+    """The ending of an image file's name, by its content."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _SUFFIXES.get(image.format or "", ".img")
-    except Exception:  # Pillow's plugins raise nearly every built-in type
+        return _SUFFIXES.get(image_header(data)[0], ".img")
+    except ImageError:
         return ".img"
 
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from dermquery.data.case import CASE_FIELDS, Case, Kind
 
 __all__ = [
+    "EXTRA",
     "FIELDS",
     "AllOf",
     "Condition",
@@ -30,11 +31,16 @@ __all__ = [
     "field_value",
     "iso_day",
     "matches",
+    "without_extra",
     "without_fields",
 ]
 
 FIELDS: tuple[str, ...] = tuple(name for name, field in CASE_FIELDS.items() if field.kind is not Kind.PROSE)
 """What can be asked for: the columns of the case table that describe a case, its free text and extras left out."""
+
+
+EXTRA = "extra."
+"""Before the name of a column that the project does not know, which its table had beside the case's own fields."""
 
 
 def _known(name: str) -> str:
@@ -43,7 +49,17 @@ def _known(name: str) -> str:
     return name
 
 
+def _askable(name: str) -> str:
+    return name if name.startswith(EXTRA) and name != EXTRA else _known(name)
+
+
 FieldName = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(FIELDS)})]
+_Asked = Annotated[
+    str,
+    AfterValidator(_askable),
+    Field(max_length=200, json_schema_extra={"anyOf": [{"enum": list(FIELDS)}, {"pattern": r"^extra\..+"}]}),
+]
+"""A field, or a column of a table's own behind ``extra.``."""
 _MAX_DEPTH, _MAX_VALUES = 16, 1000
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -83,7 +99,7 @@ def _check(field: str, value: str | float) -> None:
         )
     if field == "date":
         iso_day(value)
-    legal = CASE_FIELDS[field].values
+    legal = () if field.startswith(EXTRA) else CASE_FIELDS[field].values
     if legal and value not in legal:
         raise ValueError(f"unknown value {value!r} for {field}; use one of: {', '.join(legal)}")
 
@@ -96,7 +112,7 @@ class Equals(_Node):
     """The field was recorded and has this value."""
 
     kind: Literal["equals"] = "equals"
-    field: FieldName
+    field: _Asked
     value: Value
 
     @model_validator(mode="after")
@@ -109,7 +125,7 @@ class OneOf(_Node):
     """The field was recorded and has one of these values; of none, nothing matches."""
 
     kind: Literal["one_of"] = "one_of"
-    field: FieldName
+    field: _Asked
     values: Annotated[tuple[Value, ...], Field(max_length=_MAX_VALUES)]
 
     @model_validator(mode="after")
@@ -147,7 +163,7 @@ class Missing(_Node):
     """The field was not recorded."""
 
     kind: Literal["missing"] = "missing"
-    field: FieldName
+    field: _Asked
 
 
 class Not(_Node):
@@ -236,7 +252,12 @@ def iso_day(value: str) -> datetime.date:
 
 
 def field_value(case: Case, field: str) -> str | float | None:
-    """Value of a field of :data:`FIELDS` in a case, a date as 2024-03-31; None if it was not recorded."""
+    """Value of a field of :data:`FIELDS` in a case, a date as 2024-03-31; None if it was not recorded.
+
+    Behind ``extra.`` the name of a column that the project does not know.
+    """
+    if field.startswith(EXTRA):
+        return case.extra.get(field.removeprefix(EXTRA))
     value = CASE_FIELDS[field].of(case)
     return value.isoformat() if isinstance(value, datetime.date) else value
 
@@ -257,6 +278,15 @@ def _without(node: Any, lacking: Collection[str]) -> Any:
     if node.field not in lacking:
         return node
     return AllOf() if isinstance(node, Missing) else OneOf(field="case_id", values=())  # of no values, none is one
+
+
+def without_extra(node: Any, instead: Callable[[Any], Any]) -> Any:
+    """A condition tree in which something else stands for each condition on an extra column."""
+    if isinstance(node, Not):
+        return Not(condition=without_extra(node.condition, instead))
+    if isinstance(node, AllOf):
+        return AllOf(conditions=tuple(without_extra(child, instead) for child in node.conditions))
+    return instead(node) if node.field.startswith(EXTRA) else node
 
 
 def matches(where: Filter, case: Case) -> bool:

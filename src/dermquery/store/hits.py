@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import seven_point_score
+from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence
 from dermquery.model.parts import Weights
@@ -39,6 +40,7 @@ class Hit:
         shared_criteria: the criteria that the query gives and the case has with the same value, with that value.
         differing_criteria: those that the case has with another value, with the case's value.
         likely_criteria: those that nobody recorded of it, with the model's probability of the query's value.
+        trained_on: whether the model was trained on its image; None where the model does not say.
         sha256: of the image file that the case's vector was made of.
     """
 
@@ -55,6 +57,7 @@ class Hit:
     likely_criteria: Mapping[str, float] = field(default_factory=dict)
     closer_than: Mapping[str, float] = field(default_factory=dict)
     same_image: bool = False
+    trained_on: bool | None = None
     sha256: str = ""
 
     @property
@@ -71,6 +74,7 @@ class Hit:
             **self.parts,
             "closer_than": dict(self.closer_than),
             "same_image": self.same_image,
+            "trained_on": self.trained_on,
             "local": self.local,
             "global": self.global_,
             "shared_criteria": dict(self.shared_criteria),
@@ -108,8 +112,7 @@ class SearchResult:
 
     Attributes:
         query: as it was encoded.
-        terms: checklist criteria that the query gives, as terms or in its free text.
-        unread: clauses of the free text in which no finding was recognised.
+        reading: what the query's terms and its free text say.
         hits: best first, ties by ``case_id``; before them those of the very image that was asked with.
         weights: of the parts of a score.
         preset: the name of these weights; None for others than the base knows.
@@ -121,8 +124,7 @@ class SearchResult:
     """
 
     query: Query
-    terms: Mapping[str, str]
-    unread: tuple[str, ...]
+    reading: Findings
     hits: tuple[Hit, ...]
     weights: Weights
     preset: str | None
@@ -131,6 +133,11 @@ class SearchResult:
     base: BaseInfo
     evidence: tuple[Evidence, ...] = ()
     archive: ImageArchive | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def terms(self) -> Mapping[str, str]:
+        """Checklist criteria that the query gives, as terms or in its free text."""
+        return self.reading.checklist
 
     @property
     def local_weight(self) -> float:
@@ -162,7 +169,11 @@ class SearchResult:
                 "text": self.query.text,
                 "checklist": dict(self.query.checklist),
                 "terms": dict(self.terms),
-                "unread": list(self.unread),
+                "language": self.reading.language or None,
+                "uncertain": [asdict(remark) for remark in self.reading.uncertain],
+                "conflicts": [asdict(remark) for remark in self.reading.conflicts],
+                "incomplete": [asdict(remark) for remark in self.reading.incomplete],
+                "unread": list(self.reading.unread),
                 "seven_point_score": seven_point_score(self.terms) if self.terms else None,
                 "where": self.where.model_dump(mode="json", exclude_none=True)["condition"],
                 "preset": self.preset,

@@ -10,19 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from dermquery.data.case import Query
+from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
+from dermquery.model.trained_on import NOTHING, trained_on
 from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter, matches
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
+from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
 from dermquery.store.pairs import SAMPLE, Pairs, has_grown, measure_pairs, shares_of
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.scoring import hit_of
-from dermquery.store.where import as_filter, excluding
+from dermquery.store.where import Written, as_filter, excluding
 
 __all__ = ["EmptyBaseError", "QueryError", "SearchableBase"]
 
@@ -68,9 +71,24 @@ class SearchableBase:
             self._model = load_named_model(self.manifest, self.uri)
         return self._model
 
-    def count(self, where: Filter | Sequence[str] | None = None) -> int:
+    def count(self, where: Filter | Written | Sequence[str] | None = None) -> int:
         """Number of cases, or of those that satisfy a filter."""
-        return self.store.count(None if where is None else as_filter(where))
+        return self.store.count(None if where is None else self.in_columns(where))
+
+    def filter_of(self, where: Filter | Written | Sequence[str] | None, known: KnownValues | None = None) -> Filter:
+        """A filter as callers pass it, its clauses read by the values that this base's cases have.
+
+        Raises:
+            FilterError: for a condition that cannot be read, or a value that no case has.
+        """
+        if isinstance(where, Filter) or not self.store.count():
+            return as_filter(where)
+        return as_filter(where, known or KnownValues(self.store))
+
+    def in_columns(self, where: Filter | Written | Sequence[str] | None) -> Filter:
+        """The same for the store, which has no columns for what tables had beside the project's own."""
+        known = KnownValues(self.store)
+        return known.in_columns(self.filter_of(where, known))
 
     def __len__(self) -> int:
         return self.count()
@@ -99,7 +117,7 @@ class SearchableBase:
             raise QueryError("the query is empty: give an image, a text or checklist terms")
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
         known = sha256 or _file_hash(image)
-        return EncodedQuery(query, query.terms, query.findings.unread, vector, known, self._with_image(known))
+        return EncodedQuery(query, query.reading, vector, known, self._with_image(known))
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
         """A case of the base as a query for more like it: its stored vector, its image and its own findings.
@@ -113,7 +131,7 @@ class SearchableBase:
         kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
         query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
         vector, sha256 = self.manifest.layout.asking(row.vector[None])[0], row.stamp.sha256
-        return EncodedQuery(query, query.terms, (), vector, sha256, self._with_image(sha256))
+        return EncodedQuery(query, Findings(query.terms), vector, sha256, self._with_image(sha256))
 
     def choose(self, weights: Weights | str | None = None, local_weight: float | None = None) -> Chosen:
         """The weights that a search would use, and the name of the preset that they are.
@@ -131,7 +149,7 @@ class SearchableBase:
         image: ImageSource | None = None,
         text: str | None = None,
         checklist: Mapping[str, str] | None = None,
-        where: Filter | Sequence[str] | None = None,
+        where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
         local_weight: float | None = None,
         exclude_case: str | Collection[str] | None = None,
@@ -164,7 +182,7 @@ class SearchableBase:
             EmptyBaseError: if the base holds no case.
             FilterError, ImageError, ValueError: for a filter, an image or a term that cannot be used.
         """
-        condition = excluding(as_filter(where), exclude_case, exclude_lesion, exclude_patient)
+        condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
         chosen = self._checked(weights, local_weight, top_k, offset)
         encoded = self.encode(image, text, checklist)
         return self.search_encoded(encoded, condition, top_k, weights=chosen.weights, offset=offset, exact=exact)
@@ -172,7 +190,7 @@ class SearchableBase:
     def search_encoded(
         self,
         encoded: EncodedQuery,
-        where: Filter | Sequence[str] | None = None,
+        where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
         local_weight: float | None = None,
         offset: int = 0,
@@ -186,17 +204,29 @@ class SearchableBase:
             EmptyBaseError: if the base holds no case.
             FilterError, ValueError: for a filter that cannot be used.
         """
-        condition = as_filter(where)
         preset, chosen = self._checked(weights, local_weight, top_k, offset)
         n_cases = self.count()
         if n_cases == 0:
             raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
-        hits = self._hits(encoded, condition, top_k, chosen, offset, exact, n_cases)
-        n_candidates = n_cases if condition.is_empty else self.store.count(condition)
+        known = KnownValues(self.store)
+        condition = self.filter_of(where, known)
+        within = known.in_columns(condition)
+        hits = self._hits(encoded, within, top_k, chosen, offset, exact, n_cases)
+        n_candidates = n_cases if condition.is_empty else self.store.count(within)
         return SearchResult(
-            encoded.query, encoded.terms, encoded.unread, hits, chosen, preset, condition, n_candidates,
+            encoded.query, encoded.reading, hits, chosen, preset, condition, n_candidates,
             self._info(n_cases), archive=self.archive,
         )  # fmt: skip
+
+    def cases_of_image(self, sha256: str) -> tuple[str, ...]:
+        """Ids of the cases that were made of an image file, by the SHA-256 of its bytes, sorted.
+
+        Rows are only read where the archive holds the image, or there is none.
+        """
+        if self.archive is not None and sha256 not in self.archive:
+            return ()
+        rows = (row for batch in self.store.scan(vectors=False) for row in batch)
+        return tuple(sorted(row.case.case_id for row in rows if row.stamp.sha256 == sha256))
 
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
@@ -262,7 +292,20 @@ class SearchableBase:
         scored = [hit_of(layout, encoded, row, weights, pairs) for row in rows]
         scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
         page = scored[offset - begin : offset - begin + top_k]
-        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(page, start=offset + 1))
+        stamps = {row.case.case_id: row.stamp for row in rows}
+        seen = self._trained_on([stamps[hit.case.case_id].phash for hit in page])
+        return tuple(
+            replace(hit, rank=rank, trained_on=known)
+            for rank, (hit, known) in enumerate(zip(page, seen, strict=True), start=offset + 1)
+        )
+
+    def _trained_on(self, hashes: Sequence[str]) -> list[bool | None]:
+        """Whether the model was trained on images, by their perceptual hashes; None where nobody knows."""
+        known = getattr(self.model, "trained_on", NOTHING)
+        if not len(known):
+            return [None] * len(hashes)
+        found = iter(trained_on(known, [one for one in hashes if one]))
+        return [bool(next(found)) if one else None for one in hashes]
 
     def _pairs_for(self, weights: Weights, count: int) -> Pairs | None:
         """How alike pairs of cases are by these weights: as the manifest says, else measured for a while."""

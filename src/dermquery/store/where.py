@@ -6,38 +6,112 @@ import datetime
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.checklist import CRITERIA
+from dermquery.data.meant import did_you_mean
 from dermquery.store.exact_order import in_parts
-from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, Range, iso_day
+from dermquery.store.filters import (
+    EXTRA,
+    FIELDS,
+    AllOf,
+    Equals,
+    Filter,
+    FilterError,
+    Missing,
+    Not,
+    OneOf,
+    Range,
+    iso_day,
+)
 
-__all__ = ["as_filter", "excluding", "parse_where"]
+__all__ = ["Known", "Written", "as_filter", "excluding", "parse_where"]
 
 MISSING_WORD = "missing"
 """On the command line, ``site=missing`` asks for the cases without a recorded site."""
 _BOUNDS = {">=": "ge", ">": "gt", "<=": "le", "<": "lt"}
-_CLAUSE = re.compile(r"\s*(?P<field>\w+)\s*(?P<op>==|!=|>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
+_CLAUSE = re.compile(
+    r"""\s*(?:"(?P<quoted>[^"]+)"|(?P<field>[^=<>!"]+?))\s*(?P<op>==|!=|>=|<=|=|>|<)(?P<value>.*)""", re.DOTALL
+)
+_ITEM = re.compile(r"""\s*(?:"(?P<double>(?:[^"]|"")*)"|'(?P<single>[^']*)'|(?P<plain>[^,]*))\s*(?:,|\Z)""", re.DOTALL)
+_SHOWN = 12
+_NOT_ASKED = frozenset({"image", "text"})
+"""Columns of a case table that nobody can ask for."""
 
 
-def as_filter(where: Filter | Sequence[str] | None) -> Filter:
+class Known(Protocol):
+    """What the cases of a base have; see :class:`~dermquery.store.known_values.KnownValues`."""
+
+    def alike(self, field: str, written: str) -> tuple[str, ...]:
+        """The values of a field that are this one but for capitals."""
+
+    def values(self, field: str) -> Collection[str]:
+        """Every value of a field of words or of an extra column."""
+
+    def extras(self) -> Collection[str]:
+        """Names of the columns that the project does not know."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A filter as it was sent: clauses that are read by what a base holds, and a tree of conditions; all must hold.
+
+    Attributes:
+        clauses: such as ``"site=back"``.
+        must: findings that a case must have, such as ``"vascular_structures=arborizing"``.
+        tree: conditions.
+
+    Raises:
+        FilterError: for a clause of no known form.
+    """
+
+    clauses: tuple[str, ...] = ()
+    must: tuple[str, ...] = ()
+    tree: Any = None
+
+    def __post_init__(self) -> None:
+        """Find what is wrong whatever the base, before anything is encoded."""
+        self.read(None)
+
+    def read(self, known: Known | None) -> Filter:
+        """The filter for a base."""
+        where = parse_where([*self.clauses, *map(_finding, self.must)], known)
+        try:
+            return where if self.tree is None else where.also(self.tree)
+        except ValueError as error:  # too deep together
+            raise FilterError(str(error)) from error
+
+
+def as_filter(where: Filter | Written | Sequence[str] | None, known: Known | None = None) -> Filter:
     """A filter from what callers pass: a filter, clauses such as ``"site=back"``, or None for every case."""
-    if isinstance(where, str):
-        return parse_where([where])
-    return where if isinstance(where, Filter) else parse_where(where or ())
+    if isinstance(where, Filter):
+        return where
+    if isinstance(where, Written):
+        return where.read(known)
+    return parse_where([where] if isinstance(where, str) else where or (), known)
 
 
-def parse_where(clauses: Iterable[str]) -> Filter:
+def parse_where(clauses: Iterable[str], known: Known | None = None) -> Filter:
     """Read clauses of the command line, all of which must hold.
 
-    ``site=back``, ``site=back,chest`` (one of), ``diagnosis!=nv`` (also true where it was not recorded), ``age>=40``,
-    ``age<60``, ``site=missing`` and ``site!=missing``. Spaces around field and value do not count.
+    ``site=back``, ``site=back,chest`` (one of), ``site="head, neck"``, ``diagnosis!=nv`` (also true where it was not
+    recorded), ``age>=40``, ``age<60``, ``site=missing`` and ``site!=missing``. Spaces around field and value do not
+    count, quotes keep commas and the word ``missing``. A field may also be a column that the project does not know,
+    by its own name or behind ``extra.``.
+
+    Args:
+        clauses: the conditions.
+        known: what there is to find. With it, a whole value that cases have is one value, commas and all; capitals do
+            not matter; and a value that no case has is an error, which says what there is.
 
     Raises:
         FilterError: for a clause of another form, an unknown field or an illegal value, naming what is legal.
     """
-    return Filter(condition=AllOf(conditions=tuple(_parse(clause) for clause in clauses)))
+    return Filter(condition=AllOf(conditions=tuple(_parse(clause, known) for clause in clauses)))
 
 
 def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
@@ -51,13 +125,27 @@ def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
     return where
 
 
-def _parse(clause: str) -> Equals | OneOf | Range | Missing | Not:
+def _finding(clause: str) -> str:
+    """The clause for a finding that is demanded.
+
+    Raises:
+        FilterError: it is none of the checklist.
+    """
+    name = clause.partition("=")[0].strip()
+    if name not in CRITERIA or "=" not in clause or "!" in name:
+        raise FilterError(
+            f"cannot demand {clause!r}; write for example vascular_structures=arborizing, with one of: "
+            f"{', '.join(CRITERIA)}{did_you_mean(name, CRITERIA)}"
+        )
+    return clause
+
+
+def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing | Not:
     match = _CLAUSE.fullmatch(clause)
     if match is None:
         raise FilterError(f"cannot read the condition {clause!r}; write for example site=back, age>=40, diagnosis!=nv")
-    field, op, written = match["field"], match["op"], match["value"].strip()
-    if field not in FIELDS:
-        raise FilterError(f"unknown field {field!r} in {clause!r}; use one of: {', '.join(FIELDS)}")
+    op, written = match["op"], match["value"].strip()
+    field = _field(match["quoted"] or match["field"], clause, known)
     if not written:
         raise FilterError(f"no value in {clause!r}; write {field}={MISSING_WORD} for the cases without one")
     if op in _BOUNDS:
@@ -65,19 +153,94 @@ def _parse(clause: str) -> Equals | OneOf | Range | Missing | Not:
             raise FilterError(f"{op} compares ages and dates, and {field!r} in {clause!r} holds text; use = or !=")
         bound = _number(written) if field == "age" else _written_day(written)
         return Range.model_validate({"field": field, _BOUNDS[op]: bound})
-    positive = _one_of(field, written)
+    positive = _one_of(field, written, known)
     return Not(condition=positive) if op == "!=" else positive
 
 
-def _one_of(field: Any, written: str) -> Equals | OneOf | Missing:
-    if written == MISSING_WORD:
-        return Missing(field=field)
-    parts = [part.strip() for part in written.split(",")]
-    if not all(parts):
+def _field(name: str, clause: str, known: Known | None) -> str:
+    name = name.strip()
+    if name in FIELDS or name.casefold() in FIELDS:
+        return name if name in FIELDS else name.casefold()
+    column = name.removeprefix(EXTRA)
+    if name in _NOT_ASKED:
+        raise FilterError(f"unknown field {name!r} in {clause!r}; use one of: {', '.join(FIELDS)}")
+    if known is None:  # whether there is such a column is seen when the base is asked
+        return f"{EXTRA}{column}"
+    extras = list(known.extras())
+    same = [other for other in extras if other.casefold() == column.casefold()]
+    if column in extras or len(same) == 1:
+        return f"{EXTRA}{column if column in extras else same[0]}"
+    there = [*FIELDS, *sorted(extras)]
+    raise FilterError(
+        f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{did_you_mean(name, there)}"
+    )
+
+
+def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | Missing | Not:
+    items = _items(field, written, known)
+    values = [value for value, quoted in items if quoted or value != MISSING_WORD]
+    asked: Equals | OneOf | None = None
+    if values:
+        asked = _condition(field, [found for value in values for found in _found(field, value, known)], written)
+    if len(values) == len(items) and asked is not None:
+        return asked
+    missing = Missing(field=field)
+    return missing if asked is None else Not(condition=AllOf(conditions=(Not(condition=missing), Not(condition=asked))))
+
+
+def _items(field: str, written: str, known: Known | None) -> list[tuple[str, bool]]:
+    """The values of a clause, each with whether it is meant as it stands."""
+    if known is not None and "," in written and _is_words(field) and known.alike(field, written):
+        return [(written, True)]
+    items, at = [], 0
+    while at <= len(written):
+        match = _ITEM.match(written, at)
+        assert match is not None  # noqa: S101 - plain text matches anything up to a comma
+        double, single = match["double"], match["single"]
+        quoted = double is not None or single is not None
+        value = double.replace('""', '"') if double is not None else single if single is not None else match["plain"]
+        items.append((value if quoted else value.strip(), quoted))
+        if match.end() == len(written) and not match[0].endswith(","):
+            break
+        at = match.end()
+    if not all(value for value, _ in items):
         raise FilterError(f"empty value between the commas of {field}={written}; remove the extra comma")
-    values = tuple(_number(part) if field == "age" else part for part in parts)
+    return items
+
+
+def _is_words(field: str) -> bool:
+    return field.startswith(EXTRA) or (field not in ("age", "date") and not CASE_FIELDS[field].values)
+
+
+def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ...]:
+    """The values that a written one stands for.
+
+    Raises:
+        FilterError: no case has it.
+    """
+    if field == "age":
+        return (_number(value),)
+    legal = () if field.startswith(EXTRA) else CASE_FIELDS[field].values
+    if legal:
+        return tuple(one for one in legal if one.casefold() == value.casefold()) or (value,)
+    if known is None or field == "date":
+        return (value,)
+    if found := known.alike(field, value):
+        return found
+    if not field.startswith(EXTRA) and CASE_FIELDS[field].kind is Kind.ID:
+        return (value,)  # whoever asks for an id need not learn the others
+    name = field.removeprefix(EXTRA)
+    there = list(known.values(field))
+    if not there:
+        raise FilterError(f"no case has a {name}, so none has {value!r}; leave the condition out")
+    shown = ", ".join(f'"{one}"' if "," in one else one for one in there[:_SHOWN])
+    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+    raise FilterError(f"no case has the {name} {value!r}; there are: {shown}{more}{did_you_mean(value, there)}")
+
+
+def _condition(field: str, values: Sequence[str | float], written: str) -> Equals | OneOf:
     try:
-        return Equals(field=field, value=values[0]) if len(values) == 1 else OneOf(field=field, values=values)
+        return Equals(field=field, value=values[0]) if len(values) == 1 else OneOf(field=field, values=tuple(values))
     except ValidationError as error:
         reasons = dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors())
         raise FilterError(f"in {field}={written}: {'; '.join(reasons)}") from error

@@ -20,6 +20,7 @@ from dermquery.data.case import Case
 from dermquery.lab.evaluate.metrics import mean_average_precision
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.network.eager import network_of, torch_model
+from dermquery.lab.network.start import Start
 from dermquery.lab.network.text import build_text_encoder
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.train.config import ObjectiveConfig, TrainConfig
@@ -181,12 +182,13 @@ def test_a_run_starts_from_the_backbone_of_another_model(tmp_path: Path) -> None
     how: dict[str, Any] = {"accelerator": "cpu"}
     first = model_of(fit_composed(cases[:16], cases[16:], tiny_config(tmp_path), config, tmp_path / "first", **how))
     still = config.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
-    second = fit_composed(cases[:16], cases[16:], tiny_config(tmp_path), still, tmp_path / "second", start=first, **how)
+    how["start"] = Start.of(first)
+    second = fit_composed(cases[:16], cases[16:], tiny_config(tmp_path), still, tmp_path / "second", **how)
     for name, value in second.module.network.backbone.named_parameters():
         torch.testing.assert_close(value, network_of(first).backbone.get_parameter(name), msg=name)
     other = tiny_config(tmp_path / "other")
     with pytest.raises(ValueError, match="whose backbone is"):
-        fit_composed(cases[:16], cases[16:], other, config, tmp_path / "third", start=first, **how)
+        fit_composed(cases[:16], cases[16:], other, config, tmp_path / "third", **how)
 
 
 def test_validation_needs_two_cases(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
 import shutil
 import struct
 import threading
 import time
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
 from dermquery.data.rows import CaseTableError
 from dermquery.model.alignment import Vectors
-from dermquery.serve.bundle import Bundle, BundleError
+from dermquery.serve.bundle import Bundle, BundleError, pack
 from dermquery.serve.job_folder import Job
 from dermquery.serve.job_queue import JobQueue
 from dermquery.serve.prometheus import Metrics
@@ -293,6 +296,92 @@ def test_a_name_that_two_images_have_is_asked_for_by_its_path(tmp_path: Path) ->
             bundle.entries(tmp_path, skip_bad=False)
         entries, _ = bundle.entries(tmp_path, skip_bad=True)
     assert [(fields.case_id, name) for fields, name in entries] == [("b", "2/a.png")]
+
+
+def packed(path: Path, entries: Sequence[tuple[bytes, bytes, bool, bytes]]) -> Path:
+    """A ZIP archive of (name, content, whether the name is said to be UTF-8, extra field), as others pack it."""
+    body = directory = b""
+    for name, data, flag, extra in entries:
+        size = len(data)
+        head = struct.pack("<4H3I", 0x800 if flag else 0, 0, 0, 0x5821, zlib.crc32(data), size, size)
+        head += struct.pack("<2H", len(name), len(extra))
+        directory += b"PK\1\2" + struct.pack("<2H", 0x314, 20) + head
+        directory += struct.pack("<3H2I", 0, 0, 0, 0, len(body)) + name + extra
+        body += b"PK\3\4" + struct.pack("<H", 20) + head + name + extra + data
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(entries), len(entries), len(directory), len(body), 0)
+    path.write_bytes(body + directory + end)
+    return path
+
+
+def unicode_path(name: str, raw: bytes) -> bytes:
+    """Info-ZIP's extra field with a name in UTF-8."""
+    field = struct.pack("<BL", 1, zlib.crc32(raw)) + name.encode()
+    return struct.pack("<2H", 0x7075, len(field)) + field
+
+
+_NAME = "Läsion.jpg"
+_SPLIT = unicodedata.normalize("NFD", _NAME)
+PACKED = {
+    "macOS": (_SPLIT.encode(), False, b""),
+    "UTF-8 without flag": (_NAME.encode(), False, b""),
+    "7-Zip": (_NAME.encode(), True, b""),
+    "flag, decomposed": (_SPLIT.encode(), True, b""),
+    "Windows, CP 437": (_NAME.encode("cp437"), False, b""),
+    "Windows, CP 850": (_NAME.encode("cp850"), False, b""),
+    "Windows-1252": (_NAME.encode("cp1252"), False, b""),
+    "Info-ZIP": (b"L?sion.jpg", False, unicode_path(_NAME, b"L?sion.jpg")),
+}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+@pytest.mark.parametrize("folder", ["", "images/", "images\\", "./images/"])
+@pytest.mark.parametrize("written", [_NAME, _SPLIT, _NAME.upper()])
+def test_an_image_is_found_whatever_packed_it(tmp_path: Path, kind: str, folder: str, written: str) -> None:
+    name, flag, extra = PACKED[kind]
+    raw = folder.encode() + name
+    extra = unicode_path(folder + _NAME, raw) if extra else b""
+    for cell in {written, folder + written, folder.replace("/", "\\") + written}:
+        table = f"case_id,image\na,{cell}\n".encode()
+        made = packed(tmp_path / "a.zip", [(b"cases.csv", table, False, b""), (raw, b"image", flag, extra)])
+        with Bundle(made, 1000) as bundle:
+            ((fields, found),), _ = bundle.entries(tmp_path, skip_bad=False)
+            bundle.extract(found, tmp_path / "image")
+        assert (fields.case_id, (tmp_path / "image").read_bytes()) == ("a", b"image")
+
+
+def test_letters_that_two_code_pages_read_differently(tmp_path: Path) -> None:
+    """Byte 0x9D is one letter in CP 437 and another in CP 850; the table says which was meant, if it can."""
+    for cell in ("s\u00d8r.jpg", "s\u00a5r.jpg"):
+        table = f"case_id,image\na,{cell}\n".encode()
+        made = packed(tmp_path / "a.zip", [(b"cases.csv", table, False, b""), (b"s\x9dr.jpg", b"image", False, b"")])
+        with Bundle(made, 1000) as bundle:
+            assert len(bundle.entries(tmp_path, skip_bad=True)[0]) == 1
+
+
+def test_a_file_without_a_name_is_passed_over_and_a_name_given_twice_is_refused(tmp_path: Path) -> None:
+    table = (b"cases.csv", _TABLE, False, b"")
+    image = (b"a.png", b"1", False, b"")
+    with Bundle(
+        packed(tmp_path / "a.zip", [(b"", b"x", False, b""), table, image, (b"\0x", b"", True, b"")]), 1000
+    ) as bundle:
+        assert len(bundle.entries(tmp_path, skip_bad=False)[0]) == 1
+    with pytest.raises(BundleError, match=r"two files in the archive are called 'a\.png'"):
+        Bundle(packed(tmp_path / "a.zip", [table, image, (b"a.png", b"2", False, b"")]), 1000)
+
+
+def test_single_images_are_found_by_the_last_part_of_a_path_unless_that_mixes_them_up(tmp_path: Path) -> None:
+    table = io.BytesIO(b"case_id,image\na,images/a.png\nb,images\\b.png\n")
+    pack(tmp_path / "a.zip", [("cases.csv", table), ("a.png", io.BytesIO(b"1")), ("B.png", io.BytesIO(b"2"))])
+    with Bundle(tmp_path / "a.zip", 1000) as bundle:
+        entries, _ = bundle.entries(tmp_path, skip_bad=False)
+    assert [(fields.case_id, name) for fields, name in entries] == [("a", "a.png"), ("b", "B.png")]
+    table = io.BytesIO(b"case_id,image\na,1/a.png\nb,2/a.png\nc,c.png\n")
+    pack(tmp_path / "a.zip", [("t.csv", table), ("a.png", io.BytesIO(b"1")), ("c.png", io.BytesIO(b"2"))])
+    with Bundle(tmp_path / "a.zip", 1000) as bundle:
+        entries, bad = bundle.entries(tmp_path, skip_bad=True)
+    assert [fields.case_id for fields, _ in entries] == ["c"]
+    assert [row.case_id for row in bad] == ["a", "b"]
+    assert "1/a.png and 2/a.png are different images, but only one 'a.png' was sent" in bad[0].problems[0]
 
 
 # --- the queue -------------------------------------------------------------------------------------------------------

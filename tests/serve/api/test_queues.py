@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermquery.data.case import Query
+from dermquery.data.findings import Findings
 from dermquery.serve.line import Busy, Line
 from dermquery.serve.prepared import ExpiredQueryError, Prepared, PreparedQueries
 from dermquery.store.encoded import EncodedQuery
@@ -97,7 +98,7 @@ def test_an_error_reaches_who_asked_and_frees_the_place() -> None:
 
 
 def prepared(key: str, owner: str = "me") -> Prepared:
-    return Prepared(key, owner, EncodedQuery(Query(text="no streaks"), {}, (), np.zeros(2, np.float32)))
+    return Prepared(key, owner, EncodedQuery(Query(text="no streaks"), Findings({}), np.zeros(2, np.float32)))
 
 
 def test_a_query_is_for_its_owner_and_for_a_while() -> None:

@@ -66,10 +66,12 @@ def test_command_line_http_and_python_give_the_same_answer(served: Served, clien
 
 
 def test_an_answer_says_what_it_read_and_what_it_is_for(served: Served, client: Client) -> None:
-    answer = client.search(image_of(served.cases[0]), "atypical network; rosettes seen", top_k=4)
+    answer = client.search(image_of(served.cases[0]), "atypical network; rosettes seen; veil?", top_k=4)
     assert answer.notice == RESEARCH_USE
     assert answer.query.terms == {"pigment_network": "atypical"}
     assert answer.query.unread == ("rosettes seen",)
+    assert [remark.question for remark in answer.query.uncertain] == ["blue-whitish veil: present or absent?"]
+    assert (answer.query.language, answer.query.conflicts, answer.query.incomplete) == ("en", (), ())
     assert answer.query.seven_point_score == 2
     assert sum(share.hits for share in answer.diagnoses) == 4
     assert sum(share.base for share in answer.diagnoses) == 24
@@ -102,6 +104,21 @@ def test_filters_as_clauses_and_as_a_tree_mean_the_same(client: Client) -> None:
     assert ranking(written) == ranking(typed)
     assert 0 < len(written.hits) < 24
     assert ranking(client.rerank(written.search, where=parse_where(clauses), top_k=24)) == ranking(written)
+
+
+def test_clauses_are_read_by_what_the_base_holds_and_a_finding_can_be_demanded(client: Client) -> None:
+    demanded = client.search(text="no streaks", must=["streaks=irregular"], where=["SITE=Back"], top_k=24)
+    assert {hit.case.checklist["streaks"] for hit in demanded.hits} == {"irregular"}
+    assert {hit.case.site for hit in demanded.hits} == {"back"}
+    again = client.rerank(demanded.search, must="streaks=absent", top_k=24)
+    assert {hit.case.checklist["streaks"] for hit in again.hits} == {"absent"}
+    (only,) = client.search(text="no streaks", where=["camera=MODEL 3"]).hits
+    assert only.case.case_id == "case-003"
+    assert [case.case_id for case in client.cases(["camera=model 3"])] == ["case-003"]
+    with pytest.raises(ApiError, match="no case has the site 'knee'; there are: back"):
+        client.search(text="no streaks", where=["site=knee"])
+    with pytest.raises(ApiError, match="cannot demand 'site=back'"):
+        client.search(text="no streaks", must=["site=back"])
 
 
 def test_what_is_excluded_is_not_found(served: Served, client: Client) -> None:

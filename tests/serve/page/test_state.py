@@ -114,3 +114,13 @@ def test_only_what_is_encoded_makes_another_encoding_necessary() -> None:
     for change in ({"text": "veil"}, {"turn": 1}, {"crop": (0.1, 0.1, 0.5, 0.5)}, {"image": "b"}, {"relevant": ("a",)}):
         assert replace(question, **change).what != question.what, change
     assert replace(question, image="", turn=1).what == replace(question, image="").what, "there is nothing to turn"
+
+
+@pytest.mark.parametrize(
+    "fragment", ["text=a\ud800b", "text=%ED%A0%80", "term=streaks:\udfff", "site=\ud83d", "like=\udc00"]
+)
+def test_half_a_character_in_a_link_is_no_reason_to_fail(fragment: str) -> None:
+    question = Question.from_fragment(fragment)
+    again = question.to_fragment()
+    again.encode()
+    assert Question.from_fragment(again) == question

@@ -37,7 +37,8 @@ def prepare_derm7pt(
     release: Path,
     out: Path,
     *,
-    size: int = 512,
+    size: int | None = None,
+    crop: bool = False,
     all_diagnoses: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -47,7 +48,8 @@ def prepare_derm7pt(
     Args:
         release: the folder ``release_v0``, or the one that holds it.
         out: folder to write to; an interrupted run is continued.
-        size: width and height of the images, in pixels.
+        size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
+        crop: remove the borders and keep the proportions.
         all_diagnoses: keep all cases, labelled by their full diagnosis, instead of the three groups.
         skip_bad: write the table without the images that cannot be read.
         progress: called after each image.
@@ -56,7 +58,7 @@ def prepare_derm7pt(
         PrepareError: if ``release`` is not a release, or disagrees with itself.
     """
     cases = read_release(release, all_diagnoses=all_diagnoses)
-    return prepare_cases(cases, out, source="derm7pt", size=size, skip_bad=skip_bad, progress=progress)
+    return prepare_cases(cases, out, source="derm7pt", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
 
 
 def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:

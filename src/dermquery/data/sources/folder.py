@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from dermquery.data.case import Case
 from dermquery.data.case_table import read_cases
+from dermquery.data.names import FileNames, alike
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 
 __all__ = ["ImageFolder", "prepare_folder"]
 
-_ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2"}
+_ENDINGS = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".heic", ".heif",
+}  # fmt: skip
 
 
 def prepare_folder(
@@ -25,7 +30,8 @@ def prepare_folder(
     table: Path | None = None,
     columns: Mapping[str, str] | None = None,
     label_from_folder: bool = False,
-    size: int = 512,
+    size: int | None = None,
+    crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
@@ -33,12 +39,13 @@ def prepare_folder(
 
     Args:
         folder: images, at any depth.
-        out: folder to write to, outside of ``folder``; an interrupted run is continued.
+        out: folder to write to; an interrupted run is continued. Within ``folder``, its images are passed over.
         table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
             the case id is the name.
         columns: the user's column names mapped to ours.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
-        size: width and height of the images, in pixels.
+        size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
+        crop: remove the borders and keep the proportions.
         skip_bad: leave out rows and images that cannot be used; they are listed in the report.
         progress: called after each image.
 
@@ -46,10 +53,11 @@ def prepare_folder(
         PrepareError: no folder, no image in it, two images with one case id, or options that exclude each other.
         CaseTableError: bad rows, all listed, without ``skip_bad``.
     """
-    if out.absolute().is_relative_to(folder.absolute()):
-        raise PrepareError(f"{out} lies in {folder}, whose images are read; prepare into a folder outside of it")
-    images = ImageFolder(folder)
+    if out.resolve() == folder.resolve():
+        raise PrepareError(f"{out} is the folder whose images are read; prepare into another one")
+    images = ImageFolder(folder, without=out)
     rows: tuple[BadImage, ...] = ()
+    note = ""
     if table is None:
         if columns:
             raise PrepareError("a column mapping needs a table; give it with --table")
@@ -58,26 +66,37 @@ def prepare_folder(
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
         read = read_cases(table, columns=columns, skip_bad=skip_bad, find_image=partial(images.find, beside=table))
-        cases = list(read.cases)
+        cases, note = list(read.cases), read.note
         rows = tuple(
             BadImage(row.case_id, f"{table}, line {row.line}: {'; '.join(row.problems)}") for row in read.skipped
         )
-    report = prepare_cases(cases, out, source="folder", size=size, skip_bad=skip_bad, progress=progress)
-    return dataclasses.replace(report, bad=(*rows, *report.bad))
+    report = prepare_cases(cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
+    return dataclasses.replace(report, bad=(*rows, *report.bad), note=note)
 
 
 class ImageFolder:
     """The image files at any depth below a folder, known by the ending of their names.
 
+    Args:
+        folder: where to look.
+        without: a folder within it to pass over.
+
     Raises:
         PrepareError: if the folder does not exist or holds no image.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, without: Path | None = None):
         if not folder.is_dir():
             raise PrepareError(f"{folder}: no such folder; give the folder of the images")
         self.folder = folder.absolute()
-        self.paths = tuple(sorted(path for path in self.folder.rglob("*") if _is_image(path)))
+        beyond = None if without is None else without.absolute()
+        self.paths = tuple(
+            sorted(
+                path
+                for path in self.folder.rglob("*")
+                if _is_image(path) and not (beyond and path.is_relative_to(beyond))
+            )
+        )
         if not self.paths:
             raise PrepareError(f"{folder} holds no image; endings looked for: {', '.join(sorted(_ENDINGS))}")
 
@@ -87,7 +106,7 @@ class ImageFolder:
         Raises:
             PrepareError: if two images would have one id.
         """
-        ids = [_safe_id(path.relative_to(self.folder)) for path in self.paths]
+        ids = _ids([path.relative_to(self.folder) for path in self.paths])
         if twice := [case_id for case_id, count in Counter(ids).items() if count > 1]:
             paths = " and ".join(
                 str(path) for case_id, path in zip(ids, self.paths, strict=True) if case_id == twice[0]
@@ -95,14 +114,15 @@ class ImageFolder:
             raise PrepareError(f"{paths} would both be case {twice[0]!r}; rename one, or give a table with case ids")
         labels = [path.parent.name if label_from_folder and path.parent != self.folder else None for path in self.paths]
         return [
-            Case(case_id=case_id, image=path, diagnosis=label)
+            Case(case_id=case_id, image=path, diagnosis=None if label is None else unicodedata.normalize("NFC", label))
             for case_id, path, label in zip(ids, self.paths, labels, strict=True)
         ]
 
     def find(self, name: str, *, beside: Path | None = None) -> Path:
         """The image that a table names: a path below this folder, a path beside the table, or a mere file name.
 
-        A file name is looked for at any depth, with or without its ending, in any case.
+        A file name is looked for at any depth, with or without its ending. Capitals, the composition of letters and
+        the kind of slash do not matter. A longer path, as another computer has it, is followed from this folder's name.
 
         Args:
             name: the table's cell.
@@ -113,10 +133,12 @@ class ImageFolder:
         """
         if not name:
             raise ValueError("image is empty; fill it in or remove the row")
-        for folder in (self.folder, *([beside.absolute().parent] if beside else [])):
-            if (folder / name).is_file():
-                return folder / name
-        found = self._by_name.get(name.lower(), [])
+        for names in (self._names, *([self._names_beside(beside.absolute().parent)] if beside else [])):
+            if (path := names.find(name)) is not None:
+                return path
+        found = self._by_name.get(alike(name), [])
+        if not found and (path := self._names.below_its_own_name(name)) is not None:
+            return path
         if len(found) == 1:
             return found[0]
         if found:
@@ -124,11 +146,19 @@ class ImageFolder:
         raise ValueError(f"no image {name!r} below {self.folder}; correct the name, or add the image")
 
     @cached_property
+    def _names(self) -> FileNames:
+        return FileNames(self.folder)
+
+    @cached_property
+    def _names_beside(self) -> Callable[[Path], FileNames]:
+        return cache(FileNames)
+
+    @cached_property
     def _by_name(self) -> Mapping[str, list[Path]]:
-        """Images by file name and by file name without ending, in lower case."""
+        """Images by file name and by file name without ending, as :func:`alike` compares them."""
         names: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
-            for name in {path.name.lower(), path.stem.lower()}:
+            for name in {alike(path.name), alike(path.stem)}:
                 names[name].append(path)
         return names
 
@@ -138,6 +168,24 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file()
 
 
-def _safe_id(path: Path) -> str:
-    """The path without its ending, in letters that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(path.with_suffix("").parts)).strip("._-") or "image"
+def _ids(paths: Sequence[Path]) -> list[str]:
+    """An id for each path: its parts without the ending, in letters and digits of any script, dots, dashes and ``_``.
+
+    Where only a sign that had to be replaced tells two paths apart, a hash does it; an ending or a slash does not.
+    """
+    plain = [unicodedata.normalize("NFC", "-".join(path.with_suffix("").parts)) for path in paths]
+    ids = [_safe_id(name) for name in plain]
+    origins: dict[str, set[str]] = defaultdict(set)
+    for name, case_id in zip(plain, ids, strict=True):
+        origins[case_id].add(name)
+    return [
+        case_id
+        if case_id == name or len(origins[case_id]) == 1
+        else f"{case_id}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+        for name, case_id in zip(plain, ids, strict=True)
+    ]
+
+
+def _safe_id(name: str) -> str:
+    signs = (sign if sign in "._-" or unicodedata.category(sign)[0] in "LMN" else "\0" for sign in name)
+    return re.sub("\0+", "_", "".join(signs)).strip("._-") or "image"

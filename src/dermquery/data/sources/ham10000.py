@@ -7,9 +7,11 @@ of this set finds its own query.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from dermquery.data.case import Case
+from dermquery.data.case import MAX_AGE, Case
+from dermquery.data.names import alike
 from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases, read_records
 
 __all__ = ["prepare_ham10000", "read_ham10000"]
@@ -34,7 +36,8 @@ def prepare_ham10000(
     metadata: Path,
     out: Path,
     *,
-    size: int = 512,
+    size: int | None = None,
+    crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
@@ -44,7 +47,7 @@ def prepare_ham10000(
         PrepareError: if the folder or the table is missing or has another layout.
     """
     cases = read_ham10000(images, metadata)
-    return prepare_cases(cases, out, source="ham10000", size=size, skip_bad=skip_bad, progress=progress)
+    return prepare_cases(cases, out, source="ham10000", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
 
 
 def read_ham10000(images: Path, metadata: Path) -> list[Case]:
@@ -60,19 +63,16 @@ def read_ham10000(images: Path, metadata: Path) -> list[Case]:
     if not images.is_dir():
         raise PrepareError(f"{images}: no such folder; give the folder of the images")
     rows = read_records(metadata, _COLUMNS, "give HAM10000_metadata.csv as it was published")
-    on_disk = {path.stem: path for path in images.rglob("*") if path.suffix.lower() in _ENDINGS}
+    on_disk = {alike(path.stem): path for path in images.rglob("*") if path.suffix.lower() in _ENDINGS}
     try:
-        return [_case(row, on_disk.get(row["image_id"], images / f"{row['image_id']}.jpg")) for row in rows]
+        return [_case(row, on_disk.get(alike(row["image_id"]), images / f"{row['image_id']}.jpg")) for row in rows]
     except ValueError as error:
         raise PrepareError(f"{metadata}: {error}") from error
 
 
 def _case(row: dict[str, str], image: Path) -> Case:
     site = row["localization"]
-    try:
-        age = float(row["age"]) if row["age"] else None
-    except ValueError as error:
-        raise ValueError(f"image_id {row['image_id']!r}: age {row['age']!r} is not a number; leave it empty") from error
+    age = _age(row)
     return Case(
         case_id=row["image_id"],
         image=image,
@@ -85,3 +85,17 @@ def _case(row: dict[str, str], image: Path) -> Case:
         source="HAM10000",
         extra={"confirmed_by": row["dx_type"]},
     )
+
+
+def _age(row: dict[str, str]) -> float | None:
+    if not row["age"]:
+        return None
+    try:
+        age = float(row["age"])
+    except ValueError:
+        age = math.nan
+    if not 0 <= age <= MAX_AGE:
+        raise ValueError(
+            f"image_id {row['image_id']!r}: age {row['age']!r} is not a number from 0 to {MAX_AGE:.0f}; leave it empty"
+        )
+    return age

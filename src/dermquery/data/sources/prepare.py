@@ -1,4 +1,4 @@
-"""Prepare the images of any source: without borders, in one size, beside a case table.
+"""Prepare the images of any source beside a case table: as they came, or without borders, or as the paper's squares.
 
 The result is ``OUT/cases.csv``, ``OUT/images/<case_id>.jpg`` and ``OUT/prepare.json``, which records how the images
 were made. Images appear whole or not at all, so an interrupted run can be repeated.
@@ -24,6 +24,7 @@ from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
+from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
 
 __all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
@@ -31,7 +32,7 @@ __all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cas
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
 
-_PIPELINE = 2
+_PIPELINE = 3
 """Increase it whenever the same source image would come out differently, so that old and new images never mix."""
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
@@ -60,6 +61,7 @@ class PrepareReport:
         made: images made in this run.
         kept: images that an earlier run had finished.
         bad: images that could not be used.
+        note: how the table was read where that is a guess; empty if it is none.
     """
 
     out: Path
@@ -68,6 +70,7 @@ class PrepareReport:
     made: int
     kept: int
     bad: tuple[BadImage, ...]
+    note: str = ""
 
     @property
     def diagnoses(self) -> dict[str, int]:
@@ -80,28 +83,38 @@ def prepare_cases(
     out: Path,
     *,
     source: str,
-    size: int = 512,
+    size: int | None = None,
+    crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
-    Each image is decoded, its borders are removed, and it is resized to ``size`` × ``size`` pixels without keeping
-    the aspect ratio, as in the paper. Images that an earlier run finished from the same source image are kept.
+    Each image stays as it came, upright and without metadata, so that people see its true proportions; a model brings
+    it to its own size. Images that an earlier run finished from the same source image are kept.
+
+    Args:
+        cases: what to prepare.
+        out: folder to write to.
+        source: name of the kind of source.
+        size: as in the paper, remove the borders and resize to ``size`` × ``size`` pixels, whatever the proportions.
+        crop: remove the borders and keep the proportions.
+        skip_bad: write the table without the images that cannot be used.
+        progress: called after each image.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
     Raises:
         PrepareError: if ``out`` was prepared in another way, or ``size`` is too small.
     """
-    if size < 32:
+    if size is not None and size < 32:
         raise PrepareError(f"size is {size} pixels; use at least 32")
-    _claim(out, {"source": source, "size": size, "pipeline": _PIPELINE})
+    _claim(out, {"source": source, "size": size, "borders": not (crop or size), "pipeline": _PIPELINE})
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
     prepared: list[Case] = []
     bad: list[BadImage] = []
     made = 0
-    jobs = [(case.image, target, size) for case, target in zip(cases, targets, strict=True)]
+    jobs = [(case.image, target, size, crop) for case, target in zip(cases, targets, strict=True)]
     with _pool() as pool:
         for done, outcome in enumerate(pool.map(_prepare_image, jobs), start=1):
             case, target = cases[done - 1], targets[done - 1]
@@ -173,19 +186,33 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare_image(job: tuple[Path, Path, int]) -> bool | str:
+def _prepare_image(job: tuple[Path, Path, int | None, bool]) -> bool | str:
     """True if the image was made, False if it was there, or the reason why it cannot be used."""
-    source, target, size = job
+    source, target, size, crop = job
     try:
         origin = _origin(source) if source.is_file() else b""
         if target.is_file() and _made_from(target) == origin:
             return False
-        image = remove_borders(load_image(source)).resize((size, size), Image.Resampling.LANCZOS)
+        image = load_image(source)
+        bare = None if size or crop else _bare(source.read_bytes(), origin, image)
     except (ImageError, OSError) as error:
         return str(error)
+    if size or crop:
+        image = remove_borders(image)
+    if size:
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
     with replacing(target) as part:
-        image.save(part, "JPEG", comment=origin, **_JPEG)
+        if bare is None:
+            image.save(part, "JPEG", comment=origin, **_JPEG)
+        else:
+            part.write_bytes(bare)
     return True
+
+
+def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
+    """A JPEG without metadata, if it shows the same without: turned by EXIF or in other colours, it does not."""
+    bare = bare_jpeg(data, origin)
+    return bare if bare is not None and load_image(bare).tobytes() == image.tobytes() else None
 
 
 def _origin(source: Path) -> bytes:

@@ -17,15 +17,15 @@ def join(program: typer.Typer) -> None:
     # Imported here, for the commands import modules of the program, whose package calls this function.
     from dermquery.lab.bench import cli as bench
     from dermquery.lab.cli.compare import ablate, compare, crossval
-    from dermquery.lab.cli.evaluate import evaluate, evaluate_regions, evaluate_text, figures
+    from dermquery.lab.cli.evaluate import evaluate, evaluate_eye, evaluate_regions, evaluate_text, figures
     from dermquery.lab.cli.evaluate_quality import evaluate_quality
-    from dermquery.lab.cli.model import describe_config, pack
+    from dermquery.lab.cli.model import describe_config, fit_heads, pack
     from dermquery.lab.cli.synthetic_data import folds, synthesize
-    from dermquery.lab.cli.train import train
+    from dermquery.lab.cli.train import teach, train
 
     commands: tuple[Callable[..., Any], ...] = (
-        train, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_quality, figures,
-        describe_config, pack,
+        train, teach, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_eye,
+        evaluate_quality, figures, describe_config, fit_heads, pack,
     )  # fmt: skip
     for command in commands:
         program.command(rich_help_panel=_PANEL)(command)

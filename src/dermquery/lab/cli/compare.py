@@ -22,6 +22,7 @@ from dermquery.lab.cli.train import (
     StartOption,
     TableArgument,
     cases_and_folds,
+    other_cases,
     start_model,
     trainer_options,
 )
@@ -34,6 +35,12 @@ __all__ = ["ablate", "compare", "crossval"]
 DataOption = Annotated[Path, typer.Option("--data", help="Case table with diagnoses, or the folder of `data prepare`.")]
 OnlyOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")]
 JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each in its own process.")]
+AlsoOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--also", help="Another table whose images and diagnoses the headed systems learn from; not the held-out fifth."
+    ),
+]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write tables and figures at the end.")]
 
 
@@ -53,12 +60,14 @@ class _Request:
     accelerator: str
     devices: int = 1
     json_path: Path | None = None
+    others: Path | None = None
 
     def child(self, *command: str) -> list[str]:
         """Arguments of a process that trains a part: ``command`` and what all of them need."""
         options = ["--out", str(self.out), "--folds", str(self.out / "folds.json"), "--no-report"]
         options += ["--config", self.config, "--accelerator", self.accelerator]
         options += [part for override in self.overrides for part in ("--set", override)]
+        options += [] if self.others is None else ["--also", str(self.others)]
         return [*command, *options, *([] if self.start_from is None else ["--start-from", self.start_from])]
 
 
@@ -73,6 +82,7 @@ def compare(
     config: ConfigOption = "lite",
     overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
     start_from: StartOption = None,
+    also: AlsoOption = None,
     only: OnlyOption = None,
     jobs: JobsOption = 1,
     report: ReportOption = True,
@@ -87,14 +97,15 @@ def compare(
         for listed in SYSTEMS.values():
             typer.echo(f"{listed.key:22} {listed.title} (asks with {listed.asks}; gallery: {listed.gallery})")
         return
-    keys = list(SYSTEMS) if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
+    possible = [key for key, listed in SYSTEMS.items() if start_from is not None or not listed.needs_start]
+    keys = possible if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
     chosen = [system(key) for key in keys]
     settings = load_config(config, tuple(overrides))
     rows = [Row(listed.title, listed, settings) for listed in chosen]
     groups: dict[str, list[str]] = {}
     for listed in chosen:
         groups.setdefault(listed.training or "untrained", []).append(listed.key)
-    request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator)
+    request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator, others=also)
     command = request.child("compare", "--data", str(data))
     _run(
         request, rows, [{name: [*command, "--systems", ",".join(keys)] for name, keys in groups.items()}], "Comparison"
@@ -191,7 +202,7 @@ def _run(
         for commands in rounds:
             children = {f"{name}-fold-{i}": [*line, "--fold", str(i)] for i in folds for name, line in commands.items()}
             run_jobs(children, request.jobs, request.out / "logs")
-    plan = Plan(cases, splits, request.out, start_model(request.start_from), single)
+    plan = Plan(cases, splits, request.out, start_model(request.start_from), other_cases(request.others), single)
     predict(plan, rows, folds, say=Console().print, **trainer_options(request.devices, request.accelerator))
     if request.report:
         _report(plan, rows, folds, title, request.json_path or request.out / "result.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ from dermquery.cli.expected_errors import expected_errors
 if TYPE_CHECKING:
     from dermquery.model.encoder import ComposedModel
 
-__all__ = ["evaluate", "evaluate_regions", "evaluate_text", "figures"]
+__all__ = ["evaluate", "evaluate_eye", "evaluate_regions", "evaluate_text", "figures"]
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Artifact folder or name of a shipped model.")]
 GalleryOption = Annotated[Path | None, typer.Option(help="Case table that is searched.")]
@@ -65,7 +65,7 @@ def evaluate(
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     check_columns(asking, by or ())
     encoder = load_model(model)
-    _check_unseen(encoder, facts)
+    facts |= _check_unseen(encoder, protocol, asking, searched, facts)
     block = evaluate_model(
         encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described
     )
@@ -108,7 +108,7 @@ def evaluate_text(
     written = read_written(texts)
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     encoder = load_model(model)
-    _check_unseen(encoder, facts)
+    facts |= _check_unseen(encoder, protocol, asking, searched, facts)
     facts |= {
         "model": model,
         "artifact": encoder.artifact_hash,
@@ -151,6 +151,51 @@ def evaluate_regions(
 
 
 @expected_errors
+def evaluate_eye(
+    table: Annotated[Path, typer.Argument(help="Table, or prepared folder, of lesions with diagnoses (HAM10000).")],
+    start_from: Annotated[
+        str | None, typer.Option("--start-from", metavar="MODEL", help="Model or eye; the teacher itself if absent.")
+    ] = None,
+    config: Annotated[
+        str, typer.Option("--config", "-c", help="TOML file, or a shipped one; names the teacher.")
+    ] = "lite",
+    json_path: JsonOption = None,
+) -> None:
+    """What does a backbone see of lesions that are held out? Siblings found again, and diagnoses told apart."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import HELD_OUT, held_out, provenance, teacher_vision, write_json
+    from dermquery.lab.network.start import backbone_of, load_start
+    from dermquery.lab.network.vision import build_backbone
+    from dermquery.lab.studies.eye import evaluate_eye as run
+
+    settings = load_config(config).teach
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    kept = [case for case in cases if held_out(case, HELD_OUT)]
+    training = [case for case in cases if not held_out(case, HELD_OUT)]
+    if start_from is None:
+        vision = teacher_vision(settings.teacher, settings.teacher_size)
+        backbone, name, artifact = build_backbone(vision).eval(), settings.teacher, ""
+    else:
+        start = load_start(start_from)
+        backbone, vision, name, artifact = backbone_of(start), start.vision, start.name, start.artifact_hash
+    facts = provenance(backbone=name, artifact=artifact, image_size=vision.image_size, held_out=HELD_OUT)
+    result = {**run(backbone, vision, training, kept), "provenance": facts}
+    if json_path is not None:
+        write_json(json_path, result)
+    console = Console()
+    for name, row in result["siblings"].items():
+        low, high = row["interval@5"]
+        console.print(
+            f"siblings, {name}: recall@1 {row['recall@1']:.3f}, @5 {row['recall@5']:.3f} [{low:.3f}, {high:.3f}], "
+            f"{row['n']} of {row['n_gallery']} photographs ask"
+        )
+    for name, row in result["diagnoses"].items():
+        console.print(f"diagnoses, {name}: " + ", ".join(f"{metric} {value:.3f}" for metric, value in row.items()))
+    console.print(f"{result['images_per_second']} images a second")
+
+
+@expected_errors
 def figures(
     result: Annotated[Path, typer.Argument(help="JSON that `crossval`, `compare` or `ablate` wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the PNG files.")],
@@ -174,9 +219,14 @@ def _sets(
 ) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Queries, gallery, and the facts about them for the provenance."""
     from dermquery.data.case_table import read_cases
+    from dermquery.data.meant import did_you_mean
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 
+    if protocol not in (names := [one.value for one in Protocol]):
+        raise ValueError(
+            f"unknown protocol {protocol!r}; use one of: {', '.join(names)}{did_you_mean(protocol, names)}"
+        )
     chosen = Protocol(protocol)
     if chosen is Protocol.EXTERNAL:
         if gallery is None:
@@ -191,11 +241,24 @@ def _sets(
     return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
 
 
-def _check_unseen(model: ComposedModel, asked: Mapping[str, Any]) -> None:
+def _check_unseen(
+    model: ComposedModel, protocol: str, asking: Sequence[Any], searched: Sequence[Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Refuse queries that the model was trained on; facts about the gallery, which some protocols let it know."""
     from dermquery.lab.bench.judging import check_unseen
+    from dermquery.lab.data.trained_on import check_not_trained_on, were_trained_on
 
+    console = Console(stderr=True)
     if "fold" in asked:
         check_unseen(model, asked["folds_sha256"], asked["fold"])
+    if not len(model.trained_on):
+        console.print(f"[yellow]{model.name} does not say which images it was trained on, so nothing was checked[/]")
+        return {"trained_on": None}
+    check_not_trained_on(model.name, model.trained_on, asking, "cases that ask")
+    known = int(were_trained_on(model.trained_on, searched).sum())
+    if known and protocol != "seen":
+        console.print(f"[yellow]{known} of the {len(searched)} cases of the gallery were trained on by {model.name}[/]")
+    return {"trained_on": {"queries": 0, "gallery": known, "gallery_size": len(searched)}}
 
 
 def _print(result: dict[str, Any]) -> None:

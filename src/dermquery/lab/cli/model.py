@@ -13,7 +13,7 @@ from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
 
-__all__ = ["describe_config", "pack"]
+__all__ = ["describe_config", "fit_heads", "pack"]
 
 
 @expected_errors
@@ -39,6 +39,44 @@ def describe_config(
 
 
 @expected_errors
+def fit_heads(
+    model: Annotated[str, typer.Argument(help="Artifact folder, such as RUN/model.")],
+    data: Annotated[Path, typer.Option("--data", help="Table, or prepared folder, that it was trained on.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, for `pack --heads`.")],
+    folds: Annotated[Path | None, typer.Option(help="Fold file; the published one of the table if absent.")] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Leave out this fold's test part; the model's own fold if it has one.")
+    ] = None,
+    also: Annotated[
+        Path | None, typer.Option(help="Table whose images and diagnoses are learnt from, too; not the held-out fifth.")
+    ] = None,
+    width: Annotated[int, typer.Option(min=8, help="Numbers that each block of equation 9 keeps.")] = 64,
+) -> None:
+    """Fit heads on a trained model: diagnosis, findings and look, a turn that narrows vectors, and the presets."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.cli.train import other_cases
+    from dermquery.lab.data.folds import Folds, published_folds
+    from dermquery.lab.experiment import fit_readout
+    from dermquery.lab.network.eager import load_trained
+    from dermquery.model.readout import write_heads_file
+
+    loaded = load_trained(model)
+    cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
+    chosen = list(cases)
+    left_out = loaded.provenance.get("fold") if fold is None else fold
+    if left_out is not None:
+        splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
+        parts = splits.split(cases, left_out)
+        chosen = [*parts.train, *parts.validation]
+    readout, facts = fit_readout(loaded, chosen, other_cases(also), width)
+    write_heads_file(out, readout)
+    console = Console()
+    for name, values in {"image": facts["image"], "checklist": facts["checklist"], **facts["findings"]}.items():
+        console.print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in values.items()))
+    console.print(f"[bold]{out}[/], fitted on {facts['cases']} cases")
+
+
+@expected_errors
 def pack(
     model: Annotated[str, typer.Argument(help="Artifact folder, such as RUN/model.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder of the packed artifact.")],
@@ -54,11 +92,20 @@ def pack(
     reference_text: Annotated[
         bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
     ] = False,
+    trained_on: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table whose images it was trained on, for a model that does not say. Can be repeated."),
+    ] = None,
+    without: Annotated[
+        list[Path] | None, typer.Option(help="Table whose images are taken out of --trained-on again.")
+    ] = None,
     heads: Annotated[
         Path | None, typer.Option(help="Heads, turn and presets of the vectors, fitted for this very model.")
     ] = None,
 ) -> None:
     """Write a model as it is given to others: smaller, named, with a card that holds its figures."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.data.trained_on import fingerprints_of
     from dermquery.lab.network.eager import load_trained
     from dermquery.lab.network.model_card import model_card
     from dermquery.lab.network.pack import save_model
@@ -71,6 +118,10 @@ def pack(
     text += _evaluation_sections(evaluations or ())
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
     loaded.name = name or loaded.name
+    if trained_on:
+        left_out = {case.case_id for table in without or () for case in read_cases(table)}
+        taught = [case for table in trained_on for case in read_cases(table) if case.case_id not in left_out]
+        loaded.trained_on = fingerprints_of(taught, loaded.trained_on)
     found = save_model(
         loaded,
         out,

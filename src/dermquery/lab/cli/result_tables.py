@@ -19,8 +19,30 @@ def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def comparison_tables(result: Mapping[str, Any], title: str) -> str:
     """All protocols of a comparison, what each system uses and costs, and where the numbers come from."""
-    parts = [f"# {title}", *_protocols(result, result["reference"]), "## Systems", _systems(result)]
+    parts = [f"# {title}", *_protocols(result, result["reference"]), *_asked(result.get("asked", ()))]
+    parts += ["## Systems", _systems(result)]
     return "\n\n".join([*parts, _origin(result["provenance"])]) + "\n"
+
+
+def _asked(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    first = rows[0]
+    said = (
+        f"Share of the ten best that carry the one finding asked by words: mean of {len(first['values'])} values that "
+        f"ten of the {first['n_cases']} cases carry, in per cent; every case is ranked by a model that has not seen it."
+    )
+    lines = [
+        said,
+        "",
+        "| System | asked-finding P@10 |",
+        "|---|---:|",
+        f"| chance (random order) | {100 * first['chance']:.1f} |",
+    ]
+    for row in rows:
+        low, high = row["interval"]
+        lines.append(f"| {row['system']} | {100 * row['p@10']:.1f} [{100 * low:.1f}–{100 * high:.1f}] |")
+    return ["## One finding asked", "\n".join(lines)]
 
 
 def comparison_files(result: Mapping[str, Any]) -> dict[str, str]:

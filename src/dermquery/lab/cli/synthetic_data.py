@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dermquery.cli.bars import bar
-from dermquery.cli.data import OutOption, SizeOption, print_counts
+from dermquery.cli.data import OutOption, print_counts
 from dermquery.cli.expected_errors import expected_errors
 
 __all__ = ["folds", "synthesize"]
@@ -19,7 +19,7 @@ def synthesize(
     out: OutOption,
     n: Annotated[int, typer.Option("--n", help="Number of cases.")] = 600,
     seed: Annotated[int, typer.Option("--seed", help="Case i depends on it and on i alone.")] = 7,
-    size: SizeOption = 512,
+    size: Annotated[int, typer.Option("--size", min=32, help="Width and height of the images in pixels.")] = 512,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that render.")] = 2,
     quality: Annotated[int, typer.Option("--quality", min=1, max=95, help="Quality of the JPEG images.")] = 92,
     masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write the mask of every structure.")] = True,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
 
-__all__ = ["cases_and_folds", "start_model", "train", "trainer_options"]
+__all__ = ["cases_and_folds", "other_cases", "start_model", "teach", "train", "trainer_options"]
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
@@ -24,7 +24,7 @@ StartOption = Annotated[
     typer.Option(
         "--start-from",
         metavar="MODEL",
-        help="Model whose backbone the training starts from. It must not have seen a test case.",
+        help="Model, or eye (`dermquery teach`), whose backbone is the start. It must not have seen a test case.",
     ),
 ]
 DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
@@ -66,6 +66,35 @@ def train(
     console.print(f"[bold]{out / 'model'}[/] {model.artifact_hash[:12]}")
 
 
+@expected_errors
+def teach(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    hold_out: Annotated[
+        int, typer.Option(min=2, help="One lesion in so many is kept from the training, by a rule (docs/data.md).")
+    ] = 5,
+    name: Annotated[str, typer.Option(help="Name of the eye.")] = "eye",
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Teach a small backbone what a large one sees; writes OUT/eye, from which `train --start-from` goes on."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import held_out
+    from dermquery.lab.experiment import teach as run
+
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    chosen = [case for case in cases if not held_out(case, hold_out)]
+    facts = {"table": table.name, "held_out": f"one lesion in {hold_out}"}
+    eye = run(
+        chosen, load_config(config, tuple(overrides)), out, name=name, facts=facts,
+        **trainer_options(devices, accelerator),
+    )  # fmt: skip
+    Console().print(f"{len(chosen)} of {len(cases)} images taught; [bold]{out / 'eye'}[/] {eye.artifact_hash[:12]}")
+
+
 def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
     """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep."""
     from dermquery.data.case_table import read_cases
@@ -81,11 +110,22 @@ def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, An
     return cases, Folds.load(kept, cases)
 
 
-def start_model(name_or_path: str | None) -> Any:
-    """The model that a training starts from, if one is named."""
-    from dermquery.lab.network.eager import load_trained
+def other_cases(table: Path | None) -> list[Any]:
+    """Cases of a further table, without those that are held out (:func:`dermquery.lab.experiment.held_out`)."""
+    from dermquery.data.case_table import read_cases
+    from dermquery.lab.experiment import HELD_OUT, held_out
 
-    return None if name_or_path is None else load_trained(name_or_path)
+    if table is None:
+        return []
+    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    return [case for case in cases if not held_out(case, HELD_OUT)]
+
+
+def start_model(name_or_path: str | None) -> Any:
+    """The taught backbone that a training starts from, if one is named."""
+    from dermquery.lab.network.start import load_start
+
+    return None if name_or_path is None else load_start(name_or_path)
 
 
 def trainer_options(devices: int, accelerator: str) -> dict[str, Any]:

@@ -4,16 +4,23 @@ from dermquery.lab.experiment.comparison import Plan, Row, crossval_rows, predic
 from dermquery.lab.experiment.comparison_result import report
 from dermquery.lab.experiment.evaluation import evaluate_model
 from dermquery.lab.experiment.provenance import provenance, write_json, write_result
+from dermquery.lab.experiment.reading_out import fit_readout
+from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach, teacher_vision
 from dermquery.lab.experiment.training import train
 
 __all__ = [
+    "HELD_OUT",
     "Plan",
     "Row",
     "crossval_rows",
     "evaluate_model",
+    "fit_readout",
+    "held_out",
     "predict",
     "provenance",
     "report",
+    "teach",
+    "teacher_vision",
     "train",
     "write_json",
     "write_result",

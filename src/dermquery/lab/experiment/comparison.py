@@ -17,18 +17,23 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import Folds
+from dermquery.lab.data.trained_on import check_not_trained_on
+from dermquery.lab.evaluate.asked import asking_cases
 from dermquery.lab.evaluate.predictions import write_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.experiment.provenance import provenance, write_json
 from dermquery.lab.experiment.registry import SYSTEMS, Bench, System, system
+from dermquery.lab.network.start import Start
 from dermquery.lab.systems.composed import ComposedRanker
-from dermquery.lab.systems.ranker import Ranker
-from dermquery.model.encoder import ComposedModel
+from dermquery.lab.systems.ranker import AsksWords, Ranker
+from dermquery.lab.systems.three_parts import ThreeParts
 
-__all__ = ["PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
+__all__ = ["ASKED_FILE", "PROTOCOLS", "Plan", "Row", "crossval_rows", "predict"]
 
 PROTOCOLS = (Protocol.SEEN, Protocol.UNSEEN)
+ASKED_FILE = "asked.parquet"
+"""Answers to every single finding asked by words, over the unseen gallery."""
 _TIMED = 20
 """Queries whose answers are timed one by one."""
 _CROSSVAL = {
@@ -61,26 +66,28 @@ class Plan:
         cases: all cases of the table.
         folds: made from them.
         out: folder of the comparison.
-        start: model whose backbone every training starts from; the published weights if None.
+        start: taught backbone that every training starts from; the published weights if None.
+        others: further training cases of another data set, for the systems that can use them.
         single: there is one training a fold, kept in ``out/fold-<i>``, which refuses any other.
     """
 
     cases: Sequence[Case]
     folds: Folds
     out: Path
-    start: ComposedModel | None = None
+    start: Start | None = None
+    others: Sequence[Case] = ()
     single: bool = False
 
     def folder(self, row: Row, fold: int) -> Path:
         """Folder of a row's predictions on a fold; its name changes with everything that they depend on."""
-        digest = row.system.digest(row.config, self.folds.sha256, self.start)
+        digest = row.system.digest(row.config, self.folds.sha256, self.start, self.others)
         return self.out / "predictions" / f"{row.system.key}-{digest}" / f"fold-{fold}"
 
     def training_folder(self, training: str, config: Config, fold: int) -> Path:
         """Folder of a training, which several systems may share."""
         if self.single:
             return self.out / f"fold-{fold}"
-        digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start)
+        digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start, self.others)
         return self.out / "trainings" / f"{training}-{digest}" / f"fold-{fold}"
 
     def bench(self, config: Config, fold: int, trainer: dict[str, Any], shared: dict[Path, Any]) -> Bench:
@@ -88,7 +95,14 @@ class Plan:
         facts = {"fold": fold, "folds_sha256": self.folds.sha256, "folds_seed": self.folds.seed}
         parts = self.folds.split(self.cases, fold)
         return Bench(
-            config, parts, lambda key: self.training_folder(key, config, fold), facts, self.start, trainer, shared
+            config,
+            parts,
+            lambda key: self.training_folder(key, config, fold),
+            facts,
+            self.start,
+            self.others,
+            trainer,
+            shared,
         )
 
 
@@ -100,8 +114,9 @@ def crossval_rows(config: Config) -> list[Row]:
 def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say = print, **trainer: Any) -> None:
     """Train and ask every row on every fold, unless its predictions are there already.
 
-    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet`` and, last, ``facts.json`` (configuration, times,
-    bytes per case, provenance): a killed run goes on with what is missing.
+    A row's folder of a fold gets ``seen.parquet``, ``unseen.parquet``, ``asked.parquet`` (of a system that reads words)
+    and, last, ``facts.json`` (configuration, times, bytes per case, provenance): a killed run goes on with what is
+    missing.
 
     Args:
         plan: data, folds and folder.
@@ -109,8 +124,14 @@ def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say =
         folds: numbers of the folds.
         say: takes one line of progress.
         **trainer: ``devices``, ``accelerator`` and ``callbacks``.
+
+    Raises:
+        ValueError: what trainings start from has seen test cases.
     """
     for fold in folds:
+        if plan.start is not None:
+            test = plan.folds.split(plan.cases, fold).test
+            check_not_trained_on(plan.start.name, plan.start.trained_on, test, f"test cases of fold {fold}")
         shared: dict[Path, Any] = {}
         for row in rows:
             done = plan.folder(row, fold) / "facts.json"
@@ -129,8 +150,12 @@ def _ask(plan: Plan, row: Row, fold: int, bench: Bench) -> dict[str, Any]:
     for protocol in PROTOCOLS:
         queries, gallery = protocol_sets(protocol, plan.folds, fold, plan.cases)
         ranking = rank(ranker.score(queries, gallery), queries, gallery)
-        parts = ranker.similarities(queries, gallery) if isinstance(ranker, ComposedRanker) else None
+        parts = ranker.similarities(queries, gallery) if isinstance(ranker, ComposedRanker | ThreeParts) else None
         write_predictions(plan.folder(row, fold) / f"{protocol}.parquet", ranking, parts)
+    if isinstance(ranker, AsksWords) and "text" in row.system.asks:
+        asking, gallery = asking_cases(), protocol_sets(Protocol.UNSEEN, plan.folds, fold, plan.cases).gallery
+        answered = rank(ranker.spoken().score(asking, gallery), asking, gallery)
+        write_predictions(plan.folder(row, fold) / ASKED_FILE, answered)
     return {
         "system": row.system.key,
         "fold": fold,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dermquery.lab.evaluate.asked import asked_precision, asking_cases
 from dermquery.lab.evaluate.combine import combine_folds, compare_systems
 from dermquery.lab.evaluate.curves import RECALLS, precision_recall
 from dermquery.lab.evaluate.intervals import holm
@@ -20,7 +21,7 @@ from dermquery.lab.evaluate.predictions import Predictions, read_predictions, wr
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import Ranking, rank
 from dermquery.lab.evaluate.result_block import EvaluationBlock, evaluate_ranking
-from dermquery.lab.experiment.comparison import PROTOCOLS, Plan, Row
+from dermquery.lab.experiment.comparison import ASKED_FILE, PROTOCOLS, Plan, Row
 from dermquery.lab.experiment.provenance import name_of, provenance
 
 __all__ = ["LOCAL_WEIGHTS", "paired_tests", "published", "published_point", "report"]
@@ -41,7 +42,8 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
 
     Returns:
         ``reference`` (title of the first row), ``means``, ``tests`` (reference against each other row), ``curve`` (the
-        reference over λ, where its score has parts), ``precision_recall`` by protocol and title at ``recalls``,
+        reference over λ, where its score has parts), ``asked`` (asked-finding P@10 of the systems that read words, over
+        all folds' unseen galleries merged), ``precision_recall`` by protocol and title at ``recalls``,
         ``costs`` (training seconds and seconds per query, the least over the folds, for other work on a machine only
         adds to them; bytes per case, their mean), ``systems`` (what each asks with and holds), and the provenance.
     """
@@ -67,6 +69,7 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
         "curve": [
             {"local_weight": weight, **published_point(combine_folds(blocks))} for (_, weight), blocks in curves.items()
         ],
+        "asked": _asked(plan, rows, folds),
         "recalls": list(RECALLS),
         "precision_recall": [
             {"protocol": protocol, "system": title, "precision": mean_known(np.stack(lines), axis=0).tolist()}
@@ -128,6 +131,18 @@ def _some(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def _block(ranking: Ranking, protocol: Protocol) -> EvaluationBlock:
     # Without intervals of its own: those that are published are of the mean over folds.
     return evaluate_ranking(ranking, protocol=protocol, n_boot=0)
+
+
+def _asked(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        paths = [plan.folder(row, fold) / ASKED_FILE for fold in folds]
+        if all(path.is_file() for path in paths):
+            asking = asking_cases()
+            galleries = [protocol_sets(Protocol.UNSEEN, plan.folds, fold, plan.cases).gallery for fold in folds]
+            parts = [read_predictions(p, asking, g).ranking for p, g in zip(paths, galleries, strict=True)]
+            found.append({"system": row.title, **asked_precision(parts)})
+    return found
 
 
 def _per_query(found: Found, folds: Sequence[int]) -> list[dict[str, Any]]:

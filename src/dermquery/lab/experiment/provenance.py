@@ -14,6 +14,7 @@ import torch
 
 import dermquery
 from dermquery.data.files import replacing
+from dermquery.lab.network.start import Start
 from dermquery.model.encoder import ComposedModel
 
 __all__ = ["name_of", "provenance", "write_json", "write_result"]
@@ -36,7 +37,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
     }
 
 
-def name_of(model: ComposedModel | None) -> dict[str, str] | None:
+def name_of(model: ComposedModel | Start | None) -> dict[str, str] | None:
     """Name and hash of a model that a run used."""
     return None if model is None else {"name": model.name, "artifact": model.artifact_hash}
 

@@ -12,7 +12,11 @@ from typing import Any
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
+from dermquery.lab.experiment.teaching import teacher_vision
 from dermquery.lab.experiment.training import train
+from dermquery.lab.network.eager import network_of
+from dermquery.lab.network.start import Start, backbone_of
+from dermquery.lab.network.vision import build_backbone
 from dermquery.lab.systems.checklist_regression import ChecklistCosine, ChecklistRegression
 from dermquery.lab.systems.composed import ComposedRanker, QueryParts
 from dermquery.lab.systems.comquery_former import ComqueryFormer
@@ -24,9 +28,16 @@ from dermquery.lab.systems.maskrcnn_fusion import MaskRCNNFusion
 from dermquery.lab.systems.ranker import Ranker
 from dermquery.lab.systems.resnet50_cossim import ResNet50CosSim
 from dermquery.lab.systems.snf_dca import SNFDCA
+from dermquery.lab.systems.three_parts import ThreeParts
 from dermquery.lab.systems.trained import Setup
+from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.parts import Parts
 
+TAUGHT = "taught+"
+HEADED = ("frozen+", TAUGHT, "balanced")
+"""Trainings that fit heads, and may learn from other tables."""
+MEANING = Parts(meaning=1.0, findings=0.0, look=0.0)
 __all__ = ["SYSTEMS", "Bench", "System", "system"]
 
 
@@ -39,7 +50,8 @@ class Bench:
         parts: the fold's cases.
         folder: of a training, by its key.
         facts: of the fold, for the provenance of a trained model.
-        start: model whose backbone every training starts from.
+        start: taught backbone that every training starts from.
+        others: further training cases, with diagnoses but no findings, for the systems that can use them.
         trainer: ``devices``, ``accelerator`` and ``callbacks``.
         shared: rankers that are trained already, by the folder of their training.
     """
@@ -48,7 +60,8 @@ class Bench:
     parts: FoldCases
     folder: Callable[[str], Path]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    start: ComposedModel | None = None
+    start: Start | None = None
+    others: Sequence[Case] = ()
     trainer: Mapping[str, Any] = field(default_factory=dict)
     shared: dict[Path, Any] = field(default_factory=dict)
 
@@ -66,6 +79,35 @@ class Bench:
         """The fine-tuned classifier, trained once; other systems use its features."""
         key = "resnet50_cossim"
         ranker: ResNet50CosSim = self._once(key, lambda: ResNet50CosSim(self.setup, self.folder(key)))
+        return ranker
+
+    def frozen(self) -> ThreeParts:
+        """Heads on the teacher's frozen features, fitted once."""
+        vision = teacher_vision(self.config.teach.teacher, self.config.teach.teacher_size)
+        ranker: ThreeParts = self._once(
+            "frozen+", lambda: ThreeParts(PooledFeatures(build_backbone(vision).eval(), vision), self.others)
+        )
+        return ranker
+
+    def taught(self) -> ThreeParts:
+        """Heads on the features of the backbone that trainings start from, fitted once."""
+        if (start := self.start) is None:
+            raise ValueError("this system searches by a taught backbone: give it with --start-from")
+        ranker: ThreeParts = self._once(
+            "taught+", lambda: ThreeParts(PooledFeatures(backbone_of(start), start.vision), self.others)
+        )
+        return ranker
+
+    def balanced(self) -> ThreeParts:
+        """The composed model with heads on its backbone, fitted once."""
+
+        def make() -> ThreeParts:
+            composed = self.composed()
+            network = network_of(composed.model)
+            features = PooledFeatures(network.backbone, network.config.vision)
+            return ThreeParts(features, self.others, composed=composed)
+
+        ranker: ThreeParts = self._once("balanced", make)
         return ranker
 
     def _once(self, training: str, make: Callable[[], Ranker]) -> Any:
@@ -105,11 +147,18 @@ class System:
     make: Callable[[Bench], Ranker]
     section: str | None = None
 
-    def digest(self, config: Config, folds_sha256: str, start: ComposedModel | None) -> str:
+    @property
+    def needs_start(self) -> bool:
+        """Whether it searches by a taught backbone, and so needs one to be given."""
+        return self.training == TAUGHT
+
+    def digest(self, config: Config, folds_sha256: str, start: Start | None, others: Sequence[Case] = ()) -> str:
         """Ten hexadecimal digits that change with everything that its predictions on a fold depend on."""
         own = None if self.section is None else getattr(config.systems, self.section).model_dump(mode="json")
         started = None if start is None else start.artifact_hash or start.name
         facts = [self.key, config.sha256, own, folds_sha256, started]
+        if self.training in HEADED:
+            facts.append([config.teach.teacher, config.teach.teacher_size, sorted(case.case_id for case in others)])
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -119,6 +168,19 @@ def _part(parts: QueryParts, *, described: bool = False) -> Callable[[Bench], Ra
 
 _LISTED = (
     System("composed", "dermquery (ours)", "image + text", "image", "composed", _part("composed")),
+    System("balanced", "ours, three parts", "image + text", "image", "balanced", lambda b: b.balanced()),
+    System(
+        "balanced_image", "ours, three parts, image only", "image", "image", "balanced",
+        lambda b: b.balanced().variant(parts="image only"),
+    ),
+    System(
+        "balanced_recorded", "ours, three parts, recorded findings", "image + text", "image + findings", "balanced",
+        lambda b: b.balanced().variant(recorded=True),
+    ),
+    System(
+        "balanced_meaning", "ours, meaning with posterior", "image + text", "image", "balanced",
+        lambda b: b.balanced().variant(balance=MEANING),
+    ),
     System("image_only", "ours, image only", "image", "image", "composed", _part("image only")),
     System("text_only", "ours, text only", "text", "image", "composed", _part("text only")),
     System(
@@ -153,6 +215,32 @@ _LISTED = (
     System("resnet50_cossim", "ResNet50-CosSim", "image", "image", "resnet50_cossim", lambda b: b.cossim()),
     System(
         "frozen", "frozen ImageNet features", "image", "image", None, lambda b: FrozenFeatures(b.config.model.vision)
+    ),
+    System("frozen+", "frozen+ (teacher)", "image + text", "image", "frozen+", lambda b: b.frozen()),
+    System(
+        "frozen+meaning", "frozen+, meaning alone", "image + text", "image", "frozen+",
+        lambda b: b.frozen().variant(balance=MEANING),
+    ),
+    System(
+        "frozen+image", "frozen+, image only", "image", "image", "frozen+",
+        lambda b: b.frozen().variant(parts="image only"),
+    ),
+    System(
+        "frozen+recorded", "frozen+, recorded findings", "image + text", "image + findings", "frozen+",
+        lambda b: b.frozen().variant(recorded=True),
+    ),
+    System("taught+", "taught+ (student)", "image + text", "image", "taught+", lambda b: b.taught()),
+    System(
+        "taught+meaning", "taught+, meaning alone", "image + text", "image", "taught+",
+        lambda b: b.taught().variant(balance=MEANING),
+    ),
+    System(
+        "taught+image", "taught+, image only", "image", "image", "taught+",
+        lambda b: b.taught().variant(parts="image only"),
+    ),
+    System(
+        "taught+recorded", "taught+, recorded findings", "image + text", "image + findings", "taught+",
+        lambda b: b.taught().variant(recorded=True),
     ),
     System("checklist_cosine", "checklist cosine", "text", "findings", None, lambda b: ChecklistCosine()),
     System(

@@ -10,11 +10,13 @@ from typing import Any
 
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
+from dermquery.lab.data.trained_on import check_not_trained_on, fingerprints_of
 from dermquery.lab.experiment.provenance import name_of, provenance, write_json
 from dermquery.lab.network.eager import load_trained, torch_model
 from dermquery.lab.network.model_card import model_card
 from dermquery.lab.network.network import count_parameters
 from dermquery.lab.network.pack import save_model
+from dermquery.lab.network.start import Start
 from dermquery.lab.train.fit import fit_composed
 from dermquery.model.encoder import ComposedModel
 
@@ -28,7 +30,7 @@ def train(
     *,
     name: str,
     facts: dict[str, Any] | None = None,
-    start: ComposedModel | None = None,
+    start: Start | None = None,
     half: bool = False,
     reference_text: bool = False,
     **trainer: Any,
@@ -59,8 +61,13 @@ def train(
     if (artifact / "artifact.json").is_file():
         return load_trained(artifact)
     started = time.monotonic()
+    earlier = () if start is None else (start.trained_on,)
+    seen = fingerprints_of([*parts.train, *parts.validation], *earlier)
+    if start is not None:
+        check_not_trained_on(start.name, start.trained_on, parts.test, "test cases of the fold")
     run = fit_composed(parts.train, parts.validation, config.model, config.train, out, start=start, **trainer)
     model = torch_model(run.module.network, name=name, labels=run.module.labels)
+    model.trained_on = seen
     model.provenance = provenance(
         **(facts or {}),
         config=config.model_dump(mode="json"),

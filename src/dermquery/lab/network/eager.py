@@ -10,7 +10,7 @@ from torch import Tensor
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.normalise import normalise
 from dermquery.lab.network.weights import build_network
-from dermquery.model.artifact import Artifact, artifact_folder, open_artifact
+from dermquery.model.artifact import Artifact, artifact_folder, open_artifact, read_trained_on
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.readout import read_readout
 from dermquery.model.runtime import Features, Maps, Pixels, Regions
@@ -78,6 +78,7 @@ def load_trained(name_or_path: object, device: str = "cpu") -> ComposedModel:
         provenance=manifest.provenance,
         replaces=manifest.replaces,
         readout=read_readout(artifact),
+        trained_on=read_trained_on(artifact),
     )
 
 

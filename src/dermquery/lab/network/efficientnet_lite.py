@@ -133,7 +133,7 @@ class EfficientNetLite(nn.Module):
             part.requires_grad_(requires_grad=False)
 
     def _frozen(self) -> list[nn.Module]:
-        return [self.stem, *self.stages[: self.frozen_stages]] if self.frozen_stages else []
+        return [self.stem, *[*self.stages, self.head][: self.frozen_stages]] if self.frozen_stages else []
 
     def train(self, mode: bool = True) -> EfficientNetLite:
         """Switch training mode; frozen stages keep their batch statistics too."""

@@ -27,7 +27,7 @@ class Encoded(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Maps F_l (B, d, h_l, w_l), and the backbone's last two maps before projection, averaged over space, (B, F)."""
+    """Maps F_l (B, d, h_l, w_l), and the backbone's three maps before projection, averaged over space, (B, F)."""
 
     maps: tuple[Tensor, ...]
     pooled: Tensor
@@ -76,7 +76,7 @@ class ComposedNetwork(nn.Module):
         """The same, and beside the maps what linear heads read of an image (:mod:`dermquery.model.heads`)."""
         every = self.backbone(pixels)
         maps: tuple[Tensor, ...] = self.projection(tuple(every[i] for i in self.chosen))
-        return Seen(maps, torch.cat([m.float().mean(dim=(2, 3)) for m in every[-2:]], dim=1))
+        return Seen(maps, torch.cat([m.float().mean(dim=(2, 3)) for m in every], dim=1))
 
     def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
         """Equation 4: token embeddings (B, T, text width) and mask (B, T); a missing text is the learned null token."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from dermquery.model.artifact import (
     HEADS,
     MANIFEST,
     TOKENIZER,
+    TRAINED_ON,
     WEIGHTS,
     Artifact,
     Manifest,
@@ -80,6 +82,8 @@ def save_model(
     try:
         network = _write_files(network_of(model), part, sentences, half=half, reference_text=reference_text)
         (part / CARD).write_text(card, encoding="utf-8")
+        if len(model.trained_on):
+            (part / TRAINED_ON).write_bytes(save_arrays({"images": model.trained_on}))
         if held.tensors:
             (part / HEADS).write_bytes(held.to_bytes())
         manifest = Manifest(

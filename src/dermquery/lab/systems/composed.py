@@ -94,6 +94,10 @@ class ComposedRanker:
         other._known = self._known
         return other
 
+    def spoken(self) -> ComposedRanker:
+        """The same model and gallery, asked with words alone."""
+        return self.variant(parts="text only", described=self.described)
+
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         weight = self.model.local_weight if self._local_weight is None else self._local_weight
         return self.model.layout.score(*self._vectors(queries, gallery), Weights(local_weight=weight))

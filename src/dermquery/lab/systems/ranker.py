@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from dermquery.data.case import Case
 
-__all__ = ["Ranker", "Scores", "diagnosis_columns"]
+__all__ = ["AsksWords", "Ranker", "Scores", "diagnosis_columns"]
 
 Scores = NDArray[Any]
 """(n_queries, n_gallery), larger is more similar; `evaluate.ranking.rank` excludes and breaks ties."""
@@ -36,6 +36,15 @@ class Ranker(Protocol):
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         """Similarity of every query to every gallery case."""
+        ...
+
+
+@runtime_checkable
+class AsksWords(Protocol):
+    """A ranker that can be asked with words alone."""
+
+    def spoken(self) -> Ranker:
+        """The same system, asked with the findings of its queries alone; it looks at none of their images."""
         ...
 
 

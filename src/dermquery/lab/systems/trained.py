@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
 from dermquery.lab.network.normalise import normalise
+from dermquery.lab.network.start import Start
 from dermquery.lab.network.vision import build_backbone
 from dermquery.lab.systems.ranker import Scores
 from dermquery.lab.train.config import TrainConfig
@@ -31,7 +32,6 @@ from dermquery.lab.train.fit import fit, take_backbone
 from dermquery.lab.train.forms import training_text
 from dermquery.lab.train.system import SystemModule
 from dermquery.model.architecture import ModelConfig
-from dermquery.model.encoder import ComposedModel
 from dermquery.model.pixels import prepare_pixels
 from dermquery.model.sentences import encoded_text
 
@@ -53,7 +53,7 @@ class Setup:
 
     model: ModelConfig
     train: TrainConfig
-    start: ComposedModel | None = None
+    start: Start | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
     def backbone(self) -> nn.Module:

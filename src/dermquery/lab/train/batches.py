@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,19 @@ class BalancedBatches(Sampler[list[int]]):
         balance: 0 draws classes as they are, 1 equally often.
         seed: with the epoch (``set_epoch``) and the rank it fixes the draws.
         rank, world: of a distributed run.
+        groups: (n,) lesion of each item; given, half a batch is drawn and each item gets another of its lesion beside
+            it, or comes twice where there is none.
     """
 
     def __init__(
-        self, labels: Sequence[int], batch_size: int, balance: float, seed: int, rank: int = 0, world: int = 1
+        self,
+        labels: Sequence[int],
+        batch_size: int,
+        balance: float,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        groups: Sequence[Hashable] | None = None,
     ) -> None:
         self.labels = np.asarray(labels)
         if len(self.labels) < batch_size * world:
@@ -105,6 +114,12 @@ class BalancedBatches(Sampler[list[int]]):
             )
         self.batch_size, self.balance, self.seed, self.rank, self.world = batch_size, balance, seed, rank, world
         self.epoch = 0
+        self.partners: list[list[int]] | None = None
+        if groups is not None:
+            members: dict[Hashable, list[int]] = {}
+            for i, group in enumerate(groups):
+                members.setdefault(group, []).append(i)
+            self.partners = [[j for j in members[group] if j != i] or [i] for i, group in enumerate(groups)]
 
     def __len__(self) -> int:
         return len(self.labels) // (self.batch_size * self.world)
@@ -124,8 +139,10 @@ class BalancedBatches(Sampler[list[int]]):
         shares = counts.astype(float) ** (1.0 - self.balance)
         decks = {c: _deck(np.flatnonzero(self.labels == c), rng) for c in classes}
         for _ in range(len(self)):
-            drawn = rng.choice(classes, size=self.batch_size, p=shares / shares.sum())
-            yield [next(decks[c]) for c in drawn]
+            size = self.batch_size if self.partners is None else self.batch_size // 2
+            drawn = [next(decks[c]) for c in rng.choice(classes, size=size, p=shares / shares.sum())]
+            others = [] if self.partners is None else [int(rng.choice(self.partners[i])) for i in drawn]
+            yield [*drawn, *others]
 
 
 def _deck(items: NDArray[np.intp], rng: np.random.Generator) -> Iterator[int]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dermquery.model.architecture import Section
 
-__all__ = ["AugmentConfig", "ObjectiveConfig", "TrainConfig"]
+__all__ = ["AugmentConfig", "ObjectiveConfig", "TeachConfig", "TrainConfig"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -53,6 +53,26 @@ class ObjectiveConfig(Section):
     diversity: NonNegative = 0.1
 
 
+class TeachConfig(Section):
+    """Teaching a backbone (:mod:`.eye`); copying the teacher's features has weight 1.
+
+    Attributes:
+        teacher: backbone whose pooled features are copied.
+        teacher_size: side of its input in pixels.
+        components: principal components of its features.
+        diagnosis: weight of telling the diagnosis.
+        look: weight of recognising a lesion in another photograph or view.
+        temperature: divides the cosines of ``look``.
+    """
+
+    teacher: str = "xception-sklesion"
+    teacher_size: Annotated[int, Field(ge=32)] = 254
+    components: Annotated[int, Field(ge=8)] = 384
+    diagnosis: NonNegative = 0.5
+    look: NonNegative = 0.3
+    temperature: Positive = 0.1
+
+
 class TrainConfig(Section):
     """Optimisation, sampling and stopping.
 
@@ -65,6 +85,7 @@ class TrainConfig(Section):
         weight_decay: of all weights but biases, norms and null tokens.
         warmup: share of the steps with a rising rate, before a cosine decay to zero.
         batch_size: images per step; every image is a query and a target of the others.
+        pairs: draw half a batch, and beside each image another of its lesion, or the same once more.
         balance: 0 draws classes as they are, 1 equally often, between in between.
         forms: ``drop`` makes one query of each image, ``all`` one with both parts, one of the text alone and one of
             the image alone.
@@ -88,6 +109,7 @@ class TrainConfig(Section):
     weight_decay: NonNegative = 1e-4
     warmup: Share = 0.1
     batch_size: Annotated[int, Field(ge=4)] = 32
+    pairs: bool = False
     balance: Share = 0.5
     forms: Literal["drop", "all"] = "drop"
     text_dropout: Share = 0.2

@@ -17,14 +17,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from dermquery.data.case import Case
-from dermquery.lab.network.eager import network_of
 from dermquery.lab.network.network import ComposedNetwork
+from dermquery.lab.network.start import Start
 from dermquery.lab.train.batches import BalancedBatches, PixelDataset, cache_pixels
 from dermquery.lab.train.config import TrainConfig
 from dermquery.lab.train.module import RetrievalModule
 from dermquery.lab.train.system import MONITOR, SystemModule
 from dermquery.model.architecture import ModelConfig, VisionConfig
-from dermquery.model.encoder import ComposedModel
 
 __all__ = ["Run", "fit", "fit_composed", "precision_of", "take_backbone"]
 
@@ -132,7 +131,7 @@ def fit_composed(
     config: TrainConfig,
     folder: Path,
     *,
-    start: ComposedModel | None = None,
+    start: Start | None = None,
     **trainer: Any,
 ) -> Run[RetrievalModule]:
     """Train the composed network: :func:`fit` with :class:`RetrievalModule`.
@@ -143,7 +142,7 @@ def fit_composed(
         model_config: what is built.
         config: as there.
         folder: as there.
-        start: gives the backbone its first weights, for instance those of a model of another data set.
+        start: gives the backbone its first weights.
         **trainer: callbacks, devices and accelerator.
 
     Raises:
@@ -158,20 +157,20 @@ def fit_composed(
     return fit(make, training, validation, model_config.vision, config, folder, **trainer)
 
 
-def take_backbone(backbone: nn.Module, vision: VisionConfig, start: ComposedModel | None) -> None:
-    """Give a new backbone the weights of a trained model's, if there is one.
+def take_backbone(backbone: nn.Module, vision: VisionConfig, start: Start | None) -> None:
+    """Give a new backbone the weights of a taught one, if there is one.
 
     Raises:
         ValueError: ``start`` has another backbone than ``vision`` names.
     """
     if start is None:
         return
-    other = network_of(start).config.vision.backbone
+    other = start.vision.backbone
     if vision.backbone != other:
         raise ValueError(
             f"cannot start a {vision.backbone!r} backbone from {start.name!r}, whose backbone is {other!r}"
         )
-    backbone.load_state_dict(network_of(start).backbone.state_dict())
+    backbone.load_state_dict(start.state)
 
 
 def _loaders(
@@ -188,6 +187,7 @@ def _loaders(
         config.seed,
         rank=int(os.environ.get("LOCAL_RANK", "0")),
         world=world,
+        groups=[case.group for case in training] if config.pairs else None,
     )
     held_out = PixelDataset(pixels, range(n, n + len(validation)))
     return (

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
-from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, problems, root_of, signed
+from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, named, problems, root_of, signed
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.pictures import Picture
 from dermquery.serve.service import SearchService
 from dermquery.store.protocol import StoredCase
-from dermquery.store.where import parse_where
+from dermquery.store.where import Written
 
 __all__ = ["router"]
 
@@ -45,7 +45,7 @@ async def cases(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> CasePage:
     """List cases in the order of their ids."""
-    condition = parse_where(where or ())
+    condition = Written(tuple(where or ()))
 
     def work() -> list[StoredCase]:
         rows = service.cases(condition, after, limit + 1)
@@ -122,11 +122,15 @@ async def add(
     """Put a case in; it can be found when the answer is there."""
     data, fields = await form.image.read(), form.case
 
+    def others(row: StoredCase) -> tuple[str, ...]:
+        return tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != row.case.case_id)
+
     def work() -> tuple[bool, CaseAnswer]:
-        written = service.writer.put(fields, data, update=form.update)
+        with named(form.image):
+            written = service.writer.put(fields, data, update=form.update)
         event = "add" if written.added else "update"
         audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
-        return written.added, _answer(written.row, request)
+        return written.added, _answer(written.row, request).model_copy(update={"same_image": others(written.row)})
 
     added, answer = await attended(request, service.writer.line.call(work))
     status, headers = (201, {"Location": answer.url}) if added else (200, {})
@@ -147,7 +151,8 @@ async def update(
     fields = CaseFields.model_construct(case_id=case_id, **dict(form.case))
 
     def work() -> StoredCase:
-        row = service.writer.change(fields, data).row
+        with named(form.image):
+            row = service.writer.change(fields, data).row
         audit.write("update", principal, case=case_id, image=row.stamp.sha256)
         return row
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Security, UploadFile
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import ClientDisconnect
 
+from dermquery.data.image import ImageError
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.errors import MEDIA_TYPE
 from dermquery.serve.security.identity import Principal, require
 from dermquery.serve.service import SearchService
 
-__all__ = ["Audited", "Reader", "ServiceHere", "Writer", "attended", "owner_of", "png", "problems", "root_of", "signed"]
+__all__ = [
+    "Audited",
+    "Reader",
+    "ServiceHere",
+    "Writer",
+    "attended",
+    "named",
+    "owner_of",
+    "png",
+    "problems",
+    "root_of",
+    "signed",
+]
 
 R = TypeVar("R")
+_NAME_SHOWN = 200
 
 _KEY = APIKeyHeader(name="X-API-Key", scheme_name="ApiKey", description="A key of `dermquery keys`.", auto_error=False)
 _BEARER = HTTPBearer(scheme_name="Bearer", description="A key, or a token of the identity provider.", auto_error=False)
@@ -83,6 +98,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def png(description: str) -> dict[str, Any]:
     """Description of a PNG answer."""
     return {"description": description, "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+@contextmanager
+def named(upload: UploadFile | None) -> Iterator[None]:
+    """Let an error about an image call it by the name of the file that was sent."""
+    try:
+        yield
+    except ImageError as error:
+        raise error.called((upload.filename or "")[:_NAME_SHOWN] if upload else None) from error
 
 
 async def attended(request: Request, work: Coroutine[Any, Any, R]) -> R:

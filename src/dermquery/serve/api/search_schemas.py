@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import UploadFile
@@ -11,15 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, Json
 from dermquery.answer.content import Warned
 from dermquery.answer.shares import diagnosis_shares
 from dermquery.data.checklist import seven_point_score
+from dermquery.data.findings import Remark
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
 from dermquery.store.casebase import QueryError
-from dermquery.store.filters import Condition, Filter, FilterError
+from dermquery.store.filters import Condition
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
-from dermquery.store.where import parse_where
+from dermquery.store.where import Written
 
-__all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm", "whole_filter"]
+__all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm"]
 
 
 class HitAnswer(Out):
@@ -34,6 +35,7 @@ class HitAnswer(Out):
         description="Share of pairs of cases of the base that are less alike, by part, where it is known."
     )
     same_image: bool = Field(description="Whether it is of the very image file that was sent; such hits come first.")
+    trained_on: bool | None = Field(description="Whether the model was trained on its image; null if it does not say.")
     local: float = Field(description="Similarity of the learned regions, from −1 to 1.")
     global_: float = Field(alias="global", description="Similarity of the whole images, from −1 to 1.")
     shared_criteria: Mapping[str, str] = Field(
@@ -58,6 +60,7 @@ class HitAnswer(Out):
             look=hit.look,
             closer_than=dict(hit.closer_than),
             same_image=hit.same_image,
+            trained_on=hit.trained_on,
             local=hit.local,
             global_=hit.global_,
             shared_criteria=dict(hit.shared_criteria),
@@ -103,13 +106,34 @@ class WarningAnswer(Out):
         return cls(kind=warning.kind, message=warning.message)
 
 
+class RemarkAnswer(Out):
+    """What the text says of a criterion without giving it a value."""
+
+    criterion: str
+    words: str = Field(description="As they were written.")
+    question: str = Field(description="Asks for what is missing, for example `streaks: regular or irregular?`.")
+
+    @classmethod
+    def all_of(cls, remarks: Sequence[Remark]) -> tuple[RemarkAnswer, ...]:
+        """The answers for some remarks."""
+        return tuple(cls(criterion=r.criterion, words=r.words, question=r.question) for r in remarks)
+
+
 class QueryAnswer(Out):
     """How the query was understood."""
 
     image_sha256: str | None = Field(description="Of the image file that was sent, or of the case's.")
     like: str | None = Field(description="The case that more like it was asked for.")
     terms: Mapping[str, str] = Field(description="Checklist criteria, given as terms or read in the text.")
-    unread: tuple[str, ...] = Field(description="Clauses of the text in which no finding was recognised.")
+    language: str | None = Field(description="In which the text was read, for example `de`; null without a text.")
+    uncertain: tuple[RemarkAnswer, ...] = Field(
+        description="Criteria that are doubtful, or were seen at another time or by somebody else; they do not count."
+    )
+    conflicts: tuple[RemarkAnswer, ...] = Field(
+        description="Criteria with values that exclude each other; a term counts, values of the text do not."
+    )
+    incomplete: tuple[RemarkAnswer, ...] = Field(description="Criteria that are named without a value.")
+    unread: tuple[str, ...] = Field(description="Words of the text that were not understood.")
     seven_point_score: int | None = Field(description="Of those terms; null without any.")
     relevant: tuple[str, ...] = Field(description="Cases that were marked as relevant.")
     irrelevant: tuple[str, ...] = Field(description="Cases that were marked as irrelevant.")
@@ -138,12 +162,17 @@ class SearchAnswer(Out):
     def of(cls, answer: Answer, root: str) -> SearchAnswer:
         """What is sent for an answer of the service."""
         prepared, result = answer.prepared, answer.result
-        terms, marks = dict(prepared.encoded.terms), prepared.marks
+        reading, marks = prepared.encoded.reading, prepared.marks
+        terms = dict(reading.checklist)
         query = QueryAnswer(
             image_sha256=prepared.sha256,
             like=prepared.like,
             terms=terms,
-            unread=prepared.encoded.unread,
+            language=reading.language or None,
+            uncertain=RemarkAnswer.all_of(reading.uncertain),
+            conflicts=RemarkAnswer.all_of(reading.conflicts),
+            incomplete=RemarkAnswer.all_of(reading.incomplete),
+            unread=reading.unread,
             seven_point_score=seven_point_score(terms) if terms else None,
             relevant=tuple(case_id for case_id, relevant in marks.items() if relevant),
             irrelevant=tuple(case_id for case_id, relevant in marks.items() if not relevant),
@@ -193,36 +222,27 @@ class RankingRequest(BaseModel):
     where: Annotated[
         tuple[str, ...], Field(max_length=100, description="Conditions such as `site=back`; all must hold.")
     ] = ()
-    filter: Annotated[Condition | None, Field(description="The same as a tree of conditions.")] = None
+    must: Annotated[
+        tuple[Annotated[str, Field(max_length=200)], ...],
+        Field(max_length=50, description="Finding that a case must have, such as `vascular_structures=arborizing`."),
+    ] = ()
+    filter: Annotated[Condition | None, Field(description="Conditions as a tree.")] = None
     exclude_case: _CaseIds = ()
     exclude_lesion: _CaseIds = ()
     exclude_patient: _CaseIds = ()
 
-    def condition(self) -> Filter:
-        """Both forms of the filter as one.
+    def condition(self) -> Written:
+        """Every form of the filter as one, to be read by what the base holds.
 
         Raises:
-            FilterError: for a condition that cannot be read or used.
+            FilterError: for a condition that cannot be read or used, whatever the base.
         """
-        return whole_filter(self.where, self.filter)
+        return Written(self.where, self.must, self.filter)
 
     def options(self) -> dict[str, Any]:
         """Arguments of :meth:`SearchService.search`."""
         names = ("top_k", "offset", "weights", "local_weight", "exclude_case", "exclude_lesion", "exclude_patient")
         return {"where": self.condition(), **{name: getattr(self, name) for name in names}}
-
-
-def whole_filter(where: tuple[str, ...], tree: Any) -> Filter:
-    """Clauses and a condition tree, all of which must hold.
-
-    Raises:
-        FilterError: for a condition that cannot be read or used.
-    """
-    written = parse_where(where)
-    try:
-        return written if tree is None else written.also(tree)
-    except ValueError as error:  # too deep together
-        raise FilterError(str(error)) from error
 
 
 class FeedbackRequest(RankingRequest):
@@ -244,7 +264,7 @@ class SearchForm(RankingRequest):
         Field(max_length=500, description="Name of a preset, or `meaning=1,findings=.5,look=.3`; the base's default."),
     ] = None
     image: Annotated[
-        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF or JPEG 2000.")
+        UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000 or HEIC.")
     ] = None
     text: Annotated[str | None, Field(max_length=4000, description="Free text.")] = None
     term: Annotated[

@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Form, Path, Query, Request, Response
 
 from dermquery.serve.answers import Answer
-from dermquery.serve.api.common import Audited, Reader, ServiceHere, attended, owner_of, png, problems, root_of, signed
+from dermquery.serve.api.common import (
+    Audited,
+    Reader,
+    ServiceHere,
+    attended,
+    named,
+    owner_of,
+    png,
+    problems,
+    root_of,
+    signed,
+)
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.api.search_schemas import FeedbackRequest, RankingRequest, SearchAnswer, SearchForm
@@ -35,7 +46,8 @@ async def search(
     options, terms = form.options(), form.terms()
     image = await form.image.read() if form.image is not None else None
     encoding = service.encoders.call(service.encode, owner_of(principal), image, form.text, terms)
-    prepared = await attended(request, encoding)
+    with named(form.image):
+        prepared = await attended(request, encoding)
     return await _ranked(request, service, audit, principal, prepared, options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     """
     # NiceGUI looks for its server among all objects of the process, and one of PyTorch's warns about that.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op` is deprecated", FutureWarning)
+    # NiceGUI logs the whole address of whatever it does not find, which may name a person.
+    logging.getLogger("nicegui").addFilter(_says_no_address)
     images = KeptImages(max_pixels=settings.max_pixels)
     site = Site(service, settings, images, app.state.audit, BaseFacts(service.base))
     app.include_router(router(site))
@@ -45,6 +48,10 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
         app, title=texts.TITLE, language=texts.LANGUAGE, dark=None, tailwind=False, show_welcome_message=False,
         binding_refresh_interval=None, reconnect_timeout=30, favicon=Path(__file__).parent / "static" / "favicon.svg",
     )  # fmt: skip
+
+
+def _says_no_address(record: logging.LogRecord) -> bool:
+    return not record.getMessage().endswith(" not found")
 
 
 def _pages(site: Site) -> None:

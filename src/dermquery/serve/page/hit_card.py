@@ -133,6 +133,8 @@ class Card:
         with fill(self._chips):
             if content.same_image:
                 el("li", content.same_image, "same")
+            if content.trained_on:
+                el("li", content.trained_on, "other")
             for phrase in content.shared:
                 with el("li", cls="same"):
                     el("span", f"{texts.SHARED}: ", "unseen")
@@ -146,4 +148,4 @@ class Card:
 
 
 def _chips(content: HitContent) -> tuple[Any, ...]:
-    return content.same_image, content.shared, content.likely, content.differing
+    return content.same_image, content.trained_on, content.shared, content.likely, content.differing

@@ -171,9 +171,7 @@ class QueryPanel:
         if reading.found:
             found = ", ".join(term_phrase(name, value) for name, value in reading.found.items())
             parts.append(texts.TEXT_READ.format(findings=found))
-        if reading.unread:
-            parts.append(texts.TEXT_UNREAD.format(clauses="”, “".join(reading.unread)))
-        set_text(self.read, " ".join(parts))
+        set_text(self.read, " ".join([*parts, *reading.notes]))
         score = seven_point_score(reading.terms)
         high = score >= _EXCISION
         set_text(self.score, texts.SCORE.format(score=score) if reading.terms else texts.SCORE_NONE)

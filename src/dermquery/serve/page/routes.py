@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable
 from io import BytesIO
@@ -18,10 +19,11 @@ from dermquery.serve.api.common import Reader, owner_of
 from dermquery.serve.page import texts
 from dermquery.serve.page.frame import Site
 from dermquery.serve.page.state import read_crop
-from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, turned_and_cropped
+from dermquery.serve.page.uploads import ExpiredImageError, turned_and_cropped
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer
+from dermquery.store.same_image import said_of
 
 __all__ = ["router"]
 
@@ -34,7 +36,7 @@ def router(site: Site) -> APIRouter:
     async def keep_image(request: Request, who: Reader) -> dict[str, object]:
         data = await request.body()  # the middlewares bound its length
         # In a line: a decoded image may take 200 MB, and forty threads would decode as many at once.
-        return await site.service.readers.call(_kept, site.images, owner_of(who), data)
+        return await site.service.readers.call(_kept, site, owner_of(who), data)
 
     @routes.get("/images/{key}/image")
     def query_image(key: str, who: Reader, turn: int = 0, crop: str = "") -> Response:
@@ -68,9 +70,11 @@ def router(site: Site) -> APIRouter:
     return routes
 
 
-def _kept(images: KeptImages, owner: str, data: bytes) -> dict[str, object]:
-    kept, image = images.keep(owner, data)
-    return {"key": kept.key, "size": image.size, "warnings": [warning.message for warning in check_image(image)]}
+def _kept(site: Site, owner: str, data: bytes) -> dict[str, object]:
+    kept, image = site.images.keep(owner, data)
+    held = said_of(site.service.base.cases_of_image(hashlib.sha256(data).hexdigest()))
+    said = [*(warning.message for warning in held), *(warning.message for warning in check_image(image))]
+    return {"key": kept.key, "size": image.size, "warnings": said}
 
 
 def _answer(site: Site, who: Principal, key: str) -> Answer:

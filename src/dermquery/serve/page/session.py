@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dermquery.answer.words import reading_notes
 from dermquery.data.case import Query
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.audit_log import AuditLog
@@ -26,19 +27,19 @@ class Reading:
     Attributes:
         terms: criteria with values, from terms or text.
         found: those from the text only.
-        unread: clauses without a recognised finding.
+        notes: say what of the text was not read, and ask for what is missing.
     """
 
     terms: dict[str, str]
     found: dict[str, str]
-    unread: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def read_words(question: Question) -> Reading:
     """Read the words of a question without encoding it, for the score that changes as people type."""
     query = Query(text=question.text or None, checklist=question.terms)
     found = {name: value for name, value in query.terms.items() if name not in question.terms}
-    return Reading(query.terms, found, query.findings.unread)
+    return Reading(query.terms, found, reading_notes(query.reading))
 
 
 class Session:
@@ -84,7 +85,7 @@ class Session:
     def _rank(self, prepared: Prepared, where: Filter, question: Question) -> Answer:
         """Rank, and log who saw which cases, as the API does: no text, and only the hash of an image."""
         answer = self.service.search(
-            prepared, where, question.top_k, question.local_weight, weights=question.weights or None
+            prepared, where, question.top_k, weights=question.weights or None, local_weight=question.local_weight
         )
         self._audit.write(
             "search",

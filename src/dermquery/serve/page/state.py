@@ -136,7 +136,8 @@ class Question:
     @classmethod
     def from_fragment(cls, fragment: str) -> Question:
         """Read a fragment, ignoring what is not valid: anybody may have edited the link."""
-        pairs = parse_qsl(fragment, max_num_fields=500)
+        whole = fragment.encode("utf-8", "replace").decode()  # a lone surrogate could go into no answer and no link
+        pairs = parse_qsl(whole, max_num_fields=500)
         last = dict(pairs)
         terms = dict(pair.split(":", 1) for name, pair in pairs if name == "term" and ":" in pair)
         return cls(

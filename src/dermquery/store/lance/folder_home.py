@@ -96,7 +96,9 @@ class FolderHome:
 
         layout = manifest.layout
         findings = layout.slices["findings"]
-        return LanceStore(self._folder, layout.size, _table(manifest.version), apart=(findings.start, findings.stop), create=create)
+        return LanceStore(
+            self._folder, layout.size, _table(manifest.version), apart=(findings.start, findings.stop), create=create
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from dermquery.store.filters import AllOf, Equals, Filter, Missing, Not, Range
+from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, Range
 
 __all__ = ["beyond", "of_image", "to_lance"]
 
@@ -36,6 +36,8 @@ def _sql(node: Any) -> str:
         return f"(NOT {_sql(node.condition)})"
     if isinstance(node, AllOf):
         return "(" + " AND ".join(_sql(child) for child in node.conditions) + ")" if node.conditions else "true"
+    if node.field not in FIELDS:
+        raise FilterError(f"{node.field!r} is in no column of the store; ask the base, which knows its cases by it")
     if isinstance(node, Missing):
         return f"({node.field} IS NULL)"
     if isinstance(node, Range):

@@ -13,7 +13,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from dermquery.store.filters import AllOf, Equals, Filter, Missing, Not, Range
+from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, Range
 
 __all__ = ["MISSING_AGE", "column_text", "text_of_column", "to_milvus"]
 
@@ -58,6 +58,8 @@ def _expression(node: Any) -> str:
         return f"(not {_expression(node.condition)})"
     if isinstance(node, AllOf):
         return "(" + " and ".join(_expression(child) for child in node.conditions) + ")" if node.conditions else _EVERY
+    if node.field not in FIELDS:
+        raise FilterError(f"{node.field!r} is in no column of the store; ask the base, which knows its cases by it")
     if isinstance(node, Missing):
         return f"(age == {MISSING_AGE})" if node.field == "age" else f"({node.field} == '')"
     if isinstance(node, Range):

@@ -1,0 +1,92 @@
+"""Teach one backbone and write it as an eye, with the provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dermquery.data.case import Case
+from dermquery.lab.config import Config
+from dermquery.lab.data.trained_on import fingerprints_of
+from dermquery.lab.experiment.provenance import provenance, write_json
+from dermquery.lab.network.start import EYE, Start, load_start, save_eye
+from dermquery.lab.network.vision import XCEPTION, build_backbone
+from dermquery.lab.network.xception import SKLESION_MEAN, SKLESION_STD
+from dermquery.lab.train.eye import EyeModule, principal_components
+from dermquery.lab.train.fit import fit
+from dermquery.lab.train.pooled import PooledFeatures
+from dermquery.model.architecture import VisionConfig
+
+__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision"]
+
+
+HELD_OUT = 5
+"""One lesion in so many of a further data set is kept from all training."""
+
+
+def held_out(case: Case, share: int) -> bool:
+    """Whether a case's lesion is kept from all training, one lesion in ``share`` by the SHA-256 of its id.
+
+    A rule and no list, so that anybody can name the part: ``int(sha256(lesion_id).hexdigest(), 16) % share == 0``.
+    """
+    return int(hashlib.sha256(case.group.encode()).hexdigest(), 16) % share == 0
+
+
+def teacher_vision(name: str, size: int) -> VisionConfig:
+    """Preprocessing of a teacher: the weights of ``sklesion`` have a mean and spread of their own."""
+    mine = {"mean": SKLESION_MEAN, "std": SKLESION_STD} if name == XCEPTION else {}
+    return VisionConfig(backbone=name, image_size=size, **mine)
+
+
+def teach(
+    cases: Sequence[Case], config: Config, out: Path, *, name: str, facts: dict[str, Any], **trainer: Any
+) -> Start:
+    """Teach ``config.model.vision``'s backbone by ``config.teach`` and write it to ``out/eye``.
+
+    An eye that is there already is loaded. The last epoch is kept: nothing is selected.
+
+    Args:
+        cases: training cases with a diagnosis; lesions with several photographs teach the look.
+        config: backbone, optimisation and weights of the terms.
+        out: folder of the run; a killed run goes on from its last epoch.
+        name: of the eye.
+        facts: written into the provenance.
+        trainer: ``devices``, ``accelerator`` and ``callbacks``.
+    """
+    folder = out / "eye"
+    if (folder / EYE).is_file():
+        return load_start(str(folder))
+    started = time.monotonic()
+    vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
+    teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
+    large = build_backbone(teacher).eval()
+    features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
+    taught = principal_components(features, config.teach.components)
+    torch.manual_seed(train.seed)
+    backbone = build_backbone(vision)
+
+    def make(everyone: Sequence[Case], steps: int) -> EyeModule:
+        return EyeModule(backbone, taught, everyone, vision, train, config.teach, steps)
+
+    run = fit(make, cases, [], vision, train, out, **trainer)
+    eye = save_eye(
+        run.module.backbone,
+        vision,
+        folder,
+        name,
+        provenance(
+            **facts,
+            config=config.model_dump(mode="json"),
+            cases=len(cases),
+            case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
+            seconds=round(time.monotonic() - started, 1),
+        ),
+        fingerprints_of(cases),
+    )
+    write_json(out / "run.json", {"eye": eye.artifact_hash})
+    return eye

@@ -1,0 +1,134 @@
+"""Conditions that are read by what a base holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dermquery.data.case import Case
+from dermquery.store.casebase import CaseBase, EmptyBaseError
+from dermquery.store.filters import Equals, Filter, FilterError, Missing, Not
+from dermquery.store.lance.sql import to_lance
+from dermquery.store.milvus.expression import to_milvus
+from dermquery.store.where import Written, parse_where
+from tests.store.conftest import draw_lesion
+from tests.store.encoder import ProjectionEncoder
+
+SITES = ("head, neck", "head", "Back", "back", "BACK", "Fuß", 'say "ah", "oh"', "it's", None, "missing")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> CaseBase:
+    folder = tmp_path_factory.mktemp("where")
+    made = CaseBase.create(folder / "base", ProjectionEncoder())
+    vessels = ("arborizing", "comma", None)
+    made.add(
+        [
+            Case(
+                case_id=f"k{i}",
+                image=draw_lesion(folder / f"{i}.png", i),
+                site=site,
+                age=20.0 + i,
+                lesion_id=f"l{i // 2},x",
+                checklist={"vascular_structures": found} if (found := vessels[i % 3]) else {},
+                extra={"scanner": ("Foto Finder", "Heine")[i % 2]}
+                | ({"Clark level (I, II)": "II, III"} if i < 3 else {}),
+            )
+            for i, site in enumerate(SITES)
+        ]
+    )
+    return made
+
+
+def found(base: CaseBase, *clauses: str, must: tuple[str, ...] = ()) -> str:
+    result = base.search(text="no streaks", where=Written(clauses, must), top_k=50)
+    assert result.n_candidates == len(result.hits) == base.count(Written(clauses, must))
+    return " ".join(sorted(hit.case.case_id for hit in result.hits))
+
+
+@pytest.mark.parametrize(
+    ("clause", "expected"),
+    [
+        ("site=head, neck", "k0"),
+        ('site="head, neck"', "k0"),
+        ("site='head, neck'", "k0"),
+        ("site=HEAD, NECK", "k0"),
+        ('site="head, neck",head', "k0 k1"),
+        ("site=head,fuß", "k1 k5"),
+        ("site=bACK", "k2 k3 k4"),
+        ("site=FUSS", "k5"),
+        ("site=fu\u00df", "k5"),
+        ('site=say "ah", "oh"', "k6"),
+        ('site="say ""ah"", ""oh"""', "k6"),
+        ("site=it's", "k7"),
+        ("site=missing", "k8"),
+        ('site="missing"', "k9"),
+        ("site=head,missing", "k1 k8"),
+        ("site!=head,missing", "k0 k2 k3 k4 k5 k6 k7 k9"),
+        ("site!=missing", "k0 k1 k2 k3 k4 k5 k6 k7 k9"),
+        ("site!=back", "k0 k1 k5 k6 k7 k8 k9"),
+        ("lesion_id=l0,x", "k0 k1"),
+        ('lesion_id="l0,x","l1,x"', "k0 k1 k2 k3"),
+        ("vascular_structures=ARBORIZING", "k0 k3 k6 k9"),
+        ("scanner=heine", "k1 k3 k5 k7 k9"),
+        ("Scanner=foto finder", "k0 k2 k4 k6 k8"),
+        ("extra.scanner=Heine", "k1 k3 k5 k7 k9"),
+        ("scanner!=Heine", "k0 k2 k4 k6 k8"),
+        ('"Clark level (I, II)"=ii, iii', "k0 k1 k2"),
+        ("Clark level (I, II)=missing", "k3 k4 k5 k6 k7 k8 k9"),
+        ("age=20,21", "k0 k1"),
+    ],
+)
+def test_what_a_condition_finds(base: CaseBase, clause: str, expected: str) -> None:
+    assert found(base, clause) == expected
+
+
+def test_conditions_and_demands_hold_together(base: CaseBase) -> None:
+    assert found(base, "scanner=heine", "age<27", must=("vascular_structures=arborizing,comma",)) == "k1 k3"
+    assert found(base, must=("vascular_structures=arborizing",)) == "k0 k3 k6 k9"
+    assert found(base, must=("vascular_structures=missing",)) == "k2 k5 k8"
+
+
+@pytest.mark.parametrize(
+    ("clauses", "must", "expected"),
+    [
+        (["site=bakc"], [], r"no case has the site 'bakc'; there are: .*\. Did you mean 'back'\?|'BACK'|'Back'"),
+        (["site=knee"], [], r'no case has the site \'knee\'; there are: .*"head, neck"'),
+        (["site!=knee"], [], "no case has the site 'knee'"),
+        (["source=x"], [], "no case has a source, so none has 'x'"),
+        (["scanner=Zeiss"], [], "no case has the scanner 'Zeiss'; there are: Foto Finder, Heine"),
+        (["scaner=Heine"], [], r"unknown field 'scaner'.*Clark level.*scanner\. Did you mean 'scanner'\?"),
+        (["scanner>3"], [], "compares ages and dates"),
+        (["text=x"], [], "unknown field 'text'"),
+        (["site=a,,b"], [], "remove the extra comma"),
+        ([], ["site=back"], "cannot demand 'site=back'; write for example vascular_structures=arborizing"),
+        ([], ["streaks"], "cannot demand 'streaks'"),
+        ([], ["streks=absent"], r"Did you mean 'streaks'\?"),
+        ([], ["streaks=wavy"], "unknown value 'wavy' for streaks; use one of: absent, regular, irregular"),
+    ],
+)
+def test_what_is_refused(base: CaseBase, clauses: list[str], must: list[str], expected: str) -> None:
+    with pytest.raises(FilterError, match=expected):
+        base.search(text="no streaks", where=Written(tuple(clauses), tuple(must)))
+
+
+def test_ids_are_not_listed_to_those_who_guess(base: CaseBase) -> None:
+    assert found(base, "case_id=nobody") == found(base, "patient_id=nobody") == ""
+
+
+def test_an_empty_base_says_that_it_is_empty(tmp_path: Path) -> None:
+    empty = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    assert empty.count(["site=back"]) == 0
+    with pytest.raises(EmptyBaseError):
+        empty.search(text="no streaks", where=["site=back"])
+
+
+def test_a_column_of_a_table_never_reaches_a_stores_language() -> None:
+    where = Filter(condition=Not(condition=Equals(field="extra.x' OR true --", value="1")))
+    for compiled in (to_lance, to_milvus):
+        with pytest.raises(FilterError, match="is in no column of the store"):
+            compiled(where)
+    with pytest.raises(FilterError, match="is in no column"):
+        to_lance(Filter(condition=Missing(field="extra.a")))
+    assert parse_where(["x y=1"]).fields == ("extra.x y",)
