@@ -39,12 +39,13 @@ def vectors(layout: PartLayout, n: int, seed: int, *, asking: bool) -> np.ndarra
     blocks = rng.normal(size=(n, 2 * len(layout.blocks.levels), layout.blocks.width)).astype(np.float32)
     blocks /= np.linalg.norm(blocks, axis=-1, keepdims=True)
     posterior = rng.dirichlet(np.ones(layout.diagnoses), n).astype(np.float32) if layout.diagnoses else None
+    belief = None if posterior is None else np.sqrt(posterior)
     look = rng.normal(size=(n, layout.look)).astype(np.float32) if layout.look else None
     if look is not None:
         look /= np.linalg.norm(look, axis=1, keepdims=True)
     terms = [TERMS[i % 3] for i in range(n)]
     found = asked_values(terms) if asking else recorded_values(terms)
-    return layout.joined(blocks.reshape(n, -1), posterior, found, look)
+    return layout.joined(blocks.reshape(n, -1), belief, found, look)
 
 
 @given(layout=LAYOUTS, weights=WEIGHTS, seed=st.integers(0, 2**31))

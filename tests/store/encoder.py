@@ -23,7 +23,7 @@ _SIDE = 8
 class ProjectionEncoder:
     """Seeded random projections of downscaled pixels and of hashed words, each block normalised.
 
-    ``heads`` gives it a posterior of three diagnoses, probabilities of findings and a look.
+    ``heads`` gives it a belief in three diagnoses, probabilities of findings and a look.
     """
 
     def __init__(
@@ -56,20 +56,20 @@ class ProjectionEncoder:
         return self._case(self._composed(cases), images, [case.checklist for case in cases])
 
     def encode_query(self, queries: Sequence[Query]) -> Vectors:
-        posterior = look = None
+        belief = look = None
         if self._read is not None:
-            posterior = np.full((len(queries), 3), 1 / 3, np.float32)
+            belief = np.full((len(queries), 3), 3**-0.5, np.float32)
             look = np.zeros((len(queries), 5), np.float32)
             for row, query in enumerate(queries):
                 if query.image is not None:
-                    (posterior[row],), _, (look[row],) = self._seen([load_image(query.image)])
-        return self.layout.joined(self._composed(queries), posterior, asked_values([q.terms for q in queries]), look)
+                    (belief[row],), _, (look[row],) = self._seen([load_image(query.image)])
+        return self.layout.joined(self._composed(queries), belief, asked_values([q.terms for q in queries]), look)
 
     def _case(self, blocks: Vectors, images: Sequence[Image.Image], checklists: Sequence[Mapping[str, str]]) -> Vectors:
         if self._read is None:
             return self.layout.joined(blocks, None, recorded_values(checklists), None)
-        posterior, findings, look = self._seen(images)
-        return self.layout.joined(blocks, posterior, recorded_values(checklists, findings), look)
+        belief, findings, look = self._seen(images)
+        return self.layout.joined(blocks, belief, recorded_values(checklists, findings), look)
 
     def _composed(self, queries: Sequence[Query]) -> Vectors:
         raw = np.zeros((len(queries), self.layout.blocks.size))
@@ -85,9 +85,9 @@ class ProjectionEncoder:
         raw = (np.stack([_small(image) for image in images]) @ self._read / 4).astype(np.float32)
         diagnoses, values, look = np.split(raw, [3, 3 + len(VALUES)], axis=1)
         posterior = np.exp(diagnoses)
-        posterior /= posterior.sum(axis=1, keepdims=True)
-        unit = look / np.linalg.norm(look, axis=1, keepdims=True)
-        return np.float32(posterior), np.float32(1 / (1 + np.exp(-values))), np.float32(unit)  # type: ignore[return-value]
+        belief = np.sqrt(posterior / posterior.sum(axis=1, keepdims=True))
+        look /= np.linalg.norm(look, axis=1, keepdims=True)
+        return belief, np.asarray(1 / (1 + np.exp(-values)), np.float32), look
 
     def _of_image(self, image: Image.Image) -> np.ndarray:
         return np.asarray(_small(image) @ self._pixels)

@@ -136,7 +136,7 @@ class PartLayout:
         return self.joined(parts["blocks"], parts["posterior"], _shares(parts["findings"]), parts["look"])
 
     def normalised(self, vectors: NDArray[Any], otherwise: NDArray[Any]) -> Vectors:
-        """Query vectors (n, size) again with unit blocks and look, and with shares of diagnoses and findings.
+        """Query vectors (n, size) again with unit blocks, belief and look, and with shares of findings.
 
         Where nothing is left of a block, ``otherwise`` stands in its place.
         """
@@ -145,9 +145,9 @@ class PartLayout:
             "blocks": _kept(_unit(given["blocks"], self.blocks.width), other["blocks"], self.blocks.width),
             "look": _kept(_unit(given["look"], self.look), other["look"], self.look),
         }
-        for name in ("posterior", "findings"):
-            width = given[name].shape[1]
-            found[name] = _kept(_shares(np.maximum(given[name], 0)), other[name], width)
+        belief, findings = (np.maximum(given[name], 0) for name in ("posterior", "findings"))
+        found["posterior"] = _kept(_unit(belief, self.diagnoses), other["posterior"], self.diagnoses)
+        found["findings"] = _kept(_shares(findings), other["findings"], len(VALUES))
         return self.joined(found["blocks"], found["posterior"], found["findings"], found["look"])
 
     def joined(self, blocks: Vectors, posterior: Vectors | None, findings: Vectors, look: Vectors | None) -> Vectors:

@@ -15,12 +15,12 @@ __all__ = ["BALANCED", "Chosen", "choose", "default_preset", "presets_of", "read
 BALANCED, PAPER_NAME = "balanced", "paper"
 _WITHOUT_HEADS: Mapping[str, Weights] = {
     PAPER_NAME: PAPER,
-    "same findings": Weights(meaning=0.3, findings=1.0),
+    "same findings": Weights(meaning=0.1, findings=1.0),
 }
 _WITH_HEADS: Mapping[str, Weights] = {
     BALANCED: Weights(meaning=1.0, findings=0.5, look=0.3),
     PAPER_NAME: PAPER,
-    "same findings": Weights(meaning=0.3, findings=1.0, look=0.1),
+    "same findings": Weights(meaning=0.1, findings=1.0, look=0.1),
     "look-alikes": Weights(meaning=0.2, look=1.0),
 }
 

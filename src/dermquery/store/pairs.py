@@ -17,7 +17,7 @@ from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PartLayout, Weights
 from dermquery.store.protocol import StoredCase
 
-__all__ = ["FEWEST", "SAMPLE", "Pairs", "measure_pairs", "same_lesion"]
+__all__ = ["FEWEST", "SAMPLE", "Pairs", "has_grown", "measure_pairs", "same_lesion", "shares_of"]
 
 FEWEST = 20
 """Cases below which pairs are too few to say anything."""
@@ -50,15 +50,15 @@ class Pairs(BaseModel):
 
     def knows(self, weights: Weights) -> bool:
         """Whether the meaning was measured with these shares."""
-        return _shares(weights) in self.meaning
+        return shares_of(weights) in self.meaning
 
     def fits(self, count: int) -> bool:
         """Whether a base of so many cases need not be measured again."""
-        return abs(count - self.count) <= _GROWN * self.count
+        return not has_grown(self.count, count)
 
     def share(self, part: str, value: float | None, weights: Weights) -> float | None:
         """The share of pairs that are less alike in a part, in [0, 1); None where that is not known."""
-        known = self.meaning.get(_shares(weights), ()) if part == "meaning" else getattr(self, part)
+        known = self.meaning.get(shares_of(weights), ()) if part == "meaning" else getattr(self, part)
         if value is None or not known:
             return None
         above = int(np.searchsorted(known, value))
@@ -90,9 +90,9 @@ def measure_pairs(
     asks = other & (asking[:, layout.slices["findings"]].max(axis=1) > 0)[:, None]
     meaning: dict[str, _Quantiles] = {}
     for each in weights:
-        if _shares(each) not in meaning:
+        if shares_of(each) not in meaning:
             parts = layout.parts(asking, vectors, each)
-            meaning[_shares(each)] = _quantiles(parts.meaning[once])
+            meaning[shares_of(each)] = _quantiles(parts.meaning[once])
     look = _quantiles(parts.look[once]) if layout.look else ()
     return Pairs(
         count=count, pairs=int(once.sum()), meaning=meaning, findings=_quantiles(parts.findings[asks]), look=look
@@ -115,5 +115,11 @@ def _quantiles(values: Vectors) -> _Quantiles:
     return tuple(round(float(value), 5) for value in ordered[at])
 
 
-def _shares(weights: Weights) -> str:
+def has_grown(measured: int, count: int) -> bool:
+    """Whether a base of so many cases, measured when it had others, is another one by a tenth."""
+    return abs(count - measured) > _GROWN * measured
+
+
+def shares_of(weights: Weights) -> str:
+    """The shares λ and ρ, on which the meaning depends and nothing else does."""
     return f"{weights.local_weight:g} {weights.posterior:g}"

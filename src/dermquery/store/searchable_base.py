@@ -22,7 +22,7 @@ from dermquery.store.filters import Filter, matches
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
-from dermquery.store.pairs import SAMPLE, Pairs, measure_pairs
+from dermquery.store.pairs import SAMPLE, Pairs, has_grown, measure_pairs, shares_of
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.scoring import hit_of
 from dermquery.store.where import Written, as_filter, excluding
@@ -62,7 +62,7 @@ class SearchableBase:
     ) -> None:
         self.uri, self.manifest, self.store, self.archive = uri, manifest, store, archive
         self._model = model
-        self._measured: tuple[Pairs, ...] = ()
+        self._measured: dict[str, tuple[int, Pairs | None]] = {}
 
     @property
     def model(self) -> Encoder:
@@ -212,7 +212,7 @@ class SearchableBase:
         known = KnownValues(self.store)
         condition = self.filter_of(where, known)
         within = known.in_columns(condition)
-        hits = self._hits(encoded, within, top_k, chosen, offset, exact)
+        hits = self._hits(encoded, within, top_k, chosen, offset, exact, n_cases)
         n_candidates = n_cases if condition.is_empty else self.store.count(within)
         return SearchResult(
             encoded.query, encoded.reading, hits, chosen, preset, condition, n_candidates,
@@ -271,7 +271,14 @@ class SearchableBase:
         return tuple(row.case.case_id for row in rows)
 
     def _hits(
-        self, encoded: EncodedQuery, where: Filter, top_k: int, weights: Weights, offset: int, exact: bool
+        self,
+        encoded: EncodedQuery,
+        where: Filter,
+        top_k: int,
+        weights: Weights,
+        offset: int,
+        exact: bool,
+        count: int,
     ) -> tuple[Hit, ...]:
         """A page of the ranking: cases of the very image that was asked with, then all others by their score."""
         layout = self.manifest.layout
@@ -282,7 +289,7 @@ class SearchableBase:
         found = self.store.search(query, where, offset - begin + top_k, offset=begin, exact=exact)
         first = {row.case.case_id for row in same}
         rows = [*same, *(item.row for item in found if item.row.case.case_id not in first)]
-        pairs = self._pairs_for(weights) if rows else None
+        pairs = self._pairs_for(weights, count) if rows else None
         scored = [hit_of(layout, encoded, row, weights, pairs) for row in rows]
         scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
         page = scored[offset - begin : offset - begin + top_k]
@@ -301,18 +308,20 @@ class SearchableBase:
         found = iter(trained_on(known, [one for one in hashes if one]))
         return [bool(next(found)) if one else None for one in hashes]
 
-    def _pairs_for(self, weights: Weights) -> Pairs | None:
-        """How alike pairs of cases are by these weights: as the manifest says, else measured once."""
+    def _pairs_for(self, weights: Weights, count: int) -> Pairs | None:
+        """How alike pairs of cases are by these weights: as the manifest says, else measured for a while."""
         known = self.manifest.pairs
         if known is not None and known.knows(weights):
             return known
         if self.manifest.outdated:
             return None
-        if not any(pairs.knows(weights) for pairs in self._measured):
+        shares = shares_of(weights)
+        measured = self._measured.get(shares)
+        if measured is None or has_grown(measured[0], count):
             rows = self.store.page(limit=SAMPLE, vectors=True)
-            pairs = measure_pairs(rows, self.manifest.layout, [weights], self.count())
-            self._measured = (*self._measured[-_KEPT:], *(() if pairs is None else (pairs,)))
-        return next((pairs for pairs in self._measured if pairs.knows(weights)), None)
+            measured = count, measure_pairs(rows, self.manifest.layout, [weights], count)
+            self._measured = dict([*self._measured.items()][1 - _KEPT :]) | {shares: measured}
+        return measured[1]
 
 
 def _file_hash(image: ImageSource | None) -> str | None:

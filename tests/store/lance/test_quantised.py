@@ -13,7 +13,7 @@ from dermquery.store.lance.quantised import IndexShape, VectorIndex, faiss_libra
 from tests.store.lance.test_vector_index import LAYOUT, WEIGHTS, asking, clustered
 
 N = 4000
-APART = (96, 127)
+APART = (99, 127)
 
 
 @pytest.fixture(scope="module")

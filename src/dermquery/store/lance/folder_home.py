@@ -95,8 +95,10 @@ class FolderHome:
         from dermquery.store.lance.lance_store import LanceStore
 
         layout = manifest.layout
-        apart = layout.slices["posterior"].start, layout.slices["findings"].stop
-        return LanceStore(self._folder, layout.size, _table(manifest.version), apart=apart, create=create)
+        findings = layout.slices["findings"]
+        return LanceStore(
+            self._folder, layout.size, _table(manifest.version), apart=(findings.start, findings.stop), create=create
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -51,6 +51,9 @@ FEW = 8_000
 """Vectors that a filter lets through up to which each is scored so: faster than the lists, and misses none."""
 _PARTS = 4
 """Threads that share one search, where there are as many; more would each find too few of the best."""
+_COPIES = 3
+"""Of findings. The tables of the first stage have 256 steps for all pairs of numbers together: a finding that was asked
+for alone would take all of them and leave none to tell apart the cases that have it."""
 _PER_CENTRE = 64
 _TRAINING = 32_768
 _VECTORS_AT_ONCE = 20_000
@@ -104,7 +107,8 @@ class IndexShape:
         lists: of the inverted file.
         probes: lists that a search reads.
         trained_on: vectors that there were when the quantisers were trained.
-        apart: first and last of the numbers that the lists do not look at, as in a slice.
+        apart: first and last of the numbers that the lists do not look at, as in a slice; they stand in the index
+            :data:`_COPIES` times.
     """
 
     size: int
@@ -122,13 +126,33 @@ class IndexShape:
     @property
     def width(self) -> int:
         """Numbers of a vector in the index: two and two are quantised together."""
-        return self.size + self.size % 2
+        whole = self.size + (_COPIES - 1) * (self.apart[1] - self.apart[0])
+        return whole + whole % 2
 
     def inside(self, vectors: Vectors) -> Vectors:
-        """Vectors (n, size) as they stand in the index, (n, width)."""
+        """Vectors (n, size) as they stand in the index, (n, width): the copies behind them."""
         found = np.zeros((len(vectors), self.width), np.float32)
         found[:, : self.size] = vectors
+        for part in self._copies:
+            found[:, part] = vectors[:, slice(*self.apart)]
         return found
+
+    def asked(self, vectors: Vectors) -> Vectors:
+        """Query vectors (n, size) as they are asked of it, each copy with its share, so that products stay the same."""
+        found = self.inside(vectors)
+        for part in self.hidden:
+            found[:, part] /= np.float32(_COPIES)
+        return found
+
+    @property
+    def hidden(self) -> list[slice]:
+        """What the lists do not look at."""
+        return [slice(*self.apart), *self._copies]
+
+    @property
+    def _copies(self) -> list[slice]:
+        length = self.apart[1] - self.apart[0]
+        return [slice(self.size + i * length, self.size + (i + 1) * length) for i in range(_COPIES - 1)]
 
     @property
     def sample(self) -> int:
@@ -168,7 +192,7 @@ class VectorIndex:
             allowed: (n,) which vectors may be found; all if not given. Of few, each is scored; else half as many
                 lists more are read, for each holds fewer that count.
         """
-        faiss, query = faiss_library(), self.shape.inside(vector[None])
+        faiss, query = faiss_library(), self.shape.asked(vector[None])
         chosen, probes = {}, self.shape.probes
         if allowed is not None:
             chosen = {"sel": faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))}
@@ -288,7 +312,8 @@ def _trained(shape: IndexShape, sample: Vectors) -> Any:
     centres = faiss.Kmeans(shape.width, shape.lists, niter=10, seed=0, max_points_per_centroid=_PER_CENTRE)
     inside = shape.inside(sample)
     seen = inside.copy()
-    seen[:, slice(*shape.apart)] = 0
+    for part in shape.hidden:
+        seen[:, part] = 0
     centres.train(seen)
     coarse = faiss.downcast_index(index.base_index).quantizer
     coarse.train(centres.centroids)
