@@ -28,7 +28,7 @@ from tests.tiny import tiny_model
 IMAGES = [Image.fromarray(np.random.default_rng(i).integers(0, 255, (90, 120, 3), dtype=np.uint8)) for i in range(3)]
 CHECKLISTS: list[dict[str, str]] = [{}, {"streaks": "absent"}, {"streaks": "irregular", "pigment_network": "atypical"}]
 QUERIES = [Query(image=IMAGES[0], text="no streaks"), Query(text="atypical network"), Query(image=IMAGES[1])]
-FEATURES, BLOCKS, WIDTH = 48 + 96, 6, 16
+FEATURES, BLOCKS, WIDTH = 24 + 48 + 96, 6, 16
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_three_parts_of_cases_and_queries(
     pooled = model._features(IMAGES).pooled
     assert pooled is not None
     cases = model.layout.split(model.encode_case(IMAGES, CHECKLISTS))
-    np.testing.assert_allclose(cases["posterior"], heads.posterior(pooled), atol=1e-5)
+    np.testing.assert_allclose(cases["posterior"], heads.belief(pooled), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(cases["look"], axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(cases["findings"].sum(axis=1), 7, atol=1e-5)
     assert cases["findings"][1, VALUES.index(("streaks", "absent"))] == 1
@@ -73,8 +73,8 @@ def test_three_parts_of_cases_and_queries(
     np.testing.assert_array_equal(asked["findings"], asked_values(terms))
     np.testing.assert_array_equal(asked["look"][1], 0)
     np.testing.assert_allclose(asked["look"][[0, 2]], cases["look"][[0, 1]], atol=1e-5)
-    np.testing.assert_allclose(asked["posterior"][1], heads.posterior(None, terms[1:2])[0], atol=1e-5)
-    np.testing.assert_allclose(asked["posterior"][0], heads.posterior(pooled[:1], terms[:1])[0], atol=1e-5)
+    np.testing.assert_allclose(asked["posterior"][1], heads.belief(None, terms[1:2])[0], atol=1e-5)
+    np.testing.assert_allclose(asked["posterior"][0], heads.belief(pooled[:1], terms[:1])[0], atol=1e-5)
 
 
 def test_a_described_case_is_composed_and_keeps_what_was_recorded(with_heads: Path) -> None:
@@ -116,6 +116,9 @@ def test_heads_that_do_not_fit_are_refused(readout: Readout, tmp_path: Path, wit
     model = load_trained(with_heads)
     with pytest.raises(ValueError, match=r"the turn has shape \(6, 12, 8\), expected \(6, 16, w\)"):
         save_model(model, tmp_path / "wide", card="", readout=wide)
+    few = random_readout(FEATURES - 1, BLOCKS, WIDTH)
+    with pytest.raises(ValueError, match=r"heads read 167 features, and this model's backbone gives 168"):
+        save_model(model, tmp_path / "few", card="", readout=few)
     copied = Path(shutil.copytree(with_heads, tmp_path / "copied"))
     manifest = json.loads((copied / MANIFEST).read_text())
     (copied / MANIFEST).write_text(json.dumps({**manifest, "diagnoses": ["mel"]}))
