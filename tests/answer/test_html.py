@@ -183,7 +183,7 @@ def test_words_only_and_no_hit(base: CaseBase, tmp_path: Path) -> None:
     assert "No image: the words alone were searched for." in page.text
     assert "Seven-point score" not in page.text
     assert len(page.all("img")) == 5
-    none = base.search(text="unusual", where=["site=moon"])
+    none = base.search(text="unusual", where=parse_where(["site=moon"]))
     assert "No case satisfies the conditions." in sheet(none, tmp_path).text
     write_png(none, tmp_path / "none.png")
     beyond = base.search(text="unusual", offset=24)
@@ -211,7 +211,8 @@ def test_the_picture_grows_with_long_evidence(base: CaseBase, cases: Sequence[Ca
     short = write_png(base.search(text="unusual"), tmp_path / "short.png")
     full = {"pigment_network": "atypical", "streaks": "irregular", "pigmentation": "diffuse irregular"}
     full |= {"dots_and_globules": "irregular", "blue_whitish_veil": "present", "vascular_structures": "dotted"}
-    query = base.search(image=cases[0].image, text="a long story " * 30, checklist=full, where=["site!=moon"])
+    where = parse_where(["site!=moon"])
+    query = base.search(image=cases[0].image, text="a long story " * 30, checklist=full, where=where)
     with Image.open(short) as small, Image.open(write_png(query, tmp_path / "long.png")) as large:
         assert small.height < large.height
 

@@ -81,7 +81,8 @@ class SearchableBase:
         Raises:
             FilterError: for a condition that cannot be read, or a value that no case has.
         """
-        if isinstance(where, Filter) or not self.store.count():
+        # An earlier base lacks columns, and refuses questions about them with the remedy.
+        if isinstance(where, Filter) or self.manifest.outdated or not self.store.count():
             return as_filter(where)
         return as_filter(where, known or KnownValues(self.store))
 

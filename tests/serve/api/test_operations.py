@@ -67,7 +67,7 @@ def test_an_image_that_the_base_holds(own: Served, own_client: Client) -> None:
     said = [warning.message for warning in found.warnings]
     assert "The base holds this very image: it is case case-003." in said
     added = own_client.add({"case_id": "again"}, held.image)
-    assert added.same_image == ("case-003",)
+    assert added.same_image_as == ("case-003",)
     said = [warning.message for warning in own_client.search(held.image).warnings]
     assert "The base holds this very image: it is cases again, case-003." in said
 

@@ -31,9 +31,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counting)
 
-    count(images, "_to_rgb", "decoded")
+    count(images, "to_rgb", "decoded")
     count(borders, "_search", "borders searched")
-    count(findings, "_clause_findings", "clauses read")
+    count(findings, "_read", "texts read")
     return counted
 
 
@@ -46,7 +46,7 @@ def test_a_search_decodes_looks_for_borders_and_reads_once(
         image = served.cases[3].image.read_bytes()
         calls.clear()
         answer = client.search(image, "atypical network", top_k=3)
-        assert calls == {"decoded": 1, "borders searched": 1, "clauses read": 1}
+        assert calls == {"decoded": 1, "borders searched": 1, "texts read": 1}
         assert own.service._queries.get("open local", answer.search).alone is not None
         calls.clear()
         client.rerank(answer.search, local_weight=0.2)

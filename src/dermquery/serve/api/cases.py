@@ -130,7 +130,7 @@ async def add(
             written = service.writer.put(fields, data, update=form.update)
         event = "add" if written.added else "update"
         audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
-        return written.added, _answer(written.row, request).model_copy(update={"same_image": others(written.row)})
+        return written.added, _answer(written.row, request).model_copy(update={"same_image_as": others(written.row)})
 
     added, answer = await attended(request, service.writer.line.call(work))
     status, headers = (201, {"Location": answer.url}) if added else (200, {})

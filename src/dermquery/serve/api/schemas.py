@@ -80,7 +80,7 @@ class CaseAnswer(CaseFields):
     image_url: str = Field(description="Address of its image, served without metadata.")
     thumbnail_url: str = Field(description="Address of a JPEG of at most 256 pixels a side.")
     sha256: str = Field(description="Of the image file that its vector was made of.")
-    same_image: tuple[str, ...] = Field((), description="When a case is put in: others made of the same image file.")
+    same_image_as: tuple[str, ...] = Field((), description="When a case is put in: others made of the same image file.")
 
     @classmethod
     def shown(cls, case: Case, sha256: str, root: str) -> CaseAnswer:
