@@ -116,6 +116,9 @@ def test_heads_that_do_not_fit_are_refused(readout: Readout, tmp_path: Path, wit
     model = load_trained(with_heads)
     with pytest.raises(ValueError, match=r"the turn has shape \(6, 12, 8\), expected \(6, 16, w\)"):
         save_model(model, tmp_path / "wide", card="", readout=wide)
+    few = random_readout(FEATURES - 1, BLOCKS, WIDTH)
+    with pytest.raises(ValueError, match=r"heads read 167 features, and this model's backbone gives 168"):
+        save_model(model, tmp_path / "few", card="", readout=few)
     copied = Path(shutil.copytree(with_heads, tmp_path / "copied"))
     manifest = json.loads((copied / MANIFEST).read_text())
     (copied / MANIFEST).write_text(json.dumps({**manifest, "diagnoses": ["mel"]}))

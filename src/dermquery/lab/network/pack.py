@@ -77,6 +77,7 @@ def save_model(
         )
     held = model.readout if readout is None else readout
     held.layout(config)
+    _check_features(held, network_of(model))
     part = folder.parent / f".{uuid.uuid4().hex[:12]}.part"
     part.mkdir(parents=True)
     try:
@@ -106,6 +107,16 @@ def save_model(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return open_artifact(folder).hash
+
+
+def _check_features(readout: Readout, network: ComposedNetwork) -> None:
+    """ValueError for heads that were fitted to what another backbone gives."""
+    given = sum(network.backbone.channels)  # type: ignore[arg-type]
+    if readout.heads is not None and len(readout.heads.centre) != given:
+        raise ValueError(
+            f"the heads read {len(readout.heads.centre)} features, and this model's backbone gives {given}; fit them "
+            "on this model"
+        )
 
 
 def _write_files(
