@@ -132,19 +132,20 @@ def test_a_model_is_not_tested_on_cases_that_it_was_trained_on(world: World) -> 
 
 
 def test_two_tables_are_external_and_a_case_never_finds_its_lesion(world: World, tmp_path: Path) -> None:
-    cases = read_cases(world.table).cases
-    write_cases(cases[:20], tmp_path / "queries.csv")
+    cases, test = read_cases(world.table).cases, set(Folds.load(world.folds).folds[0].test)
+    asking = [case for case in cases if case.case_id in test][:20]
+    write_cases(asking, tmp_path / "queries.csv")
     out = tmp_path / "block.json"
     sets = ("--gallery", world.table, "--queries", tmp_path / "queries.csv")
     dermquery("evaluate", "--model", world.model, *sets, "--json", out)
     block = json.loads(out.read_text())
     assert block["protocol"] == "external"
     assert (block["n"], block["n_gallery"]) == (20, 90)
-    n_lesion = [sum(c.same_lesion(q) for c in cases) for q in cases[:20]]
-    relevant = [sum(c.diagnosis == q.diagnosis and not c.same_lesion(q) for c in cases) for q in cases[:20]]
+    n_lesion = [sum(c.same_lesion(q) for c in cases) for q in asking]
+    relevant = [sum(c.diagnosis == q.diagnosis and not c.same_lesion(q) for c in cases) for q in asking]
     assert "per_query" not in block
     rows = pq.read_table(out.with_suffix(".parquet")).to_pylist()
-    assert [row["case_id"] for row in rows] == [case.case_id for case in cases[:20]]
+    assert [row["case_id"] for row in rows] == [case.case_id for case in asking]
     assert [row["n_relevant"] for row in rows] == relevant
     known = [row["ap"] for row in rows if row["ap"] is not None]
     assert block["micro"]["map"] == pytest.approx(np.mean(known))

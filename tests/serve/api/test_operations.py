@@ -12,19 +12,24 @@ import pytest
 from dermquery.client import ApiError, Client
 from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.lance_table import TableError
+from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served
 
 
 def test_a_line_for_each_request_that_names_nobody(
     own: Served, own_client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def accesses() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "dermquery.access"]
+
     logging.getLogger("dermquery.access").setLevel(logging.INFO)
     with caplog.at_level(logging.INFO):
         own_client.case("case-003")
         own_client.search(text="no streaks", where=["site=back"])
         httpx.get(f"{own.url}/patients/Anna-M?name=Anna%20M&born=1950")
         httpx.get(f"{own.url}/api/v1/cases/Anna-M?name=Anna")
-    lines = [record.getMessage() for record in caplog.records if record.name == "dermquery.access"]
+        until(lambda: len(accesses()) == 4)  # a line is written when its answer has gone
+    lines = accesses()
     patterns = (
         r"GET /api/v1/cases/\{case_id\} 200 \d+ ms", r"POST /api/v1/searches 200 \d+ ms", r"GET \S+ 404 \d+ ms",
         r"GET /api/v1/cases/\{case_id\} 404 \d+ ms",

@@ -79,8 +79,8 @@ class ComposedRanker:
 
     @property
     def bytes_per_case(self) -> int:
-        """Size of one stored vector."""
-        return self.model.layout.size * 2
+        """Size of equation 9's blocks, as they are stored; a base holds a case's findings beside them."""
+        return self.model.layout.blocks.size * 2
 
     @property
     def train_seconds(self) -> float | None:

@@ -164,6 +164,8 @@ class Results:
         """Put weights and the number of hits of a question that comes from elsewhere into their controls."""
         presets = self.visit.site.service.base.manifest.weights
         self.preset.show(question.weights if question.weights in presets else default_preset(presets))
+        if question.local_weight is not None:
+            self.weight.show(f"{question.local_weight:g}")
         self.top_k.show(str(question.top_k))
 
     # --- parts -----------------------------------------------------------------------------------------------------
