@@ -45,7 +45,15 @@ def evaluate_eye(
     Returns:
         ``siblings`` by row (raw cosine, within-lesion whitening) and ``diagnoses`` by row (cosine of raw features,
         posterior, posterior with look): micro and macro mAP, Acc@1, coverage@5; ``images_per_second`` of a first pass.
+
+    Raises:
+        ValueError: no case is held out, or every one.
     """
+    if not kept or not training:
+        raise ValueError(
+            f"{len(kept)} cases are held out by their lesions and {len(training)} are not; both must be there: the "
+            "table is too small to judge a backbone on"
+        )
     features = PooledFeatures(backbone, vision)
     started = time.monotonic()
     asked = features(kept)
