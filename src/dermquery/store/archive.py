@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from dermquery.data.files import hidden_beside, make_folder, replacing_all
+from dermquery.data.files import hidden_beside, make_folder, replacing_all, sync
 
 __all__ = ["THUMBNAIL_SIDE", "ArchiveError", "ImageArchive", "small_copy", "thumbnail_of"]
 
@@ -93,7 +93,9 @@ class ImageArchive:
         try:
             # The originals last: where one is, its thumbnail is too.
             for kind in ("thumbnails", "originals"):
-                replacing_all((part, path) for path, part in unflushed.items() if path.parent.parent.name == kind)
+                these = {path: part for path, part in unflushed.items() if path.parent.parent.name == kind}
+                sync(path.parent.parent for path in these)
+                replacing_all((part, path) for path, part in these.items())
         except OSError as error:
             for part in unflushed.values():
                 part.unlink(missing_ok=True)
@@ -200,12 +202,14 @@ class ImageArchive:
             self._files.pipe_file(path, data)  # one PUT, which is there whole or not at all
             return
         target = Path(path)
-        with self._adding:
-            if target in self._unflushed:
-                return
-            make_folder(target.parent)
-            self._unflushed[target] = part = hidden_beside(target)
+        make_folder(target.parent.parent)
+        target.parent.mkdir(exist_ok=True)
+        part = hidden_beside(target)
         part.write_bytes(data)
+        with self._adding:
+            first = self._unflushed.setdefault(target, part)
+        if first is not part:  # another thread put the same image
+            part.unlink()
 
     def _read(self, kind: str, sha256: str) -> bytes:
         path = self._path(kind, sha256)
