@@ -62,6 +62,7 @@ class ImageArchive:
         self._local = isinstance(self._files, LocalFileSystem)
         self._adding = threading.Lock()
         self._unflushed: dict[Path, Path] = {}
+        self._named: set[Path] = set()  # folders of files that another process may have been about to flush
 
     def put(self, sha256: str, data: bytes, thumbnail: bytes) -> None:
         """Keep an image file and its thumbnail, unless they are there; safe after the next :meth:`flush`.
@@ -77,8 +78,11 @@ class ImageArchive:
         try:
             # The original last: where it is, the thumbnail is too.
             for kind, content in (("thumbnails", thumbnail), ("originals", data)):
-                if not self._files.exists(path := self._path(kind, sha256)):
+                path = self._path(kind, sha256)
+                if not self._files.exists(path):
                     self._write(path, content)
+                elif self._local:
+                    self._named.add(Path(path).parent)
         except Exception as error:  # whatever the client of the remote store raises
             raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be written ({error})") from error
 
@@ -90,7 +94,9 @@ class ImageArchive:
         """
         with self._adding:
             unflushed, self._unflushed = self._unflushed, {}
+            named, self._named = self._named, set()
         try:
+            sync({*named, *(folder.parent for folder in named)})
             # The originals last: where one is, its thumbnail is too.
             for kind in ("thumbnails", "originals"):
                 these = {path: part for path, part in unflushed.items() if path.parent.parent.name == kind}

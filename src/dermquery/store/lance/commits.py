@@ -64,6 +64,8 @@ class Commits:
         from filelock import FileLock
 
         with FileLock(self._path / _LOCK):
+            if not self._flushed:  # a process that was killed may have left what it never flushed, and never confirmed
+                self._flush((*_CONTENT, _VERSIONS))
             yield
 
     def prune(self) -> None:
