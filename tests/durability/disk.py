@@ -185,7 +185,7 @@ def lay_out(cut: Cut, variant: str, target: Path, seed: int = 0) -> None:
 
     def content(inode: int) -> bytes:
         if variant == "mixed":
-            live = cut.live.get(inode, b"")
+            live = cut.live.get(inode, cut.safe.get(inode, b""))  # a file that is gone since is as it was
             half = live[: len(live) // 2] if inode not in cut.safe else cut.safe[inode]
             return (live if chance() else half) if chance() else cut.safe.get(inode, b"")
         return cut.safe.get(inode, b"")
