@@ -21,8 +21,10 @@ from dermquery.store.sample import sample_rows
 __all__ = ["MANIFEST_FILE", "SCHEMA_VERSION", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """Schema of the bases that this version writes; it reads all before (:mod:`.earlier_schemas`)."""
+_FINDINGS_SINCE = 6
+"""Schema whose vectors hold all parts, and not equation 9's blocks alone."""
 
 
 class ManifestError(ValueError):
@@ -117,6 +119,11 @@ class Manifest(BaseModel):
     def layout(self) -> PartLayout:
         """Order of the parts in the vectors; those of earlier schemas get their findings when they are read."""
         return PartLayout(BlockLayout(self.levels, self.width), self.diagnoses, self.look)
+
+    @property
+    def stored_size(self) -> int:
+        """Length of the vectors as the rows hold them."""
+        return self.layout.size if self.schema_version >= _FINDINGS_SINCE else self.layout.blocks.size
 
     @property
     def weights(self) -> dict[str, Weights]:

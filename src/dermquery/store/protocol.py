@@ -15,6 +15,7 @@ from dermquery.data.case import Case, Query
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence, Vectors
 from dermquery.model.parts import PartLayout
+from dermquery.store.damage import Damage
 from dermquery.store.filters import Filter
 
 __all__ = [
@@ -211,6 +212,12 @@ class CaseReader(Protocol):
 
     def value_counts(self, field: str, where: Filter | None = None) -> Mapping[str | float | None, int]:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
+
+    def damage(self) -> tuple[Damage, ...]:
+        """What is known to be wrong with stored rows; those are left out of whatever is read.
+
+        :meth:`scan` raises a DamageError instead, for whoever reads every row must not lose one.
+        """
 
     def warm(self) -> None:
         """Do beforehand what first searches would wait for; a service calls it when it starts. Changes no answer."""

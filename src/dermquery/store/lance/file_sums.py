@@ -14,7 +14,11 @@ from pathlib import Path
 
 from dermquery.data.files import replacing
 
-__all__ = ["FileSums"]
+__all__ = ["LOOKED_OVER", "FileSums"]
+
+LOOKED_OVER = 128_000_000
+"""Bytes up to which a search process reads all that it may search, once, to hold it against the checksums: a table
+without an index is smaller, and is read whole by every search. More is read where a service warms up, and by checks."""
 
 _AT_ONCE = 1 << 20
 
@@ -59,6 +63,10 @@ class FileSums:
                     lines = lines if file.read(1) == b"\n" else f"\n{lines}"
                 file.write(lines.encode())
 
+    def add_all(self) -> None:
+        """Add lines for every file of the folder."""
+        self.add(sorted(path.name for path in self._folder.iterdir()))
+
     def keep(self, names: Iterable[str]) -> None:
         """Forget all other files."""
         known = self.read()
@@ -67,6 +75,13 @@ class FileSums:
             with replacing(self.file) as part:
                 lines = (f"{crc:08x} {size} {name}\n" for name, (crc, size) in kept.items())
                 part.write_text("".join(lines), encoding="utf-8")
+
+    def wrong_of_all(self, most: int | None = None) -> list[str]:
+        """The same of all files with a checksum, or none of them if all together have more than ``most`` bytes."""
+        known = self.read()
+        if most is not None and sum(size for _, size in known.values()) > most:
+            return []
+        return self.wrong(known)
 
     def wrong(self, names: Iterable[str]) -> list[str]:
         """Those of the files that are not as they were written; each that has a checksum is read.

@@ -54,7 +54,7 @@ class FolderHome:
         if manifest.outdated:
             from dermquery.store.lance.earlier_table import EarlierTable
 
-            table = EarlierTable(self._folder, manifest.layout.blocks.size, _table(manifest.version))
+            table = EarlierTable(self._folder, manifest.stored_size, _table(manifest.version))
             return EarlierRows(table, manifest, self.uri)
         return self._rows(manifest, create=False)
 

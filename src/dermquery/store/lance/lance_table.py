@@ -18,6 +18,7 @@ import pyarrow as pa
 from dermquery.data.files import make_folder, move, remove_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.base_manifest import ManifestError
+from dermquery.store.damage import check_command
 from dermquery.store.lance.commits import FAILURES, Commits, live_files, manifests, newest_whole, set_aside
 
 if TYPE_CHECKING:
@@ -171,23 +172,34 @@ class LanceTable:
         with self._writing() as dataset:
             dataset.create_scalar_index(column, kind, replace=True)
 
-    def wrong_files(self) -> frozenset[str]:
+    def check_whole(self) -> None:
+        """TableError if cases are missing, because the newest version lost files after it was written."""
+        if any(torn.confirmed for torn in self.torn):
+            lacks = "; ".join(torn.lacks for torn in self.torn)
+            raise TableError(
+                f"files of the table {self.path} that were written and confirmed are lost ({lacks}), so cases are "
+                f"missing; restore the base from a backup, or see what can be mended: {check_command(self.path.parent)}"
+            )
+
+    def wrong_files(self, most: int | None = None) -> frozenset[str]:
         """Files of the newest version that are not as they were written, by their path in the table's folder.
 
-        Each file is read once in the life of this object.
+        Each file is read once in the life of this object, or none if all together have more than ``most`` bytes.
         """
         with _translated(self._dataset), self._checking:
             dataset = self._newest()
             version = int(dataset.version)
             live = {name for name, _ in live_files(self.path, dataset)}
             live |= {manifest.relative_to(self.path).as_posix() for n, manifest in manifests(self.path) if n == version}
-            self._wrong = (self._wrong & live) | frozenset(self._commits.sums.wrong(sorted(live - self._checked)))
-            self._checked = frozenset(live)
+            fresh = sorted(live - self._checked)
+            if most is None or sum((self.path / name).stat().st_size for name in fresh) <= most:
+                self._wrong = (self._wrong & live) | frozenset(self._commits.sums.wrong(fresh))
+                self._checked = frozenset(live)
             return self._wrong
 
     def _passed_over(self) -> str:
         lost = "; ".join(f"version {torn.version}, because {torn.lacks}" for torn in self.torn)
-        remedy = f"dermquery base check {self.path.parent}"
+        remedy = check_command(self.path.parent)
         return (
             f"the table {self.path} goes on with version {self._dataset.version}; passed over: {lost}. "
             + (
@@ -200,8 +212,7 @@ class LanceTable:
     @contextmanager
     def _writing(self) -> Iterator[LanceDataset]:
         with _translated(self._dataset), self._commits.alone():
-            if any(torn.confirmed for torn in self.torn):
-                raise OSError("files that were written and confirmed are lost")
+            self.check_whole()
             for torn in self.torn:
                 set_aside(self.path, torn)
             dataset = self._newest()
@@ -248,6 +259,8 @@ def _translated(dataset: LanceDataset) -> Iterator[None]:
     """Lance's errors as one of ours: it says that a file is gone by a ValueError, which passes for a wrong question."""
     try:
         yield
+    except TableError:
+        raise
     except FAILURES as error:
         raise TableError(
             f"the table {dataset.uri} cannot be read or written ({error}); open the base again if it was encoded again "

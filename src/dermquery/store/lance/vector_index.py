@@ -24,6 +24,7 @@ from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.files import make_folder, move, remove_tree, sync_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
+from dermquery.store.lance.file_sums import LOOKED_OVER, FileSums
 from dermquery.store.lance.hit_rows import HitRows, adopt, written
 from dermquery.store.lance.lance_table import LanceTable, Snapshot
 from dermquery.store.lance.quantised import (
@@ -109,9 +110,9 @@ class TableIndex:
         return found, view.index.vectors(chosen), view
 
     def warm(self) -> None:
-        """Open the index if there is one, and let the operating system read its file."""
-        if (view := self._view()) is not None:
-            view.index.warm()
+        """Open the index if there is one, and read its files once, which the operating system then keeps."""
+        if (view := self._view()) is not None and (wrong := FileSums(view.place[0]).wrong_of_all()):
+            self._refuse(view.place, f"{', '.join(wrong)} not as written")
 
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
@@ -168,6 +169,7 @@ class TableIndex:
         part = Path(tempfile.mkdtemp(prefix="part-", dir=self._folder))
         try:
             write(part)
+            FileSums(part).add_all()
             part.chmod(0o755)
             sync_tree(part)
             move(part, self._folder / f"{self._name}-{number}")
@@ -291,6 +293,8 @@ def _sample(table: Snapshot, wanted: int, n: int) -> Vectors:
 
 
 def _opened(folder: Path) -> tuple[VectorIndex, HitRows]:
+    if wrong := FileSums(folder).wrong_of_all(LOOKED_OVER):
+        raise ValueError(f"{', '.join(wrong)} not as written")
     index, hits = VectorIndex(folder), HitRows(folder)
     if len(hits) != len(index.keys):
         raise ValueError(f"{folder} holds {len(hits)} rows for {len(index.keys)} vectors")
