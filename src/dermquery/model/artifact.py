@@ -37,6 +37,7 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "Manifest",
+    "Storage",
     "artifact_folder",
     "open_artifact",
     "read_trained_on",
@@ -48,6 +49,8 @@ MANIFEST, WEIGHTS, TOKENIZER, CARD = "artifact.json", "weights.safetensors", "to
 EMBEDDINGS, TEXT_GRAPH, HEADS = "embeddings.safetensors", "text.onnx", "heads.safetensors"
 TRAINED_ON = "trained_on.safetensors"
 GRAPHS = ("image.onnx", "composer.onnx", "regions.onnx")
+Storage = Literal["float32", "float16", "int8"]
+"""Numbers that ``weights.safetensors`` holds: of int8 the large weights, with a scale for each output."""
 _SHIPPED = Path(__file__).parent / "shipped"
 
 

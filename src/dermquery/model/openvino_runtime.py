@@ -61,6 +61,7 @@ class OpenVinoRuntime(GraphRuntime):
             "INFERENCE_PRECISION_HINT": self._precision,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": _threads(),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # weights of 8 bits shall not round what is computed with them
         }
         with self._artifact.run_as_hashed(graph):
             model = self._core.compile_model(str(self._artifact.folder / graph), "CPU", settings)

@@ -56,7 +56,7 @@ def build_backbone(config: VisionConfig, description: dict[str, Any] | None = No
             load_package_weights(lite, config.backbone)
         return lite
     if config.backbone == XCEPTION:
-        xception = Xception()
+        xception = Xception(config.frozen_stages)
         if config.pretrained and description is None:
             load_sklesion(xception)
         return xception
