@@ -1,4 +1,4 @@
-"""Teach one backbone and write it as an eye, with the provenance."""
+"""Teach a small backbone, or tune a large one, and write it as an eye, with the provenance."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from dermquery.lab.network.vision import XCEPTION, build_backbone
 from dermquery.lab.network.xception import SKLESION_MEAN, SKLESION_STD
 from dermquery.lab.train.eye import EyeModule, principal_components
 from dermquery.lab.train.fit import fit
+from dermquery.lab.train.heads import fit_heads
 from dermquery.lab.train.pooled import PooledFeatures
+from dermquery.lab.train.tuning import TuningModule
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision"]
+__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision", "tune"]
 
 
 HELD_OUT = 5
@@ -74,19 +76,59 @@ def teach(
         return EyeModule(backbone, taught, everyone, vision, train, config.teach, steps)
 
     run = fit(make, cases, [], vision, train, out, **trainer)
-    eye = save_eye(
-        run.module.backbone,
-        vision,
-        folder,
-        name,
-        provenance(
-            **facts,
-            config=config.model_dump(mode="json"),
-            cases=len(cases),
-            case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
-            seconds=round(time.monotonic() - started, 1),
-        ),
-        fingerprints_of(cases),
+    return _saved(run.module.backbone, vision, cases, config, out, name=name, facts=facts, started=started)
+
+
+def tune(
+    cases: Sequence[Case], config: Config, out: Path, *, name: str, facts: dict[str, Any], **trainer: Any
+) -> Start:
+    """Tune the teacher's last blocks on described cases by ``config.tune`` and write it to ``out/eye``.
+
+    An eye that is there already is loaded. The last epoch is kept: nothing is selected.
+
+    Args:
+        cases: training cases with diagnoses and findings.
+        config: teacher and optimisation.
+        out: folder of the run; a killed run goes on from its last epoch.
+        name: of the eye.
+        facts: written into the provenance.
+        trainer: ``devices``, ``accelerator`` and ``callbacks``.
+    """
+    folder = out / "eye"
+    if (folder / EYE).is_file():
+        return load_start(str(folder))
+    started = time.monotonic()
+    plain = teacher_vision(config.teach.teacher, config.teach.teacher_size)
+    vision = plain.model_copy(update={"frozen_stages": config.tune.frozen_stages})
+    backbone = build_backbone(vision)
+    heads = fit_heads(PooledFeatures(backbone, plain)(cases), cases).heads
+
+    def make(everyone: Sequence[Case], steps: int) -> TuningModule:
+        return TuningModule(backbone, heads, everyone, vision, config.tune, steps)
+
+    run = fit(make, cases, [], vision, config.tune, out, **trainer)
+    return _saved(run.module.backbone, vision, cases, config, out, name=name, facts=facts, started=started)
+
+
+def _saved(
+    backbone: torch.nn.Module,
+    vision: VisionConfig,
+    cases: Sequence[Case],
+    config: Config,
+    out: Path,
+    *,
+    name: str,
+    facts: dict[str, Any],
+    started: float,
+) -> Start:
+    """The eye of a run, with what it was made of."""
+    said = provenance(
+        **facts,
+        config=config.model_dump(mode="json"),
+        cases=len(cases),
+        case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
+        seconds=round(time.monotonic() - started, 1),
     )
+    eye = save_eye(backbone, vision, out / "eye", name, said, fingerprints_of(cases))
     write_json(out / "run.json", {"eye": eye.artifact_hash})
     return eye

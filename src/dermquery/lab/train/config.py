@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dermquery.model.architecture import Section
 
-__all__ = ["AugmentConfig", "ObjectiveConfig", "TeachConfig", "TrainConfig"]
+__all__ = ["AugmentConfig", "ObjectiveConfig", "TeachConfig", "TrainConfig", "TuneConfig"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -122,3 +122,23 @@ class TrainConfig(Section):
     seed: int = 0
     augment: AugmentConfig = AugmentConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+
+
+class TuneConfig(TrainConfig):
+    """Tuning the teacher on described cases (:mod:`.tuning`); the optimisation's defaults are this training's own.
+
+    Attributes:
+        frozen_stages: blocks of the teacher that stay as they are, see
+            :class:`dermquery.model.architecture.VisionConfig`.
+    """
+
+    frozen_stages: Annotated[int, Field(ge=0, le=12)] = 7
+    epochs: Annotated[int, Field(ge=1)] = 6
+    refit: bool = True
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Positive = 3e-4
+    backbone_rate: NonNegative = 0.33
+    weight_decay: NonNegative = 1e-2
+    balance: Share = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    augment: AugmentConfig = AugmentConfig(colour=0.1, blur=0.0)
