@@ -33,7 +33,7 @@ class VisionConfig(Section):
         drop_path: stochastic depth rate of EfficientNet-Lite in training.
         frozen_stages: the stem and so many of the first stages keep their weights in training. EfficientNet-Lite's
             first three hold edges and colours, and half of the training time; 8 is all seven and the head. Of
-            Xception, blocks after the stem are counted; 7 are those up to half of the middle flow.
+            Xception, blocks after the stem are counted; 7 are those up to half of the middle flow, 13 all.
     """
 
     backbone: str = "efficientnet-lite0"
@@ -43,7 +43,7 @@ class VisionConfig(Section):
     mean: tuple[float, float, float] = (0.498, 0.498, 0.498)
     std: tuple[float, float, float] = (0.502, 0.502, 0.502)
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    frozen_stages: Annotated[int, Field(ge=0, le=12)] = 0
+    frozen_stages: Annotated[int, Field(ge=0, le=13)] = 0
 
     @property
     def decoded_size(self) -> int:

@@ -88,7 +88,7 @@ class Xception(nn.Module):
     three maps, low to high.
 
     Args:
-        frozen_stages: the stem and so many of the blocks after it (3 of the entry flow, 8 of the middle flow, 1 of the
+        frozen_stages: the stem and so many of the blocks after it (3 of the entry flow, 8 of the middle flow, 2 of the
             exit) keep their weights in training. All batch statistics stay those of the published weights: batches
             of a fine-tuning are small.
     """
@@ -105,7 +105,7 @@ class Xception(nn.Module):
         self.exit = _Halving(728, 728, 1024)
         self.head = nn.ModuleList([_Separable(1024, 1536), _Separable(1536, 2048)])
         if frozen_stages:
-            blocks = [*self.entry, *self.middle, self.exit][:frozen_stages]
+            blocks = [*self.entry, *self.middle, self.exit, self.head][:frozen_stages]
             for part in (self.stem, self.stem_norms, *blocks):
                 part.requires_grad_(requires_grad=False)
 

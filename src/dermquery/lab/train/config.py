@@ -132,7 +132,7 @@ class TuneConfig(TrainConfig):
             :class:`dermquery.model.architecture.VisionConfig`.
     """
 
-    frozen_stages: Annotated[int, Field(ge=0, le=12)] = 7
+    frozen_stages: Annotated[int, Field(ge=0, le=13)] = 7
     epochs: Annotated[int, Field(ge=1)] = 6
     refit: bool = True
     optimizer: Literal["adam", "adamw"] = "adamw"
