@@ -9,7 +9,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from dermquery.lab.network.network import ComposedNetwork
-from dermquery.model.artifact import TOKENIZER, WEIGHTS, Artifact, ArtifactError, Manifest
+from dermquery.model.artifact import MANIFEST, TOKENIZER, WEIGHTS, Artifact, ArtifactError, Manifest
 
 __all__ = ["TEXT_PREFIX", "build_network", "digest"]
 
@@ -32,7 +32,13 @@ def build_network(artifact: Artifact, device: str = "cpu") -> ComposedNetwork:
     state = {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
     if manifest.text_source is not None:
         state |= _package_text(network, manifest)
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"the weights in {artifact.folder} are not of the sizes that {MANIFEST} says "
+            f"({str(error).splitlines()[-1].strip()}); copy the folder again"
+        ) from error
     return network.to(device).eval()
 
 
