@@ -198,9 +198,11 @@ def artifact_folder(name_or_path: str | Path) -> Path:
 
 
 def _first(error: ValidationError) -> str:
-    """The first of a schema's complaints, in one line."""
+    """The first of a schema's complaints and the value it is about, in one line."""
     found = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}"
+    value = found["input"]
+    said = f", got {value!r:.40}" if isinstance(value, str | int | float | None) else ""
+    return f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}{said}"
 
 
 def sha256(content: bytes) -> str:

@@ -65,6 +65,8 @@ class OpenVinoRuntime(GraphRuntime):
         }
         with self._artifact.run_as_hashed(graph):
             model = self._core.compile_model(str(self._artifact.folder / graph), "CPU", settings)
+        shape = model.input(0).get_partial_shape()
+        self._check_graph(graph, [side.get_length() if side.is_static else None for side in shape])
         own = threading.local()
 
         def run(inputs: tuple[Any, ...]) -> Maps:

@@ -37,7 +37,7 @@ from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
-from dermquery.store.same_image import said_of
+from dermquery.store.same_image import said_of, said_of_hits
 from dermquery.store.where import Written
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
@@ -230,7 +230,7 @@ class SearchService(BaseReader):
         self.metrics.searches.inc()
         self._cautions.measure(result.base.count)
         unlike = self._cautions.unlike(prepared.key, prepared.alone, result.weights)
-        return Answer(prepared, result, offset, (*prepared.warnings, *unlike))
+        return Answer(prepared, result, offset, (*prepared.warnings, *said_of_hits(result.hits), *unlike))
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Which parts make up the local similarity with a case, as pictures to lay over both images.

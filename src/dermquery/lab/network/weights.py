@@ -10,7 +10,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from dermquery.lab.network.network import ComposedNetwork
-from dermquery.model.artifact import TOKENIZER, WEIGHTS, Artifact, ArtifactError, Manifest, Storage
+from dermquery.model.artifact import MANIFEST, TOKENIZER, WEIGHTS, Artifact, ArtifactError, Manifest, Storage
 
 __all__ = ["SCALE", "TEXT_PREFIX", "as_floats", "as_stored", "build_network", "digest"]
 
@@ -37,7 +37,13 @@ def build_network(artifact: Artifact, device: str = "cpu") -> ComposedNetwork:
     state = as_floats(stored)
     if manifest.text_source is not None:
         state |= _package_text(network, manifest)
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"the weights in {artifact.folder} are not of the sizes that {MANIFEST} says "
+            f"({str(error).splitlines()[-1].strip()}); copy the folder again"
+        ) from error
     return network.to(device).eval()
 
 
