@@ -15,7 +15,7 @@ from dermquery.data.image import ImageSource, load_image
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
 from dermquery.model.trained_on import NOTHING, Fingerprints, fingerprints, joined, trained_on
-from dermquery.store.archive import ImageArchive, small_copy
+from dermquery.store.archive import THUMBNAIL_SIDE, ImageArchive, small_copy
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter, matches
@@ -118,7 +118,7 @@ class SearchableBase:
             raise QueryError("the query is empty: give an image, a text or checklist terms")
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
         known = sha256 or _file_hash(image)
-        looks = () if image is None else fingerprints(small_copy(load_image(image)))
+        looks = () if image is None else fingerprints(small_copy(load_image(image, least_side=THUMBNAIL_SIDE)))
         return EncodedQuery(query, query.reading, vector, known, self._with_image(known), looks)
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
