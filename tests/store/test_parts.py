@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,7 +211,8 @@ def test_another_file_of_the_same_photograph_is_named_as_such(tmp_path: Path, ho
         picture = picture.resize((picture.width // 2, picture.height // 2))
     if how == "a dark frame":
         picture = ImageOps.expand(picture, 12, "black")
-    picture.save(copy, **({"quality": 40} if how.startswith("JPEG") else {"compress_level": 1}))
+    options: dict[str, Any] = {"quality": 40} if how.startswith("JPEG") else {"compress_level": 1}
+    picture.save(copy, **options)
     hits = base.search(image=copy, top_k=24).hits
     assert [hit.case.case_id for hit in hits if hit.same_photograph] == ["case-009"]
     assert not any(hit.same_image for hit in hits)
