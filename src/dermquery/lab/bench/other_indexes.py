@@ -55,8 +55,9 @@ def _faiss(vectors: Vectors, columns: dict[str, NDArray[np.int64]], folder: Path
     del columns, folder
     faiss = faiss_library()
     size = vectors.shape[1]
-    index = faiss.IndexHNSWSQ(size, faiss.ScalarQuantizer.QT_fp16, 32, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = 80
+    settings = {"M": 32, "efConstruction": 80, "efSearch": 400}
+    index = faiss.IndexHNSWSQ(size, faiss.ScalarQuantizer.QT_fp16, settings["M"], faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = settings["efConstruction"]
     started = time.perf_counter()
     index.train(np.array(vectors[:_STEP]))
     for start in range(0, len(vectors), _STEP):
@@ -68,21 +69,20 @@ def _faiss(vectors: Vectors, columns: dict[str, NDArray[np.int64]], folder: Path
         selector = {}
         if chosen is not None:
             selector["sel"] = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-        options = faiss.SearchParametersHNSW(efSearch=400, **selector)
+        options = faiss.SearchParametersHNSW(efSearch=settings["efSearch"], **selector)
         found: list[int] = index.search(vector[None], count, params=options)[1][0].tolist()
         return found
 
-    settings = {"M": 32, "efConstruction": 80, "efSearch": 400, "numbers": "float16"}
-    return OtherIndex(settings, seconds, 2 * size + 4 * 2 * 32, filters=True, search=search)
+    links = 2 * settings["M"]
+    return OtherIndex({**settings, "numbers": "float16"}, seconds, 2 * size + 4 * links, filters=True, search=search)
 
 
 def _usearch(vectors: Vectors, columns: dict[str, NDArray[np.int64]], folder: Path) -> OtherIndex:
     from usearch.index import Index
 
     del columns
-    index = Index(
-        ndim=vectors.shape[1], metric="ip", dtype="f16", connectivity=32, expansion_add=80, expansion_search=400
-    )
+    settings: dict[str, Any] = {"connectivity": 32, "expansion_add": 80, "expansion_search": 400}
+    index = Index(ndim=vectors.shape[1], metric="ip", dtype="f16", **settings)
     started = time.perf_counter()
     for start in range(0, len(vectors), _STEP):
         part = np.ascontiguousarray(vectors[start : start + _STEP])
@@ -95,9 +95,8 @@ def _usearch(vectors: Vectors, columns: dict[str, NDArray[np.int64]], folder: Pa
         found: list[int] = index.search(vector, count).keys.astype(np.int64).tolist()
         return found
 
-    settings = {"connectivity": 32, "expansion_add": 80, "expansion_search": 400, "numbers": "float16"}
     size = (folder / "usearch").stat().st_size // len(vectors)
-    return OtherIndex(settings, seconds, size, filters=False, search=search)
+    return OtherIndex({**settings, "numbers": "float16"}, seconds, size, filters=False, search=search)
 
 
 def _lance(vectors: Vectors, columns: dict[str, NDArray[np.int64]], folder: Path) -> OtherIndex:
@@ -121,22 +120,21 @@ def _lance(vectors: Vectors, columns: dict[str, NDArray[np.int64]], folder: Path
         table.create_scalar_index(key, "BITMAP")
     started = time.perf_counter()
     lists = max(1, n // 50_000)
-    table.create_index("vector", "IVF_HNSW_SQ", metric="dot", num_partitions=lists, m=20, ef_construction=150)
+    building, searching = {"m": 20, "ef_construction": 150}, {"nprobes": lists, "ef": 400, "refine_factor": 20}
+    table.create_index("vector", "IVF_HNSW_SQ", metric="dot", num_partitions=lists, **building)
     seconds = time.perf_counter() - started
 
     def search(vector: Vectors, condition: str, chosen: Chosen, count: int) -> Sequence[int]:
         del chosen
-        nearest = {
-            "column": "vector", "q": vector.astype(np.float16), "k": count, "nprobes": lists, "ef": 400,
-            "refine_factor": 20,
-        }  # fmt: skip
+        nearest = {"column": "vector", "q": vector.astype(np.float16), "k": count, **searching}
         asked = {"filter": condition, "prefilter": True} if condition else {}
         found: list[int] = table.to_table(columns=["place"], nearest=nearest, **asked)["place"].to_pylist()
         return found
 
     on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    settings = {"partitions": lists, "nprobes": lists, "m": 20, "ef_construction": 150, "ef": 400, "refine_factor": 20}
-    return OtherIndex(settings, seconds, on_disk // n, filters=True, search=search)
+    return OtherIndex(
+        {"partitions": lists, **building, **searching}, seconds, on_disk // n, filters=True, search=search
+    )
 
 
 OTHERS: dict[str, Callable[[Vectors, dict[str, NDArray[np.int64]], Path], OtherIndex]] = {

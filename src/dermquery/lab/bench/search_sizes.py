@@ -164,7 +164,7 @@ def _one_size(
         "bytes per case": _bytes(folder, gallery),
         "start": _start(folder, starts) if starts else {},
     }
-    result["others"] = _others(gallery, encode, folder.parent) if others else "not built at this size"
+    result["others"] = _other_indexes(gallery, encode, folder.parent) if others else "not built at this size"
     return result
 
 
@@ -270,7 +270,7 @@ def _numpy(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
     return {**timings["numpy"].to_dict(), "ratio to encoding": round(ratio, 3)}
 
 
-def _others(gallery: _Gallery, encode: Callable[[], object], folder: Path) -> dict[str, Any]:
+def _other_indexes(gallery: _Gallery, encode: Callable[[], object], folder: Path) -> dict[str, Any]:
     """The same queries put to indexes of other libraries, one after the other."""
     marks = _shuffled(np.arange(len(gallery.vectors)))
     columns = {"site": marks % _SITES, "source": marks % _SOURCES}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
@@ -60,68 +61,57 @@ def teach(
         facts: written into the provenance.
         trainer: ``devices``, ``accelerator`` and ``callbacks``.
     """
-    folder = out / "eye"
-    if (folder / EYE).is_file():
-        return load_start(str(folder))
-    started = time.monotonic()
-    vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
-    teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
-    large = build_backbone(teacher).eval()
-    features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
-    taught = principal_components(features, config.teach.components)
-    torch.manual_seed(train.seed)
-    backbone = build_backbone(vision)
 
-    def make(everyone: Sequence[Case], steps: int) -> EyeModule:
-        return EyeModule(backbone, taught, everyone, vision, train, config.teach, steps)
+    def run() -> tuple[nn.Module, VisionConfig]:
+        vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
+        teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
+        large = build_backbone(teacher).eval()
+        features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
+        taught = principal_components(features, config.teach.components)
+        torch.manual_seed(train.seed)
+        backbone = build_backbone(vision)
 
-    run = fit(make, cases, [], vision, train, out, **trainer)
-    return _saved(run.module.backbone, vision, cases, config, out, name=name, facts=facts, started=started)
+        def make(everyone: Sequence[Case], steps: int) -> EyeModule:
+            return EyeModule(backbone, taught, everyone, vision, train, config.teach, steps)
+
+        return fit(make, cases, [], vision, train, out, **trainer).module.backbone, vision
+
+    return _eye(run, cases, config, out, name, facts)
 
 
 def tune(
     cases: Sequence[Case], config: Config, out: Path, *, name: str, facts: dict[str, Any], **trainer: Any
 ) -> Start:
-    """Tune the teacher's last blocks on described cases by ``config.tune`` and write it to ``out/eye``.
+    """Tune the teacher's last blocks on described cases by ``config.tune``, and write it as :func:`teach` does."""
 
-    An eye that is there already is loaded. The last epoch is kept: nothing is selected.
+    def run() -> tuple[nn.Module, VisionConfig]:
+        plain = teacher_vision(config.teach.teacher, config.teach.teacher_size)
+        vision = plain.model_copy(update={"frozen_stages": config.tune.frozen_stages})
+        backbone = build_backbone(vision)
+        heads = fit_heads(PooledFeatures(backbone, plain)(cases), cases).heads
 
-    Args:
-        cases: training cases with diagnoses and findings.
-        config: teacher and optimisation.
-        out: folder of the run; a killed run goes on from its last epoch.
-        name: of the eye.
-        facts: written into the provenance.
-        trainer: ``devices``, ``accelerator`` and ``callbacks``.
-    """
+        def make(everyone: Sequence[Case], steps: int) -> TuningModule:
+            return TuningModule(backbone, heads, everyone, vision, config.tune, steps)
+
+        return fit(make, cases, [], vision, config.tune, out, **trainer).module.backbone, vision
+
+    return _eye(run, cases, config, out, name, facts)
+
+
+def _eye(
+    run: Callable[[], tuple[nn.Module, VisionConfig]],
+    cases: Sequence[Case],
+    config: Config,
+    out: Path,
+    name: str,
+    facts: dict[str, Any],
+) -> Start:
+    """The eye of a run: loaded where it is there already, else trained and written with what it was made of."""
     folder = out / "eye"
     if (folder / EYE).is_file():
         return load_start(str(folder))
     started = time.monotonic()
-    plain = teacher_vision(config.teach.teacher, config.teach.teacher_size)
-    vision = plain.model_copy(update={"frozen_stages": config.tune.frozen_stages})
-    backbone = build_backbone(vision)
-    heads = fit_heads(PooledFeatures(backbone, plain)(cases), cases).heads
-
-    def make(everyone: Sequence[Case], steps: int) -> TuningModule:
-        return TuningModule(backbone, heads, everyone, vision, config.tune, steps)
-
-    run = fit(make, cases, [], vision, config.tune, out, **trainer)
-    return _saved(run.module.backbone, vision, cases, config, out, name=name, facts=facts, started=started)
-
-
-def _saved(
-    backbone: torch.nn.Module,
-    vision: VisionConfig,
-    cases: Sequence[Case],
-    config: Config,
-    out: Path,
-    *,
-    name: str,
-    facts: dict[str, Any],
-    started: float,
-) -> Start:
-    """The eye of a run, with what it was made of."""
+    backbone, vision = run()
     said = provenance(
         **facts,
         config=config.model_dump(mode="json"),
@@ -129,6 +119,6 @@ def _saved(
         case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
         seconds=round(time.monotonic() - started, 1),
     )
-    eye = save_eye(backbone, vision, out / "eye", name, said, fingerprints_of(cases))
+    eye = save_eye(backbone, vision, folder, name, said, fingerprints_of(cases))
     write_json(out / "run.json", {"eye": eye.artifact_hash})
     return eye

@@ -132,7 +132,7 @@ def _referring(model: onnx.ModelProto, places: Mapping[str, tuple[str, int, int]
         name = tensor.name.removeprefix("network.")
         if name not in places or tensor.data_type != TensorProto.FLOAT:
             continue
-        kind, _, _ = places[name]
+        kind = places[name][0]
         stored = _external(tensor.name, list(tensor.dims), places[name])
         if kind == "F16":
             stored.name += ".half"

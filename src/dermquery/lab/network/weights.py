@@ -71,7 +71,7 @@ def as_floats(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
             continue
         scale = stored.get(name + SCALE)
-        if value.dtype == torch.int8 and scale is not None:
+        if scale is not None:
             found[name] = (value.reshape(len(value), -1).float() * scale[:, None]).reshape(value.shape)
         else:
             found[name] = value.float() if value.is_floating_point() else value

@@ -97,7 +97,6 @@ class Xception(nn.Module):
 
     def __init__(self, frozen_stages: int = 0) -> None:
         super().__init__()
-        self.frozen_stages = frozen_stages
         self.stem = nn.ModuleList([nn.Conv2d(3, 32, 3, stride=2, bias=False), nn.Conv2d(32, 64, 3, bias=False)])
         self.stem_norms = nn.ModuleList([nn.BatchNorm2d(32, eps=_EPS), nn.BatchNorm2d(64, eps=_EPS)])
         self.entry = nn.Sequential(_Halving(64, 128, 128, first=True), _Halving(128, 256, 256), _Halving(256, 728, 728))

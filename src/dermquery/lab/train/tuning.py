@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dermquery.data.case import Case
+from dermquery.lab.network.vision import means_of
 from dermquery.lab.train.config import TrainConfig
 from dermquery.lab.train.system import SystemModule
 from dermquery.model.architecture import VisionConfig
@@ -61,8 +62,7 @@ class TuningModule(SystemModule):
 
     def standard(self, pixels: Tensor) -> Tensor:
         """Means over space of the backbone's maps, standardised as the heads read them: (B, F)."""
-        pooled = torch.cat([m.float().mean(dim=(2, 3)) for m in self.backbone(pixels)], dim=1)
-        return (pooled - self.centre) / self.scale
+        return (means_of(self.backbone(pixels)) - self.centre) / self.scale
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, positions = batch
