@@ -118,7 +118,7 @@ class SearchableBase:
             raise QueryError("the query is empty: give an image, a text or checklist terms")
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
         known = sha256 or _file_hash(image)
-        looks = () if image is None else fingerprints(small_copy(load_image(image, least_side=THUMBNAIL_SIDE)))
+        looks = () if image is None else fingerprints(load_image(image, least_side=THUMBNAIL_SIDE), small_copy)
         return EncodedQuery(query, query.reading, vector, known, self._with_image(known), looks)
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
