@@ -46,6 +46,7 @@ def put(archive: ImageArchive, path: Path) -> str:
     data = path.read_bytes()
     name = hashlib.sha256(data).hexdigest()
     archive.put(name, data, thumbnail_of(small_copy(load_image(data))))
+    archive.flush()
     return name
 
 

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
+from dermquery.data.files import make_folder
 from dermquery.serve import errors, security
 from dermquery.serve.api import about, cases, fallback, job_routes, searches
 from dermquery.serve.api.raw_paths import ROUTED, RawPaths
@@ -58,7 +59,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     _ = opened.model  # now, so that a model that cannot be loaded stops the start and not the first query
     if opened.read_only:
         logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.state, mode=0o700)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
     service = SearchService(
         opened,

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermquery.data.files import make_folder, move_unflushed, sync
 from dermquery.serve.audit_chain import BEGIN, HEAD, BadLine, Verified, check, file_name, files_of, read_head, verify
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class AuditLog:
         from filelock import FileLock, Timeout
 
         self._folder, self._max_bytes = folder, max_bytes
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder, mode=0o700)
         self._process = FileLock(folder / _LOCK, mode=0o600, thread_local=False)
         try:
             self._process.acquire(timeout=0)
@@ -153,11 +154,7 @@ class AuditLog:
     def _begin(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(self._file).st_size
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync([self._folder])
 
     def _open_last(self) -> None:
         files = files_of(self._folder)
@@ -181,14 +178,14 @@ class AuditLog:
 
 
 def _write_head(folder: Path, number: int, sha256: str) -> None:
-    """Write the head, without a flush: an older one is true too, and the rename keeps it whole."""
+    """Write the head, without a flush: an older one is true too, and one that a power cut left empty counts as none."""
     part = folder / ".head.json"
     file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         _write_all(file, _encoded({"line": number, "sha256": sha256}))
     finally:
         os.close(file)
-    part.replace(folder / HEAD)
+    move_unflushed(part, folder / HEAD)
 
 
 def _encoded(values: Mapping[str, Any]) -> bytes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dermquery.data.case import Case
-from dermquery.data.files import replacing
+from dermquery.data.files import replacing, sync
 from dermquery.serve.fields import CaseFields
 
 __all__ = ["BadCase", "Job", "JobFolder", "JobState", "fingerprint"]
@@ -101,8 +100,6 @@ class JobFolder:
         """Write the job; it is on disk when this returns."""
         with replacing(self._state) as part:
             part.write_text(job.model_dump_json(), encoding="utf-8")
-            _sync(part)
-        _sync(self.path)
 
     def note(self, added: Mapping[str, str]) -> None:
         """Note cases that are new in the base, each with its fingerprint, before they are written."""
@@ -112,8 +109,7 @@ class JobFolder:
         with self._added.open("a", encoding="utf-8") as file:
             file.write("\n" * whole)  # ends a line that a killed process left unfinished
             file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in added.items())
-            file.flush()
-            os.fsync(file.fileno())
+        sync([self._added, self.path])
 
     def added(self) -> dict[str, str]:
         """The cases that the job added or was about to add, with their fingerprints."""
@@ -136,22 +132,7 @@ class JobFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def sync_all(folder: Path, names: Iterable[str]) -> None:
-    """Flush files and their folder to disk."""
-    for name in names:
-        _sync(folder / name)
-    _sync(folder)
-
-
 def _lines(path: Path) -> Iterator[str]:
     if path.exists():
         with path.open(encoding="utf-8", newline="\n") as file:
             yield from file
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

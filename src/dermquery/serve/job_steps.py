@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from dermquery.data.case import Case
+from dermquery.data.files import make_folder, move, sync_tree
 from dermquery.data.image import ImageError
 from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entries
-from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint, sync_all
+from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.ingest import IngestProgress
 
@@ -42,7 +43,7 @@ def take_in(
     now = datetime.now(UTC)
     name = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
     part = JobFolder(folder / f".{name}")
-    part.path.mkdir(parents=True, mode=0o700)
+    make_folder(part.path, mode=0o700)
     try:
         if archive is None:
             pack(part.archive, files)
@@ -58,9 +59,8 @@ def take_in(
             id=name, owner=owner, created=now, update=update, total=total, done=n_bad, n_bad=n_bad, bad=bad[:_BAD_KEPT]
         )
         part.save(job)
-        sync_all(part.path, (part.archive.name, part.entries.name))
-        part.path.rename(folder / name)
-        sync_all(folder, ())
+        sync_tree(part.path)
+        move(part.path, folder / name)
     except BaseException:
         part.remove()
         raise

@@ -147,6 +147,7 @@ class CaseWriter:
         path = archive.local_path(sha256) if archive is not None else None
         if path is None and archive is not None:
             self._uploads.put(sha256, file.read_bytes(), archive.thumbnail(sha256))
+            self._uploads.flush()
         path = path or self._uploads.local_path(sha256)
         if path is None:
             raise ImageGoneError(f"the image {sha256[:12]}… was removed while it was put in; send it again")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from dermquery.data.files import replacing
+from dermquery.data.files import hidden_beside, make_folder, replacing_all, sync
 
 __all__ = ["THUMBNAIL_SIDE", "ArchiveError", "ImageArchive", "small_copy", "thumbnail_of"]
 
@@ -29,7 +30,8 @@ class ImageArchive:
     """Original files, byte for byte, and JPEG thumbnails without metadata, named by the SHA-256 of the original.
 
     Putting the same image twice changes nothing, and no file is ever overwritten with other content, so writers need
-    no lock and a killed one leaves at worst an image that no case names (:meth:`sweep`).
+    no lock and a killed one leaves at worst an image that no case names (:meth:`sweep`). In a folder, what was put is
+    there and on the disk after :meth:`flush`: one for many images, because a disk takes many as fast as one.
 
     Args:
         url: a folder, ``file:///folder`` or ``s3://bucket/prefix``. Credentials and the endpoint come
@@ -58,9 +60,12 @@ class ImageArchive:
                 "pip install 'dermquery[s3]'"
             ) from error
         self._local = isinstance(self._files, LocalFileSystem)
+        self._adding = threading.Lock()
+        self._unflushed: dict[Path, Path] = {}
+        self._named: set[Path] = set()  # folders of files that another process may have been about to flush
 
     def put(self, sha256: str, data: bytes, thumbnail: bytes) -> None:
-        """Keep an image file and its thumbnail, unless they are there.
+        """Keep an image file and its thumbnail, unless they are there; safe after the next :meth:`flush`.
 
         Args:
             sha256: of ``data``, in hexadecimal digits.
@@ -73,10 +78,34 @@ class ImageArchive:
         try:
             # The original last: where it is, the thumbnail is too.
             for kind, content in (("thumbnails", thumbnail), ("originals", data)):
-                if not self._files.exists(path := self._path(kind, sha256)):
+                path = self._path(kind, sha256)
+                if not self._files.exists(path):
                     self._write(path, content)
+                elif self._local:
+                    self._named.add(Path(path).parent)
         except Exception as error:  # whatever the client of the remote store raises
             raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be written ({error})") from error
+
+    def flush(self) -> None:
+        """Take to the disk what was put so far, by any thread.
+
+        Raises:
+            ArchiveError: something cannot be written; none of it may be relied upon.
+        """
+        with self._adding:
+            unflushed, self._unflushed = self._unflushed, {}
+            named, self._named = self._named, set()
+        try:
+            sync({*named, *(folder.parent for folder in named)})
+            # The originals last: where one is, its thumbnail is too.
+            for kind in ("thumbnails", "originals"):
+                these = {path: part for path, part in unflushed.items() if path.parent.parent.name == kind}
+                sync(path.parent.parent for path in these)
+                replacing_all((part, path) for path, part in these.items())
+        except OSError as error:
+            for part in unflushed.values():
+                part.unlink(missing_ok=True)
+            raise ArchiveError(f"{self.url}: images cannot be written ({error})") from error
 
     def original(self, sha256: str) -> bytes:
         """The bytes of an image file, held against their name.
@@ -118,6 +147,7 @@ class ImageArchive:
                 except ArchiveError:
                     continue
                 self.put(name, data, thumbnail)
+        self.flush()
 
     def __contains__(self, sha256: str) -> bool:
         return bool(self._files.exists(self._path("originals", sha256)))
@@ -162,6 +192,9 @@ class ImageArchive:
             for kind in ("originals", "thumbnails"):
                 if self._files.exists(path := self._path(kind, name)):
                     self._files.rm_file(path)
+        if self._local:  # what writers that were cut off left behind
+            for part in Path(self._root).glob("*/*/.*"):
+                part.unlink(missing_ok=True)
         return len(loose)
 
     def _path(self, kind: str, sha256: str) -> str:
@@ -171,11 +204,18 @@ class ImageArchive:
         return f"{self._root}/{kind}/{sha256[:2]}/{sha256}"
 
     def _write(self, path: str, data: bytes) -> None:
-        if self._local:
-            with replacing(Path(path)) as part:
-                part.write_bytes(data)
-        else:
+        if not self._local:
             self._files.pipe_file(path, data)  # one PUT, which is there whole or not at all
+            return
+        target = Path(path)
+        make_folder(target.parent.parent)
+        target.parent.mkdir(exist_ok=True)
+        part = hidden_beside(target)
+        part.write_bytes(data)
+        with self._adding:
+            first = self._unflushed.setdefault(target, part)
+        if first is not part:  # another thread put the same image
+            part.unlink()
 
     def _read(self, kind: str, sha256: str) -> bytes:
         path = self._path(kind, sha256)

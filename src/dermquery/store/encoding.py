@@ -142,8 +142,13 @@ class LocalExecutor:
         return examine(known, described=self.described, archive=self.archive, least_side=self._least_side)
 
     def _encoded(self, batch: Sequence[Examined]) -> list[Outcome]:
+        """Outcomes of a batch, whose images are on the disk then; they are taken there while the model works."""
         new = [item for item in batch if item.image is not None]
-        vectors = iter(self._vectors(new)) if new and self.model is not None else iter(())
+        with ThreadPoolExecutor(1, thread_name_prefix="flush") as pool:
+            flushed = pool.submit(self.archive.flush) if self.archive is not None else None
+            vectors = iter(self._vectors(new)) if new and self.model is not None else iter(())
+            if flushed is not None:
+                flushed.result()
         outcomes = []
         for item in batch:
             vector = None if item.image is None else next(vectors, None)

@@ -93,11 +93,17 @@ def test_a_table_whose_files_are_lost(tmp_path: Path) -> None:
     table.merge("key", _rows("a"))
     for path in (tmp_path / "t.lance" / "data").iterdir():
         path.unlink()
-    damaged = LanceTable(tmp_path, "t").now()
-    with pytest.raises(TableError, match=r"t\.lance cannot be read or written .*restore the base from a backup"):
-        damaged.read(["key"])
+    with pytest.raises(TableError, match=r"t\.lance cannot be read or written .*base check .*--repair"):
+        table.now().read(["key"])
     with pytest.raises(TableError, match="cannot be read or written"):
-        list(damaged.batches(["key"], 10))
+        list(table.now().batches(["key"], 10))
+    with pytest.warns(
+        RuntimeWarning, match=r"with version 1; passed over: version 2, because data/\w+\.lance is missing"
+    ):
+        damaged = LanceTable(tmp_path, "t")
+    assert damaged.now().count() == 0
+    with pytest.raises(TableError, match="files that were written and confirmed are lost"):
+        damaged.merge("key", _rows("b"))
     drop_files(tmp_path, "t")
     for ask in (table.now, lambda: table.merge("key", _rows("b")), lambda: table.delete("n = 1"), table.compact):
         with pytest.raises(TableError, match="open the base again if it was encoded again meanwhile"):
@@ -107,6 +113,63 @@ def test_a_table_whose_files_are_lost(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TableError, match="cannot be made"):
         LanceTable(tmp_path / "file", "t", SCHEMA)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(2000), b"half a manifest"])
+def test_a_version_that_a_power_cut_tore_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    LanceTable(tmp_path, "t", SCHEMA).merge("key", _rows("a"))
+    _newest(tmp_path).with_name(f"{2**64 - 1 - 3}.manifest").write_bytes(content)
+    with pytest.warns(
+        RuntimeWarning, match=r"goes on with version 2; passed over: version 3, because .*put it in again"
+    ):
+        reader, writer = LanceTable(tmp_path, "t"), LanceTable(tmp_path, "t")
+    assert reader.now().count() == 1
+    writer.merge("key", _rows("b"))
+    assert reader.now().count() == writer.now().count() == LanceTable(tmp_path, "t").now().count() == 2
+    assert reader.now().version == 3
+    assert len(list((tmp_path / "t.lance" / "_torn").iterdir())) == 1
+
+
+def test_a_table_of_which_no_version_is_whole(tmp_path: Path) -> None:
+    LanceTable(tmp_path, "t", SCHEMA)
+    _newest(tmp_path).write_bytes(b"")
+    with pytest.raises(TableError, match=r"no version of .* is whole \(\d+\.manifest is empty\); restore"):
+        LanceTable(tmp_path, "t")
+
+
+def test_two_that_write_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    tables = [LanceTable(tmp_path, "t", SCHEMA) for _ in range(3)]
+
+    def write(i: int) -> None:
+        for n in range(5):
+            tables[i].merge("key", _rows(f"{i}-{n}"))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    assert tables[0].now().count() == LanceTable(tmp_path, "t").now().count() == 15
+
+
+def test_a_file_that_rots_is_named(tmp_path: Path) -> None:
+    table = LanceTable(tmp_path, "t", SCHEMA)
+    table.merge("key", _rows("a", "b"))
+    table.delete("key = 'a'")
+    table.index_column("n", "BTREE")
+    assert table.wrong_files() == frozenset()
+    files = [path for path in (tmp_path / "t.lance").rglob("*") if path.parent.name != "_transactions"]
+    named = set()
+    for path in (path for path in files if path.suffix in {".lance", ".arrow", ".manifest"}):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 8
+        path.write_bytes(data)
+        named |= {name for name in LanceTable(tmp_path, "t", SCHEMA).wrong_files() if name.endswith(path.name)}
+        data[len(data) // 2] ^= 8
+        path.write_bytes(data)
+    assert {name.partition("/")[0] for name in named} == {"data", "_deletions", "_indices", "_versions"}
+    assert LanceTable(tmp_path, "t").wrong_files() == frozenset()
+
+
+def _newest(folder: Path) -> Path:
+    return min((folder / "t.lance" / "_versions").glob("*.manifest"))
 
 
 def test_a_table_that_lancedb_wrote(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 from torch import Tensor
 
+from dermquery.data.files import make_folder, move, sync_tree
 from dermquery.lab.network.eager import TorchRuntime, network_of
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.onnx_graphs import write_graphs
@@ -163,6 +164,7 @@ def _write_manifest(path: Path, manifest: Manifest) -> None:
 
 def _put(part: Path, folder: Path) -> None:
     """Let a finished folder take the place of another; files that are not the artifact's stay."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    sync_tree(part)
     for path in sorted(part.iterdir(), key=lambda p: p.name == MANIFEST):
-        path.replace(folder / path.name)
+        move(path, folder / path.name)

@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dermquery.data.files import make_folder
 from dermquery.serve.audit_log import AuditError, AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import KnownHosts, Proxies
@@ -37,7 +38,7 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
             accounts cannot be used.
     """
     check_binding(settings)
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.state, mode=0o700)
     accounts = Accounts(settings)
     audit.write("start", None, base=settings.base, host=settings.host, port=settings.port, **accounts.summary())
     app.include_router(router(settings, accounts, audit))

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from dermquery.data.files import replacing
+from dermquery.data.files import make_folder, replacing
 
 __all__ = ["Entry", "SecretFile"]
 
@@ -64,7 +64,7 @@ class SecretFile(Generic[E]):
         """A copy of the entries to change, which replaces them if the block succeeds. One process at a time."""
         from filelock import FileLock
 
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.path.parent, mode=0o700)
         with FileLock(self.path.with_name(f"{self.path.name}.lock"), mode=0o600):
             entries = dict(self._read()) if self.path.exists() else {}
             yield entries
@@ -72,8 +72,6 @@ class SecretFile(Generic[E]):
                 file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 with os.fdopen(file, "wb") as stream:
                     stream.write(self._adapter.dump_json(entries, indent=2) + b"\n")
-                    stream.flush()
-                    os.fsync(stream.fileno())
 
     def _read(self) -> dict[str, E]:
         try:

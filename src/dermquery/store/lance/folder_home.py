@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermquery.data.files import make_folder, remove_tree, sync
 from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import MANIFEST_FILE, Manifest, ManifestError
 from dermquery.store.earlier_schemas import EarlierRows
@@ -67,13 +68,14 @@ class FolderHome:
 
         begun = Manifest.read((self._folder / _NEXT).read_text(), _NEXT) if (self._folder / _NEXT).exists() else None
         if begun is None or not begun.same_rows(manifest) or begun.version != manifest.version:
+            self._forget_next()
             drop_table(self._folder, _table(manifest.version))
             manifest.save(self._folder, _NEXT)
         return self._rows(manifest, create=True)
 
     def switch(self, manifest: Manifest) -> None:
         manifest.save(self._folder)
-        (self._folder / _NEXT).unlink(missing_ok=True)
+        self._forget_next()
 
     def renew(self, manifest: Manifest) -> None:
         manifest.save(self._folder)
@@ -85,11 +87,19 @@ class FolderHome:
         manifest = self.manifest()
         current = _table(manifest.version)
         others = [name for name in tables(self._folder) if name != current]
+        self._forget_next()
         for name in others:
             drop_table(self._folder, name)
-        (self._folder / _NEXT).unlink(missing_ok=True)
+        for left in self._folder.glob("part-*"):  # of a table that was being made when the process was killed
+            remove_tree(left)
         self._rows(manifest, create=False).purge()
         return len(others)
+
+    def _forget_next(self) -> None:
+        """Remove the mark of a beginning, surely before its rows go: nobody must go on with what is left of them."""
+        if (self._folder / _NEXT).exists():
+            (self._folder / _NEXT).unlink()
+            sync([self._folder])
 
     def _rows(self, manifest: Manifest, *, create: bool) -> LanceStore:
         from dermquery.store.lance.lance_store import LanceStore
@@ -105,7 +115,7 @@ class FolderHome:
         """The operating system drops the lock of a process that dies, so a killed writer is in nobody's way."""
         from filelock import FileLock, Timeout
 
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         holder = self._folder / f"{_LOCK}-holder"
         try:
             with FileLock(self._folder / _LOCK, timeout=0):

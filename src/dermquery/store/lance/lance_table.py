@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import shutil
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from dermquery.data.files import make_folder, move, remove_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.base_manifest import ManifestError
+from dermquery.store.lance.commits import FAILURES, Commits, live_files, manifests, newest_whole, set_aside
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -95,6 +98,9 @@ class Snapshot:
 class LanceTable:
     """A table in a folder, which threads and processes may read while one of them writes.
 
+    A write is on the disk when the call returns (:mod:`.commits`). Versions that are not whole are passed over, with a
+    warning that names them.
+
     Lance's own object must not be moved to another version while another thread reads it. So a copy is moved (the
     copies share their caches), and then takes the place of the object that it was made from.
 
@@ -105,22 +111,30 @@ class LanceTable:
 
     Raises:
         ManifestError: there is no such table, and none was to be made.
-        TableError: it cannot be made; each of its methods, where files are gone, damaged or cannot be written.
+        TableError: it cannot be made, or no version of it is whole; each of its methods, where files are gone, damaged
+            or cannot be written.
     """
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema | None = None) -> None:
-        import lance  # takes a moment, which commands that touch no base should not pay
-
-        path = _path(folder, name)
-        try:
-            self._dataset = lance.dataset(path)
-        except ValueError as error:
-            if schema is None:
-                raise ManifestError(
-                    f"{folder} has a manifest, but its rows (table {name!r}) are not there; open the base again if it "
-                    "was encoded again or upgraded meanwhile, else copy the whole folder, or restore it from a backup"
-                ) from error
-            self._dataset = _made(path, schema)
+        self.path = _path(folder, name)
+        self._commits = Commits(self.path)
+        self._checking, self._checked, self._wrong = threading.Lock(), frozenset[str](), frozenset[str]()
+        if schema is None and not manifests(self.path):
+            raise ManifestError(
+                f"{folder} has a manifest, but its rows (table {name!r}) are not there; open the base again if it "
+                "was encoded again or upgraded meanwhile, else copy the whole folder, or restore it from a backup"
+            )
+        if schema is not None and not manifests(self.path):
+            _make(self.path, schema)
+        found, self.torn = newest_whole(self.path, self._commits)
+        if found is None:
+            raise TableError(
+                f"no version of the table {self.path} is whole ({'; '.join(torn.lacks for torn in self.torn)}); "
+                "restore the base from a backup"
+            )
+        self._dataset = found
+        if self.torn:
+            warnings.warn(self._passed_over(), RuntimeWarning, stacklevel=2)
 
     def now(self) -> Snapshot:
         """The newest version, with every write that was finished before this call."""
@@ -150,22 +164,53 @@ class LanceTable:
             dataset.optimize.compact_files()
             dataset.cleanup_old_versions(_KEPT, error_if_tagged_old_versions=False)
             dataset.optimize.optimize_indices()
+            self._commits.prune()
 
     def index_column(self, column: str, kind: Any) -> None:
         """Build the index of a column anew, ``"BTREE"`` or ``"BITMAP"``."""
         with self._writing() as dataset:
             dataset.create_scalar_index(column, kind, replace=True)
 
+    def wrong_files(self) -> frozenset[str]:
+        """Files of the newest version that are not as they were written, by their path in the table's folder.
+
+        Each file is read once in the life of this object.
+        """
+        with _translated(self._dataset), self._checking:
+            dataset = self._newest()
+            version = int(dataset.version)
+            live = {name for name, _ in live_files(self.path, dataset)}
+            live |= {manifest.relative_to(self.path).as_posix() for n, manifest in manifests(self.path) if n == version}
+            self._wrong = (self._wrong & live) | frozenset(self._commits.sums.wrong(sorted(live - self._checked)))
+            self._checked = frozenset(live)
+            return self._wrong
+
+    def _passed_over(self) -> str:
+        lost = "; ".join(f"version {torn.version}, because {torn.lacks}" for torn in self.torn)
+        remedy = f"dermquery base check {self.path.parent}"
+        return f"the table {self.path} goes on with version {self._dataset.version}; passed over: {lost}. " + (
+            f"Files were lost, so cases are missing, and nothing can be written; see: {remedy}"
+            if any(torn.confirmed for torn in self.torn)
+            else f"A write was cut off before it was confirmed; put it in again. More says: {remedy}"
+        )
+
     @contextmanager
     def _writing(self) -> Iterator[LanceDataset]:
-        with _translated(self._dataset):
+        with _translated(self._dataset), self._commits.alone():
+            if any(torn.confirmed for torn in self.torn):
+                raise OSError("files that were written and confirmed are lost")
+            for torn in self.torn:
+                set_aside(self.path, torn)
             dataset = self._newest()
             yield dataset
             self._dataset = dataset
 
     def _newest(self) -> LanceDataset:
         dataset = copy.copy(self._dataset)
-        dataset.checkout_latest()
+        if self.torn:  # until a writer has moved them aside, there is nothing newer
+            self.torn = [torn for torn in self.torn if torn.there]
+        if not self.torn:
+            dataset.checkout_latest()
         return dataset
 
 
@@ -176,24 +221,23 @@ def tables(folder: Path) -> list[str]:
 
 def drop_files(folder: Path, name: str) -> None:
     """Remove the files of a table, if it is there."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(_path(folder, name))
+    if _path(folder, name).exists():
+        remove_tree(_path(folder, name))
 
 
-def _made(path: Path, schema: pa.Schema) -> LanceDataset:
+def _make(path: Path, schema: pa.Schema) -> None:
     """An empty table, made beside its place: of two made at once in one place, the second may overwrite the first."""
     import lance
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with TemporaryDirectory(prefix="part-", dir=path.parent) as part:
-            lance.write_dataset(schema.empty_table(), Path(part, path.name), schema=schema)
-            Path(part, path.name).rename(path)
+            made = Path(part, path.name)
+            lance.write_dataset(schema.empty_table(), made, schema=schema, commit_lock=Commits(made))
+            move(made, path)
     except OSError as error:
-        with suppress(ValueError):
-            return lance.dataset(path)  # another process made it meanwhile
-        raise TableError(f"the table {path} cannot be made ({error}); is the disk full?") from error
-    return lance.dataset(path)
+        if not manifests(path):  # else another process made it meanwhile
+            raise TableError(f"the table {path} cannot be made ({error}); is the disk full?") from error
 
 
 @contextmanager
@@ -201,11 +245,11 @@ def _translated(dataset: LanceDataset) -> Iterator[None]:
     """Lance's errors as one of ours: it says that a file is gone by a ValueError, which passes for a wrong question."""
     try:
         yield
-    except (ValueError, OSError, RuntimeError, pa.ArrowException) as error:
+    except FAILURES as error:
         raise TableError(
             f"the table {dataset.uri} cannot be read or written ({error}); open the base again if it was encoded again "
-            "meanwhile, else look whether the disk is full or damaged, and restore the base from a backup if files are "
-            "lost"
+            "meanwhile, else look whether the disk is full, and what is damaged: dermquery base check "
+            f"{Path(str(dataset.uri)).parent} says it, and with --repair mends what can be mended"
         ) from error
 
 

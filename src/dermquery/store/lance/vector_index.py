@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.files import make_folder, move, remove_tree, sync_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
 from dermquery.store.lance.hit_rows import HitRows, adopt, written
@@ -161,18 +162,19 @@ class TableIndex:
         """Let a new index take the place of the old one, in one step."""
         old = self._folders()
         number = 1 + max((int(folder.name.rpartition("-")[2]) for folder in old), default=0)
-        self._folder.mkdir(exist_ok=True)
+        make_folder(self._folder)
         for left in self._folder.glob("part-*"):
             shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: one process writes at a time
         part = Path(tempfile.mkdtemp(prefix="part-", dir=self._folder))
         try:
             write(part)
             part.chmod(0o755)
-            part.rename(self._folder / f"{self._name}-{number}")
+            sync_tree(part)
+            move(part, self._folder / f"{self._name}-{number}")
         finally:
             shutil.rmtree(part, ignore_errors=True)
         for folder in old:
-            shutil.rmtree(folder, ignore_errors=True)  # a reader that has it open keeps it
+            remove_tree(folder)  # a reader that has it open keeps it
 
     def _fill(
         self, table: Snapshot, folder: Path, shape: IndexShape, sample: Vectors | None, old: View | None = None
@@ -266,7 +268,7 @@ class TableIndex:
 def drop_indexes(folder: Path, name: str) -> None:
     """Remove the indexes of a table and their files."""
     for index in _folders(folder / "index", name):
-        shutil.rmtree(index, ignore_errors=True)
+        remove_tree(index)
 
 
 def _folders(folder: Path, table: str) -> list[Path]:
