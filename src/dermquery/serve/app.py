@@ -66,6 +66,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         concurrency=settings.concurrency,
         waiting=settings.waiting,
         max_pixels=settings.max_pixels,
+        decode_seconds=settings.decode_seconds,
         keep_query_images=settings.keep_query_images,
         image_bytes=settings.upload_bytes,
     )

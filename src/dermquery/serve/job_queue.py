@@ -14,7 +14,7 @@ from dermquery.serve.answers import ConflictError, UnknownJobError
 from dermquery.serve.bundle import Bundle, BundleError, load_entries
 from dermquery.serve.job_folder import Job, JobFolder, fingerprint
 from dermquery.serve.job_steps import Chunk, Pace, take_in
-from dermquery.serve.line import Busy
+from dermquery.serve.line import Busy, asking
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import IngestProgress, StoreWriteError
@@ -207,10 +207,8 @@ class JobQueue:
                     return
                 job = self._jobs[self._queue.popleft()]
             try:
-                if job.state == "undoing":
-                    self._take_back(job)
-                else:
-                    self._run(job)
+                with asking(f"jobs of {job.owner}"):
+                    self._take_back(job) if job.state == "undoing" else self._run(job)
             except _Stopped:
                 return
             except Exception as error:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,7 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, UprightImage, load_image
+from dermquery.data.image import ImageError, UprightImage
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
@@ -59,6 +60,7 @@ class SearchService(BaseReader):
         waiting: queries that may wait for it; further ones are refused.
         kept: prepared queries that are kept.
         max_pixels: largest image that is decoded.
+        decode_seconds: time for decoding one.
         keep_query_images: keep the images of queries in ``state``, by their SHA-256.
         image_bytes: largest image file of a job.
     """
@@ -72,15 +74,19 @@ class SearchService(BaseReader):
         waiting: int = 64,
         kept: int = 256,
         max_pixels: int = 64_000_000,
+        decode_seconds: float = 10.0,
         keep_query_images: bool = False,
         image_bytes: int = 20 << 20,
     ) -> None:
-        super().__init__(base, waiting=4 * waiting, max_pixels=max_pixels)
-        self.encoders = Line("encoding", concurrency, waiting)
-        self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, max_pixels=max_pixels)
+        places = concurrency + 1  # so that one is left while somebody's images take all the time that they may
+        super().__init__(
+            base, waiting=4 * waiting, max_pixels=max_pixels, decoders=places, decode_seconds=decode_seconds
+        )
+        self.encoders, self._network = Line("encoding", places, max(0, waiting - 1)), BoundedSemaphore(concurrency)
+        self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, decode=self.decode)
         self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes)
         self.intake = Line("intake", 2, 16)
-        for line in (self.encoders, self.readers, self.writer.line, self.intake):
+        for line in (self.encoders, self.decoding, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
         self._evidence = Kept[tuple[str, str, str], Explained](512)
@@ -89,6 +95,7 @@ class SearchService(BaseReader):
 
     def warm(self) -> None:
         """Encode once, so that no query waits for the first use of the model."""
+        self._decoders.start()
         with self._loading:  # its first use prepares the network, which must not happen twice
             if not self.warmed:
                 grey, model = Image.new("RGB", (64, 64), "grey"), self.base.model
@@ -101,6 +108,7 @@ class SearchService(BaseReader):
 
     def close(self) -> None:
         """Finish the calls that run and cancel those that wait."""
+        self._decoders.close()  # first, so that nobody waits for an image
         self.jobs.stop()
         for line in (self.encoders, self.writer.line, self.intake):
             line.close()
@@ -125,7 +133,18 @@ class SearchService(BaseReader):
 
     def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
         """The work of :meth:`prepare`, in the caller's thread, which must hold a place in ``encoders``."""
-        picture = None if image is None else UprightImage.of(image, max_pixels=self._max_pixels)
+        picture = None if image is None else self.decode(image)
+        with self._network:
+            return self._encoded(owner, image, picture, text, checklist)
+
+    def _encoded(
+        self,
+        owner: str,
+        image: bytes | None,
+        picture: UprightImage | None,
+        text: str | None,
+        checklist: Mapping[str, str],
+    ) -> Prepared:
         self.warm()
         begun = time.perf_counter()
         try:
@@ -165,7 +184,7 @@ class SearchService(BaseReader):
         row = self.case(case_id)
         encoded, case = self.base.encoded_case(case_id), row.case
         try:
-            shown = query_copy(load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels))
+            shown = query_copy(self.decode(original_bytes(row, self.base.archive)))
         except (LookupError, OSError, ImageError):  # the search needs the vector only
             shown = None
         excluded = Exclusions(
@@ -271,11 +290,12 @@ class SearchService(BaseReader):
         model, query = self.base.model, prepared.encoded.query
         if not isinstance(model, ExplainingEncoder):
             raise QueryError(f"the model {model.name!r} cannot explain a similarity")
-        asked = None if query.image is None else UprightImage.of(query.image, max_pixels=self._max_pixels)
-        image = UprightImage.of(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
-        evidence = model.evidence(
-            query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
-        )
+        asked = None if query.image is None else UprightImage.of(query.image)  # our own copy
+        image = self.decode(original_bytes(row, self.base.archive))
+        with self._network:
+            evidence = model.evidence(
+                query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
+            )
         return Explained(evidence, None if asked is None else asked.size, image.size)
 
     def _keep(self, sha256: str, image: bytes) -> None:

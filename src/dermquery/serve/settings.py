@@ -95,6 +95,7 @@ class ServeSettings(_Section):
         upload_bytes: largest body of a request, in bytes.
         job_upload_bytes: largest body of a request that submits a job (a table with many images), in bytes.
         max_pixels: largest image, in pixels.
+        decode_seconds: time for decoding an image, after which it is refused.
         request_seconds: time until an answer must begin.
         rate_per_minute: requests of one principal, or of one address without any.
         concurrency: encodings at once.
@@ -119,6 +120,7 @@ class ServeSettings(_Section):
     upload_bytes: int = Field(default=20 * MIB, ge=1024)
     job_upload_bytes: int = Field(default=512 * MIB, ge=1024)
     max_pixels: int = Field(default=64_000_000, ge=1)
+    decode_seconds: float = Field(default=10, gt=0)
     request_seconds: float = Field(default=30, gt=0)
     rate_per_minute: int = Field(default=120, ge=1)
     concurrency: int = Field(default=2, ge=1)

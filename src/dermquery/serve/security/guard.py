@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.audit_log import AuditError, AuditLog
+from dermquery.serve.line import asking
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address
 from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
@@ -60,11 +61,12 @@ class Guard:
             _log.exception("nobody can be let in")
             await self._refuse(not_in_order(), scope, receive, send)
         else:
-            if scope["type"] == "websocket":
-                socket = self._watched(scope, receive, send)
-                await self._app(scope, socket.receive, socket.send)
-            else:
-                await self._app(scope, receive, self._logging(scope, send))
+            with asking(_bucket(scope, scope["state"]["principal"])):
+                if scope["type"] == "websocket":
+                    socket = self._watched(scope, receive, send)
+                    await self._app(scope, socket.receive, socket.send)
+                else:
+                    await self._app(scope, receive, self._logging(scope, send))
 
     def _admit(self, scope: Scope) -> None:
         """Find the principal, put it into the scope's state, and apply the rules of its method.
