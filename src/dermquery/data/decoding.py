@@ -25,7 +25,6 @@ from typing import IO
 
 from PIL import Image
 
-import dermquery
 from dermquery.data.colour import PART, spans
 from dermquery.data.image import LEAST_SIDE, ImageError, UprightImage
 
@@ -215,7 +214,7 @@ def _shared_memory(size: int) -> int:
 
 
 def _started(max_pixels: int, seconds: float, shared: int) -> subprocess.Popen[bytes]:
-    source = str(Path(dermquery.__file__).parents[1])
+    source = str(Path(__file__).parents[2])
     paths = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-P", "-m", "dermquery.data.decode_worker", str(max_pixels), str(seconds), str(shared)]
     process = subprocess.Popen(  # noqa: S603

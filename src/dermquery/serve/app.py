@@ -69,6 +69,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         decode_seconds=settings.decode_seconds,
         keep_query_images=settings.keep_query_images,
         image_bytes=settings.upload_bytes,
+        disk_bytes=settings.job_disk_bytes,
     )
     app = FastAPI(
         title="dermquery",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from dermquery import __version__
 from dermquery.data.decoding import Decoders
@@ -19,9 +20,12 @@ from dermquery.store.places import home_of
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
 from dermquery.store.where import Written
 
-__all__ = ["BaseReader"]
+__all__ = ["PATIENCE", "WAITED", "BaseReader"]
 
 _PICTURE_BYTES = 64 << 20
+PATIENCE = 3
+"""Seconds after which whoever waits for a first place is told that there is none."""
+WAITED = f"Searches wait for more than {PATIENCE} s for their turn; ask again in a moment"
 _NESTED = 10_000
 """Calls that may wait for a decoder; each comes from a thread of another line, which bounds their number."""
 _log = logging.getLogger("dermquery.serve")
@@ -120,7 +124,14 @@ class BaseReader:
             return "The model is getting ready; ask again in a moment"
         if self.size() is None:
             return "The base cannot be read; the server's log says why"
+        if any(line.waited() > PATIENCE for line in (self.decoding, self.readers)):
+            return WAITED
         return None
+
+    def indexing(self) -> bool:
+        """Whether an index is being built, by any process; searches are right meanwhile, but may be slower."""
+        folder = Path(self.base.uri)
+        return next(folder.glob("index/part-*"), None) is not None
 
     def size(self) -> int | None:
         """Cases in the base; None while the base cannot be read."""

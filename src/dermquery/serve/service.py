@@ -33,7 +33,8 @@ from dermquery.serve.prepared import (
     PreparedQueries,
     new_key,
 )
-from dermquery.serve.reading import BaseReader
+from dermquery.serve.reading import PATIENCE, WAITED, BaseReader
+from dermquery.serve.upload_budget import disk_is_full
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.filters import Filter, FilterError
@@ -63,6 +64,7 @@ class SearchService(BaseReader):
         decode_seconds: time for decoding one.
         keep_query_images: keep the images of queries in ``state``, by their SHA-256.
         image_bytes: largest image file of a job.
+        disk_bytes: what uploads of jobs may take of the disk.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class SearchService(BaseReader):
         decode_seconds: float = 10.0,
         keep_query_images: bool = False,
         image_bytes: int = 20 << 20,
+        disk_bytes: int = 2 << 30,
     ) -> None:
         places = concurrency + 1  # so that one is left while somebody's images take all the time that they may
         super().__init__(
@@ -84,14 +87,14 @@ class SearchService(BaseReader):
         )
         self.encoders, self._network = Line("encoding", places, max(0, waiting - 1)), BoundedSemaphore(concurrency)
         self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, decode=self.decode)
-        self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes)
+        self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes, disk_bytes=disk_bytes)
         self.intake = Line("intake", 2, 16)
         for line in (self.encoders, self.decoding, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
         self._evidence = Kept[tuple[str, str, str], Explained](512)
         self._keep_images = state / "queries" if keep_query_images else None
-        self._loading = threading.Lock()
+        self._loading, self._state = threading.Lock(), state
 
     def warm(self) -> None:
         """Encode once, so that no query waits for the first use of the model."""
@@ -105,6 +108,14 @@ class SearchService(BaseReader):
                     model.evidence(Query(image=grey), grey_case, described=False, image=grey)
                 self.warmed = True
                 self._cautions.measure(self.base.count())
+
+    def unready(self) -> str | None:
+        """Why the service cannot answer searches now; None if it can."""
+        if disk_is_full(self._state):
+            return "The server's disk is full; its administrator has to make room"
+        if self.encoders.waited() > PATIENCE:
+            return WAITED
+        return super().unready()
 
     def close(self) -> None:
         """Finish the calls that run and cancel those that wait."""

@@ -23,8 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dermquery.serve.security import server_options
 from dermquery.serve.security.sessions import cookie_name
+from dermquery.serve.server import server_options
 from dermquery.serve.settings import load_settings
 from tests.loops import run_alone
 from tests.serve.security.app import PASSWORD, Service, make_service
