@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-__all__ = ["LARGE", "SIDE", "float_tiff", "many_scans", "tiny_jpeg2000"]
+__all__ = ["LARGE", "SIDE", "float_tiff", "many_scans", "photograph", "tiny_jpeg2000"]
 
 SIDE = 8000
 """Width and height of 64 megapixels, as many as the service decodes."""
@@ -97,3 +97,11 @@ LARGE: Mapping[str, Callable[[int], bytes]] = {
     "BMP": _saved("RGB", "BMP"),
 }
 """Files of every layout, by a name, for a width and height."""
+
+
+def photograph(width: int, height: int) -> bytes:
+    """A JPEG as a camera might write it."""
+    values = np.random.default_rng(0).integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(values).resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
