@@ -83,7 +83,7 @@ class AuditLog:
             facts: JSON values without secrets; images by their SHA-256. Texts are cut at 4096 characters.
 
         Raises:
-            AuditError: the line could not be written; the log then takes no more lines.
+            AuditError: the line could not be written; the log then takes no more lines until it could be mended.
             ValueError: a fact has the name of one of the log's own fields.
         """
         if taken := _OURS & facts.keys():
@@ -175,7 +175,8 @@ class AuditLog:
             self._synced = reached
 
     def _failure(self, error: BaseException) -> AuditError:
-        return AuditError(f"the audit log in {self._folder} cannot be written: {error}; mend that")
+        then = "mend that and start again" if self._lost else "mend that, and it goes on within seconds"
+        return AuditError(f"the audit log in {self._folder} cannot be written: {error}; {then}")
 
     def _next_file(self) -> None:
         """Begin a file, after flushing the one before: a flush reaches only one file."""
