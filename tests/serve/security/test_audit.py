@@ -155,7 +155,8 @@ def test_what_cannot_be_logged_is_an_error_from_then_on(
     again.write("view", ANN, case_id="after")
     again.close()
     assert isinstance(verify(tmp_path), Verified)
-    assert [line["case_id"] for line in read_lines(tmp_path)][:3] == ["case-0", "case-1", "case-2"]
+    kept = [line["case_id"] for line in read_lines(tmp_path) if line["event"] == "view"]
+    assert kept[:3] == ["case-0", "case-1", "case-2"]
 
 
 @pytest.mark.parametrize("half", [0, 40, 10_000])
@@ -185,14 +186,8 @@ def test_it_goes_on_when_there_is_room_again(tmp_path: Path, monkeypatch: pytest
     found = verify(tmp_path)
     assert isinstance(found, Verified)
     kept = [line.get("case_id", line["event"]) for line in read_lines(tmp_path)]
-    assert [name for name in kept if name != "lost"] == [
-        "case-0",
-        "case-1",
-        "case-2",
-        "audit-repaired",
-        "after",
-        "last",
-    ]
+    there = ["case-0", "case-1", "case-2", "audit-repaired", "after", "last"]
+    assert [name for name in kept if name != "lost"] == there
 
 
 def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
