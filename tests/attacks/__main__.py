@@ -57,6 +57,19 @@ def _crowd(target: Target, hostile: bytes, times: int) -> dict[str, Any]:
     }
 
 
+def ending(target: Target) -> dict[str, Any]:
+    """The same six JPEGs, a stalled upload and half a request; two seconds later the service is told to end."""
+    hostile = many_scans(20_000)
+    for _ in range(6):
+        threading.Thread(target=target.search, args=("attacker", hostile, 90), daemon=True).start()
+    stalled = socket.create_connection(("127.0.0.1", target.port))
+    head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {target.keys['curator']}\r\n"
+    head += "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b"
+    stalled.sendall(head.encode())
+    time.sleep(2)
+    return {"ends_s": round(target.end(limit=300), 1)}
+
+
 def slow_images(target: Target) -> dict[str, Any]:
     """Six images that take as long as they may, within all limits of the header: 95 scans of 64 megapixels."""
     return _crowd(target, many_scans(95), 6)
@@ -159,7 +172,7 @@ def _is_open(connection: socket.socket) -> bool:
 
 def lock_out(target: Target) -> dict[str, Any]:
     """Fifteen wrong passwords for an account; then its owner signs in from elsewhere, and from her own browser."""
-    own, found = _Browser(target, "127.0.0.2"), {}
+    own, found = _Browser(target, "127.0.0.2"), dict[str, Any]()
     found["before"] = own.sign_in(PASSWORD)
     attacker = _Browser(target, "127.0.0.2")  # behind the same address
     found["attacker"] = dict(Counter(str(attacker.sign_in(f"wrong password {n}")) for n in range(15)))
@@ -198,7 +211,7 @@ class _Browser:
 ATTACKS: dict[str, tuple[Attack, dict[str, Any]]] = {
     attack.__name__: (attack, settings)
     for attack, settings in (
-        (ordinary, {}), (scans, {}), (slow_images, {}), (tiffs, {"request_seconds": 120}),
+        (ordinary, {}), (scans, {}), (ending, {}), (slow_images, {}), (tiffs, {"request_seconds": 120}),
         (jpeg2000, {"request_seconds": 120}), (job_bodies, {}), (filters, {"request_seconds": 120}), (half_open, {}),
         (lock_out, {}),
     )
