@@ -38,7 +38,7 @@ def test_facts_say_what_was_recorded(cases: Sequence[Case]) -> None:
 def test_parts_that_say_something_are_shown_with_their_share_of_pairs(base: CaseBase, cases: Sequence[Case]) -> None:
     (item,) = report_content(base.search(image=cases[0].image, top_k=1)).hits
     assert [part.name for part in item.parts] == ["meaning"]
-    assert item.same_image == "The same image"
+    assert item.same_image == "Byte-identical image"
     content = report_content(base.search(checklist={"streaks": "absent"}, top_k=24))
     assert [[part.name for part in item.parts] for item in content.hits] == [["meaning", "findings"]] * 24
     assert all(0.0 <= part.bar <= 1.0 for item in content.hits for part in item.parts)

@@ -90,6 +90,7 @@ def result(folder: Path) -> SearchResult:
                 likely_criteria={"vascular_structures": 0.125 * i},
                 closer_than={"meaning": 0.9996 - 0.1 * i, "look": 0.5},
                 same_image=i == 0,
+                same_photograph=i == 1,
                 sha256=f"{i}" * 64,
             )
         )

@@ -81,7 +81,7 @@ def test_the_sheet_says_what_was_asked_and_found(result: SearchResult, tmp_path:
     assert "Seven-point score 3" in text
     assert "Only cases with age ≥ 21; case id not case-003." in text
     assert "Score = 1 × meaning (paper). Meaning = 0.6 × local + 0.4 × global similarity." in text
-    assert "The same image" in text
+    assert "Byte-identical image" in text
     assert "2026-01-02 03:04 UTC" in text
     assert result.base.model_hash in text
     assert result.base.uri in text

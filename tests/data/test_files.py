@@ -25,7 +25,9 @@ class Flushes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[str, str]] = []
         self._noting = threading.Lock()
-        monkeypatch.setattr(os, "fsync", self._noted("fsync", os.fsync, lambda fd: os.readlink(f"/proc/self/fd/{fd}")))
+        monkeypatch.setattr(
+            os, "fsync", self._noted("fsync", os.fsync, lambda fd: str(Path(f"/proc/self/fd/{fd}").readlink()))
+        )
         monkeypatch.setattr(os, "replace", self._noted("replace", os.replace, lambda _, target: str(target)))
         monkeypatch.setattr(os, "rename", self._noted("rename", os.rename, lambda _, target: str(target)))
 

@@ -84,8 +84,8 @@ class Disk:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._safe, self._names = self._look()
         patches = [mock.patch.object(os, "fsync", self._flushing)]
-        for name in ("replace", "rename", "unlink", "remove", "rmdir", "mkdir", "link"):
-            patches.append(mock.patch.object(os, name, self._changing(name, getattr(os, name))))
+        changing = ("replace", "rename", "unlink", "remove", "rmdir", "mkdir", "link")
+        patches.extend(mock.patch.object(os, name, self._changing(name, getattr(os, name))) for name in changing)
         try:
             for patch in patches:
                 patch.start()
@@ -101,7 +101,7 @@ class Disk:
     def _flushing(self, handle: int) -> None:
         with self._recording:
             path = Path(f"/proc/self/fd/{handle}")
-            where = Path(os.readlink(path))
+            where = path.readlink()
             if not where.is_relative_to(self.root):
                 self._fsync(handle)
                 return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.job_folder import Job, JobFolder
 from dermquery.serve.job_steps import take_in
 from dermquery.serve.security.secret_files import Entry, SecretFile
-from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.export_base import export_base
 from dermquery.store.lance.quantised import FEWEST

@@ -97,7 +97,18 @@ def test_an_evaluation_is_broken_down_and_packed_into_the_card(world: World, tmp
     assert "By age, in per cent" in printed
     (tmp_path / "notes.md").write_text("Trained on **rendered** lesions.")
     packed = tmp_path / "packed"
-    arguments = ("pack", world.model, "--out", packed, "--name", "tiny", "--half", "--notes", tmp_path / "notes.md")
+    arguments = (
+        "pack",
+        world.model,
+        "--out",
+        packed,
+        "--name",
+        "tiny",
+        "--storage",
+        "float16",
+        "--notes",
+        tmp_path / "notes.md",
+    )
     image_only = tmp_path / "image.json"
     dermquery("evaluate", "--model", world.model, *split, "--query", "image only", "--json", image_only)
     dermquery(*arguments, "--evaluation", out, "--evaluation", image_only)

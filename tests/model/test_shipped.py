@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dermquery
 from dermquery.data.case import Query
 from dermquery.data.case_table import read_cases
 from dermquery.lab.data.folds import _PUBLISHED, Folds
+from dermquery.lab.data.trained_on import were_trained_on
 from dermquery.lab.synthetic import synthesize
 from dermquery.model.artifact import _SHIPPED, shipped_models
 from dermquery.model.load import load_model
@@ -43,6 +45,16 @@ def test_a_shipped_model_is_small_and_answers_without_a_network(
     assert np.isfinite(scores).all()
     assert np.abs(scores).max() <= 1 + 1e-5
     np.testing.assert_allclose(model.encode_query([Query(text="no veil, irregular streaks")])[0], asked[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_shipped_model_says_what_it_was_trained_on(name: str) -> None:
+    """None of the demo's cases, which docs/data.md promises."""
+    known = load_model(name).trained_on
+    assert len(known) >= load_model(name).provenance["cases"]["train"]
+    assert not were_trained_on(
+        known, read_cases(Path(dermquery.__file__).parent / "demo_cases" / "cases.csv").cases
+    ).any()
 
 
 def test_the_model_of_derm7pt_names_the_published_folds_and_its_terms() -> None:

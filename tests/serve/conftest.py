@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from dermquery.client import Client
 from dermquery.data.case import Case
 from dermquery.serve.app import create_app
-from dermquery.serve.security import server_options
+from dermquery.serve.server import server_options
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dermquery.model.alignment import Vectors
 from dermquery.serve.app import create_app
-from dermquery.serve.security import server_options
+from dermquery.serve.server import server_options
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from tests.store.encoder import Checklists, ProjectionEncoder

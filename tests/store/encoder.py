@@ -14,6 +14,7 @@ from dermquery.model.alignment import BlockLayout, Vectors
 from dermquery.model.heads import VALUES, Floats, asked_values, recorded_values
 from dermquery.model.parts import PartLayout
 from dermquery.model.presets import presets_of
+from dermquery.model.trained_on import NOTHING
 
 Checklists = Sequence[Mapping[str, str]] | None
 """Recorded findings of cases."""
@@ -40,6 +41,7 @@ class ProjectionEncoder:
         named = f"{seed} {width} {levels}" + (" heads" if heads else "")
         self.artifact_hash = hashlib.sha256(named.encode()).hexdigest()
         self.seed = seed
+        self.trained_on = NOTHING
         self.encoded = 0
         n_pixels = _SIDE * _SIDE * 3
         self._pixels = np.random.default_rng(seed).normal(size=(n_pixels, self.layout.blocks.size))

@@ -137,7 +137,7 @@ def test_shared_terms_are_shown(indexed: Path) -> None:
 
 def test_a_search_for_a_case_of_the_base_says_so(indexed: Path, cases: Sequence[Case]) -> None:
     words = plain(run("search", "--base", indexed, "--image", cases[3].image).stdout)
-    assert "The base holds this very image: it is case case-003." in words
+    assert "The base holds this very image, byte-identical: it is case case-003." in words
 
 
 @pytest.mark.parametrize("option", ["--html", "--pdf", "--png", "--csv", "--json"])

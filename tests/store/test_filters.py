@@ -30,7 +30,7 @@ from dermquery.store.filters import (
 )
 from dermquery.store.lance.sql import to_lance
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
-from dermquery.store.where import as_filter, excluding, parse_where
+from dermquery.store.where import Written, as_filter, excluding, parse_where
 from tests.store.conftest import MakeStore
 
 NASTY = [
@@ -292,3 +292,47 @@ def test_more_ids_than_one_condition_may_name() -> None:
     assert not matches(excluding(Filter(), None, lesions, None), case)
     assert matches(excluding(Filter(), None, lesions[:-1], ["other"]), case)
     assert not matches(excluding(parse_where(["site=missing"]), [f"c{i}" for i in range(1001)], None, None), case)
+
+
+def many(n: int) -> AllOf:
+    values = [str(i) for i in range(n)]
+    parts = tuple(OneOf(field="lesion_id", values=tuple(values[i : i + 1000])) for i in range(0, n, 1000))
+    return AllOf(conditions=parts)
+
+
+@pytest.mark.parametrize(
+    ("clauses", "tree", "said"),
+    [
+        ((), many(2000), ""),
+        ((), many(2001), "more than 2,000 values and conditions"),
+        (("site=back",), many(2000), "more than 2,000 values and conditions"),
+        ((), AllOf(conditions=(many(1000),) * 1000), "more than 2,000 values and conditions"),
+        ((f"lesion_id={','.join(map(str, range(1000)))}",) * 2, None, ""),
+        ((f"lesion_id={','.join(map(str, range(1000)))}",) * 3, None, "more than 2,000 values and conditions"),
+        (("lesion_id=" + "a," * 1_000_000,), None, "lesion_id has more than 2,000 values"),
+        (("lesion_id=" + "a" * 1000,), None, ""),
+        (("lesion_id=" + "a" * 1001,), None, "a value of lesion_id has more than 1,000 characters"),
+        (("lesion_id=" + "a" * 10_000_000,), None, "has 10,000,010 characters"),
+        ((), Equals(field="lesion_id", value="a" * 1000), ""),
+        ((), Not(condition=Equals(field="site", value="a" * 1001)), "a value of site has more than 1,000"),
+        ((), OneOf(field="site", values=("a", "b" * 1001)), "a value of site has more than 1,000"),
+    ],
+    ids=range(13),
+)
+def test_how_much_can_be_asked_for(clauses: tuple[str, ...], tree: Any, said: str) -> None:
+    """Through the API and the command line, both of which read what was written with these."""
+    if not said:
+        Written(clauses, tree=tree)
+        return
+    with pytest.raises(FilterError, match=said) as caught:
+        Written(clauses, tree=tree)
+    assert len(str(caught.value)) < 300
+    if tree is None:
+        with pytest.raises(FilterError, match=said):
+            as_filter(clauses)
+
+
+def test_what_a_search_leaves_out_does_not_count() -> None:
+    ids = [str(i) for i in range(1000)]
+    where = excluding(Written(tree=many(2000)).read(None), ids, ids, ids)
+    assert len(where.fields) == 3

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from dermquery.cli import app
@@ -20,6 +22,7 @@ from dermquery.store.base_manifest import Manifest
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.pairs import measure_pairs, same_lesion
 from dermquery.store.protocol import packed
+from dermquery.store.same_image import said_of_hits
 from dermquery.store.transfer import copy_base, restore_snapshot, write_snapshot
 from dermquery.store.where import parse_where
 from tests.store.conftest import make_cases
@@ -194,3 +197,28 @@ def test_from_the_command_line(headed: CaseBase, cases: Sequence[Case], monkeypa
     assert "say the same thing twice" in failed.stderr.replace("\n", " ")
     table = run(app, line[:-2]).stdout
     assert table.split()[:7] == ["rank", "case", "diagnosis", "score", "meaning", "look", "shared"]
+
+
+@pytest.mark.parametrize("how", ["JPEG of quality 40", "half the size", "PNG again", "a dark frame"])
+def test_another_file_of_the_same_photograph_is_named_as_such(tmp_path: Path, how: str) -> None:
+    """It is no byte-identical one, and no other case is called so."""
+    cases = make_cases(tmp_path / "own", 24)
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder(heads=True))
+    base.add(cases)
+    picture = Image.open(cases[9].image).convert("RGB")
+    copy = tmp_path / ("copy.jpg" if how.startswith("JPEG") else "copy.png")
+    if how == "half the size":
+        picture = picture.resize((picture.width // 2, picture.height // 2))
+    if how == "a dark frame":
+        picture = ImageOps.expand(picture, 12, "black")
+    options: dict[str, Any] = {"quality": 40} if how.startswith("JPEG") else {"compress_level": 1}
+    picture.save(copy, **options)
+    hits = base.search(image=copy, top_k=24).hits
+    assert [hit.case.case_id for hit in hits if hit.same_photograph] == ["case-009"]
+    assert not any(hit.same_image for hit in hits)
+    (said,) = said_of_hits(hits)
+    assert "case case-009. It looks like the same photograph" in said.message
+    assert "not byte-identical" in said.message
+    very = base.search(image=cases[9].image, top_k=24).hits
+    assert not said_of_hits(very)
+    assert said_of_hits(base.search(text="regular streaks", top_k=24).hits) == ()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.decomposition import PCA
 
 from dermquery.data.case import Case
 from dermquery.model.parts import PAPER, Weights
+from dermquery.model.trained_on import fingerprints, joined
 from dermquery.store.casebase import CaseBase
 from dermquery.store.projection import _principal_axes, project
 from tests.store.encoder import ProjectionEncoder
@@ -75,7 +77,20 @@ def test_the_map_is_always_the_same(base: CaseBase, cases: Sequence[Case], tmp_p
     assert [point.case_id for point in first.points] == [case.case_id for case in cases]
     assert [point.diagnosis for point in first.points] == [case.diagnosis for case in cases]
     np.testing.assert_allclose([(p.x, p.y) for p in first.points], [(p.x, p.y) for p in second.points], atol=1e-6)
-    assert first.to_dict()["points"][0].keys() == {"case_id", "x", "y", "diagnosis"}
+    assert first.to_dict()["points"][0].keys() == {"case_id", "x", "y", "diagnosis", "trained_on"}
+
+
+def test_the_map_says_which_cases_the_model_was_trained_on(
+    base: CaseBase, cases: Sequence[Case], tmp_path: Path
+) -> None:
+    assert {point.trained_on for point in project(base).points} == {None}, "the model does not say"
+    model = ProjectionEncoder()
+    model.trained_on = joined(one for case in cases[:7] for one in fingerprints(Image.open(case.image)))
+    again = CaseBase.create(tmp_path / "again", model)
+    again.add(cases)
+    said = [point["trained_on"] for point in project(again).to_dict()["points"]]
+    assert said[:7] == [True] * 7
+    assert set(said[7:]) == {True, False}, "one of the others is drawn nearly like one of these"
 
 
 def test_a_sample_of_a_larger_base(base: CaseBase) -> None:

@@ -30,6 +30,7 @@ from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 
 __all__ = [
+    "TRAINED_ON",
     "Comparison",
     "Content",
     "Fact",
@@ -48,6 +49,7 @@ _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
 NO_DIAGNOSIS = "Similar cases are evidence to look at, not a diagnosis."
+TRAINED_ON = "The model was trained on this image"
 _SCALE = "A percentage is the share of pairs of cases of the base that are less alike."
 _EVIDENCE = "Bright parts of an image make up its local similarity; the rest is dimmed."
 
@@ -168,7 +170,7 @@ class HitContent:
         hit: the hit itself.
         score: the weighted sum of its parts.
         parts: those of the score that say something here.
-        same_image: says that it is of the very image that was asked with; None if it is not.
+        same_image: says that it is of the very image that was asked with, or looks like the same photograph; else None.
         trained_on: says that the model was trained on its image; None if it was not, or nobody knows.
         title: name of its diagnosis.
         tone: colour of its diagnosis.
@@ -330,6 +332,12 @@ def case_facts(case: Case) -> tuple[Fact, ...]:
     )
 
 
+def _same(hit: Hit) -> str | None:
+    if hit.same_image:
+        return "Byte-identical image"
+    return "Looks like the same photograph" if hit.same_photograph else None
+
+
 def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
     case = hit.case
     title = diagnosis_title(case.diagnosis)
@@ -339,8 +347,8 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
         parts=tuple(
             Measure(name, value, hit.closer_than.get(name)) for name, value in hit.parts.items() if value is not None
         ),
-        same_image="The same image" if hit.same_image else None,
-        trained_on="The model was trained on this image" if hit.trained_on else None,
+        same_image=_same(hit),
+        trained_on=TRAINED_ON if hit.trained_on else None,
         title=title,
         tone=tone,
         alt=f"Dermoscopic image of case {case.case_id}, {title}",

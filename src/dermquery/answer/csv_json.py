@@ -25,7 +25,7 @@ _PARTS = ("meaning", "findings", "look")
 _LEFT_OUT = ("patient_id", "text")
 COLUMNS = (
     "rank", "case_id", *_FIRST, "score", *_PARTS, *(f"{name}_closer_than" for name in _PARTS), "local", "global",
-    "same_image", "trained_on", "shared_criteria", "differing_criteria",
+    "same_image", "same_photograph", "trained_on", "shared_criteria", "differing_criteria",
     *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
     *CRITERIA, *(f"query_{name}" for name in CRITERIA),
     "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
@@ -91,6 +91,7 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         "local": round(hit.local, 6),
         "global": round(hit.global_, 6),
         "same_image": hit.same_image,
+        "same_photograph": hit.same_photograph,
         "trained_on": hit.trained_on,
         "shared_criteria": "; ".join(item.shared),
         "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),

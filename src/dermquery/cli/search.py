@@ -146,11 +146,12 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
-    from dermquery.store.same_image import said_of
+    from dermquery.store.same_image import said_of, said_of_hits
 
     image = UprightImage.of(result.query.image)
     sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
-    found: list[Warned] = [*said_of(case_base.cases_of_image(sha256)), *check_image(image)]
+    held = said_of(case_base.cases_of_image(sha256))
+    found: list[Warned] = [*held, *said_of_hits(result.hits), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)

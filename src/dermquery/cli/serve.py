@@ -35,8 +35,8 @@ def serve(
         import uvicorn
 
         from dermquery.serve.app import create_app
-        from dermquery.serve.security import server_options
         from dermquery.serve.security.binding import authentication
+        from dermquery.serve.server import Server, server_options
         from dermquery.serve.settings import load_settings
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
@@ -53,7 +53,7 @@ def serve(
         soft_wrap=True,
     )
     _log_requests()
-    uvicorn.run(app, **server_options(settings), log_level="warning")  # type: ignore[arg-type]
+    Server(uvicorn.Config(app, **server_options(settings), log_level="warning")).run()  # type: ignore[arg-type]
 
 
 def _log_requests() -> None:

@@ -52,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def replacing_all(parts: Iterable[tuple[Path, Path]]) -> None:
-    """Move many written files, each (temporary, final) in one folder, as :func:`replacing` does one; in far less time."""
+    """Move many written files, each (temporary, final) in one folder, as :func:`replacing` does one, in less time."""
     pairs = list(parts)
     sync(part for part, _ in pairs)
     for part, path in pairs:

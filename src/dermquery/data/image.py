@@ -21,34 +21,37 @@ from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would 
     WebPImagePlugin,  # noqa: F401
 )
 
-from dermquery.data.colour import UnusablePixelsError, to_rgb
+from dermquery.data.colour import UnusablePixelsError
+from dermquery.data.costs import UnboundedError, check_costs
 from dermquery.data.png import SIGNATURE as PNG_SIGNATURE
 from dermquery.data.png import slim_png
+from dermquery.data.strips import ORIENTATION_TAG, Strips
 from dermquery.data.tiff import TiffPixels, tiff_pixels
 
-__all__ = ["FORMATS", "ImageError", "ImageSource", "UprightImage", "image_header", "load_image"]
+__all__ = [
+    "FORMATS",
+    "LEAST_SIDE",
+    "ImageError",
+    "ImageSource",
+    "UprightImage",
+    "image_header",
+    "load_image",
+    "upright_strips",
+]
 
 ImageSource = Path | str | bytes | BinaryIO | Image.Image
 """A path, an encoded image's bytes or a stream of them, or a decoded image."""
 
 _MAX_PIXELS = 64_000_000
 """Width × height that is decoded where nothing else is said."""
+LEAST_SIDE = 16
+"""Width and height that an image must have to show anything."""
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "HEIF")
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
 
 register_heif_opener(thumbnails=False)
 
-_ORIENTATION_TAG = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _FOREIGN = (
     (128, b"DICM", "a DICOM file; export its image as PNG or JPEG"),
     (4, b"ftypheic", "a HEIC photo that cannot be decoded; convert it to JPEG"),
@@ -86,16 +89,25 @@ class UprightImage(Image.Image):
 
     Attributes:
         visible_box: what :func:`~dermquery.data.borders.visible_box` found; None before that.
+        stored_as: format of the file, one of :data:`FORMATS` or ``MPO``; empty for one that came decoded.
     """
 
     visible_box: tuple[int, int, int, int] | None = None
+    stored_as: str = ""
 
     @classmethod
     def of(cls, source: ImageSource, *, name: str = "", max_pixels: int = _MAX_PIXELS) -> UprightImage:
         """Decode an image; args and errors are those of :func:`load_image`."""
-        image = load_image(source, name=name, max_pixels=max_pixels)
-        if isinstance(image, cls):
-            return image
+        if isinstance(source, cls):
+            return source
+        with upright_strips(source, name=name, max_pixels=max_pixels) as strips:
+            image = cls.taking(strips.whole(own=not isinstance(source, Image.Image)))
+            image.stored_as = strips.format
+        return image
+
+    @classmethod
+    def taking(cls, image: Image.Image) -> UprightImage:
+        """The same for an image of mode ``RGB`` that nobody else uses; its pixels are not copied."""
         upright = cls()
         upright.__dict__.update(image.__dict__)  # takes the pixels over without a copy
         return upright
@@ -106,7 +118,7 @@ def load_image(
     *,
     name: str = "",
     max_pixels: int = _MAX_PIXELS,
-    min_side: int = 16,
+    min_side: int = LEAST_SIDE,
     least_side: int | None = None,
 ) -> Image.Image:
     """Decode an image to 8-bit RGB, upright.
@@ -135,6 +147,33 @@ def load_image(
     """
     if isinstance(source, UprightImage):
         return source
+    with upright_strips(source, name=name, max_pixels=max_pixels, min_side=min_side, least_side=least_side) as strips:
+        return strips.whole(own=not isinstance(source, Image.Image))
+
+
+@contextmanager
+def upright_strips(
+    source: ImageSource,
+    *,
+    name: str = "",
+    max_pixels: int = _MAX_PIXELS,
+    min_side: int = LEAST_SIDE,
+    least_side: int | None = None,
+    max_bytes: int | None = None,
+) -> Iterator[Strips]:
+    """What :func:`load_image` gives, part by part, so that it need not stand in memory beside what it is made of.
+
+    Args:
+        source: as all but the last for :func:`load_image`.
+        name: of the image.
+        max_pixels: greatest width × height.
+        min_side: smallest width and height.
+        least_side: that a JPEG of reduced scale keeps.
+        max_bytes: what decoding may take, judged by the header.
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
     name = name or _name(source)
     with _as_image_error(name), _opened(source, name) as image:
         width, height = image.size
@@ -148,15 +187,12 @@ def load_image(
                 f"{name}: {width} × {height} pixels are too few to show a lesion (at least {min_side} on each side); "
                 "use the original image"
             )
+        check_costs(image, max_bytes)
         if least_side is not None and image.format == "JPEG":
             image.draft(None, (least_side, least_side))  # None keeps the mode
         pixels = _tiff_pixels(image)
         image.load()
-        rgb = to_rgb(image, white=pixels.white, inverted=pixels.inverted)
-        if (turn := _TURNS.get(_orientation(image))) is not None:
-            rgb = rgb.transpose(turn)
-    rgb.info = {}  # an orientation left here would turn the image again the next time
-    return rgb
+        yield Strips(image, white=pixels.white, inverted=pixels.inverted)
 
 
 def image_header(source: Path | bytes) -> tuple[str, tuple[int, int]]:
@@ -184,8 +220,10 @@ def _as_image_error(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except UnusablePixelsError as error:
+    except (UnusablePixelsError, UnboundedError) as error:
         raise ImageError(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise ImageError(f"{name}: decoding it takes too much memory; save it as PNG or plain JPEG") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: too many pixels to be decoded safely ({error}); make the image smaller") from error
     except Exception as error:
@@ -224,8 +262,8 @@ def _open(stream: BinaryIO, head: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(slim.data), formats=("PNG",))
     if slim.profile:
         image.info["icc_profile"] = slim.profile
-    if slim.orientation and _ORIENTATION_TAG not in (exif := image.getexif()):
-        exif[_ORIENTATION_TAG] = slim.orientation
+    if slim.orientation and ORIENTATION_TAG not in (exif := image.getexif()):
+        exif[ORIENTATION_TAG] = slim.orientation
     return image
 
 
@@ -278,11 +316,3 @@ def _what_it_is(head: bytes) -> str:
         if head[offset:].lower().startswith(magic.lower()):
             return f"this is {what}"
     return f"not an image, damaged at its start, or of another format than {', '.join(FORMATS)}; convert it to one"
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 if there is none. Pillow turns a TIFF by itself while loading and drops the tag."""
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # broken metadata is no reason to refuse a readable image
-        return 1

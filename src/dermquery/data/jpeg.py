@@ -1,13 +1,37 @@
-"""A JPEG without what stands beside its picture, and without encoding it a second time."""
+"""What the markers of a JPEG say, without decoding it."""
 
 from __future__ import annotations
 
+import re
 import struct
 
-__all__ = ["bare_jpeg"]
+__all__ = ["bare_jpeg", "count_scans"]
 
-_SCAN, _COMMENT, _ADOBE, _JFIF = 0xDA, 0xFE, 0xEE, 0xE0
+_SCAN, _END, _COMMENT, _ADOBE, _JFIF = 0xDA, 0xD9, 0xFE, 0xEE, 0xE0
 _APPLICATION = range(0xE0, 0xF0)
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""What ends the coded pixels of a scan; within them stand only a stuffed zero and restart markers behind 0xFF."""
+
+
+def count_scans(data: bytes, most: int) -> int:
+    """Scans of a JPEG's first image, each of which a decoder goes through the whole picture for.
+
+    Args:
+        data: a JPEG file.
+        most: where to stop; a file may have thousands, of a few bytes each.
+
+    Returns:
+        At most ``most`` + 1.
+    """
+    scans, at = 0, 0
+    while scans <= most and (found := _MARKER.search(data, at)) is not None:
+        at, marker = found.end(), found[0][1]
+        if marker == _END:
+            break
+        scans += marker == _SCAN
+        if marker not in (0xD8, 0x01) and at + 2 <= len(data):
+            at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return scans
 
 
 def bare_jpeg(data: bytes, comment: bytes) -> bytes | None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from dermquery.data.meant import did_you_mean
 from dermquery.lab.systems.config import SystemsConfig
-from dermquery.lab.train.config import TeachConfig, TrainConfig
+from dermquery.lab.train.config import TeachConfig, TrainConfig, TuneConfig
 from dermquery.model.architecture import ModelConfig, Section
 
 __all__ = ["Config", "ConfigError", "load_config", "shipped_configs"]
@@ -30,6 +30,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     teach: TeachConfig = TeachConfig()
+    tune: TuneConfig = TuneConfig()
     systems: SystemsConfig = SystemsConfig()
 
     @property

@@ -13,6 +13,9 @@ __all__ = ["ComposerConfig", "ModelConfig", "RegionsConfig", "TextConfig", "Visi
 LEVELS: tuple[Literal["low", "middle", "high"], ...] = ("low", "middle", "high")
 """Names of the last three stages of a hierarchical backbone (design, section 2)."""
 
+_Mean = Annotated[float, Field(ge=0, le=1)]
+_Spread = Annotated[float, Field(gt=0, le=1)]
+
 
 class Section(BaseModel):
     """Base of all configuration sections: frozen, and unknown keys are refused."""
@@ -31,18 +34,19 @@ class VisionConfig(Section):
         remove_borders: crop dark frames and slide edges before resizing.
         mean, std: per-channel normalisation of pixels in [0, 1].
         drop_path: stochastic depth rate of EfficientNet-Lite in training.
-        frozen_stages: EfficientNet-Lite's stem and so many of its first stages keep their weights in training. The
-            first three hold edges and colours, and half of the training time; 8 is all seven and the head.
+        frozen_stages: the stem and so many of the first stages keep their weights in training. EfficientNet-Lite's
+            first three hold edges and colours, and half of the training time; 8 is all seven and the head. Of
+            Xception, blocks after the stem are counted; 7 are those up to half of the middle flow, 13 all.
     """
 
     backbone: str = "efficientnet-lite0"
     pretrained: bool = True
     image_size: Annotated[int, Field(ge=32, le=2048)] = 224
     remove_borders: bool = True
-    mean: tuple[float, float, float] = (0.498, 0.498, 0.498)
-    std: tuple[float, float, float] = (0.502, 0.502, 0.502)
+    mean: tuple[_Mean, _Mean, _Mean] = (0.498, 0.498, 0.498)
+    std: tuple[_Spread, _Spread, _Spread] = (0.502, 0.502, 0.502)
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    frozen_stages: Annotated[int, Field(ge=0, le=8)] = 0
+    frozen_stages: Annotated[int, Field(ge=0, le=13)] = 0
 
     @property
     def decoded_size(self) -> int:
@@ -86,11 +90,11 @@ class ComposerConfig(Section):
     """
 
     depth: Annotated[int, Field(ge=0, le=12)] = 1
-    heads: Annotated[int, Field(ge=1)] = 4
-    mlp_ratio: Annotated[float, Field(gt=0)] = 2.0
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
+    mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 2.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     text_shift: bool = False
-    max_grid: Annotated[int, Field(ge=1)] | None = 14
+    max_grid: Annotated[int, Field(ge=1, le=256)] | None = 14
 
 
 class RegionsConfig(Section):
@@ -114,7 +118,7 @@ class ModelConfig(Section):
         local_weight: λ of equation 9 where a query names none.
     """
 
-    width: Annotated[int, Field(ge=8)] = 256
+    width: Annotated[int, Field(ge=8, le=4096)] = 256
     levels: tuple[Literal["low", "middle", "high"], ...] = LEVELS
     local_weight: Annotated[float, Field(ge=0, le=1)] = LOCAL_WEIGHT
     vision: VisionConfig = VisionConfig()

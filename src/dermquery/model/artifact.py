@@ -37,6 +37,7 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "Manifest",
+    "Storage",
     "artifact_folder",
     "open_artifact",
     "read_trained_on",
@@ -48,6 +49,8 @@ MANIFEST, WEIGHTS, TOKENIZER, CARD = "artifact.json", "weights.safetensors", "to
 EMBEDDINGS, TEXT_GRAPH, HEADS = "embeddings.safetensors", "text.onnx", "heads.safetensors"
 TRAINED_ON = "trained_on.safetensors"
 GRAPHS = ("image.onnx", "composer.onnx", "regions.onnx")
+Storage = Literal["float32", "float16", "int8"]
+"""Numbers that ``weights.safetensors`` holds: of int8 the large weights, with a scale for each output."""
 _SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -195,9 +198,11 @@ def artifact_folder(name_or_path: str | Path) -> Path:
 
 
 def _first(error: ValidationError) -> str:
-    """The first of a schema's complaints, in one line."""
+    """The first of a schema's complaints and the value it is about, in one line."""
     found = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}"
+    value = found["input"]
+    said = f", got {value!r:.40}" if isinstance(value, str | int | float | None) else ""
+    return f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}{said}"
 
 
 def sha256(content: bytes) -> str:

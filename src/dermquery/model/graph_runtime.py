@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from dermquery.model.architecture import TextConfig
-from dermquery.model.artifact import EMBEDDINGS, TEXT_GRAPH, TOKENIZER, Artifact
+from dermquery.model.artifact import EMBEDDINGS, MANIFEST, TEXT_GRAPH, TOKENIZER, Artifact, ArtifactError
 from dermquery.model.runtime import Features, Maps, Pixels, Regions
 from dermquery.model.sentences import SentenceTokens, States, padded, read_tokenizer, token_ids
 
@@ -30,7 +30,7 @@ class GraphRuntime(ABC):
         artifact: whose files are checked again when they are read.
 
     Raises:
-        ArtifactError: a file was changed or removed since the artifact was opened.
+        ArtifactError: a file was changed or removed since the artifact was opened, or is of another size than it says.
         ModuleNotFoundError: a model that reads any text needs ``tokenizers``.
     """
 
@@ -40,6 +40,8 @@ class GraphRuntime(ABC):
         self._artifact = artifact
         held, manifest = load(artifact.read(EMBEDDINGS)), artifact.manifest
         self._null_image = held["null_image"]
+        config = manifest.model
+        self._check_fit(EMBEDDINGS, "levels and width", (len(config.levels), config.width), self._null_image.shape)
         if manifest.sentences:
             encode = _table(manifest.sentences, held["states"], held["lengths"])
         else:
@@ -69,6 +71,18 @@ class GraphRuntime(ABC):
     def regions(self, maps: Maps) -> Regions:
         blocks, *masks = self._run("regions.onnx", *maps)
         return Regions(blocks, tuple(masks))
+
+    def _check_graph(self, graph: str, shape: Sequence[object]) -> None:
+        """Refuse a graph whose first input, of this shape, takes other pixels than the manifest says."""
+        if graph == "image.onnx" and isinstance(shape[1], int):
+            self._check_fit(graph, "decoded pixels a side", self._artifact.manifest.model.vision.decoded_size, shape[1])
+
+    def _check_fit(self, file: str, what: str, said: object, found: object) -> None:
+        if said != found:
+            raise ArtifactError(
+                f"{self._artifact.folder / MANIFEST} says {said} for {what}, and {file} has {found}; the files of this "
+                "folder do not belong together: copy it again"
+            )
 
     @abstractmethod
     def _run(self, graph: str, *inputs: NDArray[Any]) -> Maps:

@@ -47,6 +47,7 @@ class OnnxRuntime(GraphRuntime):
                 path = str(self._artifact.folder / graph)
                 with self._artifact.run_as_hashed(graph):
                     session = self._runtime.InferenceSession(path, providers=self._providers)
+                self._check_graph(graph, session.get_inputs()[0].shape)
                 self._sessions[graph] = session
             return self._sessions[graph]
 

@@ -61,9 +61,12 @@ class OpenVinoRuntime(GraphRuntime):
             "INFERENCE_PRECISION_HINT": self._precision,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": _threads(),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # weights of 8 bits shall not round what is computed with them
         }
         with self._artifact.run_as_hashed(graph):
             model = self._core.compile_model(str(self._artifact.folder / graph), "CPU", settings)
+        shape = model.input(0).get_partial_shape()
+        self._check_graph(graph, [side.get_length() if side.is_static else None for side in shape])
         own = threading.local()
 
         def run(inputs: tuple[Any, ...]) -> Maps:

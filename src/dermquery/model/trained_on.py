@@ -6,7 +6,7 @@ cropped of its frame, made smaller or compressed again counts as the same image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,16 @@ NOTHING: Fingerprints = np.zeros((0, 32), np.uint8)
 _ROWS = 2048
 
 
-def fingerprints(image: Image.Image) -> tuple[str, ...]:
-    """Hashes of an image, and of the same without its borders where that is another: one or two of 64 digits."""
-    return tuple(dict.fromkeys((perceptual_hash(image), perceptual_hash(remove_borders(image)))))
+def fingerprints(image: Image.Image, shrink: Callable[[Image.Image], Image.Image] | None = None) -> tuple[str, ...]:
+    """Hashes of an image, and of the same without its borders where that is another: one or two of 64 digits.
+
+    Args:
+        image: mode ``RGB``; one that was searched for borders is not searched again.
+        shrink: applied to each of the two before it is hashed, which takes long for millions of pixels.
+    """
+    field = remove_borders(image)
+    views = (image,) if field is image else (image, field)
+    return tuple(dict.fromkeys(perceptual_hash(view if shrink is None else shrink(view)) for view in views))
 
 
 def joined(hashes: Iterable[str], *more: Fingerprints) -> Fingerprints:

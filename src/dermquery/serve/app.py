@@ -67,8 +67,10 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         concurrency=settings.concurrency,
         waiting=settings.waiting,
         max_pixels=settings.max_pixels,
+        decode_seconds=settings.decode_seconds,
         keep_query_images=settings.keep_query_images,
         image_bytes=settings.upload_bytes,
+        disk_bytes=settings.job_disk_bytes,
     )
     app = FastAPI(
         title="dermquery",

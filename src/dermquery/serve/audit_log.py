@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["AuditError", "AuditLog", "BadLine", "Verified", "verify"]
 
 _LOCK = "audit.lock"
+_AGAIN = 2.0
+"""Seconds between two attempts to go on after a failure."""
 _LONGEST = 4096
 _OURS = frozenset({"line", "time", "event", "principal", "method", "previous"})
 
@@ -60,9 +64,13 @@ class AuditLog:
             ) from error
         self._appending, self._syncing = threading.Lock(), threading.Lock()
         self._broken: BaseException | None = None
+        self._closed = self._lost = False  # lost: what was written may not be on the disk
+        self._mending, self._tried = threading.Lock(), -math.inf
         self._file, self._size, self._number, self._synced, self._sha256 = -1, 0, 0, 0, BEGIN
         try:
-            self._open_last()
+            removed = self._open_last()
+            if removed:
+                self.write("audit-repaired", None, removed_bytes=removed)
         except BaseException:
             self._process.release()
             raise
@@ -76,7 +84,7 @@ class AuditLog:
             facts: JSON values without secrets; images by their SHA-256. Texts are cut at 4096 characters.
 
         Raises:
-            AuditError: the line could not be written; the log then takes no more lines.
+            AuditError: the line could not be written; the log then takes no more lines until it could be mended.
             ValueError: a fact has the name of one of the log's own fields.
         """
         if taken := _OURS & facts.keys():
@@ -89,30 +97,55 @@ class AuditLog:
     def check(self) -> None:
         """Check, before anything happens, that it could be logged.
 
+        A thread then looks now and then whether that is over, for example as there is room again.
+
         Raises:
             AuditError: an earlier line could not be written.
         """
-        if self._broken is not None:
-            raise self._failure(self._broken)
+        if (broken := self._broken) is not None:
+            if not (self._lost or self._closed):
+                threading.Thread(target=self._mend, name="audit", daemon=True).start()
+            raise self._failure(broken)
 
     def close(self) -> None:
         """Flush the log and release it to other processes."""
         if self._broken is None:
             self._flush(self._number)
-        with self._syncing, self._appending:
+        with self._mending, self._syncing, self._appending:
+            self._closed = True
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
             self._broken = self._broken or AuditError("it is closed")
             self._process.release()
 
+    def _mend(self) -> None:
+        """Read the log again from its disk, as a start does, and go on if it can be written; at most every few seconds.
+
+        Nobody writes meanwhile, as it counts as broken. Lines that were not acknowledged may be gone.
+        """
+        with self._mending:
+            if time.monotonic() - self._tried < _AGAIN or self._broken is None or self._closed:
+                return
+            self._tried, file = time.monotonic(), self._file
+            try:
+                removed = self._open_last()
+                _write_head(self._folder, self._number, self._sha256)
+            except OSError:
+                return
+            if file >= 0:
+                os.close(file)
+            self._broken = None
+            with suppress(AuditError):
+                self.write("audit-repaired", None, removed_bytes=removed)
+
     def _append(self, values: Mapping[str, Any]) -> int:
         self.check()
         try:
             if self._size >= self._max_bytes:
                 self._next_file()
-            number, time = self._number + 1, datetime.now(UTC).isoformat(timespec="milliseconds")
-            line = _encoded({"line": number, "time": time, **values, "previous": self._sha256})
+            number, now = self._number + 1, datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = _encoded({"line": number, "time": now, **values, "previous": self._sha256})
             _write_all(self._file, line)
         except OSError as error:
             self._broken = error
@@ -130,11 +163,12 @@ class AuditLog:
                 self.check()
                 # A copy, because another thread may begin the next file and close this one.
                 file, reached, sha256 = os.dup(self._file), self._number, self._sha256
+            self._lost = True
             try:
                 os.fsync(file)
+                self._lost = False  # after a failed fsync the kernel may have dropped pages, so a second proves nothing
                 _write_head(self._folder, reached, sha256)
             except OSError as error:
-                # After a failed fsync the kernel may have dropped the pages, so a second one proves nothing.
                 self._broken = error
                 raise self._failure(error) from error
             finally:
@@ -142,7 +176,8 @@ class AuditLog:
             self._synced = reached
 
     def _failure(self, error: BaseException) -> AuditError:
-        return AuditError(f"the audit log in {self._folder} cannot be written: {error}; mend that and start again")
+        then = "mend that and start again" if self._lost else "mend that, and it goes on within seconds"
+        return AuditError(f"the audit log in {self._folder} cannot be written: {error}; {then}")
 
     def _next_file(self) -> None:
         """Begin a file, after flushing the one before: a flush reaches only one file."""
@@ -156,7 +191,12 @@ class AuditLog:
         self._size = os.fstat(self._file).st_size
         sync([self._folder])
 
-    def _open_last(self) -> None:
+    def _open_last(self) -> int:
+        """Go on where the files end; returns how many bytes of an unfinished line were cut off.
+
+        Raises:
+            AuditError: they are damaged.
+        """
         files = files_of(self._folder)
         # Two files, because the last one may be empty; not all, so that starts do not slow down over the years.
         found = check(self._folder, files[-2:], {}, read_head(self._folder))
@@ -173,8 +213,7 @@ class AuditLog:
             os.ftruncate(self._file, self._size)
         os.fsync(self._file)
         self._synced = self._number
-        if found.unfinished:
-            self.write("audit-repaired", None, removed_bytes=found.unfinished)
+        return found.unfinished
 
 
 def _write_head(folder: Path, number: int, sha256: str) -> None:

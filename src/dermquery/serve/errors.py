@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermquery.data.decoding import DecodersError
 from dermquery.data.image import ImageError
 from dermquery.data.rows import CaseTableError
 from dermquery.serve.answers import CaseExistsError, ConflictError, ImageGoneError, UnknownCaseError, UnknownJobError
@@ -98,6 +99,10 @@ _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
     (
         ArchiveError, 503, "Images cannot be reached",
         "The place where the base keeps its images cannot be reached; ask again later", 30,
+    ),
+    (
+        DecodersError, 503, "Images cannot be decoded",
+        "No image can be decoded now; the server's log says why. Ask again later", 10,
     ),
     (
         TableError, 503, "Base cannot be reached",

@@ -14,7 +14,8 @@ from dermquery.serve.answers import ConflictError, UnknownJobError
 from dermquery.serve.bundle import Bundle, BundleError, load_entries
 from dermquery.serve.job_folder import Job, JobFolder, fingerprint
 from dermquery.serve.job_steps import Chunk, Pace, take_in
-from dermquery.serve.line import Busy
+from dermquery.serve.line import Busy, asking
+from dermquery.serve.upload_budget import UploadBudget
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import IngestProgress, StoreWriteError
@@ -25,6 +26,8 @@ _CHUNK = 64
 """Cases written in one turn, so that single cases get their turns in between."""
 _KEPT = timedelta(days=30)
 """How long an ended job is kept and can be undone."""
+_KEEPS = frozenset({"queued", "running", "failed"})
+"""States in which a job needs its upload."""
 _OPEN = frozenset({"queued", "running", "undoing"})
 _log = logging.getLogger("dermquery.serve")
 R = TypeVar("R")
@@ -33,10 +36,14 @@ R = TypeVar("R")
 class JobQueue:
     """The jobs of a service.
 
+    Attributes:
+        budget: room on the disk for uploads.
+
     Args:
         writer: puts the cases in.
         folder: of the jobs; created when needed.
         image_bytes: largest image file.
+        disk_bytes: what uploads may take of the disk, until their jobs have ended.
         pause: seconds between two attempts while another process writes to the base.
     """
 
@@ -46,10 +53,12 @@ class JobQueue:
         folder: Path,
         *,
         image_bytes: int,
+        disk_bytes: int = 2 << 30,
         pause: float = 2.0,
     ) -> None:
         self._writer, self._folder, self._image_bytes = writer, folder.absolute(), image_bytes
         self._pause = pause
+        self.budget = UploadBudget(self._folder, disk_bytes, self._waiting_bytes)
         self._on_end: Callable[[Job], None] = lambda _: None
         self._jobs: dict[str, Job] = {}
         self._queue: deque[str] = deque()
@@ -115,6 +124,12 @@ class JobQueue:
         )
         self._enter(job)
         return job
+
+    def _waiting_bytes(self) -> int:
+        with self._changed:
+            waiting = [name for name, job in self._jobs.items() if job.state in _KEEPS]
+        archives = [JobFolder(self._folder / name).archive for name in waiting]
+        return sum(archive.stat().st_size for archive in archives if archive.exists())
 
     def all(self) -> list[Job]:
         """Every job, the latest first."""
@@ -207,10 +222,8 @@ class JobQueue:
                     return
                 job = self._jobs[self._queue.popleft()]
             try:
-                if job.state == "undoing":
-                    self._take_back(job)
-                else:
-                    self._run(job)
+                with asking(f"jobs of {job.owner}"):
+                    self._take_back(job) if job.state == "undoing" else self._run(job)
             except _Stopped:
                 return
             except Exception as error:

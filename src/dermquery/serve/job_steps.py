@@ -13,7 +13,6 @@ from typing import BinaryIO, Self
 
 from dermquery.data.case import Case
 from dermquery.data.files import make_folder, move, sync_tree
-from dermquery.data.image import ImageError
 from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entries
 from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint
 from dermquery.serve.writing import CaseWriter
@@ -106,12 +105,8 @@ class Chunk:
             file = self._scratch / str(number)
             try:
                 self._bundle.extract(name, file)
-                self._writer.check_size(file)
             except BundleError as error:
                 self._leave_out(fields.case_id, str(error))
-                continue
-            except ImageError as error:
-                self._leave_out(fields.case_id, str(error.called(name)))
                 continue
             self._cases.append(fields.case(file))
             self._names[file] = name

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
 
-from dermquery.data.image import image_header, load_image
+from dermquery.data.image import UprightImage
 from dermquery.serve.answers import ImageGoneError
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
 from dermquery.store.case_images import original_bytes as kept_bytes
 from dermquery.store.protocol import StoredCase
 
-__all__ = ["Picture", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
+__all__ = ["Decode", "Picture", "clean_picture", "original_bytes", "query_copy", "thumbnail_picture"]
 
+Decode = Callable[[bytes], UprightImage]
 _QUERY_SIDE = 1600
 _LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
 
@@ -34,16 +36,15 @@ class Picture:
     etag: str
 
 
-def clean_picture(original: bytes, sha256: str, *, max_pixels: int) -> Picture:
+def clean_picture(original: bytes, sha256: str, decode: Decode) -> Picture:
     """The whole image, upright and in sRGB, without EXIF, XMP, comments or profile.
 
     Raises:
         ImageError: it cannot be decoded.
     """
-    image = load_image(original, max_pixels=max_pixels)
-    lossless = image_header(original)[0] in _LOSSLESS
+    image = decode(original)
     buffer = io.BytesIO()
-    if lossless:
+    if image.stored_as in _LOSSLESS:
         image.save(buffer, "PNG", compress_level=3)
         return Picture(buffer.getvalue(), "image/png", sha256)
     image.save(buffer, "JPEG", quality=95, subsampling=0)
@@ -73,7 +74,7 @@ def original_bytes(row: StoredCase, archive: ImageArchive | None) -> bytes:
         ) from error
 
 
-def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixels: int) -> Picture:
+def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, decode: Decode) -> Picture:
     """A JPEG of at most 256 pixels a side; errors as for :func:`original_bytes` and :func:`clean_picture`."""
     etag = f"{row.stamp.sha256}-small"
     if archive is not None:
@@ -81,5 +82,4 @@ def thumbnail_picture(row: StoredCase, archive: ImageArchive | None, *, max_pixe
             return Picture(archive.thumbnail(row.stamp.sha256), "image/jpeg", etag)
         except ArchiveError:
             pass
-    image = load_image(original_bytes(row, archive), max_pixels=max_pixels)
-    return Picture(thumbnail_of(small_copy(image)), "image/jpeg", etag)
+    return Picture(thumbnail_of(small_copy(decode(original_bytes(row, archive)))), "image/jpeg", etag)

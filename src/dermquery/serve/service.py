@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import BoundedSemaphore
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,7 @@ from PIL import Image
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
-from dermquery.data.image import ImageError, UprightImage, load_image
+from dermquery.data.image import ImageError, UprightImage
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
@@ -32,12 +33,13 @@ from dermquery.serve.prepared import (
     PreparedQueries,
     new_key,
 )
-from dermquery.serve.reading import BaseReader
+from dermquery.serve.reading import PATIENCE, WAITED, BaseReader
+from dermquery.serve.upload_budget import disk_is_full
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
-from dermquery.store.same_image import said_of
+from dermquery.store.same_image import said_of, said_of_hits
 from dermquery.store.where import Written
 
 __all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
@@ -59,8 +61,10 @@ class SearchService(BaseReader):
         waiting: queries that may wait for it; further ones are refused.
         kept: prepared queries that are kept.
         max_pixels: largest image that is decoded.
+        decode_seconds: time for decoding one.
         keep_query_images: keep the images of queries in ``state``, by their SHA-256.
         image_bytes: largest image file of a job.
+        disk_bytes: what uploads of jobs may take of the disk.
     """
 
     def __init__(
@@ -72,23 +76,29 @@ class SearchService(BaseReader):
         waiting: int = 64,
         kept: int = 256,
         max_pixels: int = 64_000_000,
+        decode_seconds: float = 10.0,
         keep_query_images: bool = False,
         image_bytes: int = 20 << 20,
+        disk_bytes: int = 2 << 30,
     ) -> None:
-        super().__init__(base, waiting=4 * waiting, max_pixels=max_pixels)
-        self.encoders = Line("encoding", concurrency, waiting)
-        self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, max_pixels=max_pixels)
-        self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes)
+        places = concurrency + 1  # so that one is left while somebody's images take all the time that they may
+        super().__init__(
+            base, waiting=4 * waiting, max_pixels=max_pixels, decoders=places, decode_seconds=decode_seconds
+        )
+        self.encoders, self._network = Line("encoding", places, max(0, waiting - 1)), BoundedSemaphore(concurrency)
+        self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, decode=self.decode)
+        self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes, disk_bytes=disk_bytes)
         self.intake = Line("intake", 2, 16)
-        for line in (self.encoders, self.readers, self.writer.line, self.intake):
+        for line in (self.encoders, self.decoding, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
         self._evidence = Kept[tuple[str, str, str], Explained](512)
         self._keep_images = state / "queries" if keep_query_images else None
-        self._loading = threading.Lock()
+        self._loading, self._state = threading.Lock(), state
 
     def warm(self) -> None:
         """Encode once, so that no query waits for the first use of the model."""
+        self._decoders.start()
         with self._loading:  # its first use prepares the network, which must not happen twice
             if not self.warmed:
                 grey, model = Image.new("RGB", (64, 64), "grey"), self.base.model
@@ -99,8 +109,17 @@ class SearchService(BaseReader):
                 self.warmed = True
                 self._cautions.measure(self.base.count())
 
+    def unready(self) -> str | None:
+        """Why the service cannot answer searches now; None if it can."""
+        if disk_is_full(self._state):
+            return "The server's disk is full; its administrator has to make room"
+        if self.encoders.waited() > PATIENCE:
+            return WAITED
+        return super().unready()
+
     def close(self) -> None:
         """Finish the calls that run and cancel those that wait."""
+        self._decoders.close()  # first, so that nobody waits for an image
         self.jobs.stop()
         for line in (self.encoders, self.writer.line, self.intake):
             line.close()
@@ -125,7 +144,18 @@ class SearchService(BaseReader):
 
     def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
         """The work of :meth:`prepare`, in the caller's thread, which must hold a place in ``encoders``."""
-        picture = None if image is None else UprightImage.of(image, max_pixels=self._max_pixels)
+        picture = None if image is None else self.decode(image)
+        with self._network:
+            return self._encoded(owner, image, picture, text, checklist)
+
+    def _encoded(
+        self,
+        owner: str,
+        image: bytes | None,
+        picture: UprightImage | None,
+        text: str | None,
+        checklist: Mapping[str, str],
+    ) -> Prepared:
         self.warm()
         begun = time.perf_counter()
         try:
@@ -165,7 +195,7 @@ class SearchService(BaseReader):
         row = self.case(case_id)
         encoded, case = self.base.encoded_case(case_id), row.case
         try:
-            shown = query_copy(load_image(original_bytes(row, self.base.archive), max_pixels=self._max_pixels))
+            shown = query_copy(self.decode(original_bytes(row, self.base.archive)))
         except (LookupError, OSError, ImageError):  # the search needs the vector only
             shown = None
         excluded = Exclusions(
@@ -230,7 +260,7 @@ class SearchService(BaseReader):
         self.metrics.searches.inc()
         self._cautions.measure(result.base.count)
         unlike = self._cautions.unlike(prepared.key, prepared.alone, result.weights)
-        return Answer(prepared, result, offset, (*prepared.warnings, *unlike))
+        return Answer(prepared, result, offset, (*prepared.warnings, *said_of_hits(result.hits), *unlike))
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Which parts make up the local similarity with a case, as pictures to lay over both images.
@@ -271,11 +301,12 @@ class SearchService(BaseReader):
         model, query = self.base.model, prepared.encoded.query
         if not isinstance(model, ExplainingEncoder):
             raise QueryError(f"the model {model.name!r} cannot explain a similarity")
-        asked = None if query.image is None else UprightImage.of(query.image, max_pixels=self._max_pixels)
-        image = UprightImage.of(original_bytes(row, self.base.archive), max_pixels=self._max_pixels)
-        evidence = model.evidence(
-            query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
-        )
+        asked = None if query.image is None else UprightImage.of(query.image)  # our own copy
+        image = self.decode(original_bytes(row, self.base.archive))
+        with self._network:
+            evidence = model.evidence(
+                query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
+            )
         return Explained(evidence, None if asked is None else asked.size, image.size)
 
     def _keep(self, sha256: str, image: bytes) -> None:

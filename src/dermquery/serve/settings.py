@@ -94,7 +94,9 @@ class ServeSettings(_Section):
         root_path: path under which a proxy shows the service.
         upload_bytes: largest body of a request, in bytes.
         job_upload_bytes: largest body of a request that submits a job (a table with many images), in bytes.
+        job_disk_bytes: what uploads of jobs may take of the disk while they arrive and wait, in bytes.
         max_pixels: largest image, in pixels.
+        decode_seconds: time for decoding an image, after which it is refused.
         request_seconds: time until an answer must begin.
         rate_per_minute: requests of one principal, or of one address without any.
         concurrency: encodings at once.
@@ -118,7 +120,9 @@ class ServeSettings(_Section):
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     upload_bytes: int = Field(default=20 * MIB, ge=1024)
     job_upload_bytes: int = Field(default=512 * MIB, ge=1024)
+    job_disk_bytes: int = Field(default=2048 * MIB, ge=1024)
     max_pixels: int = Field(default=64_000_000, ge=1)
+    decode_seconds: float = Field(default=10, gt=0)
     request_seconds: float = Field(default=30, gt=0)
     rate_per_minute: int = Field(default=120, ge=1)
     concurrency: int = Field(default=2, ge=1)

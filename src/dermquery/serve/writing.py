@@ -6,18 +6,21 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from dermquery.data.case import Case
-from dermquery.data.image import ImageError, image_header
+from dermquery.data.image import ImageError
 from dermquery.serve.answers import CaseExistsError, ImageGoneError, UnknownCaseError
 from dermquery.serve.fields import CaseFields
-from dermquery.serve.line import Line
+from dermquery.serve.line import Line, asking, who_asks
 from dermquery.serve.pictures import original_bytes
 from dermquery.serve.prometheus import Metrics
 from dermquery.store.archive import ImageArchive
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import Executor, LocalExecutor, Outcome
-from dermquery.store.examine import Known
+from dermquery.store.examine import Known, Loader
 from dermquery.store.ingest import IngestProgress, IngestReport
 from dermquery.store.protocol import StoredCase
 
@@ -44,13 +47,13 @@ class CaseWriter:
         base: the case base.
         folder: for uploads; created when needed.
         waiting: writes that may wait for their turn.
-        max_pixels: largest image that is accepted.
+        decode: decodes what was sent.
     """
 
-    def __init__(self, base: CaseBase, folder: Path, metrics: Metrics, *, waiting: int, max_pixels: int) -> None:
+    def __init__(self, base: CaseBase, folder: Path, metrics: Metrics, *, waiting: int, decode: Loader) -> None:
         self.base, self.line = base, Line("writing", 1, waiting)
         self._uploads, self._scratch = ImageArchive(folder / "uploads"), folder / "scratch"
-        self._metrics, self._max_pixels = metrics, max_pixels
+        self._metrics, self._decode = metrics, decode
 
     def put(self, fields: CaseFields, image: bytes, *, update: bool = False) -> Written:
         """Encode a case and write it; durable when this returns. The caller must hold a place in ``line``.
@@ -60,7 +63,6 @@ class CaseWriter:
             ImageError: the image cannot be used.
             BaseBusyError: another process is writing.
         """
-        self.check_size(image)
         held = self.base.store.get([fields.case_id], vectors=False)
         if held and not update:
             raise CaseExistsError(fields.case_id)
@@ -79,8 +81,6 @@ class CaseWriter:
             raise UnknownCaseError(fields.case_id)
         if image is None:
             image = original_bytes(held, self.base.archive)
-        else:
-            self.check_size(image)
         return self._write(fields, image, added=False)
 
     def delete(self, case_ids: Collection[str]) -> int:
@@ -93,33 +93,24 @@ class CaseWriter:
         self._metrics.written.labels("deleted").inc(n)
         return n
 
-    def check_size(self, image: Path | bytes) -> None:
-        """Refuse an image with too many pixels by its header; :meth:`ingest` finds any other fault.
-
-        Raises:
-            ImageError: it is too large.
-        """
-        try:
-            width, height = image_header(image)[1]
-        except ImageError:
-            return
-        if width * height > self._max_pixels:
-            raise ImageError(
-                f"the image: {width * height:,} pixels are more than the limit of {self._max_pixels:,}; make it smaller"
-            )
-
     def ingest(self, cases: Sequence[Case], progress: Callable[[IngestProgress], None] | None = None) -> IngestReport:
         """Add cases whose image files are temporary.
 
         Raises:
             BaseBusyError, StoreWriteError, ArchiveError: as :meth:`CaseBase.add`.
         """
-        base = self.base
+        base, owner = self.base, who_asks()
+
+        def load(*args: Any, **kwargs: Any) -> Image.Image:
+            with asking(owner):  # in threads of the executor
+                return self._decode(*args, **kwargs)
+
         inner = LocalExecutor(
             base.model,
             described=base.manifest.described,
             archive=self._uploads if base.archive is None else base.archive,
             batch_size=_BATCH,
+            load=load,
         )
         report = base.add(cases, executor=_Lasting(inner, self._lasting), progress=progress)
         for outcome, n in (("added", report.added), ("updated", report.updated), ("bad", len(report.bad))):

@@ -63,14 +63,14 @@ class Manifest(BaseModel):
     model_hash: str = Field(min_length=1)
     model_reference: str | None = None
     preprocessing: dict[str, JsonValue] = Field(default_factory=dict)
-    levels: tuple[str, ...] = Field(min_length=1)
-    width: int = Field(ge=1)
-    diagnoses: int = Field(default=0, ge=0)
-    look: int = Field(default=0, ge=0)
+    levels: tuple[str, ...] = Field(min_length=1, max_length=16)
+    width: int = Field(ge=1, le=4096)
+    diagnoses: int = Field(default=0, ge=0, le=4096)
+    look: int = Field(default=0, ge=0, le=4096)
     presets: dict[str, Weights] = Field(default_factory=dict)
     pairs: Pairs | None = None
     described: bool = False
-    version: int = Field(default=1, ge=1)
+    version: int = Field(default=1, ge=1, le=10**9)
     images: str | None = None
     created: AwareDatetime
     dermquery_version: str

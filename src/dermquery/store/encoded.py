@@ -25,6 +25,7 @@ class EncodedQuery:
         vector: (size,) float32, not weighted.
         sha256: hash of its image file, where there was one.
         same: ids of the cases of that very image.
+        looks: perceptual hashes of its image, as it is and without its borders; none without one.
     """
 
     query: Query
@@ -32,6 +33,7 @@ class EncodedQuery:
     vector: Vectors
     sha256: str | None = None
     same: tuple[str, ...] = ()
+    looks: tuple[str, ...] = ()
 
     @property
     def terms(self) -> Mapping[str, str]:

@@ -16,10 +16,11 @@ from typing import Protocol
 import numpy as np
 
 from dermquery.data.case import Case
+from dermquery.data.image import load_image
 from dermquery.model.alignment import Vectors
 from dermquery.model.pixels import least_side
 from dermquery.store.archive import ImageArchive
-from dermquery.store.examine import Examined, Known, examine, examine_archived
+from dermquery.store.examine import Examined, Known, Loader, examine, examine_archived
 from dermquery.store.protocol import Encoder, ImageStamp
 
 __all__ = ["Executor", "LocalExecutor", "Outcome"]
@@ -66,6 +67,7 @@ class LocalExecutor:
         archive: where images are kept, if they are.
         batch_size: images that go through the model at once.
         held: stamps of cases by id whose images are taken from the archive, and not from their files.
+        load: decodes the images of files.
 
     Raises:
         ValueError: for a batch size below 1.
@@ -79,10 +81,11 @@ class LocalExecutor:
         archive: ImageArchive | None = None,
         batch_size: int = 32,
         held: Mapping[str, ImageStamp] | None = None,
+        load: Loader = load_image,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch size must be at least 1, got {batch_size}")
-        self._held = held or {}
+        self._held, self._load = held or {}, load
         self.model, self.described, self.archive, self.batch_size = model, described, archive, batch_size
         seen = getattr(model, "preprocessing", {})
         # A model that does not say what it sees gets every pixel.
@@ -139,7 +142,9 @@ class LocalExecutor:
         held = self._held.get(known[0].case_id)
         if held is not None and self.archive is not None:
             return examine_archived(known, held, self.archive, self._least_side)
-        return examine(known, described=self.described, archive=self.archive, least_side=self._least_side)
+        return examine(
+            known, described=self.described, archive=self.archive, least_side=self._least_side, load=self._load
+        )
 
     def _encoded(self, batch: Sequence[Examined]) -> list[Outcome]:
         """Outcomes of a batch, whose images are on the disk then; they are taken there while the model works."""

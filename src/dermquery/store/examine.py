@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from dermquery.data.perceptual_hash import perceptual_hash
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
 from dermquery.store.protocol import ImageStamp, StoredCase
 
-__all__ = ["Examined", "Known", "examine", "examine_archived"]
+__all__ = ["Examined", "Known", "Loader", "examine", "examine_archived"]
 
 _TRIES = 3
 _PAUSE = 0.2
 
+Loader = Callable[..., Image.Image]
+"""Decodes as :func:`~dermquery.data.image.load_image` does: a file's bytes, and ``name`` and ``least_side``."""
 Known = tuple[Case, StoredCase | None]
 """A case, and its row in the store (without vector) if it has one."""
 
@@ -45,7 +48,14 @@ class Examined:
     reason: str | None = None
 
 
-def examine(known: Known, *, described: bool, archive: ImageArchive | None, least_side: int | None = None) -> Examined:
+def examine(
+    known: Known,
+    *,
+    described: bool,
+    archive: ImageArchive | None,
+    least_side: int | None = None,
+    load: Loader = load_image,
+) -> Examined:
     """Read a case's image, unless file and description are as they were, and keep it in the archive.
 
     Args:
@@ -54,6 +64,7 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None, leas
             findings always do.
         archive: where images are kept, if they are.
         least_side: see :func:`~dermquery.data.image.load_image`.
+        load: decodes the image.
 
     Raises:
         ArchiveError: the image cannot be kept. Whatever is wrong with the image itself is a ``reason`` instead.
@@ -71,7 +82,7 @@ def examine(known: Known, *, described: bool, archive: ImageArchive | None, leas
         if old and old.stamp.sha256 == sha256 and same_words:
             stamp = ImageStamp(sha256, state.st_size, state.st_mtime_ns, old.stamp.phash)
             return Examined(case, known=True, stamp=stamp)
-        image = load_image(data, name=str(case.image), least_side=least_side)
+        image = load(data, name=str(case.image), least_side=least_side)
     except ImageError as error:
         return _refused(known, str(error))
     except OSError as error:

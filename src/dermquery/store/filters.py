@@ -18,6 +18,8 @@ from dermquery.data.case import CASE_FIELDS, Case, Kind
 __all__ = [
     "EXTRA",
     "FIELDS",
+    "LONGEST_VALUE",
+    "MOST_LEAVES",
     "AllOf",
     "Condition",
     "Equals",
@@ -28,6 +30,7 @@ __all__ = [
     "Not",
     "OneOf",
     "Range",
+    "check_leaves",
     "field_value",
     "iso_day",
     "matches",
@@ -61,6 +64,10 @@ _Asked = Annotated[
 ]
 """A field, or a column of a table's own behind ``extra.``."""
 _MAX_DEPTH, _MAX_VALUES = 16, 1000
+MOST_LEAVES = 2000
+"""Values and other conditions of a filter that somebody sends; a store checks each of them for every case."""
+LONGEST_VALUE = 1000
+"""Characters of a value to compare with."""
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
@@ -224,12 +231,36 @@ def _depth(node: Any) -> int:
     depth, level = 0, [node]
     while level:
         depth += 1
-        level = [
-            child
-            for n in level
-            for child in ((n.condition,) if isinstance(n, Not) else n.conditions if isinstance(n, AllOf) else ())
-        ]
+        level = _children(level)
     return depth
+
+
+def check_leaves(condition: Any) -> None:
+    """Refuse conditions that ask for too much; what the service itself leaves out of an answer does not count.
+
+    Raises:
+        FilterError: more than :data:`MOST_LEAVES` leaves, or a value of more than :data:`LONGEST_VALUE` characters.
+    """
+    leaves, level = 0, [condition]
+    while level and leaves <= MOST_LEAVES:
+        for node in level:
+            values = node.values if isinstance(node, OneOf) else (node.value,) if isinstance(node, Equals) else ()
+            leaves += len(values) or not isinstance(node, OneOf | Not | AllOf)
+            if any(isinstance(value, str) and len(value) > LONGEST_VALUE for value in values):
+                raise FilterError(f"a value of {node.field} has more than {LONGEST_VALUE:,} characters; shorten it")
+        level = _children(level)
+    if leaves > MOST_LEAVES:
+        raise FilterError(
+            f"the filter has more than {MOST_LEAVES:,} values and conditions; ask for fewer, or in several searches"
+        )
+
+
+def _children(level: list[Any]) -> list[Any]:
+    return [
+        child
+        for n in level
+        for child in ((n.condition,) if isinstance(n, Not) else n.conditions if isinstance(n, AllOf) else ())
+    ]
 
 
 def _fields(node: Any) -> list[str]:

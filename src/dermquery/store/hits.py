@@ -37,6 +37,8 @@ class Hit:
         global_: equation 8, the similarity of the whole maps, in [−1, 1], not yet weighted.
         closer_than: the share of pairs of other lesions of the base that are less alike, by part, where it is known.
         same_image: whether it is of the very image file that was asked with; such hits come first.
+        same_photograph: whether its picture is nearly the one that was asked with though its file is another:
+            compressed again, made smaller, or cut out of its frame.
         shared_criteria: the criteria that the query gives and the case has with the same value, with that value.
         differing_criteria: those that the case has with another value, with the case's value.
         likely_criteria: those that nobody recorded of it, with the model's probability of the query's value.
@@ -57,6 +59,7 @@ class Hit:
     likely_criteria: Mapping[str, float] = field(default_factory=dict)
     closer_than: Mapping[str, float] = field(default_factory=dict)
     same_image: bool = False
+    same_photograph: bool = False
     trained_on: bool | None = None
     sha256: str = ""
 
@@ -74,6 +77,7 @@ class Hit:
             **self.parts,
             "closer_than": dict(self.closer_than),
             "same_image": self.same_image,
+            "same_photograph": self.same_photograph,
             "trained_on": self.trained_on,
             "local": self.local,
             "global": self.global_,

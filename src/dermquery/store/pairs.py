@@ -7,10 +7,11 @@ every model and base. So a base keeps quantiles of each part over pairs of other
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
@@ -27,7 +28,7 @@ _GROWN = 0.1
 _AT = 1 - 10 ** -np.linspace(0, 5, 201)
 """Where the quantiles lie: a hit is among the most alike, so most of them are there."""
 
-_Quantiles = tuple[float, ...]
+_Quantiles = Annotated[tuple[Annotated[float, Field(ge=-2, le=2)], ...], Field(max_length=len(_AT))]
 
 
 class Pairs(BaseModel):
@@ -42,8 +43,8 @@ class Pairs(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    count: int
-    pairs: int
+    count: int = Field(ge=0, le=10**12)
+    pairs: int = Field(ge=1, le=10**12)
     meaning: dict[str, _Quantiles]
     findings: _Quantiles = ()
     look: _Quantiles = ()

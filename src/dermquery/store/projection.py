@@ -38,12 +38,15 @@ class MapPoint:
 
     Attributes:
         x, y: in units of the distance √(2 − 2·score).
+        trained_on: whether the model was trained on its image, which places it better than a new one; None where the
+            model does not say.
     """
 
     case_id: str
     x: float
     y: float
     diagnosis: str | None
+    trained_on: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,13 @@ class Projection:
         """Plain values for JSON."""
         return {
             "points": [
-                {"case_id": p.case_id, "x": round(p.x, 5), "y": round(p.y, 5), "diagnosis": p.diagnosis}
+                {
+                    "case_id": p.case_id,
+                    "x": round(p.x, 5),
+                    "y": round(p.y, 5),
+                    "diagnosis": p.diagnosis,
+                    "trained_on": p.trained_on,
+                }
                 for p in self.points
             ],
             "explained": list(self.explained),
@@ -112,9 +121,10 @@ def project(
     spread = _spread(layout, vectors, chosen, mean)
     axes, explained = _principal_axes(spread)
     plane = spread @ axes.T
+    seen = base.trained_on([row.stamp.phash for row in rows])
     points = tuple(
-        MapPoint(row.case.case_id, float(x), float(y), row.case.diagnosis)
-        for row, (x, y) in zip(rows, plane, strict=True)
+        MapPoint(row.case.case_id, float(x), float(y), row.case.diagnosis, known)
+        for row, (x, y), known in zip(rows, plane, seen, strict=True)
     )
     return Projection(points, explained, base.count(), preset, chosen, layout, mean, axes)
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
-from dermquery.data.image import ImageSource
+from dermquery.data.image import ImageSource, load_image
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
-from dermquery.model.trained_on import NOTHING, trained_on
-from dermquery.store.archive import ImageArchive
+from dermquery.model.trained_on import NOTHING, Fingerprints, fingerprints, joined, trained_on
+from dermquery.store.archive import THUMBNAIL_SIDE, ImageArchive, small_copy
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter, matches
@@ -118,7 +118,8 @@ class SearchableBase:
             raise QueryError("the query is empty: give an image, a text or checklist terms")
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
         known = sha256 or _file_hash(image)
-        return EncodedQuery(query, query.reading, vector, known, self._with_image(known))
+        looks = () if image is None else fingerprints(load_image(image, least_side=THUMBNAIL_SIDE), small_copy)
+        return EncodedQuery(query, query.reading, vector, known, self._with_image(known), looks)
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
         """A case of the base as a query for more like it: its stored vector, its image and its own findings.
@@ -132,7 +133,8 @@ class SearchableBase:
         kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
         query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
         vector, sha256 = self.manifest.layout.asking(row.vector[None])[0], row.stamp.sha256
-        return EncodedQuery(query, Findings(query.terms), vector, sha256, self._with_image(sha256))
+        looks = (row.stamp.phash,) if row.stamp.phash else ()
+        return EncodedQuery(query, Findings(query.terms), vector, sha256, self._with_image(sha256), looks)
 
     def choose(self, weights: Weights | str | None = None, local_weight: float | None = None) -> Chosen:
         """The weights that a search would use, and the name of the preset that they are.
@@ -294,19 +296,18 @@ class SearchableBase:
         scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
         page = scored[offset - begin : offset - begin + top_k]
         stamps = {row.case.case_id: row.stamp for row in rows}
-        seen = self._trained_on([stamps[hit.case.case_id].phash for hit in page])
+        hashes = [stamps[hit.case.case_id].phash for hit in page]
+        alike = _among(joined(encoded.looks), hashes)
         return tuple(
-            replace(hit, rank=rank, trained_on=known)
-            for rank, (hit, known) in enumerate(zip(page, seen, strict=True), start=offset + 1)
+            replace(hit, rank=rank, trained_on=known, same_photograph=bool(looks) and not hit.same_image)
+            for rank, (hit, known, looks) in enumerate(
+                zip(page, self.trained_on(hashes), alike, strict=True), start=offset + 1
+            )
         )
 
-    def _trained_on(self, hashes: Sequence[str]) -> list[bool | None]:
+    def trained_on(self, hashes: Sequence[str]) -> list[bool | None]:
         """Whether the model was trained on images, by their perceptual hashes; None where nobody knows."""
-        known = getattr(self.model, "trained_on", NOTHING)
-        if not len(known):
-            return [None] * len(hashes)
-        found = iter(trained_on(known, [one for one in hashes if one]))
-        return [bool(next(found)) if one else None for one in hashes]
+        return _among(getattr(self.model, "trained_on", NOTHING), hashes)
 
     def _pairs_for(self, weights: Weights, count: int) -> Pairs | None:
         """How alike pairs of cases are by these weights: as the manifest says, else measured for a while."""
@@ -322,6 +323,14 @@ class SearchableBase:
             measured = count, measure_pairs(rows, self.manifest.layout, [weights], count)
             self._measured = dict([*self._measured.items()][1 - _KEPT :]) | {shares: measured}
         return measured[1]
+
+
+def _among(known: Fingerprints, hashes: Sequence[str]) -> list[bool | None]:
+    """Whether each hash is nearly one of the known; None for an empty one, or where none is known."""
+    if not len(known):
+        return [None] * len(hashes)
+    found = iter(trained_on(known, [one for one in hashes if one]))
+    return [bool(next(found)) if one else None for one in hashes]
 
 
 def _file_hash(image: ImageSource | None) -> str | None:

@@ -18,6 +18,8 @@ from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import (
     EXTRA,
     FIELDS,
+    LONGEST_VALUE,
+    MOST_LEAVES,
     AllOf,
     Equals,
     Filter,
@@ -26,6 +28,7 @@ from dermquery.store.filters import (
     Not,
     OneOf,
     Range,
+    check_leaves,
     iso_day,
 )
 
@@ -39,6 +42,8 @@ _CLAUSE = re.compile(
 )
 _ITEM = re.compile(r"""\s*(?:"(?P<double>(?:[^"]|"")*)"|'(?P<single>[^']*)'|(?P<plain>[^,]*))\s*(?:,|\Z)""", re.DOTALL)
 _SHOWN = 12
+_LONGEST = MOST_LEAVES * (LONGEST_VALUE + 4)
+"""Characters of a clause, with quotes and commas."""
 _NOT_ASKED = frozenset({"image", "text"})
 """Columns of a case table that nobody can ask for."""
 
@@ -79,11 +84,17 @@ class Written:
 
     def read(self, known: Known | None) -> Filter:
         """The filter for a base."""
+        if self.tree is not None:
+            check_leaves(self.tree)
         where = parse_where([*self.clauses, *map(_finding, self.must)], known)
         try:
-            return where if self.tree is None else where.also(self.tree)
+            where = where if self.tree is None else where.also(self.tree)
+        except FilterError:
+            raise
         except ValueError as error:  # too deep together
             raise FilterError(str(error)) from error
+        check_leaves(where.condition)
+        return where
 
 
 def as_filter(where: Filter | Written | Sequence[str] | None, known: Known | None = None) -> Filter:
@@ -111,7 +122,9 @@ def parse_where(clauses: Iterable[str], known: Known | None = None) -> Filter:
     Raises:
         FilterError: for a clause of another form, an unknown field or an illegal value, naming what is legal.
     """
-    return Filter(condition=AllOf(conditions=tuple(_parse(clause, known) for clause in clauses)))
+    where = Filter(condition=AllOf(conditions=tuple(_parse(clause, known) for clause in clauses)))
+    check_leaves(where.condition)
+    return where
 
 
 def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
@@ -141,6 +154,11 @@ def _finding(clause: str) -> str:
 
 
 def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing | Not:
+    if len(clause) > _LONGEST:
+        raise FilterError(
+            f"the condition {clause[:40]!r}… has {len(clause):,} characters; at most {MOST_LEAVES:,} values of "
+            f"{LONGEST_VALUE:,} characters can be asked for"
+        )
     match = _CLAUSE.fullmatch(clause)
     if match is None:
         raise FilterError(f"cannot read the condition {clause!r}; write for example site=back, age>=40, diagnosis!=nv")
@@ -190,10 +208,14 @@ def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | M
 
 def _items(field: str, written: str, known: Known | None) -> list[tuple[str, bool]]:
     """The values of a clause, each with whether it is meant as it stands."""
-    if known is not None and "," in written and _is_words(field) and known.alike(field, written):
+    may_be_one = "," in written and _is_words(field) and len(written) <= LONGEST_VALUE
+    if known is not None and may_be_one and known.alike(field, written):
         return [(written, True)]
-    items, at = [], 0
+    items: list[tuple[str, bool]] = []
+    at = 0
     while at <= len(written):
+        if len(items) > MOST_LEAVES:
+            raise FilterError(f"{field} has more than {MOST_LEAVES:,} values; ask for fewer, or in several searches")
         match = _ITEM.match(written, at)
         assert match is not None  # noqa: S101 - plain text matches anything up to a comma
         double, single = match["double"], match["single"]
@@ -203,6 +225,8 @@ def _items(field: str, written: str, known: Known | None) -> list[tuple[str, boo
         if match.end() == len(written) and not match[0].endswith(","):
             break
         at = match.end()
+    if any(len(value) > LONGEST_VALUE for value, _ in items):
+        raise FilterError(f"a value of {field} has more than {LONGEST_VALUE:,} characters; shorten it")
     if not all(value for value, _ in items):
         raise FilterError(f"empty value between the commas of {field}={written}; remove the extra comma")
     return items

@@ -17,7 +17,7 @@ from dermquery.lab.network import parity
 from dermquery.lab.network.eager import load_trained, network_of
 from dermquery.lab.network.pack import save_model
 from dermquery.lab.network.parity import ParityError
-from dermquery.model.artifact import GRAPHS, ArtifactError, Manifest, open_artifact
+from dermquery.model.artifact import GRAPHS, ArtifactError, Manifest, Storage, open_artifact
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.load import load_model
 from dermquery.model.sentences import closed_vocabulary
@@ -83,15 +83,17 @@ def test_the_table_holds_what_the_text_encoder_gives(model: ComposedModel, saved
             np.testing.assert_allclose(held["states"][i, : held["lengths"][i]], states[0].numpy(), atol=1e-5)
 
 
-def test_half_precision_halves_the_file_and_keeps_the_vectors(
-    model: ComposedModel, saved: Path, tmp_path: Path, image: Image.Image
+@pytest.mark.parametrize(("storage", "size", "alike"), [("float16", 0.65, 0.9999), ("int8", 0.4, 0.999)])
+def test_fewer_bits_make_the_file_small_and_keep_the_vectors(
+    model: ComposedModel, saved: Path, tmp_path: Path, image: Image.Image, storage: Storage, size: float, alike: float
 ) -> None:
     before = {name: value.clone() for name, value in network_of(model).state_dict().items()}
-    save_model(model, tmp_path / "half", card="", half=True)
-    sizes = [(folder / "weights.safetensors").stat().st_size for folder in (tmp_path / "half", saved)]
-    assert sizes[0] < 0.65 * sizes[1]
-    cosine = (load_model(tmp_path / "half").encode_case([image]) * model.encode_case([image])).sum() / 6
-    assert cosine > 0.9999
+    save_model(model, tmp_path / "small", card="", storage=storage)
+    sizes = [(folder / "weights.safetensors").stat().st_size for folder in (tmp_path / "small", saved)]
+    assert sizes[0] < size * sizes[1]
+    runs = load_model(tmp_path / "small").encode_case([image])
+    assert (runs * model.encode_case([image])).sum() / 6 > alike
+    np.testing.assert_allclose(load_trained(tmp_path / "small").encode_case([image]), runs, atol=2e-3)
     for name, value in network_of(model).state_dict().items():
         assert torch.equal(value, before[name]), "the model that was saved stays as it was"
 

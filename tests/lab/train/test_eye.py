@@ -12,10 +12,11 @@ from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.trained_on import were_trained_on
 from dermquery.lab.experiment import held_out, teach
+from dermquery.lab.experiment.teaching import tune
 from dermquery.lab.network.start import EYE, backbone_of, load_start
 from dermquery.lab.network.vision import build_backbone
 from dermquery.lab.train.batches import BalancedBatches
-from dermquery.lab.train.config import AugmentConfig, TeachConfig, TrainConfig
+from dermquery.lab.train.config import AugmentConfig, TeachConfig, TrainConfig, TuneConfig
 from dermquery.lab.train.eye import principal_components
 from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.architecture import ModelConfig, VisionConfig
@@ -65,6 +66,31 @@ def test_teaching_learns_and_writes_an_eye_that_a_training_starts_from(tmp_path:
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(ArtifactError, match=EYE):
         load_start(str(tmp_path / "run" / "eye"))
+
+
+@pytest.mark.slow
+def test_tuning_learns_in_the_last_blocks_alone_and_a_second_run_loads_it(tmp_path: Path) -> None:
+    cases = noise_cases(tmp_path / "images", 32)
+    config = Config(
+        teach=TeachConfig(teacher="efficientnet-lite0", teacher_size=64),
+        tune=TuneConfig(
+            frozen_stages=5,
+            epochs=8,
+            batch_size=16,
+            average=0,
+            precision="32",
+            augment=AugmentConfig(rotate=False, crop=1.0, colour=0, blur=0),
+        ),
+    )
+    eye = tune(cases, config, tmp_path / "run", name="tuned", facts={}, accelerator="cpu")
+    losses = np.genfromtxt(tmp_path / "run" / "metrics.csv", delimiter=",", names=True, encoding="utf-8")["trainloss"]
+    assert losses[-2:].mean() < losses[:2].mean()
+    first = build_backbone(VisionConfig(image_size=64, frozen_stages=5)).state_dict()
+    changed = {name for name, value in eye.state.items() if not torch.equal(value, first[name])}
+    assert changed
+    assert all(name.startswith(("stages.5.", "stages.6.", "head.")) for name in changed)
+    assert were_trained_on(eye.trained_on, cases).all()
+    assert tune(cases, config, tmp_path / "run", name="x", facts={}).artifact_hash == eye.artifact_hash
 
 
 def test_principal_components_are_those_of_standardised_features() -> None:

@@ -9,6 +9,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
+from dermquery.data.image import load_image
 from dermquery.data.rows import CaseTableError
 from dermquery.model.alignment import Vectors
 from dermquery.serve.bundle import Bundle, BundleError, pack
@@ -62,7 +64,7 @@ def base(tmp_path: Path) -> CaseBase:
 
 
 def jobs_of(base: CaseBase, state: Path, **options: Any) -> JobQueue:
-    writer = CaseWriter(base, state, Metrics(), waiting=8, max_pixels=64_000_000)
+    writer = CaseWriter(base, state, Metrics(), waiting=8, decode=load_image)
     return JobQueue(writer, state / "jobs", image_bytes=1 << 20, pause=0.02, **options)
 
 
@@ -427,7 +429,7 @@ def test_a_job_is_cancelled_between_two_turns(base: CaseBase, tmp_path: Path) ->
 def test_a_single_case_has_its_turn_while_a_job_runs(base: CaseBase, tmp_path: Path) -> None:
     from dermquery.serve.fields import CaseFields
 
-    writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, max_pixels=64_000_000)
+    writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, decode=load_image)
     jobs = JobQueue(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
     job = submitted(jobs, tmp_path / "many", 300)
     jobs.start()
@@ -519,7 +521,7 @@ def test_an_undo_that_failed_goes_on_when_asked(
 
 
 def test_images_of_too_many_pixels_are_left_out(base: CaseBase, tmp_path: Path) -> None:
-    writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, max_pixels=50 * 50)
+    writer = CaseWriter(base, tmp_path / "state", Metrics(), waiting=8, decode=partial(load_image, max_pixels=50 * 50))
     jobs = JobQueue(writer, tmp_path / "state" / "jobs", image_bytes=1 << 20)
     cases = make_cases(tmp_path / "many", 3)
     draw_lesion(cases[1].image, 1, size=51)
@@ -528,7 +530,7 @@ def test_images_of_too_many_pixels_are_left_out(base: CaseBase, tmp_path: Path) 
     jobs.start()
     done = ended(jobs, job)
     assert (done.added, done.n_bad) == (2, 1)
-    assert done.bad[0].reason.startswith("images/001.png: 2,601 pixels are more than the limit of 2,500")
+    assert done.bad[0].reason.startswith("images/001.png: 51 × 51 pixels are more than the limit of 2,500")
     jobs.stop()
 
 

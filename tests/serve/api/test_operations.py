@@ -70,11 +70,11 @@ def test_an_image_that_the_base_holds(own: Served, own_client: Client) -> None:
     held = own.cases[3]
     found = own_client.search(held.image)
     said = [warning.message for warning in found.warnings]
-    assert "The base holds this very image: it is case case-003." in said
+    assert "The base holds this very image, byte-identical: it is case case-003." in said
     added = own_client.add({"case_id": "again"}, held.image)
     assert added.same_image_as == ("case-003",)
     said = [warning.message for warning in own_client.search(held.image).warnings]
-    assert "The base holds this very image: it is cases again, case-003." in said
+    assert "The base holds this very image, byte-identical: it is cases again, case-003." in said
 
 
 def test_an_error_about_an_image_names_its_file(own: Served) -> None:

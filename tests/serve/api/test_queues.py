@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
-from dermquery.serve.line import Busy, Line
+from dermquery.serve.line import Busy, Line, asking, who_asks
 from dermquery.serve.prepared import ExpiredQueryError, Prepared, PreparedQueries
 from dermquery.store.encoded import EncodedQuery
 from tests.loops import run_alone
@@ -133,3 +134,117 @@ def test_the_queries_used_last_are_kept(steps: list[tuple[bool, int]]) -> None:
             continue
         expected = [*(known for known in expected if known != key), key][-3:]
     assert len(queries) == len(expected) <= 3
+
+
+def held(line: Line, gate: threading.Event, owner: str, calls: int, done: list[str]) -> list[Future[None]]:
+    """Calls that wait for a gate and then say whose they are."""
+
+    def work() -> None:
+        gate.wait(10)
+        done.append(owner)
+
+    with asking(owner):
+        return [line.submit(work) for _ in range(calls)]
+
+
+def test_one_who_asks_much_has_never_every_worker() -> None:
+    line, gate = Line("test", 3, 20), threading.Event()
+    done: list[str] = []
+    greedy = held(line, gate, "greedy", 10, done)
+    with asking("other"):
+        assert line.submit(str, "at once").result(5) == "at once"
+    assert line._running == {"greedy": 2}
+    gate.set()
+    for future in greedy:
+        future.result(5)
+    line.close()
+    assert done == ["greedy"] * 10
+
+
+def test_each_has_a_turn_after_everybody_else() -> None:
+    line, first, gate = Line("test", 1, 20), threading.Event(), threading.Event()
+    done: list[str] = []
+    held(line, first, "", 1, done)
+    gate.set()
+    for owner, calls in (("a", 4), ("b", 2), ("c", 1)):
+        held(line, gate, owner, calls, done)
+    first.set()
+    until(lambda: len(line) == 0)
+    assert done == ["", "a", "b", "c", "a", "b", "a", "a"]
+    line.close()
+
+
+def test_a_full_line_makes_room_for_who_holds_less() -> None:
+    line, gate = Line("test", 2, 4), threading.Event()
+    done: list[str] = []
+    greedy = held(line, gate, "greedy", 6, done)
+    other = held(line, gate, "other", 3, done)
+    sent_away = [future for future in greedy if future.done()]
+    assert sent_away == greedy[3:]
+    for future in sent_away:
+        with pytest.raises(Busy, match="too many requests wait for test"):
+            future.result()
+    with pytest.raises(Busy):
+        held(line, gate, "greedy", 1, done)
+    with pytest.raises(Busy):
+        held(line, gate, "other", 1, done)
+    third = held(line, gate, "third", 1, done)
+    assert greedy[2].done() or other[2].done()
+    gate.set()
+    third[0].result(5)
+    until(lambda: len(line) == 0)
+    line.close()
+
+
+def test_work_counts_for_who_asked_wherever_it_runs() -> None:
+    outer, inner = Line("outer", 2, 4), Line("inner", 2, 4)
+    with asking("ann"):
+        assert outer.submit(inner.run, who_asks).result(5) == "ann"
+    assert outer.run(who_asks) == ""
+    outer.close()
+    inner.close()
+
+
+def test_how_long_somebody_waits_for_a_first_place() -> None:
+    line, gate = Line("test", 2, 4), threading.Event()
+    done: list[str] = []
+    held(line, gate, "greedy", 3, done)
+    time.sleep(0.05)
+    assert line.waited() == 0, "who has a place waits for no first one"
+    held(line, gate, "second", 1, done)
+    held(line, gate, "third", 1, done)
+    time.sleep(0.05)
+    assert 0.05 <= line.waited() < 5
+    gate.set()
+    until(lambda: len(line) == 0)
+    assert line.waited() == 0
+    line.close()
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30), st.integers(1, 3), st.integers(0, 5))
+def test_no_call_is_lost_whoever_asks_and_goes_away(steps: list[tuple[str, bool]], workers: int, waiting: int) -> None:
+    line, gate, ran = Line("test", workers, waiting), threading.Event(), list[int]()
+    futures: dict[int, Future[None]] = {}
+
+    def work(number: int) -> None:
+        gate.wait(10)
+        ran.append(number)
+
+    for number, (owner, goes) in enumerate(steps):
+        with asking(owner):
+            try:
+                futures[number] = line.submit(work, number)
+            except Busy:
+                continue
+        assert len(line) <= workers + waiting
+        if goes:
+            futures[number].cancel()
+    gate.set()
+    line_done = [number for number, future in futures.items() if not future.cancelled() and _ended_well(future)]
+    assert sorted(ran) == line_done
+    until(lambda: len(line) == 0)
+    line.close()
+
+
+def _ended_well(future: Future[None]) -> bool:
+    return not isinstance(future.exception(10), Busy)

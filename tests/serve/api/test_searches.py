@@ -15,6 +15,7 @@ from dermquery.answer.content import Warned
 from dermquery.cli import app as program
 from dermquery.client import ApiError, Client
 from dermquery.data.case import Case
+from dermquery.data.decoding import Decoders
 from dermquery.data.image_quality import check_image
 from dermquery.model.parts import Weights
 from dermquery.serve.api.search_schemas import SearchAnswer
@@ -215,7 +216,8 @@ def test_bad_images_are_refused_with_the_reason(client: Client, data: bytes) -> 
 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(own: Served) -> None:
-    own.service._max_pixels = 1000
+    own.service._decoders.close()
+    own.service._decoders = Decoders(1, max_pixels=1000)
     with Client(own.url) as client, pytest.raises(ApiError, match="48 × 48 pixels are more than the limit of 1,000"):
         client.search(image_of(own.cases[0]))
 

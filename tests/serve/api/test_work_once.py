@@ -11,7 +11,7 @@ import pytest
 
 from dermquery.client import Client
 from dermquery.data import borders, findings
-from dermquery.data import image as images
+from dermquery.data.decoding import Decoders
 from dermquery.serve import cautions
 from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served, serving
@@ -31,7 +31,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counting)
 
-    count(images, "to_rgb", "decoded")
+    count(Decoders, "decode", "decoded")
     count(borders, "_search", "borders searched")
     count(findings, "_read", "texts read")
     return counted
@@ -52,7 +52,7 @@ def test_a_search_decodes_looks_for_borders_and_reads_once(
         client.rerank(answer.search, local_weight=0.2)
         assert calls == {}
         client.overlay(answer.search, answer.hits[0].case.case_id)
-        assert calls == {"decoded": 2, "borders searched": 2}, "once for the query's copy, once for the case"
+        assert calls == {"decoded": 1, "borders searched": 2}, "the query's small copy is the service's own"
 
 
 def test_a_case_that_is_put_in_is_decoded_once(own: Served, own_client: Client, calls: Counter[str]) -> None:

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from nicegui import Client, ui
 from starlette.testclient import TestClient
 
-from dermquery.data.image import ImageError
+from dermquery.data.image import ImageError, UprightImage
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.page import texts
@@ -46,7 +46,7 @@ def visit(tmp_path: Path) -> Iterator[Visit]:
     base.add(cases)
     settings = ServeSettings(base=str(base.uri), state=tmp_path / "state")
     service, audit = SearchService(base, tmp_path / "state"), AuditLog(tmp_path / "audit")
-    images = KeptImages(max_pixels=settings.max_pixels)
+    images = KeptImages(UprightImage.of)
     site = Site(service, settings, images, audit, BaseFacts(base))
     with Client(ui.page("/tested")):
         yield Visit(site, _WHO, "", "token")

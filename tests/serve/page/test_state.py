@@ -21,7 +21,9 @@ _terms = st.dictionaries(st.sampled_from(list(CRITERIA)), st.none(), max_size=7)
 )
 _unit = st.integers(0, 100).map(lambda percent: percent / 100)
 _controls = st.sampled_from(("sex", "age_from", "site", "diagnosis", "elevation", "date_to", "without_patient"))
-_patients = st.dictionaries(_controls, _words.filter(bool)).map(Patient)
+_patients = st.builds(
+    lambda written, found: Patient({**written, **found}), st.dictionaries(_controls, _words.filter(bool)), _terms
+)
 _crops = st.none() | st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(5, 50), st.integers(5, 50)).map(
     lambda parts: (parts[0] / 100, parts[1] / 100, parts[2] / 100, parts[3] / 100)
 )

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, WebSocketRoute
 
+from dermquery.store.projection import project
+from dermquery.store.where import Written
 from tests.serve.page.conftest import NOTICE, SCRIPT, Served, Visit, choose_image, ids, scores, search, until
 
 pytestmark = pytest.mark.slow
@@ -106,6 +108,23 @@ def test_filters_choose_which_cases_may_be_found(served: Served, visit: Visit) -
     page.click("#search")
     page.wait_for_selector(".notes .problem")
     assert "'500'" in page.inner_text(".notes .problem")
+
+
+def test_a_finding_can_be_demanded(served: Served, visit: Visit) -> None:
+    """It filters what was recorded, whatever the query says, and stands in the address."""
+    page = visit(served.url)
+    page.fill("#text", "irregular streaks")
+    page.click("summary:has-text('Which cases may be found')")
+    page.select_option("[aria-labelledby=must] label:has-text('Pigment network') select", "atypical")
+    search(page)
+    expected = served.base.search(text="irregular streaks", where=Written(must=("pigment_network=atypical",)), top_k=10)
+    assert ids(page) == [hit.case.case_id for hit in expected.hits]
+    assert {hit.case.checklist["pigment_network"] for hit in expected.hits} == {"atypical"}
+    assert "Only cases with pigment network atypical" in page.inner_text(".notes")
+    assert "pigment_network=atypical" in page.url
+    again = visit(page.url)
+    again.wait_for_selector(".cards > .card")
+    assert ids(again) == ids(page)
 
 
 def test_an_image_is_turned_and_cropped_before_it_is_searched_for(served: Served, visit: Visit) -> None:
@@ -417,10 +436,16 @@ def test_the_base_shows_what_it_holds(served: Served, visit: Visit) -> None:
     nevi = served.base.count(["diagnosis=nv"])
     assert f"{nevi} ({100 * nevi / 60:.0f} %)" in page.inner_text(".counts >> nth=0")
     assert served.base.manifest.model_hash in page.inner_text("table.facts >> nth=0")
+    seen = sum(bool(point.trained_on) for point in project(served.base).points)
+    assert 0 < seen < 60, "the base is drawn with the seed of the demo model's training"
+    assert f"hollow: the model was trained on the image ({seen} of these cases)" in page.inner_text(".map .hint")
     page.focus("canvas")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector(".chosen code")
     chosen = page.inner_text(".chosen code")
+    (row,) = served.base.store.get([chosen]).values()
+    about = page.inner_text(".chosen .hint")
+    assert ("The model was trained on this image" in about) == served.base.trained_on([row.stamp.phash])[0]
     page.click("button:has-text('Look for images')")
     page.wait_for_selector("text=No image occurs twice.")
     page.click(".chosen a")

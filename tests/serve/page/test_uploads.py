@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dermquery.data.image import ImageError, load_image
+from dermquery.data.image import ImageError, UprightImage, load_image
 from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
+
+small = partial(UprightImage.of, max_pixels=10_000)
 
 
 def encoded(width: int = 60, height: int = 40, form: str = "PNG", **options: object) -> bytes:
@@ -33,7 +36,7 @@ class Clock:
 
 def test_an_image_is_its_owners_only_and_expires() -> None:
     clock = Clock()
-    images = KeptImages(max_pixels=10_000, clock=clock)
+    images = KeptImages(small, clock=clock)
     kept, image = images.keep("ann", encoded())
     assert kept.size == image.size == (60, 40)
     assert images.of("ann", kept.key).data == encoded()
@@ -47,7 +50,7 @@ def test_an_image_is_its_owners_only_and_expires() -> None:
 
 
 def test_one_person_cannot_fill_the_memory() -> None:
-    images = KeptImages(max_pixels=10_000)
+    images = KeptImages(small)
     other, _ = images.keep("bob", encoded())
     kept = [images.keep("ann", encoded())[0] for _ in range(40)]
     assert images.of("ann", kept[-1].key) is kept[-1]
@@ -59,7 +62,7 @@ def test_one_person_cannot_fill_the_memory() -> None:
 def test_what_is_shown_has_no_metadata() -> None:
     exif = Image.Exif()
     exif[0x010E] = "Jane Doe"
-    kept, _ = KeptImages(max_pixels=10_000).keep("ann", encoded(form="JPEG", exif=exif.tobytes()))
+    kept, _ = KeptImages(small).keep("ann", encoded(form="JPEG", exif=exif.tobytes()))
     assert b"Jane Doe" in kept.data
     assert b"Jane Doe" not in kept.shown
 
@@ -69,23 +72,23 @@ def test_what_is_shown_has_no_metadata() -> None:
 )
 def test_a_bad_image_is_refused_with_its_reason(data: bytes, says: str) -> None:
     with pytest.raises(ImageError, match=says):
-        KeptImages(max_pixels=10_000).keep("ann", data)
+        KeptImages(small).keep("ann", data)
 
 
 def test_an_unchanged_image_is_the_file_itself() -> None:
     data = encoded(form="JPEG")
-    assert edited(data, 0, None, max_pixels=10_000) is data
-    assert edited(data, 4, None, max_pixels=10_000) is data
+    assert edited(data, 0, None, small) is data
+    assert edited(data, 4, None, small) is data
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
 def test_turning_is_clockwise_and_loses_nothing(turn: int) -> None:
-    turned = np.asarray(load_image(edited(encoded(), turn, None, max_pixels=10_000)))
+    turned = np.asarray(load_image(edited(encoded(), turn, None, small)))
     assert np.array_equal(turned, np.rot90(np.asarray(load_image(encoded())), -turn))
 
 
 def test_the_crop_is_of_the_turned_image() -> None:
-    part = load_image(edited(encoded(60, 40), 1, (0.5, 0.0, 0.5, 0.5), max_pixels=10_000))
+    part = load_image(edited(encoded(60, 40), 1, (0.5, 0.0, 0.5, 0.5), small))
     whole = np.rot90(np.asarray(load_image(encoded(60, 40))), -1)
     assert part.size == (20, 30)
     assert np.array_equal(np.asarray(part), whole[:30, 20:])
@@ -93,5 +96,5 @@ def test_the_crop_is_of_the_turned_image() -> None:
 
 @given(st.tuples(*[st.floats(0, 1)] * 4), st.integers(0, 3))
 def test_any_crop_leaves_an_image_that_can_be_searched(crop: tuple[float, float, float, float], turn: int) -> None:
-    image = load_image(edited(encoded(), turn, crop, max_pixels=10_000))
+    image = load_image(edited(encoded(), turn, crop, small))
     assert min(image.size) >= 16

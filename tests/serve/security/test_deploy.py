@@ -23,8 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dermquery.serve.security import server_options
 from dermquery.serve.security.sessions import cookie_name
+from dermquery.serve.server import server_options
 from dermquery.serve.settings import load_settings
 from tests.loops import run_alone
 from tests.serve.security.app import PASSWORD, Service, make_service
@@ -147,6 +147,8 @@ def configuration(folder: Path, port: int, plain: int, behind: int) -> Path:
     for old, new in changes.items():
         assert text.count(old) == 1
         text = text.replace(old, new)
+    assert text.count("client_header_timeout 15s;") == 2  # of either server; nobody should wait for it here
+    text = text.replace("client_header_timeout 15s;", "client_header_timeout 1s;")
     (folder / "dermquery.conf").write_text(text)
     paths = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in _TEMPORARY)
     main = f"daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
@@ -215,6 +217,44 @@ def test_limits_hold_through_the_proxy(proxied: Proxied) -> None:
     assert (status, body) == (200, '{"bytes":100000}')
     status, headers, body = proxied.ask("POST", "/api/v1/body", b"x" * 100_001, Authorization=authorization)
     assert (status, headers["content-type"]) == (413, "application/problem+json")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET /healthz HTTP/1.1\r\nHost: cases.example.org\r\nX-Slow: "])
+@pytest.mark.parametrize("plain", [True, False])
+def test_half_a_request_does_not_stay(proxied: Proxied, sent: bytes, plain: bool) -> None:
+    raw = socket.create_connection(("127.0.0.1", proxied.plain_port if plain else proxied.port), timeout=10)
+    connection = raw if plain else proxied.tls.wrap_socket(raw, server_hostname=NAME)
+    if sent:
+        connection.sendall(sent)
+    began, answer = time.monotonic(), b"x"
+    try:
+        while answer:
+            answer = connection.recv(1000)  # 408, or nothing
+    except ConnectionError:
+        pass
+    assert 0.5 < time.monotonic() - began < 8
+    connection.close()
+
+
+def test_an_address_has_no_more_than_64_requests_under_way(proxied: Proxied) -> None:
+    key = proxied.service.keys.create("many", "write")
+    head = f"POST /api/v1/body HTTP/1.1\r\nHost: {NAME}\r\nX-API-Key: {key}\r\nContent-Length: 1000\r\n\r\n"
+    held = []
+    for _ in range(64):
+        raw = socket.create_connection(("127.0.0.1", proxied.port), timeout=10)
+        connection = proxied.tls.wrap_socket(raw, server_hostname=NAME)
+        connection.sendall(head.encode())
+        held.append(connection)
+    time.sleep(0.5)
+    status, headers, _ = proxied.ask("GET", "/healthz")
+    assert (status, headers["server"]) == (429, "nginx")
+    for connection in held:
+        connection.close()
+    for _ in range(50):
+        if (status := proxied.ask("GET", "/healthz")[0]) == 200:
+            break
+        time.sleep(0.1)
+    assert status == 200
 
 
 def test_websockets_come_through_with_their_session(proxied: Proxied) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermquery.serve.security.attempts import Attempts, marked
 from dermquery.serve.security.signin import local_path
 from tests.serve.security.app import HOST, PASSWORD, Service, make_service
 from tests.serve.security.browser import field, sign_in, submit
@@ -165,17 +166,63 @@ def test_signing_out_needs_the_token(service: Service) -> None:
     assert client.get("/api/v1/who").status_code == 200
 
 
-def test_attempts_are_slowed_down_by_name(service: Service) -> None:
-    """From many addresses, as a botnet would; and a right password does not help while it lasts."""
-    statuses = [
-        submit(service.client(address=f"127.0.1.{i}"), password="wrong password").status_code  # noqa: S106
-        for i in range(12)
-    ]
-    assert statuses == [403] * 10 + [429] * 2
-    blocked = submit(service.client(address="127.0.1.99"))
-    assert blocked.status_code == 429
-    assert 0 < int(blocked.headers["retry-after"]) <= 61
+WRONG = "wrong password"
+
+
+def test_wrong_passwords_slow_down_who_tries_them_and_nobody_else(service: Service) -> None:
+    own = service.client(address="127.0.1.1")
+    assert submit(own).status_code == 303
+    own.cookies.delete(SESSION)
+    attacker = service.client(address="127.0.1.1")
+    assert [submit(attacker, password=WRONG).status_code for _ in range(12)] == [403] * 10 + [429] * 2
+    stranger = submit(service.client(address="127.0.1.1"))
+    assert stranger.status_code == 429, "the right password does not help there while it lasts"
+    assert 0 < int(stranger.headers["retry-after"]) <= 2
     assert len(service.log("sign-in-failed")) == 10
+    assert submit(service.client(address="127.0.1.2")).status_code == 303, "from elsewhere she may"
+    assert submit(own).status_code == 303, "and in the browser that she signed in with before"
+
+
+def test_the_mark_of_a_browser_is_for_one_person_and_one_password(service: Service) -> None:
+    service.users.add("bob", "read", PASSWORD)
+    own = service.client(address="127.0.1.1")
+    mark = cookie(submit(own), "dermquery-known")
+    own.cookies.delete(SESSION)
+    assert (mark["path"], mark["httponly"], mark["samesite"].lower()) == ("/sign-in", True, "strict")
+    assert [submit(own, password=WRONG).status_code for _ in range(11)] == [403] * 10 + [429]
+    assert submit(service.client(address="127.0.1.1")).status_code == 303, "a mark does not slow down others either"
+    users = service.users
+    assert marked(mark.value, "ann", users.get("ann")) is not None
+    assert marked(mark.value, "bob", users.get("bob")) is None
+    assert marked(mark.value, "ann", users.get("bob")) is None
+    users.set_password("ann", PASSWORD)
+    assert marked(mark.value, "ann", users.get("ann")) is None
+
+
+def test_each_attempt_waits_longer_and_everything_is_forgotten() -> None:
+    now, tried, waits = 0.0, Attempts(clock=lambda: now), []
+    for _ in range(40):
+        while wait := tried.begin("ann", "10.0.0.1", None):
+            waits.append(wait)
+            now += wait
+    assert [round(wait) for wait in waits[:12]] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]
+    now += 3601
+    assert tried.begin("ann", "10.0.0.1", None) == 0
+
+
+def test_many_addresses_guess_no_faster_than_the_name_allows() -> None:
+    now, tried, let_in = 0.0, Attempts(clock=lambda: now), 0
+    for second in range(3600):
+        now = float(second)
+        let_in += sum(tried.begin("ann", f"10.0.{second % 200}.{n}", None) == 0 for n in range(10))
+    assert let_in < 200 + 3600 / 30 + 10
+    assert tried.begin("bob", "10.1.0.1", None) == 0
+
+
+@pytest.mark.parametrize("mark", ["", ".", "x", "x.", ".y", "x.y", "x.é", "a" * 5000])
+def test_marks_that_are_none(service: Service, mark: str) -> None:
+    assert marked(mark, "ann", service.users.get("ann")) is None
+    assert marked(mark, "nobody", None) is None
 
 
 def test_attempts_are_slowed_down_by_address(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,9 +237,7 @@ def test_attempts_are_slowed_down_by_address(service: Service, monkeypatch: pyte
 def test_of_a_name_no_more_is_kept_than_a_name_may_have(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody must fill the memory with names of a megabyte, each of which is counted for itself."""
     monkeypatch.setattr(type(service.users), "check", lambda *_: None)
-    statuses = [
-        submit(service.client(address=f"127.0.1.{i}"), name="a" * 65 + str(i) * 1000).status_code for i in range(12)
-    ]
+    statuses = [submit(service.client(), name="a" * 65 + str(i) * 1000).status_code for i in range(12)]
     assert statuses == [403] * 10 + [429] * 2
 
 

@@ -97,7 +97,9 @@ def test_a_table_whose_files_are_lost(tmp_path: Path) -> None:
         table.now().read(["key"])
     with pytest.raises(TableError, match="cannot be read or written"):
         list(table.now().batches(["key"], 10))
-    with pytest.warns(RuntimeWarning, match=r"version 1; passed over: version 2, because data/\w+\.lance is missing"):
+    with pytest.warns(
+        RuntimeWarning, match=r"with version 1; passed over: version 2, because data/\w+\.lance is missing"
+    ):
         damaged = LanceTable(tmp_path, "t")
     assert damaged.now().count() == 0
     with pytest.raises(TableError, match="that were written and confirmed are lost"):
@@ -117,7 +119,9 @@ def test_a_table_whose_files_are_lost(tmp_path: Path) -> None:
 def test_a_version_that_a_power_cut_tore_is_passed_over(tmp_path: Path, content: bytes) -> None:
     LanceTable(tmp_path, "t", SCHEMA).merge("key", _rows("a"))
     _newest(tmp_path).with_name(f"{2**64 - 1 - 3}.manifest").write_bytes(content)
-    with pytest.warns(RuntimeWarning, match=r"goes on with version 2; passed over: version 3, because .*put it in again"):
+    with pytest.warns(
+        RuntimeWarning, match=r"goes on with version 2; passed over: version 3, because .*put it in again"
+    ):
         reader, writer = LanceTable(tmp_path, "t"), LanceTable(tmp_path, "t")
     assert reader.now().count() == 1
     writer.merge("key", _rows("b"))

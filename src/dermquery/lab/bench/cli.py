@@ -88,11 +88,13 @@ def search(
     model: ModelOption = "derm7pt-lite",
     images: ImagesOption = 256,
     queries: Annotated[int, typer.Option(min=1, help="Composed queries.")] = 25,
-    hnsw_up_to: Annotated[int, typer.Option(help="Cases beyond which no HNSW graph is built.")] = 100_000,
+    others_up_to: Annotated[
+        int, typer.Option(help="Cases beyond which no index of another library is built.")
+    ] = 100_000,
     starts: Annotated[int, typer.Option(min=0, help="New search processes that are timed on each base.")] = 3,
     json_out: JsonOption = None,
 ) -> None:
-    """Our store, exact NumPy and FAISS HNSW side by side: recall and time by weights and filter.
+    """Our store, exact NumPy, and FAISS HNSW, usearch and Lance's index side by side: recall and time.
 
     A million cases take about 16 GB in the folder for temporary files, and a while.
     """
@@ -107,7 +109,7 @@ def search(
             _write("search", so_far, model, json_out)
             _print_size(so_far["sizes"][-1])
 
-    result = bench_search(model, known, numbers, n_queries=queries, hnsw_up_to=hnsw_up_to, starts=starts, tell=tell)
+    result = bench_search(model, known, numbers, n_queries=queries, others_up_to=others_up_to, starts=starts, tell=tell)
     if json_out == "-":
         _write("search", result, model, json_out)
     else:

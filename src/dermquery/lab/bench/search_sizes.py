@@ -1,4 +1,4 @@
-"""Search in bases of several sizes: our store, exact NumPy and FAISS HNSW, held against encoding a query."""
+"""Search in bases of several sizes: our store, exact NumPy and other indexes, held against encoding a query."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Case, Query
 from dermquery.data.image import load_image
+from dermquery.lab.bench.other_indexes import OTHERS, build
 from dermquery.lab.bench.ratios import QUERY_TEXT, grown, rounds
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
@@ -26,7 +27,6 @@ from dermquery.model.load import load_model
 from dermquery.model.parts import PAPER, PartLayout, Weights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
-from dermquery.store.lance.quantised import faiss_library
 from dermquery.store.protocol import ImageStamp, StoredCase, packed
 from dermquery.store.where import parse_where
 
@@ -71,7 +71,7 @@ def bench_search(
     sizes: Sequence[int],
     *,
     n_queries: int = 25,
-    hnsw_up_to: int = 100_000,
+    others_up_to: int = 100_000,
     starts: int = 3,
     tell: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def bench_search(
             are the queries.
         sizes: cases in the bases, ascending.
         n_queries: queries, each asked once by every preset, and by λ = 0 and 1, with every filter.
-        hnsw_up_to: size beyond which no HNSW graph is built, for that takes hours.
+        others_up_to: size beyond which no other library's index is built, for that takes hours.
         starts: new processes that are timed on each base.
         tell: called with what is known after each size.
     """
@@ -102,7 +102,7 @@ def bench_search(
         try:
             gallery = _gallery(folder / "vectors.npy", encoded, queries, others, loaded, n)
             base = CaseBase.create(folder / "base", loaded, reference=model, images=False)
-            results.append(_one_size(loaded, base, gallery, asked, hnsw=n <= hnsw_up_to, starts=starts))
+            results.append(_one_size(loaded, base, gallery, asked, others=n <= others_up_to, starts=starts))
             if tell:
                 tell(_summary(loaded, asked, results))
         finally:
@@ -139,7 +139,7 @@ def _query(case: Case) -> Query:
 
 
 def _one_size(
-    model: ComposedModel, base: CaseBase, gallery: _Gallery, asked: Sequence[Query], *, hnsw: bool, starts: int
+    model: ComposedModel, base: CaseBase, gallery: _Gallery, asked: Sequence[Query], *, others: bool, starts: int
 ) -> dict[str, Any]:
     n, folder = len(gallery.vectors), Path(base.uri)
     started = time.perf_counter()
@@ -164,7 +164,7 @@ def _one_size(
         "bytes per case": _bytes(folder, gallery),
         "start": _start(folder, starts) if starts else {},
     }
-    result["hnsw"] = _hnsw(gallery, encode) if hnsw else "not built at this size"
+    result["others"] = _other_indexes(gallery, encode, folder.parent) if others else "not built at this size"
     return result
 
 
@@ -229,22 +229,26 @@ def _measured(
     gallery: _Gallery, encode: Callable[[], object], search: Callable[[Vectors, Filter], list[int]]
 ) -> list[dict[str, Any]]:
     """Every query once by all weights and filters, after others that do not count, in turns with encoding one."""
-    return [_row(gallery, encode, search, name, share) for name, share in itertools.product(gallery.weights, FILTERS)]
+    rows = []
+    for name, share in itertools.product(gallery.weights, FILTERS):
+        where = parse_where(FILTERS[share])
+        rows.append(_row(gallery, encode, lambda vector, where=where: search(vector, where), name, share))  # type: ignore[misc]
+    return rows
 
 
 def _row(
     gallery: _Gallery,
     encode: Callable[[], object],
-    search: Callable[[Vectors, Filter], list[int]],
+    search: Callable[[Vectors], list[int]],
     name: str,
     share: str,
 ) -> dict[str, Any]:
-    where, weights = parse_where(FILTERS[share]), gallery.weights[name]
+    weights = gallery.weights[name]
     weighed = gallery.layout.weigh(gallery.queries, weights)
     for other in gallery.layout.weigh(gallery.others, weights):
-        search(other, where)
+        search(other)
     vectors, found = iter(weighed), list[list[int]]()
-    things = {"search": lambda: found.append(search(next(vectors), where)), "encode": encode}
+    things = {"search": lambda: found.append(search(next(vectors))), "encode": encode}
     timings = rounds(things, len(weighed), warm=0)
     return {
         "weights": name,
@@ -266,32 +270,31 @@ def _numpy(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
     return {**timings["numpy"].to_dict(), "ratio to encoding": round(ratio, 3)}
 
 
-def _hnsw(gallery: _Gallery, encode: Callable[[], object]) -> dict[str, Any]:
-    faiss = faiss_library()
-    index = faiss.IndexHNSWFlat(gallery.layout.size, 32, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = 80
-    started = time.perf_counter()
-    for start in range(0, len(gallery.vectors), _STEP):
-        index.add(np.ascontiguousarray(gallery.vectors[start : start + _STEP]))
-    seconds = time.perf_counter() - started
+def _other_indexes(gallery: _Gallery, encode: Callable[[], object], folder: Path) -> dict[str, Any]:
+    """The same queries put to indexes of other libraries, one after the other."""
+    marks = _shuffled(np.arange(len(gallery.vectors)))
+    columns = {"site": marks % _SITES, "source": marks % _SOURCES}
+    conditions = {"none": "", "10 %": "site = 0", "0.5 %": "source = 0"}
     everything = np.arange(len(gallery.vectors))
-    chosen = {str(parse_where(FILTERS[share])): _allowed(share, everything) for share in FILTERS}
+    chosen = {share: None if share == "none" else _allowed(share, everything) for share in FILTERS}
+    results: dict[str, Any] = {}
+    for name in OTHERS:
+        index = build(name, gallery.vectors, columns, folder / name)
+        rows = []
+        for weights, share in itertools.product(gallery.weights, FILTERS if index.filters else ["none"]):
 
-    def search(vector: Vectors, where: Filter) -> list[int]:
-        bits = np.packbits(chosen[str(where)], bitorder="little")
-        selector = {} if where.is_empty else {"sel": faiss.IDSelectorBitmap(bits)}
-        options = faiss.SearchParametersHNSW(efSearch=400, **selector)
-        return [int(i) for i in index.search(vector[None], _TOP, params=options)[1][0]]
+            def search(vector: Vectors, condition: str = conditions[share], through: Any = chosen[share]) -> list[int]:
+                return list(index.search(vector, condition, through, _TOP))  # noqa: B023 - used before the next round
 
-    size = 4 * gallery.layout.size + 4 * 2 * 32
-    return {
-        "M": 32,
-        "efConstruction": 80,
-        "efSearch": 400,
-        "build seconds": round(seconds, 1),
-        "bytes per case": size,
-        "searches": _measured(gallery, encode, search),
-    }
+            rows.append(_row(gallery, encode, search, weights, share))
+        results[name] = {
+            **index.settings,
+            "build seconds": round(index.seconds, 1),
+            "bytes per case": index.size,
+            "searches": rows,
+        }
+        shutil.rmtree(folder / name)
+    return results
 
 
 def _bytes(base: Path, gallery: _Gallery) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.model.artifact import Storage
 
 __all__ = ["describe_config", "fit_heads", "pack"]
 
@@ -88,7 +89,9 @@ def pack(
         list[Path] | None,
         typer.Option("--evaluation", help="JSON that `evaluate` wrote; its tables go into the card. Can be repeated."),
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
+    storage: Annotated[
+        Storage, typer.Option(help="Numbers that the weights are stored as: float32, float16 or int8.")
+    ] = "float32",
     reference_text: Annotated[
         bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
     ] = False,
@@ -126,7 +129,7 @@ def pack(
         loaded,
         out,
         card=model_card(loaded, "\n\n".join(text)),
-        half=half,
+        storage=storage,
         reference_text=reference_text,
         readout=None if heads is None else read_heads_file(heads),
     )

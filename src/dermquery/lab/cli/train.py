@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.model.artifact import Storage
 
 __all__ = ["cases_and_folds", "other_cases", "start_model", "teach", "train", "trainer_options"]
 
@@ -41,7 +42,9 @@ def train(
     fold: Annotated[int, typer.Option(help="Which fold's training and validation parts are used.")] = 0,
     start_from: StartOption = None,
     name: Annotated[str, typer.Option(help="Name of the artifact.")] = "model",
-    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16.")] = False,
+    storage: Annotated[
+        Storage, typer.Option(help="Numbers that the weights are stored as: float32, float16 or int8.")
+    ] = "float32",
     reference_text: Annotated[
         bool, typer.Option("--reference-text", help="Leave a frozen text encoder out; its package provides it.")
     ] = False,
@@ -56,8 +59,8 @@ def train(
     cases, splits = cases_and_folds(table, folds, out)
     facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
     model = run(
-        splits.split(cases, fold), settings, out, name=name, facts=facts, half=half, reference_text=reference_text,
-        start=start_model(start_from), **trainer_options(devices, accelerator),
+        splits.split(cases, fold), settings, out, name=name, facts=facts, storage=storage,
+        reference_text=reference_text, start=start_model(start_from), **trainer_options(devices, accelerator),
     )  # fmt: skip
     best = model.provenance["best"]
     console = Console()

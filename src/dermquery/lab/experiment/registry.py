@@ -12,7 +12,7 @@ from typing import Any
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
-from dermquery.lab.experiment.teaching import teacher_vision
+from dermquery.lab.experiment.teaching import teacher_vision, tune
 from dermquery.lab.experiment.training import train
 from dermquery.lab.network.eager import network_of
 from dermquery.lab.network.start import Start, backbone_of
@@ -34,8 +34,8 @@ from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.parts import Parts
 
-TAUGHT = "taught+"
-HEADED = ("frozen+", TAUGHT, "balanced")
+TAUGHT, TUNED = "taught+", "tuned+"
+HEADED = ("frozen+", TAUGHT, TUNED, "balanced")
 """Trainings that fit heads, and may learn from other tables."""
 MEANING = Parts(meaning=1.0, findings=0.0, look=0.0)
 __all__ = ["SYSTEMS", "Bench", "System", "system"]
@@ -96,6 +96,17 @@ class Bench:
         ranker: ThreeParts = self._once(
             "taught+", lambda: ThreeParts(PooledFeatures(backbone_of(start), start.vision), self.others)
         )
+        return ranker
+
+    def tuned(self) -> ThreeParts:
+        """Heads on the teacher's features after its last blocks were tuned on the fold's cases, trained once."""
+
+        def make() -> ThreeParts:
+            cases, facts = [*self.parts.train, *self.parts.validation], dict(self.facts)
+            eye = tune(cases, self.config, self.folder(TUNED), name=TUNED, facts=facts, **self.trainer)
+            return ThreeParts(PooledFeatures(backbone_of(eye), eye.vision), self.others)
+
+        ranker: ThreeParts = self._once(TUNED, make)
         return ranker
 
     def balanced(self) -> ThreeParts:
@@ -159,11 +170,32 @@ class System:
         facts = [self.key, config.sha256, own, folds_sha256, started]
         if self.training in HEADED:
             facts.append([config.teach.teacher, config.teach.teacher_size, sorted(case.case_id for case in others)])
+        if self.training == TUNED:
+            facts.append(config.tune.model_dump(mode="json"))
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _part(parts: QueryParts, *, described: bool = False) -> Callable[[Bench], Ranker]:
     return lambda bench: bench.composed().variant(parts=parts, described=described)
+
+
+def _headed(key: str, title: str, ranker: Callable[[Bench], ThreeParts]) -> tuple[System, ...]:
+    """Rows of heads on one backbone: all parts of the score, and what each choice of them alone gives."""
+    return (
+        System(key, title, "image + text", "image", key, ranker),
+        System(
+            f"{key}meaning", f"{key}, meaning alone", "image + text", "image", key,
+            lambda b: ranker(b).variant(balance=MEANING),
+        ),
+        System(
+            f"{key}image", f"{key}, image only", "image", "image", key,
+            lambda b: ranker(b).variant(parts="image only"),
+        ),
+        System(
+            f"{key}recorded", f"{key}, recorded findings", "image + text", "image + findings", key,
+            lambda b: ranker(b).variant(recorded=True),
+        ),
+    )  # fmt: skip
 
 
 _LISTED = (
@@ -216,32 +248,9 @@ _LISTED = (
     System(
         "frozen", "frozen ImageNet features", "image", "image", None, lambda b: FrozenFeatures(b.config.model.vision)
     ),
-    System("frozen+", "frozen+ (teacher)", "image + text", "image", "frozen+", lambda b: b.frozen()),
-    System(
-        "frozen+meaning", "frozen+, meaning alone", "image + text", "image", "frozen+",
-        lambda b: b.frozen().variant(balance=MEANING),
-    ),
-    System(
-        "frozen+image", "frozen+, image only", "image", "image", "frozen+",
-        lambda b: b.frozen().variant(parts="image only"),
-    ),
-    System(
-        "frozen+recorded", "frozen+, recorded findings", "image + text", "image + findings", "frozen+",
-        lambda b: b.frozen().variant(recorded=True),
-    ),
-    System("taught+", "taught+ (student)", "image + text", "image", "taught+", lambda b: b.taught()),
-    System(
-        "taught+meaning", "taught+, meaning alone", "image + text", "image", "taught+",
-        lambda b: b.taught().variant(balance=MEANING),
-    ),
-    System(
-        "taught+image", "taught+, image only", "image", "image", "taught+",
-        lambda b: b.taught().variant(parts="image only"),
-    ),
-    System(
-        "taught+recorded", "taught+, recorded findings", "image + text", "image + findings", "taught+",
-        lambda b: b.taught().variant(recorded=True),
-    ),
+    *_headed("frozen+", "frozen+ (teacher)", lambda b: b.frozen()),
+    *_headed(TUNED, "tuned+ (teacher tuned)", lambda b: b.tuned()),
+    *_headed(TAUGHT, "taught+ (student)", lambda b: b.taught()),
     System("checklist_cosine", "checklist cosine", "text", "findings", None, lambda b: ChecklistCosine()),
     System(
         "checklist_regression", "checklist regression", "text", "diagnosis", None, lambda b: ChecklistRegression()

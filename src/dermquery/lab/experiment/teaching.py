@@ -1,14 +1,15 @@
-"""Teach one backbone and write it as an eye, with the provenance."""
+"""Teach a small backbone, or tune a large one, and write it as an eye, with the provenance."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
@@ -19,10 +20,12 @@ from dermquery.lab.network.vision import XCEPTION, build_backbone
 from dermquery.lab.network.xception import SKLESION_MEAN, SKLESION_STD
 from dermquery.lab.train.eye import EyeModule, principal_components
 from dermquery.lab.train.fit import fit
+from dermquery.lab.train.heads import fit_heads
 from dermquery.lab.train.pooled import PooledFeatures
+from dermquery.lab.train.tuning import TuningModule
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision"]
+__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision", "tune"]
 
 
 HELD_OUT = 5
@@ -58,35 +61,64 @@ def teach(
         facts: written into the provenance.
         trainer: ``devices``, ``accelerator`` and ``callbacks``.
     """
+
+    def run() -> tuple[nn.Module, VisionConfig]:
+        vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
+        teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
+        large = build_backbone(teacher).eval()
+        features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
+        taught = principal_components(features, config.teach.components)
+        torch.manual_seed(train.seed)
+        backbone = build_backbone(vision)
+
+        def make(everyone: Sequence[Case], steps: int) -> EyeModule:
+            return EyeModule(backbone, taught, everyone, vision, train, config.teach, steps)
+
+        return fit(make, cases, [], vision, train, out, **trainer).module.backbone, vision
+
+    return _eye(run, cases, config, out, name, facts)
+
+
+def tune(
+    cases: Sequence[Case], config: Config, out: Path, *, name: str, facts: dict[str, Any], **trainer: Any
+) -> Start:
+    """Tune the teacher's last blocks on described cases by ``config.tune``, and write it as :func:`teach` does."""
+
+    def run() -> tuple[nn.Module, VisionConfig]:
+        plain = teacher_vision(config.teach.teacher, config.teach.teacher_size)
+        vision = plain.model_copy(update={"frozen_stages": config.tune.frozen_stages})
+        backbone = build_backbone(vision)
+        heads = fit_heads(PooledFeatures(backbone, plain)(cases), cases).heads
+
+        def make(everyone: Sequence[Case], steps: int) -> TuningModule:
+            return TuningModule(backbone, heads, everyone, vision, config.tune, steps)
+
+        return fit(make, cases, [], vision, config.tune, out, **trainer).module.backbone, vision
+
+    return _eye(run, cases, config, out, name, facts)
+
+
+def _eye(
+    run: Callable[[], tuple[nn.Module, VisionConfig]],
+    cases: Sequence[Case],
+    config: Config,
+    out: Path,
+    name: str,
+    facts: dict[str, Any],
+) -> Start:
+    """The eye of a run: loaded where it is there already, else trained and written with what it was made of."""
     folder = out / "eye"
     if (folder / EYE).is_file():
         return load_start(str(folder))
     started = time.monotonic()
-    vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
-    teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
-    large = build_backbone(teacher).eval()
-    features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
-    taught = principal_components(features, config.teach.components)
-    torch.manual_seed(train.seed)
-    backbone = build_backbone(vision)
-
-    def make(everyone: Sequence[Case], steps: int) -> EyeModule:
-        return EyeModule(backbone, taught, everyone, vision, train, config.teach, steps)
-
-    run = fit(make, cases, [], vision, train, out, **trainer)
-    eye = save_eye(
-        run.module.backbone,
-        vision,
-        folder,
-        name,
-        provenance(
-            **facts,
-            config=config.model_dump(mode="json"),
-            cases=len(cases),
-            case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
-            seconds=round(time.monotonic() - started, 1),
-        ),
-        fingerprints_of(cases),
+    backbone, vision = run()
+    said = provenance(
+        **facts,
+        config=config.model_dump(mode="json"),
+        cases=len(cases),
+        case_ids_sha256=hashlib.sha256("\n".join(sorted(c.case_id for c in cases)).encode()).hexdigest(),
+        seconds=round(time.monotonic() - started, 1),
     )
+    eye = save_eye(backbone, vision, folder, name, said, fingerprints_of(cases))
     write_json(out / "run.json", {"eye": eye.artifact_hash})
     return eye

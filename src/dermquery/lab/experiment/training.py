@@ -18,6 +18,7 @@ from dermquery.lab.network.network import count_parameters
 from dermquery.lab.network.pack import save_model
 from dermquery.lab.network.start import Start
 from dermquery.lab.train.fit import fit_composed
+from dermquery.model.artifact import Storage
 from dermquery.model.encoder import ComposedModel
 
 __all__ = ["train"]
@@ -31,7 +32,7 @@ def train(
     name: str,
     facts: dict[str, Any] | None = None,
     start: Start | None = None,
-    half: bool = False,
+    storage: Storage = "float32",
     reference_text: bool = False,
     **trainer: Any,
 ) -> ComposedModel:
@@ -46,7 +47,7 @@ def train(
         name: of the artifact.
         facts: written into the provenance (fold, hash of the folds, ...).
         start: model whose backbone the training starts from.
-        half: store float16 weights.
+        storage: of the weights.
         reference_text: leave out a frozen text encoder that a package provides.
         trainer: ``devices``, ``accelerator`` and ``callbacks``, passed on.
 
@@ -78,7 +79,7 @@ def train(
         parameters=count_parameters(run.module.network),
         seconds=round(time.monotonic() - started, 1),
     )
-    save_model(model, artifact, card=model_card(model), half=half, reference_text=reference_text)
+    save_model(model, artifact, card=model_card(model), storage=storage, reference_text=reference_text)
     return load_trained(artifact)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dermquery.lab.network.composer import Composer
 from dermquery.lab.network.regions import RegionMasks
 from dermquery.lab.network.text import build_text_encoder, encode_texts
-from dermquery.lab.network.vision import LevelProjection, build_backbone
+from dermquery.lab.network.vision import LevelProjection, build_backbone, means_of
 from dermquery.model.alignment import BlockLayout
 from dermquery.model.architecture import LEVELS, ModelConfig
 
@@ -76,7 +76,7 @@ class ComposedNetwork(nn.Module):
         """The same, and beside the maps what linear heads read of an image (:mod:`dermquery.model.heads`)."""
         every = self.backbone(pixels)
         maps: tuple[Tensor, ...] = self.projection(tuple(every[i] for i in self.chosen))
-        return Seen(maps, torch.cat([m.float().mean(dim=(2, 3)) for m in every], dim=1))
+        return Seen(maps, means_of(every))
 
     def tokens(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
         """Equation 4: token embeddings (B, T, text width) and mask (B, T); a missing text is the learned null token."""

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.normalise import normalise
+from dermquery.lab.network.weights import SCALE
 from dermquery.model.artifact import TEXT_GRAPH, WEIGHTS
 
 __all__ = ["write_graphs"]
 
 _OPSET = 17
+_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}
 
 
 class _Image(nn.Module):
@@ -124,29 +126,36 @@ def _places(weights: Path) -> dict[str, tuple[str, int, int]]:
 
 
 def _referring(model: onnx.ModelProto, places: Mapping[str, tuple[str, int, int]]) -> onnx.ModelProto:
-    """The graph with its weights replaced by their places; those stored as float16 are cast where they are used."""
-    casts = []
-    for tensor in model.graph.initializer:
+    """The graph with its weights replaced by their places; those of fewer bits are restored where they are used."""
+    restored = []
+    for tensor in list(model.graph.initializer):
         name = tensor.name.removeprefix("network.")
         if name not in places or tensor.data_type != TensorProto.FLOAT:
             continue
-        kind, offset, length = places[name]
-        half = kind == "F16"
-        if half:
-            casts.append(helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=TensorProto.FLOAT))
-        stored = TensorProto(
-            name=f"{tensor.name}.half" if half else tensor.name,
-            dims=tensor.dims,
-            data_type=TensorProto.FLOAT16 if half else TensorProto.FLOAT,
-            data_location=TensorProto.EXTERNAL,
-        )
-        for key, value in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(length))):
-            stored.external_data.add(key=key, value=value)
+        kind = places[name][0]
+        stored = _external(tensor.name, list(tensor.dims), places[name])
+        if kind == "F16":
+            stored.name += ".half"
+            restored.append(helper.make_node("Cast", [stored.name], [tensor.name], to=TensorProto.FLOAT))
+        elif kind == "I8":
+            stored.name += ".int8"
+            scale = _external(tensor.name + SCALE, [tensor.dims[0]], places[name + SCALE])
+            model.graph.initializer.append(scale)
+            restored.append(helper.make_node("DequantizeLinear", [stored.name, scale.name], [tensor.name], axis=0))
         tensor.CopyFrom(stored)
-    nodes = [*casts, *model.graph.node]
+    nodes = [*restored, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def _external(name: str, dims: list[int], place: tuple[str, int, int]) -> TensorProto:
+    """A tensor that lies in the file of the weights."""
+    kind, offset, length = place
+    tensor = TensorProto(name=name, dims=dims, data_type=_TYPES[kind], data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
 
 
 @contextmanager

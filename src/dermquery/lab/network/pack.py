@@ -21,7 +21,7 @@ from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.onnx_graphs import write_graphs
 from dermquery.lab.network.parity import check_parity
 from dermquery.lab.network.text import TextEncoder
-from dermquery.lab.network.weights import TEXT_PREFIX, digest
+from dermquery.lab.network.weights import TEXT_PREFIX, as_floats, as_stored, digest
 from dermquery.model.artifact import (
     CARD,
     EMBEDDINGS,
@@ -32,6 +32,7 @@ from dermquery.model.artifact import (
     WEIGHTS,
     Artifact,
     Manifest,
+    Storage,
     open_artifact,
     sha256,
 )
@@ -47,7 +48,7 @@ def save_model(
     folder: Path,
     *,
     card: str,
-    half: bool = False,
+    storage: Storage = "float32",
     reference_text: bool = False,
     readout: Readout | None = None,
 ) -> str:
@@ -59,7 +60,8 @@ def save_model(
         model: what to save; PyTorch must run it (:func:`.eager.load_trained`).
         folder: created if missing; an artifact that is already there is replaced.
         card: the model card, Markdown.
-        half: store floating-point weights as float16 (half the size; they are float32 again once loaded).
+        storage: of the weights, which are float32 again once loaded: ``float16`` has half the size, ``int8`` a quarter
+            (large weights; the rest is float16).
         reference_text: leave out a frozen text encoder that a package provides; building the network again then needs
             the package, encoding does not if texts are read into findings.
         readout: heads, turn and presets; the model's own if not given.
@@ -82,7 +84,7 @@ def save_model(
     part = folder.parent / f".{uuid.uuid4().hex[:12]}.part"
     part.mkdir(parents=True)
     try:
-        network = _write_files(network_of(model), part, sentences, half=half, reference_text=reference_text)
+        network = _write_files(network_of(model), part, sentences, storage=storage, reference_text=reference_text)
         (part / CARD).write_text(card, encoding="utf-8")
         if len(model.trained_on):
             (part / TRAINED_ON).write_bytes(save_arrays({"images": model.trained_on}))
@@ -121,15 +123,15 @@ def _check_features(readout: Readout, network: ComposedNetwork) -> None:
 
 
 def _write_files(
-    network: ComposedNetwork, folder: Path, sentences: Sequence[str], *, half: bool, reference_text: bool
+    network: ComposedNetwork, folder: Path, sentences: Sequence[str], *, storage: Storage, reference_text: bool
 ) -> ComposedNetwork:
     """Weights, graphs, embeddings and tokenizer; returns the network with its weights as they are stored."""
     state = {k: v for k, v in network.state_dict().items() if not (reference_text and k.startswith(TEXT_PREFIX))}
-    stored = {k: _stored(v, half=half) for k, v in state.items()}
+    stored = as_stored(state, storage)
     (folder / WEIGHTS).write_bytes(save(stored))
-    if half:
+    if storage != "float32":
         network = copy.deepcopy(network)
-        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in stored.items()}, strict=False)
+        network.load_state_dict(as_floats(stored), strict=False)
     write_graphs(network, folder, text=not sentences)
     (folder / EMBEDDINGS).write_bytes(save(_embeddings(network.text, network, sentences)))
     if not reference_text:
@@ -166,8 +168,3 @@ def _put(part: Path, folder: Path) -> None:
     sync_tree(part)
     for path in sorted(part.iterdir(), key=lambda p: p.name == MANIFEST):
         move(path, folder / path.name)
-
-
-def _stored(value: Tensor, *, half: bool) -> Tensor:
-    value = value.detach().cpu()
-    return (value.half() if half and value.is_floating_point() else value).contiguous()

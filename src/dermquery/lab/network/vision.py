@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from dermquery.lab.network.hub import from_hub
 from dermquery.lab.network.xception import Xception, load_sklesion
 from dermquery.model.architecture import LEVELS, VisionConfig
 
-__all__ = ["LevelProjection", "build_backbone"]
+__all__ = ["LevelProjection", "build_backbone", "means_of"]
 
 XCEPTION = "xception-sklesion"
 _LITE = ("efficientnet-lite0", "efficientnet-lite2")
@@ -56,7 +57,7 @@ def build_backbone(config: VisionConfig, description: dict[str, Any] | None = No
             load_package_weights(lite, config.backbone)
         return lite
     if config.backbone == XCEPTION:
-        xception = Xception()
+        xception = Xception(config.frozen_stages)
         if config.pretrained and description is None:
             load_sklesion(xception)
         return xception
@@ -82,6 +83,11 @@ def _hub_backbone(config: VisionConfig, description: dict[str, Any] | None) -> A
         backbone = MODEL_FOR_BACKBONE_MAPPING[type(settings)]
         return from_hub(config.backbone, lambda name: backbone.from_pretrained(name, config=settings))
     return AutoBackbone.from_config(settings)
+
+
+def means_of(maps: Sequence[Tensor]) -> Tensor:
+    """What linear heads read of an image: the means over space of its maps (B, C_l, h_l, w_l), side by side."""
+    return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1)
 
 
 class LevelProjection(nn.Module):

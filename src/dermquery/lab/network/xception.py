@@ -86,11 +86,16 @@ class Xception(nn.Module):
 
     ``forward`` takes pixels (B, 3, H, W), standardised by :data:`SKLESION_MEAN` and :data:`SKLESION_STD`, and returns
     three maps, low to high.
+
+    Args:
+        frozen_stages: the stem and so many of the blocks after it (3 of the entry flow, 8 of the middle flow, 2 of the
+            exit) keep their weights in training. All batch statistics stay those of the published weights: batches
+            of a fine-tuning are small.
     """
 
     channels = (728, 728, 2048)
 
-    def __init__(self) -> None:
+    def __init__(self, frozen_stages: int = 0) -> None:
         super().__init__()
         self.stem = nn.ModuleList([nn.Conv2d(3, 32, 3, stride=2, bias=False), nn.Conv2d(32, 64, 3, bias=False)])
         self.stem_norms = nn.ModuleList([nn.BatchNorm2d(32, eps=_EPS), nn.BatchNorm2d(64, eps=_EPS)])
@@ -98,6 +103,18 @@ class Xception(nn.Module):
         self.middle = nn.Sequential(*(_Middle(728) for _ in range(8)))
         self.exit = _Halving(728, 728, 1024)
         self.head = nn.ModuleList([_Separable(1024, 1536), _Separable(1536, 2048)])
+        if frozen_stages:
+            blocks = [*self.entry, *self.middle, self.exit, self.head][:frozen_stages]
+            for part in (self.stem, self.stem_norms, *blocks):
+                part.requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> Xception:
+        """Switch training mode; batch statistics are kept."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         x = pixels.contiguous(memory_format=torch.channels_last)

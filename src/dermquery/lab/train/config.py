@@ -8,11 +8,13 @@ from pydantic import Field
 
 from dermquery.model.architecture import Section
 
-__all__ = ["AugmentConfig", "ObjectiveConfig", "TeachConfig", "TrainConfig"]
+__all__ = ["AugmentConfig", "ObjectiveConfig", "TeachConfig", "TrainConfig", "TuneConfig"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class AugmentConfig(Section):
@@ -100,8 +102,8 @@ class TrainConfig(Section):
         seed: of initialisation, sampling and augmentation.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 100
-    patience: Annotated[int, Field(ge=1)] = 30
+    epochs: Count = 100
+    patience: Count = 30
     refit: bool = False
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Positive = 1e-3
@@ -117,8 +119,28 @@ class TrainConfig(Section):
     image_mix: Share = 0.0
     described_gallery: bool = False
     attribute_dropout: Share = 0.1
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    average: Decay = 0.99
     precision: Literal["auto", "32", "bf16"] = "auto"
     seed: int = 0
     augment: AugmentConfig = AugmentConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+
+
+class TuneConfig(TrainConfig):
+    """Tuning the teacher on described cases (:mod:`.tuning`); the optimisation's defaults are this training's own.
+
+    Attributes:
+        frozen_stages: blocks of the teacher that stay as they are, see
+            :class:`dermquery.model.architecture.VisionConfig`.
+    """
+
+    frozen_stages: Annotated[int, Field(ge=0, le=13)] = 7
+    epochs: Count = 6
+    refit: bool = True
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Positive = 3e-4
+    backbone_rate: NonNegative = 0.33
+    weight_decay: NonNegative = 1e-2
+    balance: Share = 0.0
+    average: Decay = 0.98
+    augment: AugmentConfig = AugmentConfig(colour=0.1, blur=0.0)

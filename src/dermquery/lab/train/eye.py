@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dermquery.data.case import Case
+from dermquery.lab.network.vision import means_of
 from dermquery.lab.train.config import TeachConfig, TrainConfig
 from dermquery.lab.train.system import SystemModule
 from dermquery.model.architecture import VisionConfig
@@ -76,8 +77,7 @@ class EyeModule(SystemModule):
 
     def pooled(self, pixels: Tensor) -> Tensor:
         """Means over space of the backbone's last two maps, (B, F)."""
-        *_, middle, high = self.backbone(pixels)
-        return torch.cat([middle.float().mean(dim=(2, 3)), high.float().mean(dim=(2, 3))], dim=1)
+        return means_of(self.backbone(pixels)[-2:])
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, positions = batch

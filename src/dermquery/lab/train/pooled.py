@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
 from dermquery.lab.network.normalise import normalise
+from dermquery.lab.network.vision import means_of
 from dermquery.lab.network.weights import digest
 from dermquery.lab.train.batches import cache_pixels, default_cache
 from dermquery.model.architecture import VisionConfig
@@ -38,8 +39,7 @@ class Pooling(nn.Module):
         self.backbone, self.vision = backbone, vision
 
     def forward(self, pixels: Tensor) -> Tensor:
-        maps = self.backbone(normalise(pixels, self.vision))
-        return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1)
+        return means_of(self.backbone(normalise(pixels, self.vision)))
 
 
 class PooledFeatures:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from dermquery.serve.api.common import Reader, ServiceHere, attended, problems, signed
+from dermquery.serve.api.common import Audited, Reader, ScopedRoute, ServiceHere, attended, problems, signed
 from dermquery.serve.api.schemas import PREFIX, InfoAnswer, ValueCount, ValueCounts
+from dermquery.serve.audit_log import AuditError
 from dermquery.serve.errors import problem
-from dermquery.serve.security.identity import require
 from dermquery.store.filters import FieldName
 
 __all__ = ["health", "router"]
 
-router = APIRouter(prefix=PREFIX, tags=["about"], dependencies=signed)
-health = APIRouter(tags=["health"])
+_INDEXING = "An index is being built; searches may be slower until it is ready"
+router = APIRouter(prefix=PREFIX, tags=["about"], dependencies=signed, route_class=ScopedRoute)
+health = APIRouter(tags=["health"], route_class=ScopedRoute)
 
 
 class Health(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
+    remarks: tuple[str, ...] = ()
 
 
 @router.get("/info", operation_id="info", responses=problems())
@@ -48,25 +50,36 @@ async def healthz() -> Health:
 
 
 @health.get("/readyz", operation_id="readyz", responses={503: problems()[503]}, response_model=Health)
-async def readyz(service: ServiceHere) -> Response:
-    """Whether searches can be answered: the model is loaded and the base can be read."""
-    why = await service.probes.call(service.unready)
-    if why is None:
-        return JSONResponse(Health().model_dump())
-    return problem(503, "Not ready", why, headers={"Retry-After": "5"})
+async def readyz(service: ServiceHere, audit: Audited) -> Response:
+    """Whether searches can be answered: the model is loaded, the base can be read, a place is free, the log is written.
+
+    While an index is built, searches are answered and may be slower; a remark says so.
+    """
+
+    def why() -> str | None:
+        try:
+            audit.check()
+        except AuditError:
+            return "The audit log cannot be written, so nothing is answered; its administrator has to mend that"
+        return service.unready()
+
+    if said := await service.probes.call(why):
+        return problem(503, "Not ready", said, headers={"Retry-After": "5"})
+    remarks = (_INDEXING,) if await service.probes.call(service.indexing) else ()
+    return JSONResponse(Health(remarks=remarks).model_dump())
 
 
 @health.get(
     "/metrics",
     operation_id="metrics",
-    dependencies=[*signed, Depends(require("read"))],
+    dependencies=signed,
     response_class=Response,
     responses={
         200: {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}},
         **problems(),
     },
 )
-async def metrics(service: ServiceHere) -> Response:
+async def metrics(principal: Reader, service: ServiceHere) -> Response:
     """Counters for Prometheus."""
     page = await service.probes.call(service.metrics_page)
     return Response(page, media_type=CONTENT_TYPE_LATEST)

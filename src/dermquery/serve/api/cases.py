@@ -9,7 +9,18 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
-from dermquery.serve.api.common import Audited, Reader, ServiceHere, Writer, attended, named, problems, root_of, signed
+from dermquery.serve.api.common import (
+    Audited,
+    Reader,
+    ScopedRoute,
+    ServiceHere,
+    Writer,
+    attended,
+    named,
+    problems,
+    root_of,
+    signed,
+)
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
 from dermquery.serve.fields import CaseFields
@@ -20,7 +31,7 @@ from dermquery.store.where import Written
 
 __all__ = ["router"]
 
-router = APIRouter(prefix=PREFIX, tags=["cases"], dependencies=signed)
+router = APIRouter(prefix=PREFIX, tags=["cases"], dependencies=signed, route_class=ScopedRoute)
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The image, upright and encoded anew, without metadata.",

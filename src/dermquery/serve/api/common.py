@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request, Security, UploadFile
+from fastapi import Depends, Request, Response, Security, UploadFile
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import ClientDisconnect
 
 from dermquery.data.image import ImageError
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.errors import MEDIA_TYPE
-from dermquery.serve.security.identity import Principal, require
+from dermquery.serve.security.identity import Principal, check_scope, principal_of, require, required
 from dermquery.serve.service import SearchService
 
 __all__ = [
     "Audited",
+    "Handler",
     "Reader",
+    "ScopedRoute",
     "ServiceHere",
     "Writer",
     "attended",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _NAME_SHOWN = 200
 
 _KEY = APIKeyHeader(name="X-API-Key", scheme_name="ApiKey", description="A key of `dermquery keys`.", auto_error=False)
@@ -56,6 +60,24 @@ def _audit(request: Request) -> AuditLog:
 
 ServiceHere = Annotated[SearchService, Depends(_service)]
 Audited = Annotated[AuditLog, Depends(_audit)]
+
+
+class ScopedRoute(APIRoute):
+    """A route that refuses who lacks its scope before their body is read; FastAPI reads it before the dependencies."""
+
+    def get_route_handler(self) -> Handler:
+        handle, scopes = self.reading(super().get_route_handler()), required(self.dependant)
+
+        async def checked(request: Request) -> Response:
+            for scope in scopes:
+                check_scope(principal_of(request), scope)
+            return await handle(request)
+
+        return checked
+
+    def reading(self, handle: Handler) -> Handler:
+        """What reads the body and answers; a kind of route may check more before."""
+        return handle
 
 
 def owner_of(principal: Principal) -> str:

@@ -8,15 +8,43 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermquery.serve.api.common import Audited, Writer, attended, problems, root_of, signed
+from dermquery.serve.api.common import (
+    Audited,
+    Handler,
+    ScopedRoute,
+    Writer,
+    attended,
+    owner_of,
+    problems,
+    root_of,
+    signed,
+)
 from dermquery.serve.api.common import ServiceHere as Here
 from dermquery.serve.api.schemas import PREFIX, Out
 from dermquery.serve.bundle import BundleError
 from dermquery.serve.job_folder import Job
+from dermquery.serve.security.identity import principal_of
 
 __all__ = ["router"]
 
-router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], dependencies=signed)
+
+class _JobRoute(ScopedRoute):
+    """A route whose uploads have their place on the disk before they are read."""
+
+    def reading(self, handle: Handler) -> Handler:
+        if self.operation_id != "submit":
+            return handle
+
+        async def budgeted(request: Request) -> Response:
+            announced = request.headers.get("content-length")  # digits, or nobody would have let it through
+            size = int(announced) if announced else request.app.state.settings.job_upload_bytes
+            with request.app.state.service.jobs.budget.taken(owner_of(principal_of(request)), size):
+                return await handle(request)
+
+        return budgeted
+
+
+router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], dependencies=signed, route_class=_JobRoute)
 JobId = Annotated[str, Path(description="Id of a job.", max_length=100)]
 _LOCATION = {"Location": {"description": "Address of the job.", "schema": {"type": "string"}}}
 

@@ -35,6 +35,10 @@ class HitAnswer(Out):
         description="Share of pairs of cases of the base that are less alike, by part, where it is known."
     )
     same_image: bool = Field(description="Whether it is of the very image file that was sent; such hits come first.")
+    same_photograph: bool = Field(
+        description="Whether its picture is nearly the one that was sent though its file is another: compressed again, "
+        "resized or cropped."
+    )
     trained_on: bool | None = Field(description="Whether the model was trained on its image; null if it does not say.")
     local: float = Field(description="Similarity of the learned regions, from −1 to 1.")
     global_: float = Field(alias="global", description="Similarity of the whole images, from −1 to 1.")
@@ -60,6 +64,7 @@ class HitAnswer(Out):
             look=hit.look,
             closer_than=dict(hit.closer_than),
             same_image=hit.same_image,
+            same_photograph=hit.same_photograph,
             trained_on=hit.trained_on,
             local=hit.local,
             global_=hit.global_,

@@ -10,6 +10,7 @@ from dermquery.serve.answers import Answer
 from dermquery.serve.api.common import (
     Audited,
     Reader,
+    ScopedRoute,
     ServiceHere,
     attended,
     named,
@@ -29,7 +30,7 @@ from dermquery.serve.service import SearchService
 
 __all__ = ["router"]
 
-router = APIRouter(prefix=PREFIX, tags=["searches"], dependencies=signed)
+router = APIRouter(prefix=PREFIX, tags=["searches"], dependencies=signed, route_class=ScopedRoute)
 SearchKey = Annotated[str, Path(description="Key of a search, from its answer.", max_length=100)]
 Ranking = Annotated[RankingRequest, Body(description="How to rank; leave it out for the defaults.")]
 

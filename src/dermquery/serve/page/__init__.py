@@ -35,7 +35,7 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op` is deprecated", FutureWarning)
     # NiceGUI logs the whole address of whatever it does not find, which may name a person.
     logging.getLogger("nicegui").addFilter(_says_no_address)
-    images = KeptImages(max_pixels=settings.max_pixels)
+    images = KeptImages(service.decode)
     site = Site(service, settings, images, app.state.audit, BaseFacts(service.base))
     app.include_router(router(site))
     _pages(site)

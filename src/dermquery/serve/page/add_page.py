@@ -206,7 +206,7 @@ class AddPage:
             kept = self.visit.site.images.of(self.visit.owner, key)
         except ExpiredImageError as error:
             raise AskError(texts.IMAGE_EXPIRED) from error
-        data = edited(kept.data, turn, crop, max_pixels=self.visit.site.settings.max_pixels)
+        data = edited(kept.data, turn, crop, self.visit.site.service.decode)
         values = {name: value.strip() for name, value in self._values.items() if value.strip()}
         fields = CaseFields.model_validate({**values, "checklist": self._terms})
         held = service.base.store.get([fields.case_id], vectors=False).get(fields.case_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nicegui.element import Element
 
+from dermquery.answer.content import TRAINED_ON
 from dermquery.answer.words import TITLES, describe_case, diagnosis_title, tones
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import button, el, fill, link
@@ -101,6 +102,8 @@ class BasePage:
             "label": texts.MAP_LABEL,
             "sample": texts.MAP_SAMPLE,
             "held": texts.MAP_HELD,
+            "trained": texts.MAP_TRAINED,
+            "untold": texts.MAP_UNTOLD,
             "on": texts.MAP_SHOWN,
             "off": texts.MAP_HIDDEN,
         }
@@ -111,17 +114,18 @@ class BasePage:
         if not case_id:
             return
         try:
-            case = (await self.visit.site.service.readers.call(self._read_case, str(case_id))).case
+            row, seen = await self.visit.site.service.readers.call(self._read_case, str(case_id))
         except UnknownCaseError:  # deleted since the map was drawn
             self.chosen.clear()
             return
         with fill(self.chosen):
-            self._case(case.case_id, case.diagnosis, describe_case(case))
+            about = describe_case(row.case)
+            self._case(row.case.case_id, row.case.diagnosis, f"{about} · {TRAINED_ON}" if seen else about)
 
-    def _read_case(self, case_id: str) -> StoredCase:
+    def _read_case(self, case_id: str) -> tuple[StoredCase, bool | None]:
         row = self.visit.site.service.case(case_id)
         self._log([case_id], "case")
-        return row
+        return row, self.visit.site.service.base.trained_on([row.stamp.phash])[0]
 
     def _log(self, case_ids: Sequence[str], what: str) -> None:
         """Log who sees which cases, before they see them."""

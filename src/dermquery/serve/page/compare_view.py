@@ -95,7 +95,8 @@ class Compare:
         item = self._hits[self._place]
         set_text(self._title, f"{texts.RANK.format(rank=item.hit.rank)} · {item.title}")
         parts = " · ".join(f"{part.name} {part.brief}" for part in item.parts)
-        set_text(self._score, f"{texts.SCORE_OF_HIT} {item.score.words} · {parts}")
+        known = filter(None, (item.same_image, item.trained_on))
+        set_text(self._score, " · ".join([f"{texts.SCORE_OF_HIT} {item.score.words}", parts, *known]))
         for element in (self._before, self._after):
             set_attributes(element, disabled=len(self._hits) < 2)
         self._show_images()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dermquery.answer.words import TITLES, diagnosis_title
+from dermquery.data.checklist import CRITERIA
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Control, el, set_text
 from dermquery.serve.page.facts import BaseFacts
@@ -35,7 +36,7 @@ class PatientFields:
                 self.badge = el("span", cls="badge", aria_live="polite")
             with el("div", cls="fields"):
                 for name in CHOSEN_FIELDS:
-                    self._choose(facts, name)
+                    self._choose(facts, name, TITLES[name])
                 number = {"type": "number", "min": 0, "max": 130, "step": 1, "inputmode": "numeric"}
                 self._write("age_from", texts.AGE_FROM, **number)
                 self._write("age_to", texts.AGE_TO, **number)
@@ -45,6 +46,10 @@ class PatientFields:
                 self._write("without_patient", texts.WITHOUT_PATIENT, maxlength=200, autocomplete="off")
                 self._write("without_lesion", texts.WITHOUT_LESION, maxlength=200, autocomplete="off")
             el("p", texts.WITHOUT_HINT, "hint")
+            el("p", texts.MUST, "hint", id="must")
+            with el("div", cls="fields", role="group", aria_labelledby="must"):
+                for name, criterion in CRITERIA.items():
+                    self._choose(facts, name, criterion.title.capitalize())
 
     def show(self, patient: Patient) -> None:
         """Put values into the fields."""
@@ -53,7 +58,7 @@ class PatientFields:
             control.show(patient[name])
         self._badge()
 
-    def _choose(self, facts: BaseFacts, name: str) -> None:
+    def _choose(self, facts: BaseFacts, name: str, label: str) -> None:
         counts = {str(value): n for value, n in facts.counts(name).items() if value is not None}
         if len(counts) < 2:
             return  # nothing to choose between
@@ -62,7 +67,7 @@ class PatientFields:
         options = [("", texts.FILTER_ANY)]
         options += [(v, texts.FILTER_COUNT.format(value=title(v), count=counts[v])) for v in common]
         with el("label", cls="field"):
-            el("span", TITLES[name])
+            el("span", label)
             self.controls[name] = Control("select", options=options, on_value=lambda v: self._changed(name, v))
 
     def _write(self, name: str, title: str, **attributes: Any) -> None:

@@ -15,7 +15,7 @@ from dermquery.answer.html import write_html
 from dermquery.answer.pdf import write_pdf
 from dermquery.data.image import load_image
 from dermquery.data.image_quality import check_image
-from dermquery.serve.api.common import Reader, owner_of
+from dermquery.serve.api.common import Reader, ScopedRoute, owner_of
 from dermquery.serve.page import texts
 from dermquery.serve.page.frame import Site
 from dermquery.serve.page.state import read_crop
@@ -30,7 +30,7 @@ __all__ = ["router"]
 
 def router(site: Site) -> APIRouter:
     """The routes of one server, under ``/page``."""
-    routes = APIRouter(prefix="/page", include_in_schema=False)
+    routes = APIRouter(prefix="/page", include_in_schema=False, route_class=ScopedRoute)
 
     @routes.post("/images")
     async def keep_image(request: Request, who: Reader) -> dict[str, object]:

@@ -27,7 +27,7 @@ class SearchPage:
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
         site = visit.site
-        self.session = Session(site.service, site.images, site.audit, visit.who, site.settings.max_pixels)
+        self.session = Session(site.service, site.images, site.audit, visit.who)
         self._wanted = self._answered = 0
         self._asking = False
         self.panel = QueryPanel(

@@ -51,15 +51,12 @@ class Session:
         answered: the question that it answers.
     """
 
-    def __init__(
-        self, service: SearchService, images: KeptImages, audit: AuditLog, who: Principal, max_pixels: int
-    ) -> None:
+    def __init__(self, service: SearchService, images: KeptImages, audit: AuditLog, who: Principal) -> None:
         self.service, self.images, self.owner = service, images, owner_of(who)
         self._audit, self._who = audit, who
         self.question = Question()
         self.answer: Answer | None = None
         self.answered: Question | None = None
-        self._max_pixels = max_pixels
         self._encoded: tuple[tuple[Any, ...], Prepared] | None = None
 
     def change(self, **changes: Any) -> None:
@@ -122,5 +119,5 @@ class Session:
                 kept = self.images.of(self.owner, question.image)
             except ExpiredImageError as error:
                 raise AskError(texts.IMAGE_EXPIRED) from error
-            image = edited(kept.data, question.turn, question.crop, max_pixels=self._max_pixels)
+            image = edited(kept.data, question.turn, question.crop, self.service.decode)
         return self.service.encode(self.owner, image, question.text.strip() or None, dict(question.terms))

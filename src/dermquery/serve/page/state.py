@@ -23,7 +23,16 @@ LONGEST_TEXT = 2000
 CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind is Kind.CHOICE)
 """Fields that a filter restricts to one value."""
 _LONGEST_WEIGHTS = 200
-_PATIENT = (*CHOSEN_FIELDS, "age_from", "age_to", "date_from", "date_to", "without_patient", "without_lesion")
+_PATIENT = (
+    *CHOSEN_FIELDS,
+    *CRITERIA,
+    "age_from",
+    "age_to",
+    "date_from",
+    "date_to",
+    "without_patient",
+    "without_lesion",
+)
 
 Crop = tuple[float, float, float, float]
 """Left, top, width and height as fractions of the turned image."""
@@ -34,8 +43,9 @@ class Patient:
     """Which cases may be found, by the form's texts.
 
     Attributes:
-        asked: what its controls hold, by name: :data:`CHOSEN_FIELDS`, ``age_from``, ``age_to``, ``date_from``,
-            ``date_to``, ``without_patient`` and ``without_lesion``; one that asks for nothing is not among them.
+        asked: what its controls hold, by name: :data:`CHOSEN_FIELDS`, the criteria (findings that a case must have),
+            ``age_from``, ``age_to``, ``date_from``, ``date_to``, ``without_patient`` and ``without_lesion``; one that
+            asks for nothing is not among them.
     """
 
     asked: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +61,9 @@ class Patient:
             FilterError: an age or a date cannot be read; names it and the expected form.
         """
         conditions: list[Any] = [
-            Equals.model_validate({"field": name, "value": value}) for name in CHOSEN_FIELDS if (value := self[name])
+            Equals.model_validate({"field": name, "value": value})
+            for name in (*CHOSEN_FIELDS, *CRITERIA)
+            if (value := self[name])
         ]
         ages = {"ge": _age(self["age_from"]), "le": _age(self["age_to"])}
         days = {"ge": _day(self["date_from"]), "le": _day(self["date_to"])}
@@ -146,8 +158,10 @@ class Question:
             crop=read_crop(last.get("crop", "")),
             like=last.get("like", ""),
             text=last.get("text", ""),
-            terms={n: terms[n] for n in CRITERIA if terms.get(n) in CRITERIA[n].values},
-            patient=Patient({name: last[name] for name in _PATIENT if name in last}),
+            terms={n: terms[n] for n in CRITERIA if n in terms and _is_value(n, terms[n])},
+            patient=Patient(
+                {n: last[n] for n in _PATIENT if n in last and (n not in CRITERIA or _is_value(n, last[n]))}
+            ),
             weights=last.get("weights", "")[:_LONGEST_WEIGHTS],
             local_weight=_share(last.get("lambda")),
             top_k=k if (k := int(_number(last.get("k"), 10))) in TOP_K else Question.top_k,
@@ -158,6 +172,10 @@ class Question:
     def with_patient(self, **changes: str) -> Question:
         """The same question to other cases."""
         return replace(self, patient=self.patient.changed(**changes))
+
+
+def _is_value(criterion: str, written: str) -> bool:
+    return written in CRITERIA[criterion].values
 
 
 def _all(pairs: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from dermquery.data.image import load_image
 from dermquery.serve.kept import Kept
 from dermquery.serve.page.state import Crop
-from dermquery.serve.pictures import query_copy
+from dermquery.serve.pictures import Decode, query_copy
 from dermquery.serve.prepared import KEPT_SECONDS, new_key
 
 __all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited", "turned_and_cropped"]
@@ -52,8 +51,8 @@ class KeptImage:
 class KeptImages:
     """The images, bounded in number, size and time. Safe to use from several threads."""
 
-    def __init__(self, *, max_pixels: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, decode: Decode, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._decode = decode
         self._images = Kept[tuple[str, str], KeptImage](
             lifetime=KEPT_SECONDS, clock=clock, most_bytes=_BYTES, size=lambda image: image.n_bytes,
             most_each=_PER_OWNER, owner=lambda image: image.owner,
@@ -65,7 +64,7 @@ class KeptImages:
         Raises:
             ImageError: it cannot be used; the message says why and what to do.
         """
-        image = load_image(data, max_pixels=self._max_pixels)
+        image = self._decode(data)
         kept = KeptImage(new_key(), owner, data, query_copy(image), image.size)
         return self._images.put((owner, kept.key), kept), image
 
@@ -84,14 +83,14 @@ class KeptImages:
 _TURNS = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}
 
 
-def edited(data: bytes, turn: int, crop: Crop | None, *, max_pixels: int) -> bytes:
+def edited(data: bytes, turn: int, crop: Crop | None, decode: Decode) -> bytes:
     """An image file turned and cropped; the file itself if there is nothing to do.
 
     Args:
         data: an encoded image.
         turn: quarter turns, clockwise.
         crop: as for :func:`turned_and_cropped`.
-        max_pixels: largest image that is decoded.
+        decode: decodes it.
 
     Returns:
         A PNG, so that nothing is lost a second time.
@@ -99,7 +98,7 @@ def edited(data: bytes, turn: int, crop: Crop | None, *, max_pixels: int) -> byt
     if not turn % 4 and crop is None:
         return data
     buffer = io.BytesIO()
-    turned_and_cropped(load_image(data, max_pixels=max_pixels), turn, crop).save(buffer, "PNG", compress_level=1)
+    turned_and_cropped(decode(data), turn, crop).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -22,7 +22,7 @@ from dermquery.serve.security.problems import not_in_order, refusal
 from dermquery.serve.security.signin import router
 from dermquery.serve.settings import ServeSettings
 
-__all__ = ["SecurityHeaders", "install", "server_options"]
+__all__ = ["SecurityHeaders", "install"]
 
 _log = logging.getLogger("dermquery.serve")
 
@@ -70,19 +70,3 @@ def _refused(_: Request, error: Exception) -> Response:
 def _not_logged(_: Request, error: Exception) -> Response:
     _log.error("%s", error)
     return refusal(not_in_order())
-
-
-def server_options(settings: ServeSettings) -> dict[str, object]:
-    """Arguments of ``uvicorn.run`` that go with the chain."""
-    return {
-        "host": settings.host,
-        "port": settings.port,
-        "proxy_headers": False,  # the chain itself reads these, from trusted_proxies only
-        "server_header": False,
-        "access_log": False,  # the audit log has what matters; addresses and query strings may say too much
-        "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": 30,  # open pages must not keep the service running
-        "limit_concurrency": 512,
-        "h11_max_incomplete_event_size": 32_768,  # headers
-        "ws_max_size": 2 << 20,
-    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
@@ -12,6 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.audit_log import AuditError, AuditLog
+from dermquery.serve.line import asking
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address
 from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
@@ -26,6 +28,8 @@ from dermquery.serve.settings import ServeSettings
 __all__ = ["Guard"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_AT_ONCE = {"http": 64, "websocket": 32}
+"""Requests, with their bodies on the way, and open pages of one principal or address; a browser has six and one."""
 _EVENT = 0.1  # cost of a page's event, where a request costs 1
 _log = logging.getLogger("dermquery.serve")
 
@@ -43,6 +47,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
         self._app, self._cors, self._accounts, self._audit = app, settings.cors_origins, accounts, audit
         self._rate = Buckets(settings.rate_per_minute, settings.rate_per_minute / 60)
+        self._held: Counter[tuple[str, str]] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -60,11 +65,26 @@ class Guard:
             _log.exception("nobody can be let in")
             await self._refuse(not_in_order(), scope, receive, send)
         else:
-            if scope["type"] == "websocket":
-                socket = self._watched(scope, receive, send)
-                await self._app(scope, socket.receive, socket.send)
-            else:
-                await self._app(scope, receive, self._logging(scope, send))
+            bucket = _bucket(scope, scope["state"]["principal"])
+            held = (bucket, scope["type"])
+            if self._held[held] >= _AT_ONCE[scope["type"]]:
+                await self._refuse(too_many(2, "requests at once"), scope, receive, send)
+                return
+            self._held[held] += 1
+            try:
+                with asking(bucket):
+                    await self._pass(scope, receive, send)
+            finally:
+                self._held[held] -= 1
+                if not self._held[held]:
+                    del self._held[held]
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            socket = self._watched(scope, receive, send)
+            await self._app(scope, socket.receive, socket.send)
+        else:
+            await self._app(scope, receive, self._logging(scope, send))
 
     def _admit(self, scope: Scope) -> None:
         """Find the principal, put it into the scope's state, and apply the rules of its method.

@@ -6,13 +6,25 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from fastapi.dependencies.models import Dependant
 from starlette.requests import HTTPConnection
 
 from dermquery.serve.settings import Scope
 
-__all__ = ["NOT_ALLOWED", "Principal", "RefusedError", "Scope", "check_scope", "principal_of", "require", "wider"]
+__all__ = [
+    "NOT_ALLOWED",
+    "Principal",
+    "RefusedError",
+    "Scope",
+    "check_scope",
+    "principal_of",
+    "require",
+    "required",
+    "wider",
+]
 
 NOT_ALLOWED = "Not allowed"
+_SCOPE = "scope"
 
 Method = Literal["open", "key", "oidc", "session"]
 _RANK: dict[Scope, int] = {"read": 0, "write": 1, "admin": 2}
@@ -83,7 +95,15 @@ def require(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
         check_scope(principal, scope)
         return principal
 
+    vars(dependency)[_SCOPE] = scope
     return dependency
+
+
+def required(dependant: Dependant) -> frozenset[Scope]:
+    """The scopes that a route's dependencies require."""
+    own = vars(dependant.call).get(_SCOPE) if hasattr(dependant.call, "__dict__") else None
+    found = [frozenset[Scope]({own} if own else ()), *map(required, dependant.dependencies)]
+    return frozenset[Scope]().union(*found)
 
 
 def check_scope(principal: Principal, scope: Scope) -> None:

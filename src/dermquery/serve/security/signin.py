@@ -15,9 +15,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address, is_secure
+from dermquery.serve.security.attempts import Attempts, mark_of, marked
 from dermquery.serve.security.binding import is_loopback
 from dermquery.serve.security.headers import form_policy, nonce_of
-from dermquery.serve.security.limits import Buckets
 from dermquery.serve.security.origins import CSRF_FIELD, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, SIGN_OUT
 from dermquery.serve.security.sessions import Session, cookie_name
@@ -27,6 +27,7 @@ from dermquery.serve.settings import ServeSettings
 __all__ = ["local_path", "router"]
 
 _FORM_COOKIE = "dermquery-form"
+_MARK_COOKIE, _MARK_SECONDS = "dermquery-known", 90 * 86400
 _LONGEST_NAME = 65  # one more than a name may have, so that no megabyte becomes the name of a bucket
 _TEMPLATES = Environment(
     loader=PackageLoader("dermquery.serve.security"), autoescape=True, undefined=StrictUndefined, auto_reload=False
@@ -39,8 +40,7 @@ class _SignIn:
     def __init__(self, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
         self._settings, self._audit = settings, audit
         self._users, self._sessions = accounts.users, accounts.sessions
-        # Ten wrong passwords for a name, thirty from an address, then one more each minute or half minute.
-        self._per_name, self._per_address = Buckets(10, 1 / 60), Buckets(30, 1 / 30)
+        self._attempts = Attempts()
         prepare_nobody()
 
     async def form(self, request: Request) -> Response:
@@ -63,8 +63,9 @@ class _SignIn:
         form = request.cookies.get(_FORM_COOKIE, "")
         if not form or not hmac.compare_digest(form.encode(), str(fields.get(CSRF_FIELD, "")).encode()):
             return self._form(request, local_path(wanted), "The form was out of date. Please sign in again.", 403)
-        address = client_address(request.scope)
-        if wait := self._throttled(name, address):
+        address, known_user = client_address(request.scope), self._users.get(name)
+        browser = marked(request.cookies.get(_MARK_COOKIE, ""), name, known_user)
+        if wait := self._attempts.begin(name, address, browser):
             message = f"Too many attempts. Please wait {int(wait) + 1} seconds."
             return self._form(request, local_path(wanted), message, 429, {"Retry-After": str(int(wait) + 1)})
         user = await asyncio.to_thread(self._users.check, name, password)
@@ -72,8 +73,7 @@ class _SignIn:
             known = name if name in self._users.list() else None  # people type passwords into the field for names
             await asyncio.to_thread(self._audit.write, "sign-in-failed", None, name=known, address=address)
             return self._form(request, local_path(wanted), "Name or password is wrong.", 403)
-        self._per_name.give_back(name)
-        self._per_address.give_back(address)
+        self._attempts.succeeded(name, address, browser)
         await asyncio.to_thread(self._audit.write, "sign-in", user.principal(name), address=address)
         secure = is_secure(request.scope)
         self._sessions.end(request.cookies.get(cookie_name(secure=secure), ""))
@@ -85,6 +85,15 @@ class _SignIn:
             secure=secure,
             httponly=True,
             samesite="lax",
+        )
+        response.set_cookie(
+            _MARK_COOKIE,
+            mark_of(name, user),
+            max_age=_MARK_SECONDS,
+            path=f"{request.scope.get('root_path', '')}{SIGN_IN}",
+            secure=secure,
+            httponly=True,
+            samesite="strict",
         )
         response.delete_cookie(_FORM_COOKIE, path="/", secure=secure, httponly=True, samesite="strict")
         return response
@@ -110,14 +119,6 @@ class _SignIn:
             response.delete_cookie(cookie_name(secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
         response.headers["Clear-Site-Data"] = '"cache", "storage"'
         return response
-
-    def _throttled(self, name: str, address: str) -> float:
-        """Take from both buckets, or return how long to wait; a successful sign-in gives the tokens back."""
-        if wait := self._per_address.take(address):
-            return wait
-        if wait := self._per_name.take(name):
-            self._per_address.give_back(address)
-        return wait
 
     def _redirect(self, request: Request, path: str) -> Response:
         return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303)

@@ -28,8 +28,8 @@ from dermquery.store.exact_order import (
     without,
 )
 from dermquery.store.filters import FIELDS, Filter, field_value, without_fields
-from dermquery.store.lance.lance_table import LanceTable, Snapshot, TableError, drop_files
 from dermquery.store.lance.file_sums import LOOKED_OVER
+from dermquery.store.lance.lance_table import LanceTable, Snapshot, TableError, drop_files
 from dermquery.store.lance.sql import beyond, of_image, to_lance
 from dermquery.store.lance.vector_index import TableIndex, drop_indexes, vectors_of
 from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, image_key, to_payload
@@ -135,9 +135,7 @@ class LanceStore:
             if self._damage.case_ids == known:
                 return found
 
-    def _ranked(
-        self, vector: Vectors, condition: Filter, offset: int, top_k: int, *, exact: bool
-    ) -> list[ScoredCase]:
+    def _ranked(self, vector: Vectors, condition: Filter, offset: int, top_k: int, *, exact: bool) -> list[ScoredCase]:
         """The ranking without the rows that turn out to be damaged, in whose places none come up."""
         depth = offset + top_k
         indexed = None if exact else self._index.nearest(vector, condition, depth + _BESIDE)

@@ -200,13 +200,10 @@ class LanceTable:
     def _passed_over(self) -> str:
         lost = "; ".join(f"version {torn.version}, because {torn.lacks}" for torn in self.torn)
         remedy = check_command(self.path.parent)
-        return (
-            f"the table {self.path} goes on with version {self._dataset.version}; passed over: {lost}. "
-            + (
-                f"Files were lost, so cases are missing, and nothing can be written; see: {remedy}"
-                if any(torn.confirmed for torn in self.torn)
-                else f"A write was cut off before it was confirmed; put it in again. More says: {remedy}"
-            )
+        return f"the table {self.path} goes on with version {self._dataset.version}; passed over: {lost}. " + (
+            f"Files were lost, so cases are missing, and nothing can be written; see: {remedy}"
+            if any(torn.confirmed for torn in self.torn)
+            else f"A write was cut off before it was confirmed; put it in again. More says: {remedy}"
         )
 
     @contextmanager

@@ -36,6 +36,9 @@ export default {
       const middle = [(Math.max(...xs) + low[0]) / 2, (Math.max(...ys) + low[1]) / 2];
       return { span, middle };
     },
+    trained() {
+      return this.points.filter((point) => point.trained_on).length;
+    },
     shown() {
       return this.points.filter((point) => !this.hidden.has(point.diagnosis));
     },
@@ -60,10 +63,11 @@ export default {
       const colours = new Map(this.diagnoses.map((entry) => [entry.name, entry[tone]]));
       pen.globalAlpha = this.points.length > 1500 ? 0.55 : 0.8;
       for (const point of this.shown) {
-        pen.fillStyle = colours.get(point.diagnosis) ?? style.color;
+        pen.fillStyle = pen.strokeStyle = colours.get(point.diagnosis) ?? style.color;
         pen.beginPath();
         pen.arc(...this.place(point, width, height), RADIUS, 0, 2 * Math.PI);
-        pen.fill();
+        if (point.trained_on) pen.stroke();
+        else pen.fill();
       }
       if (this.here && !this.hidden.has(this.here.diagnosis)) {
         pen.globalAlpha = 1;
@@ -122,6 +126,8 @@ export default {
       ),
     );
     const said = t.sample.replace("{n}", this.points.length).replace("{total}", this.count);
+    const known = this.points.some((point) => point.trained_on !== null);
+    const trained = known ? t.trained.replace("{n}", this.trained) : t.untold;
     const held = Math.round(100 * (this.explained[0] + this.explained[1]));
     return h("div", { class: "map" }, [
       h("div", { class: "row" }, legend),
@@ -133,7 +139,7 @@ export default {
         onClick: this.clicked,
         onKeydown: this.key,
       }),
-      h("p", { class: "hint" }, `${said} · ${t.held.replace("{percent}", held)}`),
+      h("p", { class: "hint" }, `${said} · ${t.held.replace("{percent}", held)} · ${trained}`),
     ]);
   },
 };

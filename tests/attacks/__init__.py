@@ -1,0 +1,1 @@
+"""Attacks on a running service, each with a figure; `python -m tests.attacks` runs them all."""
