@@ -17,9 +17,10 @@ import numpy as np
 
 from dermquery.model.alignment import Vectors
 
-__all__ = ["Damage", "DamageError", "DamageLog", "check_command", "checksum", "is_sound"]
+__all__ = ["LOST", "Damage", "DamageError", "DamageLog", "check_command", "checksum", "is_sound"]
 
 _SHOWN = 5
+_REMEDY = "See what can be mended with: dermquery base check"
 _log = logging.getLogger("dermquery.store")
 
 
@@ -32,7 +33,7 @@ class Damage:
     """What is wrong with the rows of a base, as a warning beside an answer.
 
     Attributes:
-        message: for people, with the remedy.
+        message: for people, with the remedy and without the base's place, because a service sends it.
         case_ids: cases that are in no answer because of it, sorted.
         files: those that are not as they were written, by their path in the table's folder.
     """
@@ -44,7 +45,10 @@ class Damage:
     @property
     def kind(self) -> str:
         """In a few words."""
-        return "damaged cases" if self.case_ids else "damaged files"
+        return "damaged cases" if self.case_ids else "damaged files" if self.files else "lost cases"
+
+
+LOST = Damage(f"Cases are missing from the base: files that were written and confirmed are lost or damaged. {_REMEDY}")
 
 
 def checksum(payload: str, vector: Vectors) -> int:
@@ -87,13 +91,13 @@ class DamageLog:
         with self._noting:
             if fresh := frozenset(case_ids) - self._ids:
                 self._ids |= fresh
-                _log.error("%s", self._of_rows(sorted(fresh)))
+                _log.error("%s: %s", self._uri, _of_rows(sorted(fresh)))
 
     def note_files(self, names: Collection[str]) -> None:
         """Remember wrong files, in place of those that were known."""
         with self._noting:
             if fresh := frozenset(names) - self._files:
-                _log.error("%s", self._of_files(sorted(fresh)))
+                _log.error("%s: %s", self._uri, _of_files(sorted(fresh)))
             self._files = frozenset(names)
 
     def forget(self, case_ids: Collection[str]) -> None:
@@ -104,25 +108,23 @@ class DamageLog:
     def found(self) -> tuple[Damage, ...]:
         """What is known, for people."""
         ids, files = tuple(sorted(self._ids)), tuple(sorted(self._files))
-        damage = [Damage(self._of_rows(ids), case_ids=ids)] if ids else []
-        if files and not ids:
-            damage.append(Damage(self._of_files(files), files=files))
-        return tuple(damage)
+        if ids:
+            return (Damage(_of_rows(ids), case_ids=ids),)
+        return (Damage(_of_files(files), files=files),) if files else ()
 
     def check(self) -> None:
         """DamageError if rows are known to be wrong."""
         if self._ids:
-            raise DamageError(self._of_rows(sorted(self._ids)))
+            raise DamageError(f"{_of_rows(sorted(self._ids))}: {check_command(self._uri)} --repair")
 
-    def _of_rows(self, ids: Sequence[str]) -> str:
-        n = f"{len(ids)} case{' is' if len(ids) == 1 else 's are'}"
-        return f"{n} not as written and in no answer: {_some(ids)}; mend with: {check_command(self._uri)} --repair"
 
-    def _of_files(self, names: Sequence[str]) -> str:
-        return (
-            f"Files of {self._uri} are not as written: {_some(names)}. Filters may miss cases; mend with: "
-            f"{check_command(self._uri)} --repair"
-        )
+def _of_rows(ids: Sequence[str]) -> str:
+    n = f"{len(ids)} case{' is' if len(ids) == 1 else 's are'}"
+    return f"{n} not as written and in no answer: {_some(ids)}. {_REMEDY}"
+
+
+def _of_files(names: Sequence[str]) -> str:
+    return f"Files of the base are not as written: {_some(names)}. Answers may lack cases. {_REMEDY}"
 
 
 def _some(names: Sequence[str]) -> str:

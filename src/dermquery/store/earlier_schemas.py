@@ -31,7 +31,7 @@ from dermquery.model.heads import recorded_values
 from dermquery.store.base_manifest import SCHEMA_VERSION, Manifest, ManifestError
 from dermquery.store.damage import Damage
 from dermquery.store.filters import FIELDS, Filter
-from dermquery.store.protocol import CaseReader, ScoredCase, StoredCase
+from dermquery.store.protocol import CaseReader, Flaws, ScoredCase, StoredCase
 
 __all__ = ["EarlierRows", "UpgradeNeededError", "current_row", "upgrade_command"]
 
@@ -139,8 +139,8 @@ class EarlierRows:
         self._check_fields(["case_id"])
         return [current_row(row, self._schema) for row in self._reader.page(where, after, limit, vectors=vectors)]
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        for rows in self._reader.scan(vectors=vectors):
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        for rows in self._reader.scan(vectors=vectors, whole=whole):
             yield [current_row(row, self._schema) for row in rows]
 
     def ids(self) -> list[str]:
@@ -168,6 +168,12 @@ class EarlierRows:
         self._refuse()
 
     def build_index(self) -> int:
+        self._refuse()
+
+    def inspect(self) -> Flaws:
+        self._refuse()
+
+    def renew(self, flaws: Flaws) -> None:
         self._refuse()
 
     def _check(self, where: Filter | None) -> None:

@@ -158,10 +158,10 @@ def test_a_file_that_rots_is_named(tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "t.lance").rglob("*") if path.parent.name != "_transactions"]
     named = set()
     for path in (path for path in files if path.suffix in {".lance", ".arrow", ".manifest"}):
-        data = bytearray(path.read_bytes())
+        data, opened = bytearray(path.read_bytes()), LanceTable(tmp_path, "t", SCHEMA)
         data[len(data) // 2] ^= 8
         path.write_bytes(data)
-        named |= {name for name in LanceTable(tmp_path, "t", SCHEMA).wrong_files() if name.endswith(path.name)}
+        named |= {name for name in opened.wrong_files() if name.endswith(path.name)}
         data[len(data) // 2] ^= 8
         path.write_bytes(data)
     assert {name.partition("/")[0] for name in named} == {"data", "_deletions", "_indices", "_versions"}

@@ -94,8 +94,9 @@ class EarlierTable:
         rows = self.get(first, vectors=vectors)
         return [rows[case_id] for case_id in first]
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        self._table.check_whole()
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        if whole:
+            self._table.check_whole()
         yield from self._pages(Filter(), vectors)
 
     def ids(self) -> list[str]:

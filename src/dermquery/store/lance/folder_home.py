@@ -95,6 +95,15 @@ class FolderHome:
         self._rows(manifest, create=False).purge()
         return len(others)
 
+    def mend(self, manifest: Manifest) -> list[str]:
+        from dermquery.store.lance.file_sums import FileSums
+
+        name = _table(manifest.version)
+        folders = [self._folder / f"{name}.lance", *self._folder.glob(f"index/{name}-*")]
+        return [
+            str((folder / file).relative_to(self._folder)) for folder in folders for file in FileSums(folder).mend()
+        ]
+
     def _forget_next(self) -> None:
         """Remove the mark of a beginning, surely before its rows go: nobody must go on with what is left of them."""
         if (self._folder / _NEXT).exists():

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from dermquery.model.alignment import Vectors
-from dermquery.store.damage import Damage, DamageLog, check_command, checksum, is_sound
+from dermquery.store.damage import LOST, Damage, DamageLog, check_command, checksum, is_sound
 from dermquery.store.exact_order import (
     HALF,
     SPARE,
@@ -32,9 +32,10 @@ from dermquery.store.lance.file_sums import LOOKED_OVER
 from dermquery.store.lance.lance_table import LanceTable, Snapshot, TableError, drop_files
 from dermquery.store.lance.sql import beyond, of_image, to_lance
 from dermquery.store.lance.vector_index import TableIndex, drop_indexes, vectors_of
-from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, image_key, to_payload
+from dermquery.store.lance.wrong_rows import wrong_rows
+from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, from_payload, image_key, to_payload
 
-__all__ = ["LanceStore", "drop_table", "wrong_rows"]
+__all__ = ["LanceStore", "drop_table"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _ROW = ("case_id", "payload", "checksum")
@@ -164,16 +165,18 @@ class LanceStore:
         rows = self._get(table, ids, vectors=vectors)
         return [rows[case_id] for case_id in ids if case_id in rows]
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, as the table was when the scan began.
 
         Raises:
-            DamageError: a row is damaged.
+            DamageError: a row is damaged, and ``whole`` is asked for.
+            TableError: rows are lost.
         """
-        self._table.check_whole()
+        if whole:
+            self._table.check_whole()
         for table in self._table.now().batches(_columns(vectors=vectors), _ROWS_PER_BATCH):
             rows = list(self._sound(table, vectors_of(table) if vectors else None))
-            if len(rows) < table.num_rows:
+            if whole and len(rows) < table.num_rows:
                 self._damage.check()
             yield rows
 
@@ -216,7 +219,7 @@ class LanceStore:
 
     def damage(self) -> tuple[Damage, ...]:
         """What is known to be wrong; the whole table was looked at once the first search was answered."""
-        return self._damage.found()
+        return ((LOST,) if any(version.confirmed for version in self._table.torn) else ()) + self._damage.found()
 
     def _look_over(self, most: int | None = LOOKED_OVER) -> None:
         """Hold the table's files against their checksums, those that were written since the last look.
@@ -237,15 +240,54 @@ class LanceStore:
             self._looked = version
 
     def _find_wrong_rows(self, files: Collection[str]) -> None:
-        columns = [column.name for column in self._schema if column.name not in {c.name for c in self._lacking()}]
         try:
-            for table in self._table.now().batches(columns, _ROWS_PER_BATCH):
-                self._damage.note(wrong_rows(table, vectors_of(table)))
+            for wrong in self._wrong_rows():
+                self._damage.note(wrong)
         except TableError as error:
             raise TableError(
                 f"files of {self.folder} are damaged and cannot be read: {', '.join(sorted(files))}; mend with: "
                 f"{check_command(self.folder)} --repair"
             ) from error
+
+    def _wrong_rows(self) -> Iterator[dict[str, StoredCase | None]]:
+        """What is sound of the rows that are wrong, by their id as its column says it, a batch at a time."""
+        lacking = {column.name for column in self._lacking()}
+        columns = [column.name for column in self._schema if column.name not in lacking]
+        for table in self._table.now().batches(columns, _ROWS_PER_BATCH):
+            yield wrong_rows(table, vectors_of(table))
+
+    def inspect(self) -> Flaws:
+        """Read everything, and say what is wrong."""
+        rows: dict[str, StoredCase | None] = {}
+        unreadable = ""
+        try:
+            for wrong in self._wrong_rows():
+                rows |= wrong
+        except TableError as error:
+            unreadable = str(error)
+        self._damage.note(rows)
+        torn = self._table.torn
+        return Flaws(
+            rows,
+            tuple(sorted(self._table.wrong_files())),
+            unreadable,
+            lost="; ".join(version.lacks for version in torn if version.confirmed),
+            cut_off="; ".join(version.lacks for version in torn if not version.confirmed),
+            index=self._index.flaw(),
+        )
+
+    def renew(self, flaws: Flaws) -> None:
+        """Write anew the rows that lie in damaged files, put aside what was cut off, and build indexes again."""
+        for ids in self._table.ids_in(flaws.files, "case_id"):
+            rows = self.get(ids)
+            if len(rows) == len(ids):
+                self.upsert(list(rows.values()))
+        if flaws.cut_off:
+            self._table.put_aside()
+        if any(name.startswith("_indices/") for name in flaws.files):
+            self._index.index_columns()
+        if flaws.index:
+            self._index.purge()
 
     def _sound(self, table: pa.Table, vectors: Vectors | None) -> Iterator[StoredCase]:
         """The rows of a result that are as they were written; the others are noted."""
@@ -359,26 +401,3 @@ def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.
     flat = np.concatenate([row.vector for row in rows]).astype(np.float16)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def wrong_rows(table: pa.Table, vectors: Vectors) -> list[str]:
-    """Ids, as their column says them, of the rows of a result with all columns that are not as they were written.
-
-    Args:
-        table: of every column, or all but those that the table lacks.
-        vectors: its vectors, (n, size) float32.
-    """
-    wrong = []
-    names = [name for name in table.schema.names if name != "vector"]
-    for record, vector in zip(table.select(names).to_pylist(), vectors, strict=True):
-        sound = is_sound(record["payload"], vector, record["checksum"])
-        row = from_payload(record["payload"], vector) if sound else None
-        if row is None or not _columns_agree(row, record):
-            wrong.append(record["case_id"])
-    return wrong
-
-
-def _columns_agree(row: StoredCase, record: dict[str, Any]) -> bool:
-    """Whether the columns that filters ask say what the description says."""
-    there = all(record[name] == field_value(row.case, name) for name in FIELDS if name in record)
-    return there and bool(record["image_key"] == row.stamp.key)

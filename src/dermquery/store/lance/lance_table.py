@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -19,7 +19,7 @@ from dermquery.data.files import make_folder, move, remove_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.base_manifest import ManifestError
 from dermquery.store.damage import check_command
-from dermquery.store.lance.commits import FAILURES, Commits, live_files, manifests, newest_whole, set_aside
+from dermquery.store.lance.commits import Commits, is_failure, live_files, manifests, newest_whole, set_aside
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -197,6 +197,18 @@ class LanceTable:
                 self._checked = frozenset(live)
             return self._wrong
 
+    def ids_in(self, files: Collection[str], key: str) -> list[list[Any]]:
+        """The keys of the rows that lie in some files, a list for each file's fragment."""
+        with _translated(self._dataset):
+            fragments = self._newest().get_fragments()
+            damaged = (one for one in fragments if any(f"data/{file.path}" in files for file in one.metadata.files))
+            return [list(fragment.to_table(columns=[key])[key].to_pylist()) for fragment in damaged]
+
+    def put_aside(self) -> None:
+        """Move versions of which a write was cut off out of the way, as the next write would."""
+        with self._writing():
+            pass
+
     def _passed_over(self) -> str:
         lost = "; ".join(f"version {torn.version}, because {torn.lacks}" for torn in self.torn)
         remedy = check_command(self.path.parent)
@@ -258,7 +270,9 @@ def _translated(dataset: LanceDataset) -> Iterator[None]:
         yield
     except TableError:
         raise
-    except FAILURES as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise TableError(
             f"the table {dataset.uri} cannot be read or written ({error}); open the base again if it was encoded again "
             "meanwhile, else look whether the disk is full, and what is damaged: dermquery base check "

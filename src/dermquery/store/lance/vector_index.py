@@ -114,6 +114,15 @@ class TableIndex:
         if (view := self._view()) is not None and (wrong := FileSums(view.place[0]).wrong_of_all()):
             self._refuse(view.place, f"{', '.join(wrong)} not as written")
 
+    def flaw(self) -> str:
+        """Why the index cannot be used, every file of it read; empty if it can, or there is none."""
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            self.warm()
+        if not self._folders() or (not said and self._view() is not None):
+            return ""
+        return str(said[0].message) if said else f"the index of {self._folder} could not be opened a moment ago"
+
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
         view, n = self._view(), self._table.now().count()
@@ -139,7 +148,7 @@ class TableIndex:
             )
         shape = IndexShape.of(table.schema.field("vector").type.list_size, n, self._apart)
         self._write(lambda folder: self._fill(table, folder, shape, _sample(table, shape.sample, n)))
-        self._index_columns()
+        self.index_columns()
         return n
 
     def purge(self) -> None:
@@ -260,7 +269,8 @@ class TableIndex:
             stacklevel=2,
         )
 
-    def _index_columns(self) -> None:
+    def index_columns(self) -> None:
+        """Build the indexes of the columns that filters ask for."""
         there = self._table.now().schema.names
         for names, kind in ((_BITMAPS, "BITMAP"), (_TREES, "BTREE")):
             for name in set(names).intersection(there):

@@ -11,9 +11,9 @@ from dermquery.data.case import Case
 from dermquery.store.damage import checksum, is_sound
 from dermquery.store.filters import FIELDS, field_value
 from dermquery.store.milvus.expression import MISSING_AGE, column_text
-from dermquery.store.protocol import StoredCase, from_payload, packed, to_payload
+from dermquery.store.protocol import StoredCase, from_payload, left_of, packed, to_payload
 
-__all__ = ["collection_schema", "in_writes", "to_record", "to_row"]
+__all__ = ["collection_schema", "in_writes", "left_of_record", "to_record", "to_row"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _ID_BYTES, _KEY_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 16, 2048, 65_535
@@ -84,6 +84,11 @@ def to_record(row: StoredCase, lacking: Collection[str] = ()) -> dict[str, Any]:
 def _text(case: Case, name: str) -> str | None:
     value = field_value(case, name)
     return None if value is None else str(value)
+
+
+def left_of_record(record: dict[str, Any]) -> StoredCase | None:
+    """What is sound of a row as Milvus gives it (:func:`~dermquery.store.protocol.left_of`)."""
+    return left_of(record["payload"], np.asarray(record["vector"], np.float32), record["checksum"])
 
 
 def to_row(record: dict[str, Any]) -> StoredCase | None:

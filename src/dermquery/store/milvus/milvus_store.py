@@ -29,10 +29,10 @@ from dermquery.store.exact_order import (
 )
 from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
-from dermquery.store.milvus.columns import in_writes, to_record, to_row
+from dermquery.store.milvus.columns import in_writes, left_of_record, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
 from dermquery.store.milvus.expression import MISSING_AGE, column_text, text_of_column, to_milvus
-from dermquery.store.protocol import ScoredCase, StoredCase, image_key
+from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, image_key
 
 __all__ = ["MilvusStore"]
 
@@ -168,11 +168,11 @@ class MilvusStore:
         pages = self._pages(self._condition(where), columns, min(limit, _ROWS_PER_PAGE), start)
         return self._sound(list(islice(chain.from_iterable(pages), limit)))
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, in ascending order of ``case_id``; DamageError if one is damaged."""
         for page in self._pages("", self._row_columns(vectors=vectors), _ROWS_PER_PAGE):
             rows = self._sound(page)
-            if len(rows) < len(page):
+            if whole and len(rows) < len(page):
                 self._damage.check()
             yield rows
 
@@ -217,6 +217,19 @@ class MilvusStore:
         self._index = None  # another process may have built one
         if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
             self.build_index()
+
+    def inspect(self) -> Flaws:
+        """Read every row, and say what is wrong; the server answers for its files."""
+        columns = self._row_columns(vectors=True)
+        wrong: dict[str, StoredCase | None] = {}
+        for page in self._pages("", columns, _ROWS_PER_PAGE):
+            sound = {row.case.case_id for row in self._sound(page)}
+            records = ((str(text_of_column(record["case_id"])), record) for record in page)
+            wrong |= {case_id: left_of_record(record) for case_id, record in records if case_id not in sound}
+        return Flaws(wrong)
+
+    def renew(self, flaws: Flaws) -> None:
+        """Nothing: the server answers for its files."""
 
     def damage(self) -> tuple[Damage, ...]:
         """What is known to be wrong with rows that were read."""

@@ -120,6 +120,10 @@ class MilvusHome:
             client.drop_collection(name)
         return len(others)
 
+    def mend(self, manifest: Manifest) -> list[str]:
+        """Nothing: the server answers for its files."""
+        return []
+
     def writing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
