@@ -9,13 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from dermquery.model.alignment import Vectors
-from dermquery.store.damage import LOST, Damage, DamageLog, check_command, checksum, is_sound
+from dermquery.store.damage import LOST, Damage, DamageLog, check_command, is_sound
 from dermquery.store.exact_order import (
     HALF,
     SPARE,
@@ -27,17 +26,16 @@ from dermquery.store.exact_order import (
     products,
     without,
 )
-from dermquery.store.filters import FIELDS, Filter, field_value, without_fields
+from dermquery.store.filters import FIELDS, Filter, without_fields
+from dermquery.store.lance.columns import table_schema, to_table, wrong_rows
 from dermquery.store.lance.file_sums import LOOKED_OVER
 from dermquery.store.lance.lance_table import LanceTable, Snapshot, TableError, drop_files
 from dermquery.store.lance.sql import beyond, of_image, to_lance
 from dermquery.store.lance.vector_index import TableIndex, drop_indexes, vectors_of
-from dermquery.store.lance.wrong_rows import wrong_rows
-from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, from_payload, image_key, to_payload
+from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, from_payload, image_key
 
 __all__ = ["LanceStore", "drop_table"]
 
-_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _ROW = ("case_id", "payload", "checksum")
 _HIT = (*_ROW, "serial")
 _ROWS_PER_BATCH = 500
@@ -67,7 +65,7 @@ class LanceStore:
     ) -> None:
         self.folder = folder
         self.size = size
-        self._schema = _schema(size)
+        self._schema = table_schema(size)
         self._table = LanceTable(folder, table, self._schema if create else None)
         self._index = TableIndex(folder, table, self._table, _HIT, apart)
         self._damage = DamageLog(folder)
@@ -88,7 +86,7 @@ class LanceStore:
         if lacking := self._lacking():
             self._table.add_columns(pa.schema(lacking))
         first = self._next_serial()
-        version = self._table.merge("case_id", _to_table(rows, self._schema, first))
+        version = self._table.merge("case_id", to_table(rows, self._schema, first))
         self._next = version, first + len(rows)
         self._damage.forget([row.case.case_id for row in rows])
 
@@ -369,35 +367,3 @@ def _candidates(table: Snapshot, vector: Vectors, condition: str, depth: int) ->
 
 def _columns(*, vectors: bool) -> list[str]:
     return [*_ROW, "vector"] if vectors else [*_ROW]
-
-
-def _schema(size: int) -> pa.Schema:
-    """What filters ask for, the case as one text, its image and its vector, and a number that grows with every write.
-
-    Vectors are kept in half precision: of unit blocks it changes no figure in four digits (docs/sizing.md).
-    """
-    # The key makes two processes that index at once conflict and retry, where both would else insert the same case.
-    key = pa.field("case_id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
-    return pa.schema(
-        [
-            key,
-            *(pa.field(name, pa.string()) for name in _TEXT_COLUMNS),
-            pa.field("age", pa.float64()),
-            pa.field("payload", pa.string(), nullable=False),
-            pa.field("serial", pa.int64(), nullable=False),
-            pa.field("image_key", pa.string(), nullable=False),
-            pa.field("checksum", pa.int64(), nullable=False),
-            pa.field("vector", pa.list_(pa.float16(), size), nullable=False),
-        ]
-    )
-
-
-def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.Table:
-    columns: dict[str, Any] = {name: [field_value(row.case, name) for row in rows] for name in FIELDS}
-    columns["payload"] = [to_payload(row) for row in rows]
-    columns["serial"] = list(range(serial, serial + len(rows)))
-    columns["image_key"] = [row.stamp.key for row in rows]
-    columns["checksum"] = [checksum(payload, row.vector) for payload, row in zip(columns["payload"], rows, strict=True)]
-    flat = np.concatenate([row.vector for row in rows]).astype(np.float16)
-    columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
