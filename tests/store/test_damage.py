@@ -146,6 +146,7 @@ def test_a_version_that_was_confirmed_is_not_written_over(own: CaseBase) -> None
     newest.write_bytes(data)
     with pytest.warns(RuntimeWarning, match="Files were lost"):
         base = reopened(own)
+    assert [damage.kind for damage in base.search(text="streaks").damage] == ["lost cases"]
     with pytest.raises(TableError, match="were written and confirmed are lost"):
         base.delete(["case-002"])
 

@@ -224,7 +224,7 @@ class Manifest(BaseModel):
         """Parse a manifest of this schema or an earlier one; ``where`` it stands goes into the ManifestError."""
         fields = _fields(text)
         written = fields.pop(_CHECKSUM, None)
-        if written not in (None, _checksum(fields)):
+        if written not in (None, _checksum(fields)) and _schema_version(text) <= SCHEMA_VERSION:
             raise ManifestError(f"{where} is not as it was written; restore it from a backup")
         try:
             return cls.model_validate_json(json.dumps(fields) if written else text)

@@ -13,7 +13,7 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
-from dermquery.store.damage import Damage
+from dermquery.store.damage import LOST, Damage
 from dermquery.store.exact_order import check_page, check_search, id_filters, products, without
 from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.lance_table import LanceTable
@@ -112,8 +112,8 @@ class EarlierTable:
         return dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
 
     def damage(self) -> tuple[Damage, ...]:
-        """Nothing: these rows have no checksum."""
-        return ()
+        """Whether cases are missing; these rows have no checksum."""
+        return (LOST,) if self._table.lost else ()
 
     def warm(self) -> None:
         """Nothing is kept between searches."""

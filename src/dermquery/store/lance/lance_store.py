@@ -217,7 +217,7 @@ class LanceStore:
 
     def damage(self) -> tuple[Damage, ...]:
         """What is known to be wrong; the whole table was looked at once the first search was answered."""
-        return ((LOST,) if any(version.confirmed for version in self._table.torn) else ()) + self._damage.found()
+        return ((LOST,) if self._table.lost else ()) + self._damage.found()
 
     def _look_over(self, most: int | None = LOOKED_OVER) -> None:
         """Hold the table's files against their checksums, those that were written since the last look.

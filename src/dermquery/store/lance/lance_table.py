@@ -172,9 +172,14 @@ class LanceTable:
         with self._writing() as dataset:
             dataset.create_scalar_index(column, kind, replace=True)
 
+    @property
+    def lost(self) -> bool:
+        """Whether cases are missing."""
+        return any(torn.confirmed for torn in self.torn)
+
     def check_whole(self) -> None:
         """TableError if cases are missing, because the newest version lost files after it was written."""
-        if any(torn.confirmed for torn in self.torn):
+        if self.lost:
             lacks = "; ".join(torn.lacks for torn in self.torn)
             raise TableError(
                 f"files of the table {self.path} that were written and confirmed are lost ({lacks}), so cases are "
@@ -214,7 +219,7 @@ class LanceTable:
         remedy = check_command(self.path.parent)
         return f"the table {self.path} goes on with version {self._dataset.version}; passed over: {lost}. " + (
             f"Files were lost, so cases are missing, and nothing can be written; see: {remedy}"
-            if any(torn.confirmed for torn in self.torn)
+            if self.lost
             else f"A write was cut off before it was confirmed; put it in again. More says: {remedy}"
         )
 
