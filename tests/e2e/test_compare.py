@@ -116,6 +116,10 @@ def test_an_eye_is_taught_and_searched_by(world: World) -> None:
     assert "siblings, within-lesion whitening" in seen
     held = json.loads((out / "seen.json").read_text())
     assert 0 < held["n"] < 60
+    said = dermquery(
+        "tune", world.table, "--folds", world.folds, "--out", out / "t", *common, "--set", "tune.epochs=1"
+    ).stdout
+    assert re.search(r"(\d+) of \d+ cases; .*eye", said)
     run(world, "compare", out / "compared", "--systems", "taught+,frozen", *start, "--no-report")
     assert len(list((out / "compared" / "predictions").glob("taught+-*"))) == 1
     with pytest.raises(pytest.fail.Exception, match="give it with --start-from"):

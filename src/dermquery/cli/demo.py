@@ -18,6 +18,8 @@ NOTICE = "These cases are synthetic: rendered by a program, not photographed."
 _CASES = Path(dermquery.__file__).parent / "demo_cases"
 """140 cases that the demo model was not trained on; docs/data.md names the command that wrote them."""
 _IN_BASE = 120
+_KEPT_OUT = 20
+"""The first of them, so that there is something to ask with, and to add."""
 _SHOWN = {"pigment_network": "atypical", "blue_whitish_veil": "present"}
 
 
@@ -38,7 +40,7 @@ def demo(
     console.print(f"[bold]1[/]  copying synthetic dermoscopy cases to {out / 'cases'}")
     shutil.copytree(_CASES, out / "cases", dirs_exist_ok=True)
     cases = read_cases(out / "cases" / "cases.csv", need=("diagnosis",)).cases
-    searched, others = cases[:n], cases[_IN_BASE:]
+    others, searched = cases[:_KEPT_OUT], cases[_KEPT_OUT : _KEPT_OUT + n]
     known = {case.lesion_id for case in searched}
     fitting = [case for case in others if case.lesion_id not in known and case.diagnosis == "mel"]
     asking = max(fitting, key=lambda case: sum(case.checklist.get(k) == v for k, v in _SHOWN.items()))

@@ -45,11 +45,11 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name to sign 
 
 def state_folder(state: Path | None, config: Path | None) -> Path:
     """The state folder that the options name, read as the service reads them."""
-    from dermquery.serve.settings import default_state, load_settings
+    from dermquery.serve.settings import default_state, load_settings, usable_state
 
     if state is not None or config is None:
-        return state or default_state()
-    return load_settings(config, base="unused").state
+        return usable_state(state or default_state())
+    return usable_state(load_settings(config, base="unused").state)
 
 
 @app.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["print_result", "search"]
 
 _VALUES_SHOWN = 12
+_ID_WIDTH = 24
 
 
 @expected_errors
@@ -205,8 +206,10 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
 
 def _table(content: Content) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("rank", "case", "diagnosis"):
-        table.add_column(title, justify="right" if title == "rank" else "left")
+    longest = max((len(item.hit.case.case_id) for item in content.hits), default=0)
+    table.add_column("rank", justify="right")
+    table.add_column("case", overflow="fold", min_width=min(longest, _ID_WIDTH))  # it is what people copy
+    table.add_column("diagnosis")
     names = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
     for title in ("score", *names):
         table.add_column(title, justify="right", no_wrap=True)

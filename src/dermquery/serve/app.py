@@ -14,7 +14,6 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
-from dermquery.data.files import make_folder
 from dermquery.serve import errors, security
 from dermquery.serve.api import about, cases, fallback, job_routes, searches
 from dermquery.serve.api.raw_paths import ROUTED, RawPaths
@@ -24,7 +23,7 @@ from dermquery.serve.job_folder import Job
 from dermquery.serve.prometheus import Metrics
 from dermquery.serve.security.binding import check_binding
 from dermquery.serve.service import SearchService
-from dermquery.serve.settings import ServeSettings
+from dermquery.serve.settings import ServeSettings, usable_state
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE
 
@@ -52,14 +51,14 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     Raises:
         ManifestError: there is no case base, or its vectors come from another model.
         AuditError: another process runs with the same state.
-        ValueError: other machines could reach the service without signing in.
+        ValueError: other machines could reach the service without signing in, or the state folder cannot be written.
     """
+    usable_state(settings.state)
     check_binding(settings)
     opened = CaseBase.open(settings.base, settings.model) if base is None else base
     _ = opened.model  # now, so that a model that cannot be loaded stops the start and not the first query
     if opened.read_only:
         logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
-    make_folder(settings.state, mode=0o700)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
     service = SearchService(
         opened,

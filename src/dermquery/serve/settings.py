@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from dermquery.data.files import make_folder
+
 __all__ = [
     "Algorithm",
     "OidcSettings",
     "ServeSettings",
     "default_state",
     "load_settings",
+    "usable_state",
 ]
 
 Scope = Literal["read", "write", "admin"]
@@ -30,6 +34,23 @@ def default_state() -> Path:
     if named := os.environ.get("DERMQUERY_STATE"):
         return Path(named)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dermquery"
+
+
+def usable_state(folder: Path) -> Path:
+    """The folder itself, made if need be.
+
+    Raises:
+        ValueError: nothing can be written there.
+    """
+    try:
+        make_folder(folder, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise ValueError(
+            f"the state folder {folder} cannot be written ({error.strerror}); name another by --state FOLDER or by "
+            "the variable DERMQUERY_STATE"
+        ) from error
 
 
 def _origin(value: str) -> str:

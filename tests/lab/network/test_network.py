@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig
 
-from dermquery.lab.network.hub import WeightsUnavailableError
+from dermquery.lab.network.hub import WeightsUnavailableError, from_hub
 from dermquery.lab.network.network import ComposedNetwork, count_parameters
 from dermquery.lab.network.regions import RegionMasks, mask_overlap
+from dermquery.lab.network.vision import build_backbone
 from dermquery.model.architecture import ComposerConfig, ModelConfig, TextConfig, VisionConfig
 from tests.lab.reference import scores
 from tests.tiny import bert_folder, swin_folder, tiny_config
@@ -123,6 +127,40 @@ def test_hub_name_that_cannot_be_reached_gives_the_three_remedies(monkeypatch: p
     config = ModelConfig(vision=VisionConfig(backbone="nobody/no-such-swin"))
     with pytest.raises(WeightsUnavailableError, match=r"no-such-swin.*\(1\).*folder.*\(2\).*cache.*\(3\).*lite"):
         ComposedNetwork(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("efficientnet_lite0", "no folder and no encoder.*Did you mean 'efficientnet-lite0'"),
+        ("Xception-sklesions", "Did you mean 'xception-sklesion'"),
+        ("/nowhere/swin", "'/nowhere/swin': there is no such folder"),
+        ("./swin", "'./swin': there is no such folder"),
+    ],
+)
+def test_mistyped_backbone_is_no_question_to_the_hub(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("asked the network"))
+    with pytest.raises(WeightsUnavailableError, match=message):
+        build_backbone(VisionConfig(backbone=name))
+
+
+def test_hub_that_has_no_address_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.upper(), raising=False)
+    asked = []
+
+    def load(name: str, **how: bool) -> Any:
+        asked.append(how)
+        return AutoConfig.from_pretrained(name, **how)
+
+    with pytest.raises(WeightsUnavailableError, match="hf download nobody/no-such-swin"):
+        from_hub("nobody/no-such-swin", load)
+    assert asked == [{"local_files_only": True}]
 
 
 def test_backbone_with_too_few_stages_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dermquery.lab.experiment.teaching import tune
 from dermquery.lab.network.start import EYE, backbone_of, load_start
 from dermquery.lab.network.vision import build_backbone
 from dermquery.lab.train.batches import BalancedBatches
-from dermquery.lab.train.config import AugmentConfig, TeachConfig, TrainConfig, TuneConfig
+from dermquery.lab.train.config import AugmentConfig, TeachConfig, TrainConfig, TuneAugmentConfig, TuneConfig
 from dermquery.lab.train.eye import principal_components
 from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.architecture import ModelConfig, VisionConfig
@@ -79,7 +79,7 @@ def test_tuning_learns_in_the_last_blocks_alone_and_a_second_run_loads_it(tmp_pa
             batch_size=16,
             average=0,
             precision="32",
-            augment=AugmentConfig(rotate=False, crop=1.0, colour=0, blur=0),
+            augment=TuneAugmentConfig(rotate=False, crop=1.0, colour=0),
         ),
     )
     eye = tune(cases, config, tmp_path / "run", name="tuned", facts={}, accelerator="cpu")

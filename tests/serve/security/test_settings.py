@@ -6,7 +6,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from dermquery.cli import app
 from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.binding import authentication, check_binding, is_loopback
 from dermquery.serve.security.users import UserFile
@@ -139,3 +141,15 @@ def test_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_state() == tmp_path / ".local" / "state" / "dermquery"
+
+
+@pytest.mark.parametrize("command", [["serve"], ["keys", "list"], ["users", "list"]])
+def test_a_home_that_cannot_be_written_is_named_with_the_remedy(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("DERMQUERY_STATE", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    done = CliRunner().invoke(app, [*command, *(["--base", str(tmp_path / "base")] if command == ["serve"] else [])])
+    assert done.exit_code == 2
+    assert "cannot be written (Not a directory); name another by --state" in done.stderr

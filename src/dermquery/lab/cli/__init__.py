@@ -21,10 +21,10 @@ def join(program: typer.Typer) -> None:
     from dermquery.lab.cli.evaluate_quality import evaluate_quality
     from dermquery.lab.cli.model import describe_config, fit_heads, pack
     from dermquery.lab.cli.synthetic_data import folds, synthesize
-    from dermquery.lab.cli.train import teach, train
+    from dermquery.lab.cli.train import teach, train, tune
 
     commands: tuple[Callable[..., Any], ...] = (
-        train, teach, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_eye,
+        train, teach, tune, crossval, compare, ablate, evaluate, evaluate_text, evaluate_regions, evaluate_eye,
         evaluate_quality, figures, describe_config, fit_heads, pack,
     )  # fmt: skip
     for command in commands:

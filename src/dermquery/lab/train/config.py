@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dermquery.model.architecture import Section
 
-__all__ = ["AugmentConfig", "ObjectiveConfig", "TeachConfig", "TrainConfig", "TuneConfig"]
+__all__ = ["AugmentConfig", "ObjectiveConfig", "OptimisationConfig", "TeachConfig", "TrainConfig", "TuneConfig"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -75,8 +75,8 @@ class TeachConfig(Section):
     temperature: Positive = 0.1
 
 
-class TrainConfig(Section):
-    """Optimisation, sampling and stopping.
+class OptimisationConfig(Section):
+    """Optimisation, sampling and stopping of any training.
 
     Attributes:
         epochs, patience: at most so many epochs; stop after ``patience`` epochs without a better validation score.
@@ -89,17 +89,10 @@ class TrainConfig(Section):
         batch_size: images per step; every image is a query and a target of the others.
         pairs: draw half a batch, and beside each image another of its lesion, or the same once more.
         balance: 0 draws classes as they are, 1 equally often, between in between.
-        forms: ``drop`` makes one query of each image, ``all`` one with both parts, one of the text alone and one of
-            the image alone.
-        text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
-        image_mix: a training query with text gets up to this share of another image mixed into its own one's features,
-            so that the composer learns to weigh the text; 0 mixes nothing.
-        described_gallery: queries are also contrasted with the other cases' composed encodings, as in a case base whose
-            cases are composed with their own recorded findings.
-        attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
         average: decay of the exponential moving average of the weights that is validated and kept; 0 keeps none.
         precision: ``auto`` is bf16 where the processor or accelerator has it.
         seed: of initialisation, sampling and augmentation.
+        augment: random changes of the training images.
     """
 
     epochs: Count = 100
@@ -113,21 +106,45 @@ class TrainConfig(Section):
     batch_size: Annotated[int, Field(ge=4)] = 32
     pairs: bool = False
     balance: Share = 0.5
+    average: Decay = 0.99
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seed: int = 0
+    augment: AugmentConfig = AugmentConfig()
+
+
+class TrainConfig(OptimisationConfig):
+    """Training of the composed network.
+
+    Attributes:
+        forms: ``drop`` makes one query of each image, ``all`` one with both parts, one of the text alone and one of
+            the image alone.
+        text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
+        image_mix: a training query with text gets up to this share of another image mixed into its own one's features,
+            so that the composer learns to weigh the text; 0 mixes nothing.
+        described_gallery: queries are also contrasted with the other cases' composed encodings, as in a case base whose
+            cases are composed with their own recorded findings.
+        attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
+        objective: weights of the losses.
+    """
+
     forms: Literal["drop", "all"] = "drop"
     text_dropout: Share = 0.2
     image_dropout: Share = 0.1
     image_mix: Share = 0.0
     described_gallery: bool = False
     attribute_dropout: Share = 0.1
-    average: Decay = 0.99
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    seed: int = 0
-    augment: AugmentConfig = AugmentConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
 
 
-class TuneConfig(TrainConfig):
-    """Tuning the teacher on described cases (:mod:`.tuning`); the optimisation's defaults are this training's own.
+class TuneAugmentConfig(AugmentConfig):
+    """Augmentation of the tuning; the same keys with defaults of their own."""
+
+    colour: Share = 0.1
+    blur: Share = 0.0
+
+
+class TuneConfig(OptimisationConfig):
+    """Tuning the teacher on described cases (:mod:`.tuning`), which has no validation part; the defaults are its own.
 
     Attributes:
         frozen_stages: blocks of the teacher that stay as they are, see
@@ -136,11 +153,11 @@ class TuneConfig(TrainConfig):
 
     frozen_stages: Annotated[int, Field(ge=0, le=13)] = 7
     epochs: Count = 6
-    refit: bool = True
+    refit: Literal[True] = True
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: Positive = 3e-4
     backbone_rate: NonNegative = 0.33
     weight_decay: NonNegative = 1e-2
     balance: Share = 0.0
     average: Decay = 0.98
-    augment: AugmentConfig = AugmentConfig(colour=0.1, blur=0.0)
+    augment: TuneAugmentConfig = TuneAugmentConfig()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dermquery.data.case import Case
 from dermquery.lab.network.vision import means_of
-from dermquery.lab.train.config import TeachConfig, TrainConfig
+from dermquery.lab.train.config import OptimisationConfig, TeachConfig
 from dermquery.lab.train.system import SystemModule
 from dermquery.model.architecture import VisionConfig
 
@@ -59,7 +59,7 @@ class EyeModule(SystemModule):
         taught: NDArray[np.float32],
         cases: Sequence[Case],
         vision: VisionConfig,
-        config: TrainConfig,
+        config: OptimisationConfig,
         teach: TeachConfig,
         steps: int,
     ) -> None:

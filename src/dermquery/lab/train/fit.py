@@ -20,7 +20,7 @@ from dermquery.data.case import Case
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.start import Start
 from dermquery.lab.train.batches import BalancedBatches, PixelDataset, cache_pixels
-from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.config import OptimisationConfig, TrainConfig
 from dermquery.lab.train.module import RetrievalModule
 from dermquery.lab.train.system import MONITOR, SystemModule
 from dermquery.model.architecture import ModelConfig, VisionConfig
@@ -58,7 +58,7 @@ def fit(
     training: Sequence[Case],
     validation: Sequence[Case],
     vision: VisionConfig,
-    config: TrainConfig,
+    config: OptimisationConfig,
     folder: Path,
     *,
     callbacks: Sequence[Callback] = (),
@@ -174,7 +174,7 @@ def take_backbone(backbone: nn.Module, vision: VisionConfig, start: Start | None
 
 
 def _loaders(
-    training: Sequence[Case], validation: Sequence[Case], vision: VisionConfig, config: TrainConfig, world: int
+    training: Sequence[Case], validation: Sequence[Case], vision: VisionConfig, config: OptimisationConfig, world: int
 ) -> tuple[BalancedBatches, DataLoader[Any], DataLoader[Any] | None]:
     """Draws of the training images, and loaders of both parts over one array of decoded pixels."""
     pixels = cache_pixels([*training, *validation], vision)
@@ -198,7 +198,12 @@ def _loaders(
 
 
 def _trainer(
-    config: TrainConfig, folder: Path, callbacks: list[Callback], devices: int | str, accelerator: str, log_every: int
+    config: OptimisationConfig,
+    folder: Path,
+    callbacks: list[Callback],
+    devices: int | str,
+    accelerator: str,
+    log_every: int,
 ) -> pl.Trainer:
     stopping = [] if config.refit else [EarlyStopping(MONITOR, mode="max", patience=config.patience)]
     averaging = [EMAWeightAveraging(decay=config.average)] if config.average else []

@@ -34,6 +34,7 @@ class RetrievalModule(SystemModule):
     """
 
     pretrained = ("network.backbone.", "network.text.encoder.")
+    config: TrainConfig
     case_codes: Tensor
     weights_whole: Tensor
     weights_local: Tensor

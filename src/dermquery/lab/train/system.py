@@ -17,7 +17,7 @@ from dermquery.data.case import Case
 from dermquery.lab.evaluate.metrics import FloatArray, accuracy_at, average_precision, mean_known
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.train.batches import Augment
-from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.config import OptimisationConfig
 from dermquery.model.architecture import VisionConfig
 
 __all__ = ["MONITOR", "SystemModule"]
@@ -43,7 +43,7 @@ class SystemModule(pl.LightningModule):
     case_labels: Tensor
     case_groups: Tensor
 
-    def __init__(self, vision: VisionConfig, cases: Sequence[Case], config: TrainConfig, steps: int) -> None:
+    def __init__(self, vision: VisionConfig, cases: Sequence[Case], config: OptimisationConfig, steps: int) -> None:
         super().__init__()
         self.config, self.steps = config, steps
         self.cases = list(cases)

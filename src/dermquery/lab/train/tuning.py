@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dermquery.data.case import Case
 from dermquery.lab.network.vision import means_of
-from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.config import OptimisationConfig
 from dermquery.lab.train.system import SystemModule
 from dermquery.model.architecture import VisionConfig
 from dermquery.model.heads import Heads, places_of_criteria, recorded_values
@@ -49,7 +49,7 @@ class TuningModule(SystemModule):
         heads: Heads,
         cases: Sequence[Case],
         vision: VisionConfig,
-        config: TrainConfig,
+        config: OptimisationConfig,
         steps: int,
     ) -> None:
         super().__init__(vision, cases, config, steps)
