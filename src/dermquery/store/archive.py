@@ -114,12 +114,10 @@ class ImageArchive:
             unflushed, self._unflushed = self._unflushed, {}
             named, self._named = self._named, set()
         try:
-            sync({*named, *(folder.parent for folder in named)})
-            # The originals last: where one is, its thumbnail is too.
-            for kind in ("thumbnails", "originals"):
-                these = {path: part for path, part in unflushed.items() if path.parent.parent.name == kind}
-                sync(path.parent.parent for path in these)
-                replacing_all((part, path) for path, part in these.items())
+            kinds = {path.parent.parent for path in unflushed}
+            sync({*named, *(folder.parent for folder in named), *kinds})
+            # The originals last: where a reader sees one, its thumbnail is too.
+            replacing_all(sorted(((part, path) for path, part in unflushed.items()), key=_originals_last))
         except OSError as error:
             for part in unflushed.values():
                 part.unlink(missing_ok=True)
@@ -249,6 +247,10 @@ class ImageArchive:
         except Exception as error:
             raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be read ({error})") from error
         return bytes(data)
+
+
+def _originals_last(written: tuple[Path, Path]) -> bool:
+    return written[1].parent.parent.name == "originals"
 
 
 def small_copy(image: Image.Image) -> Image.Image:
