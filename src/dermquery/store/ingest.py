@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +137,11 @@ def _known(cases: Sequence[Case], store: CaseStore | None, run: _Run) -> Iterato
     for start in range(0, len(cases), _CHUNK):
         chunk = cases[start : start + _CHUNK]
         with run.storing("read"):
-            rows = {} if held is None else held.get([case.case_id for case in chunk], vectors=False)
-        yield from ((case, rows.get(case.case_id)) for case in chunk)
+            # With the vectors, so that a row whose vector is damaged counts as none, and is written anew.
+            rows = {} if held is None else held.get([case.case_id for case in chunk])
+        for case in chunk:
+            row = rows.get(case.case_id)
+            yield case, row and replace(row, vector=row.vector[:0])
 
 
 @dataclass
