@@ -19,7 +19,7 @@ from tests.fuzz.target import FindingError, Reader, Target
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
 
-__all__ = ["MULTIPART"]
+__all__ = ["MULTIPART", "seeds"]
 
 
 def _multipart(folder: Path) -> Reader:
@@ -70,14 +70,19 @@ async def _asked(app: Any, path: bytes, kind: bytes, body: bytes) -> int:
     return statuses[0]
 
 
-def _seeds() -> Sequence[bytes]:
+def seeds() -> Sequence[bytes]:
+    """Requests of every kind, in the form that the target reads."""
     form = b"multipart/form-data; boundary=b"
     png = make_png()
     search = _body(
         (b'name="image"; filename="a.png"\r\nContent-Type: image/png', png), (b'name="text"', b"atypical network")
     )
     words = _body((b'name="text"', b"blue veil"), (b'name="where"', b"site=back"), (b'name="top_k"', b"3"))
-    case = _body((b'name="image"; filename="a.png"', png), (b'name="case_id"', b"new"), (b'name="age"', b"40"))
+    case = _body(
+        (b'name="image"; filename="a.png"', png),
+        (b'name="case"', b'{"case_id": "new", "age": 40}'),
+        (b'name="update"', b"true"),
+    )
     tree = _body((b'name="text"', b"veil"), (b'name="filter"', b'{"kind":"equals","field":"site","value":"back"}'))
     job = _body(
         (b'name="table"; filename="cases.csv"', b"case_id,image\nj,a.png\n"), (b'name="images"; filename="a.png"', png)
@@ -111,4 +116,4 @@ _WORDS = (
     b"Content-Transfer-Encoding: base64", b"; charset=utf-16", b"boundary=", b"%00", b"%2F..", b'"filter"',
     b'"weights"', b"\0",
 )  # fmt: skip
-MULTIPART = Target(_multipart, _seeds, _WORDS)
+MULTIPART = Target(_multipart, seeds, _WORDS)
