@@ -42,8 +42,8 @@ _APOSTROPHE = re.compile(r"(?<=[A-Za-z])’(?=(?:s|t|re|ve|ll|d)\b)|(?<![A-Za-z]
 """As English and French have it within a word."""
 _WESTERN = re.compile(
     rf"(?>[\0-\x7f]|(?<![{_LETTER}])[{_LETTER}]{{1,2}}(?![{_LETTER}])|(?<![A-Za-z])’|’(?![A-Za-z])"
-    r"|(?<![A-Za-z])[€°µ±“„‘«»…•–—§×½¼¾®©](?![A-Za-z])|(?<![A-Za-z])[“„‘«]|[”…»®](?![A-Za-z])|°(?=[CF]\b)|(?<=[mc0-9])[²³]"
-    r"|(?<![A-Za-z])\xa0|\xa0(?![A-Za-z]))*+"
+    r"|(?<![A-Za-z])[€°µ±“„‘«»…•–—§×½¼¾®©](?![A-Za-z])|(?<![A-Za-z])[“„‘«]|[”…»®](?![A-Za-z])|°(?=[CF]\b)"
+    r"|(?<=[mc0-9])[²³]|(?<![A-Za-z])\xa0|\xa0(?![A-Za-z]))*+"
 )
 """Text that Windows-1252 makes sense of. Letters stand alone or in pairs: of Cyrillic it makes long runs of them. The
 seven that it keeps below 0xA0 are left out, as there Mac Roman and CP 850 have their umlauts. No character is tried in a

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import httpx
+from fastapi.testclient import TestClient
 
 from tests.serve.security.app import PASSWORD
 
@@ -18,7 +19,7 @@ def field(html: str, name: str) -> str:
 
 
 def submit(
-    client: httpx.Client, name: str = "ann", password: str = PASSWORD, *, next_: str = "/", **headers: str
+    client: httpx.Client | TestClient, name: str = "ann", password: str = PASSWORD, *, next_: str = "/", **headers: str
 ) -> Any:
     """Open the form, fill it in and send it."""
     form = client.get("/sign-in", params={"next": next_}).text
@@ -27,7 +28,7 @@ def submit(
     return client.post("/sign-in", data=data, headers={"Origin": origin, **headers})
 
 
-def sign_in(client: httpx.Client, name: str = "ann", password: str = PASSWORD) -> str:
+def sign_in(client: httpx.Client | TestClient, name: str = "ann", password: str = PASSWORD) -> str:
     """Sign in and return the session's CSRF token."""
     answer = submit(client, name, password)
     assert answer.status_code == 303, answer.text
