@@ -109,6 +109,14 @@ def test_the_hash_of_plain_pictures(colour: str | tuple[int, int, int]) -> None:
     assert perceptual_hash(image) == str(imagehash.phash(image, hash_size=16))
 
 
+def test_an_image_that_the_base_held_before_is_counted(rendered: list[Case], tmp_path: Path) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    assert base.add(rendered[:2]).repeated == 0
+    again = [rendered[0].model_copy(update={"case_id": "again"}), rendered[2]]
+    assert base.add(again).repeated == 1
+    assert base.add([*rendered[:2], *again]).repeated == 0, "nothing is new"
+
+
 def test_from_the_command_line(rendered: list[Case], tmp_path: Path) -> None:
     copies = [rendered[0].model_copy(update={"case_id": "copy", "diagnosis": "other", "image": tmp_path / "copy.png"})]
     shutil.copy(rendered[0].image, copies[0].image)

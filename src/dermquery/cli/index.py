@@ -163,5 +163,6 @@ def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> No
     if bad > _SHOWN:
         out.print(Text(f"  and {bad - _SHOWN} more"))
     if report.repeated:
-        out.print(Text(f"  {report.repeated} images occur more than once; see: dermquery base duplicates {base}"))
+        occur = "image occurs" if report.repeated == 1 else "images occur"
+        out.print(Text(f"  {report.repeated} {occur} in the base already; see: dermquery base duplicates {base}"))
     out.print(Text(RESEARCH_USE), style="dim")

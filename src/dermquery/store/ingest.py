@@ -68,7 +68,8 @@ class IngestReport:
         updated: cases whose image or description changed.
         unchanged: cases that were there already with the same image bytes and description.
         bad: cases left out, each with its reason. Of a case that was in the base before, the old row stays.
-        repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run.
+        repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run, or of
+            another case that the base held before.
         seconds: wall time.
         dry_run: nothing was encoded or written.
     """
@@ -133,7 +134,7 @@ def index_cases(
 def _known(cases: Sequence[Case], store: CaseStore | None, run: _Run) -> Iterator[Known]:
     """Each case with its row; the rows of a chunk are looked up together, and not at all in a store that was empty."""
     with run.storing("read"):
-        held = store if store is not None and store.count() else None
+        held = run.held = store if store is not None and store.count() else None
     for start in range(0, len(cases), _CHUNK):
         chunk = cases[start : start + _CHUNK]
         with run.storing("read"):
@@ -151,6 +152,7 @@ class _Run:
     store: CaseStore | None
     total: int
     progress: Callable[[IngestProgress], None] | None
+    held: CaseStore | None = None
     added: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -163,6 +165,7 @@ class _Run:
     def take(self, outcomes: Sequence[Outcome]) -> None:
         """Write what has to be written, in one transaction, then book all."""
         changed = [item for item in outcomes if item.stamp is not None]
+        self._look_up(changed)
         if changed and self.store is not None:
             self._write(changed, self.store)
         for item in outcomes:
@@ -174,8 +177,6 @@ class _Run:
             assert item.stamp is not None  # noqa: S101 - changed has those that do
             self.added += not item.known
             self.updated += item.known
-            self.repeated += item.stamp.sha256 in self.seen
-            self.seen.add(item.stamp.sha256)
         self._tell()
 
     def finish(self) -> IngestReport:
@@ -203,6 +204,18 @@ class _Run:
                 f"the base cannot be {done_to_it} ({error}); the {self.done} cases before are safe. "
                 "Mend the cause (is the disk full?) and run the command again: it goes on where it stopped"
             ) from error
+
+    def _look_up(self, changed: Sequence[Outcome]) -> None:
+        """Count the images that occur before; a base that was empty has none to be looked up."""
+        for item in changed:
+            assert item.stamp is not None  # noqa: S101 - the caller looked
+            sha256 = item.stamp.sha256
+            before = sha256 in self.seen
+            if not before and self.held is not None:
+                with self.storing("read"):
+                    before = any(row.case.case_id != item.case.case_id for row in self.held.with_image(sha256))
+            self.repeated += before
+            self.seen.add(sha256)
 
     def _write(self, changed: Sequence[Outcome], store: CaseStore) -> None:
         same = [item.case.case_id for item in changed if item.vector is None]

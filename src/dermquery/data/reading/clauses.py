@@ -165,6 +165,8 @@ def _pair(before: Kind, placed: Placed, language: Language) -> Kind | None:
     kind = placed.kind
     if before == "since" and (kind == "past" or (kind == "number" and _YEAR.fullmatch(placed.stems[0]))):
         return "irrelevant"
+    if before == "self" and kind == "other":
+        return "other"  # "my registrar"
     if before == "no":
         together: dict[Kind, Kind] = {
             "absent": "present",
@@ -217,7 +219,7 @@ def _is_past(segment: Segment, language: Language) -> bool:
     if segment.has("past"):
         return True
     stems = [stem for p in segment.tokens for stem in p.stems]
-    years = [at for at, stem in enumerate(stems) if _YEAR.fullmatch(stem)]
+    years = [at for at, stem in enumerate(stems) if _YEAR.fullmatch(stem) or stem in language.month]
     return any((at > 0 and stems[at - 1] in language.year) or language.was.intersection(stems) for at in years)
 
 

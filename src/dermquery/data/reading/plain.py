@@ -17,21 +17,23 @@ _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－⁃"), "-")
 _SIGNS = {
     **dict.fromkeys(map(ord, "☐□◻▢"), "[ ] "),
     **dict.fromkeys(map(ord, "☑☒■◼"), "[x] "),
-    **dict.fromkeys(map(ord, "✓✔"), " (+) "),
-    **dict.fromkeys(map(ord, "✗✘✕✖"), " (-) "),
-    **dict.fromkeys(map(ord, "…•·●▪◦"), " ; "),
+    **dict.fromkeys(map(ord, "✓✔✅⊕👍"), " (+) "),
+    **dict.fromkeys(map(ord, "✗✘✕✖❌⊖⊝∅⌀¬≠👎🚫⛔"), " (-) "),
+    **dict.fromkeys(map(ord, "…•·●▪◦‣►▶➤➢★☆◆◇■🔹🔸"), " ; "),
+    **dict.fromkeys(map(ord, "°×÷≈≤≥®™©"), " "),  # of measures and names
     ord("¿"): " ",
     ord("¡"): " ",
 }
 _SHORT = 2
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029\v\f]")
+_NULL = re.compile(r"(?<!\w)[Øø](?!\w|\s*\d)")  # before a number it is a diameter
 _DIVIDED = re.compile(r"([^\W\d_]+)(?:-|\u00ad)[^\S\n]*\n\s*([^\W\d_]+)")
 
 
 def plain(text: str, known: Callable[[str], bool]) -> str:
     """The text in plain characters; ``known`` says whether a word that a line's end divides is one when it is whole."""
     text = _LINE_ENDS.sub("\n", text.translate(_APOSTROPHES))
-    text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_DASHES)
+    text = _NULL.sub(" (-) ", unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_DASHES))
     text = _DIVIDED.sub(lambda match: _whole(match, known), text)
     text = "".join(c for c in text if c == "\n" or unicodedata.category(c) != "Cf")
     return re.sub(r"(?<=[^\W\d_])n't\b", " not", re.sub(r"\bcan't\b", "cannot", text, flags=re.I), flags=re.I)

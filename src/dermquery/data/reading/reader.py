@@ -101,7 +101,10 @@ class Reader:
     def _waits(self, structure: Sequence[Placed], later: Sequence[Segment]) -> bool:
         """Whether qualities describe the structure that the next segment names ("Atypical, broadened network")."""
         fits = all(p.kind in ("quality", "no", "absent", "doubt", "and", "or", "present") for p in structure)
-        return fits and last_of(structure, "quality") >= 0 and self._opens(later) and not self._answers(structure)
+        if not fits or last_of(structure, "quality") < 0 or not self._opens(later) or self._answers(structure):
+            return False
+        # "Not typical, the network is broadened" denies no network.
+        return last_of(structure, "no") < 0 or not _is_described(later)
 
     def _opens(self, later: Sequence[Segment]) -> bool:
         """Whether the next segments lead to a structure through qualities only."""
@@ -185,7 +188,13 @@ class Reader:
             return False
         fresh = segment.fresh and (segment.joint == "now" or self._last[-1].elsewhere)
         waiting = [m for m in self._last if m.bare] or self._last[-1:]
-        open_ = fresh or self._asked or waiting[-1].open or (clause.joint == "but" and waiting[-1].doubt)
+        open_ = (
+            fresh
+            or segment.has("now")
+            or self._asked
+            or waiting[-1].open
+            or (clause.joint == "but" and waiting[-1].doubt)
+        )
         qualities = [i for i, p in enumerate(structure) if p.kind == "quality" and i not in taken]
         if new and clause.joint not in ("", "but") and not open_:
             return False
@@ -279,6 +288,12 @@ class Reader:
             end=end + (rest.end() if rest else 0)
         )  # "leaf-like", of which "like" says nothing
         self.unread.append(self._slice([*run[: last - 1], whole]))
+
+
+def _is_described(segments: Sequence[Segment]) -> bool:
+    """Whether the first structure of some segments has a quality after it."""
+    structure = next(s.structure for s in segments if s.has("item"))
+    return last_of(structure, "quality") > last_of(structure, "item")
 
 
 def _joint(after: Placed) -> Placed:

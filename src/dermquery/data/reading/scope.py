@@ -67,6 +67,8 @@ class _Denial:
         if kind in _ABSENT or (kind == "no" and self._last <= at and not denies_other(at, segment)):
             self._absent(at)
         elif kind == "no" and not post_denied(at, segment):
+            if segment[at].token.part == "nor" and at and segment[at - 1].kind == "item" and is_bare(at - 1, segment):
+                self.found.add(at - 1)  # "veil nor streaks"
             self._denying = self._first = self._last_item > at
             self._other = False
         elif kind == "same":  # "the veil is absent, and so is the network"
@@ -101,9 +103,11 @@ class _Denial:
 
 
 def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
-    """Structures of which an unknown word makes a denial doubtful: "veil b absent", "no foo vessels"."""
+    """Structures that an unknown word makes doubtful: "veil b absent", "no foo vessels", "veil not foo"."""
     found: set[int] = set()
     for at, placed in enumerate(segment):
+        if placed.token.part == "not" and denies_other(at, segment) and not (at and segment[at - 1].kind in _JOINTS):
+            found |= _could_deny(at, segment, denied_)
         if placed.kind == "unknown" and any(i in denied_ for i in (at - 1, at + 1)):
             found.update({at - 1, at + 1} & denied_)
         if placed.kind in (*_ABSENT, "no") and at and segment[at - 1].kind in ("unknown", "noun"):
@@ -112,6 +116,14 @@ def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
             if item >= 0 and between and last_of(segment[at:], "item") < 0:
                 found.add(item)
     return found
+
+
+def _could_deny(at: int, segment: Sequence[Placed], denied_: set[int]) -> set[int]:
+    """The structure that "not" and an unknown verb could deny: the next one if it is denied, else the one before."""
+    if segment[at + 1].kind != "unknown":
+        return set()
+    after = next((i for i in range(at + 1, len(segment)) if segment[i].kind == "item"), -1)
+    return {after} & denied_ if after >= 0 else {last_of(segment[:at], "item")} - {-1}
 
 
 def denies_other(at: int, segment: Sequence[Placed]) -> bool:
@@ -159,7 +171,8 @@ def doubted(segment: Sequence[Placed], carried: bool) -> set[int]:
 
 def _doubts_other(at: int, segment: Sequence[Placed]) -> bool:
     """Whether a suspicion is of something that is no criterion ("atypical network suspicious for melanoma")."""
-    return bool(segment[at].token.part) and at + 1 < len(segment) and segment[at + 1].kind in ("unknown", "noun")
+    beside = at + 1 < len(segment) and segment[at + 1].kind in ("unknown", "noun")
+    return bool(segment[at].token.part) and beside and not _item_beyond(at + 1, 1, segment)
 
 
 def _run_after(segment: Sequence[Placed], at: int) -> Iterable[int]:

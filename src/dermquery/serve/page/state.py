@@ -23,6 +23,8 @@ LONGEST_TEXT = 2000
 CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind is Kind.CHOICE)
 """Fields that a filter restricts to one value."""
 _LONGEST_WEIGHTS = 200
+_MOST_FIELDS = 500
+"""Parts of a link that count."""
 _PATIENT = (
     *CHOSEN_FIELDS,
     *CRITERIA,
@@ -149,7 +151,7 @@ class Question:
     def from_fragment(cls, fragment: str) -> Question:
         """Read a fragment, ignoring what is not valid: anybody may have edited the link."""
         whole = fragment.encode("utf-8", "replace").decode()  # a lone surrogate could go into no answer and no link
-        pairs = parse_qsl(whole, max_num_fields=500)
+        pairs = parse_qsl("&".join(whole.split("&", _MOST_FIELDS)[:_MOST_FIELDS]))
         last = dict(pairs)
         terms = dict(pair.split(":", 1) for name, pair in pairs if name == "term" and ":" in pair)
         return cls(
