@@ -17,8 +17,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.attacks.images import float_tiff, many_scans, photograph, tiny_jpeg2000
 from tests.attacks.target import PASSWORD, Target, attacked
@@ -139,6 +142,30 @@ def filters(target: Target) -> dict[str, Any]:
     return found
 
 
+def json_bodies(target: Target) -> dict[str, Any]:
+    """JSON of 1.2 million keys that nobody knows, and a condition of a million blanks; a colleague searches."""
+    keys = b"{" + b",".join(b'"k%d":1' % number for number in range(1_200_000)) + b"}"
+    found: dict[str, Any] = {}
+    with target.client("attacker", seconds=90) as client:
+        search = client.post("/api/v1/searches", data={"text": "atypical network"}).json()["search"]
+        for name, body in (("keys", keys), ("blanks", json.dumps({"where": [" " * 1_000_000 + "x"]}).encode())):
+            begun, statuses = time.monotonic(), list[int]()
+            address, said = f"/api/v1/searches/{search}", {"Content-Type": "application/json"}
+
+            def send(address: str = address, body: bytes = body, statuses: list[int] = statuses) -> None:
+                with suppress(httpx.HTTPError):
+                    statuses.append(client.post(address, content=body, headers=said).status_code)
+
+            sending = threading.Thread(target=send)
+            sending.start()
+            time.sleep(0.3)
+            status, seconds = target.search("colleague", seconds=60)
+            sending.join()
+            found |= {f"{name}_status": statuses, f"{name}_s": round(time.monotonic() - begun, 2)}
+            found |= {f"{name}_colleague": status, f"{name}_colleague_s": round(seconds, 2)}
+    return found
+
+
 def half_open(target: Target) -> dict[str, Any]:
     """Six hundred connections from one address that send half a request; another address asks."""
     held = []
@@ -212,7 +239,8 @@ ATTACKS: dict[str, tuple[Attack, dict[str, Any]]] = {
     attack.__name__: (attack, settings)
     for attack, settings in (
         (ordinary, {}), (scans, {}), (ending, {}), (slow_images, {}), (tiffs, {"request_seconds": 120}),
-        (jpeg2000, {"request_seconds": 120}), (job_bodies, {}), (filters, {"request_seconds": 120}), (half_open, {}),
+        (jpeg2000, {"request_seconds": 120}), (job_bodies, {}), (filters, {"request_seconds": 120}), (json_bodies, {}),
+        (half_open, {}),
         (lock_out, {}),
     )
 }  # fmt: skip

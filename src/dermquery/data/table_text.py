@@ -37,8 +37,8 @@ _WESTERN = re.compile(
     r"|(?<![A-Za-z])\xa0|\xa0(?![A-Za-z]))*+"
 )
 """Text that Windows-1252 makes sense of. Letters stand alone or in pairs: of Cyrillic it makes long runs of them. The
-seven that it keeps below 0xA0 are left out, as there Mac Roman and CP 850 have their umlauts. No character is tried in a
-second way, which would take twice the time for each."""
+seven that it keeps below 0xA0 are left out, as there Mac Roman and CP 850 have their umlauts. No character is tried
+in a second way, which would take twice the time for each."""
 _SUGGESTION = "save the table as 'CSV UTF-8'"
 
 
