@@ -145,25 +145,32 @@ def filters(target: Target) -> dict[str, Any]:
 def json_bodies(target: Target) -> dict[str, Any]:
     """JSON of 1.2 million keys that nobody knows, and a condition of a million blanks; a colleague searches."""
     keys = b"{" + b",".join(b'"k%d":1' % number for number in range(1_200_000)) + b"}"
-    found: dict[str, Any] = {}
+    blanks = json.dumps({"where": [" " * 1_000_000 + "x"]}).encode()
+    return _beside(target, "keys", keys) | _beside(target, "blanks", blanks)
+
+
+def _beside(target: Target, name: str, body: bytes) -> dict[str, Any]:
+    statuses: list[int] = []
     with target.client("attacker", seconds=90) as client:
         search = client.post("/api/v1/searches", data={"text": "atypical network"}).json()["search"]
-        for name, body in (("keys", keys), ("blanks", json.dumps({"where": [" " * 1_000_000 + "x"]}).encode())):
-            begun, statuses = time.monotonic(), list[int]()
-            address, said = f"/api/v1/searches/{search}", {"Content-Type": "application/json"}
+        begun = time.monotonic()
 
-            def send(address: str = address, body: bytes = body, statuses: list[int] = statuses) -> None:
-                with suppress(httpx.HTTPError):
-                    statuses.append(client.post(address, content=body, headers=said).status_code)
+        def send() -> None:
+            with suppress(httpx.HTTPError):
+                said = {"Content-Type": "application/json"}
+                statuses.append(client.post(f"/api/v1/searches/{search}", content=body, headers=said).status_code)
 
-            sending = threading.Thread(target=send)
-            sending.start()
-            time.sleep(0.3)
-            status, seconds = target.search("colleague", seconds=60)
-            sending.join()
-            found |= {f"{name}_status": statuses, f"{name}_s": round(time.monotonic() - begun, 2)}
-            found |= {f"{name}_colleague": status, f"{name}_colleague_s": round(seconds, 2)}
-    return found
+        sending = threading.Thread(target=send)
+        sending.start()
+        time.sleep(0.3)
+        status, seconds = target.search("colleague", seconds=60)
+        sending.join()
+    return {
+        f"{name}_status": statuses,
+        f"{name}_s": round(time.monotonic() - begun, 2),
+        f"{name}_colleague": status,
+        f"{name}_colleague_s": round(seconds, 2),
+    }
 
 
 def half_open(target: Target) -> dict[str, Any]:
