@@ -60,7 +60,7 @@ def evaluate(
     json_path: RowsOption = None,
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
-    from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
+    from dermquery.lab.cli.result_tables import evaluation_tables, row_name, strata_tables
     from dermquery.lab.evaluate.predictions import write_rows
     from dermquery.lab.evaluate.strata import check_columns, strata
     from dermquery.lab.experiment import evaluate_model, provenance, write_json
@@ -89,7 +89,7 @@ def evaluate(
     if json_path is not None:
         write_json(json_path, {name: value for name, value in result.items() if name != "per_query"})
         write_rows(json_path.with_suffix(".parquet"), block.per_query)
-    typer.echo(evaluation_tables({query if weights is None else f"{query}, {weights}": result}) + strata_tables(parted))
+    typer.echo(evaluation_tables({row_name(facts): result}) + strata_tables(parted))
 
 
 @expected_errors
