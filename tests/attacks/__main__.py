@@ -265,8 +265,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, attacked(Path(folder), **settings) as target:
             found[name] = attack(target)
         print(f"{name}: {json.dumps(found[name])}", flush=True)  # noqa: T201
-    if chosen.out:
-        chosen.out.write_text(json.dumps(found, indent=2) + "\n")
+        if chosen.out:
+            chosen.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
