@@ -208,6 +208,7 @@ class Reader:
                     structure, [*fitting, *(i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt"))]
                 )
                 if fresh:
+                    to.doubt = to.doubt or self._could_be_of_another(structure, qualities)
                     self.mentions.append(to)
                     self._last = [to]
                 else:
@@ -216,6 +217,11 @@ class Reader:
             self._used |= {id(p) for p in segment.tokens if p.kind in ("past", "other")}
             self._asked = False
         return read
+
+    def _could_be_of_another(self, structure: Sequence[Placed], qualities: Sequence[int]) -> bool:
+        """Whether qualities of now fit several criteria of another time or view."""
+        elsewhere = {mention.criterion for mention in self.mentions if mention.elsewhere}
+        return len({name for i in qualities for name in structure[i].token.meanings if name in elsewhere}) > 1
 
     def _again(self, mention: Mention, segment: Segment) -> Mention:
         words = self._slice(segment.tokens)

@@ -108,8 +108,8 @@ def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
     for at, placed in enumerate(segment):
         if placed.token.part == "not" and denies_other(at, segment) and not (at and segment[at - 1].kind in _JOINTS):
             found |= _could_deny(at, segment, denied_)
-        if placed.kind == "unknown" and any(i in denied_ for i in (at - 1, at + 1)):
-            found.update({at - 1, at + 1} & denied_)
+        if placed.kind == "unknown":  # a judgement of the denial stands after it
+            found |= ({at + 1} if placed.token.part else {at - 1, at + 1}) & denied_
         if placed.kind in (*_ABSENT, "no") and at and segment[at - 1].kind in ("unknown", "noun"):
             item = last_of(segment[:at], "item")
             between = all(p.kind in ("unknown", "noun", "present", "quality") for p in segment[item + 1 : at])
@@ -164,7 +164,8 @@ def doubted(segment: Sequence[Placed], carried: bool) -> set[int]:
         forward = ahead is not None and segment[ahead].kind == "item"
         if forward and ahead is not None:
             found.update(_run_after(segment, ahead))
-        if not forward or (at and segment[at - 1].kind not in _JOINTS and not placed.token.part):
+        hiding = placed.token.part == "hiding"  # "a veil obscures it" is no doubt of the veil
+        if (not forward and not hiding) or (at and segment[at - 1].kind not in _JOINTS and not placed.token.part):
             found.update(_doubted_before(segment, at))
     return found
 
