@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def implied_profile(info: Mapping[Any, Any], *, grey: bool) -> bytes | None:
     curve = _curve(power)
     if grey:
         return _profile(b"GRAY", {b"kTRC": curve})
-    columns = (_to_d50(_SRGB) if matrix is None else matrix).T
+    columns = cast("np.ndarray", _to_d50(_SRGB) if matrix is None else matrix).T
     tags = {b"%cXYZ" % colour: _xyz(column) for colour, column in zip(b"rgb", columns, strict=True)}
     return _profile(b"RGB ", tags | {b"%cTRC" % colour: curve for colour in b"rgb"})
 
