@@ -9,15 +9,14 @@ from dermquery.data.reading.clauses import Clause, Segment
 from dermquery.data.reading.lexicon import Language, Token
 from dermquery.data.reading.lists import begins_absent, begins_bare, ending_of, or_ahead
 from dermquery.data.reading.mentions import Mention
+from dermquery.data.reading.qualities import consumed, owned
 from dermquery.data.reading.scope import (
-    consumed,
     denied,
     denies_other,
     doubted,
     is_bare,
     last_of,
     names_only,
-    owned,
     post_denied,
     unheard,
 )  # fmt: skip
@@ -27,25 +26,8 @@ __all__ = ["Reader"]
 
 _AND = Token("and")
 _SIGNS = ("comma", "stop", "dot", "line", "ask", "is", "box", "tick")
-_NEVER_REPORTED = frozenset(
-    (
-        "irrelevant",
-        "number",
-        "and",
-        "or",
-        "noun",
-        "present",
-        "sure",
-        "since",
-        "now",
-        "self",
-        "gone",
-        "with",
-        "but",
-        "item",
-    )
-).union(_SIGNS)
 _GLUE = frozenset(("irrelevant", "number", "and", "or", "noun", "present", "sure", "since", "with", "line"))
+_NEVER_REPORTED = _GLUE.union(_SIGNS, ("now", "self", "gone", "but", "item"))
 
 
 class Reader:
