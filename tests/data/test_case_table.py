@@ -429,7 +429,7 @@ def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
         read_cases(tmp_path / "cases.csv", check_images=False)
 
 
-@pytest.mark.parametrize("separator", [":", "^", "~", "\x1f", " "])
+@pytest.mark.parametrize("separator", [":", "^", "~", "\x1f", "§", "¦", " "])
 def test_rare_separators_are_found_where_no_other_cuts_the_header(tmp_path: Path, separator: str) -> None:
     lines = (["case_id", "image", "site"], ["1", "a.jpg", "back"])
     (case,) = read_cases(table(tmp_path, "\n".join(map(separator.join, lines))))

@@ -16,10 +16,11 @@ from dermquery.store.encoding import Executor, Outcome
 from dermquery.store.examine import Known
 from dermquery.store.protocol import CaseStore, StoredCase
 
-__all__ = ["BadImage", "IngestProgress", "IngestReport", "StoreWriteError", "index_cases"]
+__all__ = ["BadImage", "IngestProgress", "IngestReport", "Repeat", "StoreWriteError", "index_cases"]
 
 _CHUNK = 256
 """Cases whose stored rows are looked up at once."""
+_REPEATS_KEPT = 100
 
 
 class StoreWriteError(OSError):
@@ -37,6 +38,14 @@ class BadImage:
     case_id: str
     image: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A case whose image file is, byte for byte, that of another one, which was there first."""
+
+    case_id: str
+    same_image_as: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class IngestReport:
         bad: cases left out, each with its reason. Of a case that was in the base before, the old row stays.
         repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run, or of
             another case that the base held before.
+        repeats: the first hundred of them, each with the case that holds its image.
         seconds: wall time.
         dry_run: nothing was encoded or written.
     """
@@ -81,6 +91,7 @@ class IngestReport:
     repeated: int
     seconds: float
     dry_run: bool = False
+    repeats: tuple[Repeat, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -159,7 +170,8 @@ class _Run:
     encoded: int = 0
     repeated: int = 0
     bad: list[BadImage] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    repeats: list[Repeat] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
@@ -187,7 +199,14 @@ class _Run:
         self._tell()
         seconds = time.monotonic() - self.started
         return IngestReport(
-            self.added, self.updated, self.unchanged, tuple(self.bad), self.repeated, seconds, self.store is None
+            self.added,
+            self.updated,
+            self.unchanged,
+            tuple(self.bad),
+            self.repeated,
+            seconds,
+            dry_run=self.store is None,
+            repeats=tuple(self.repeats),
         )
 
     @property
@@ -206,16 +225,19 @@ class _Run:
             ) from error
 
     def _look_up(self, changed: Sequence[Outcome]) -> None:
-        """Count the images that occur before; a base that was empty has none to be looked up."""
+        """Find the images that occur before; a base that was empty has none to be looked up."""
         for item in changed:
             assert item.stamp is not None  # noqa: S101 - the caller looked
-            sha256 = item.stamp.sha256
-            before = sha256 in self.seen
-            if not before and self.held is not None:
+            sha256, case_id = item.stamp.sha256, item.case.case_id
+            before = self.seen.get(sha256)
+            if before in (None, case_id) and self.held is not None:
                 with self.storing("read"):
-                    before = any(row.case.case_id != item.case.case_id for row in self.held.with_image(sha256))
-            self.repeated += before
-            self.seen.add(sha256)
+                    names = (row.case.case_id for row in self.held.with_image(sha256))
+                    before = next((name for name in names if name != case_id), None)
+            if before is not None:
+                self.repeated += 1
+                self.repeats += [Repeat(case_id, before)] if len(self.repeats) < _REPEATS_KEPT else []
+            self.seen.setdefault(sha256, before or case_id)
 
     def _write(self, changed: Sequence[Outcome], store: CaseStore) -> None:
         same = [item.case.case_id for item in changed if item.vector is None]

@@ -24,10 +24,11 @@ Kind = Literal[
     "self", "and", "or", "but", "with", "noun", "irrelevant", "number", "unknown",
     "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
 ]  # fmt: skip
-_Written = Kind | Literal["was", "month", "not", "nor", "suspicion"]
+_Written = Kind | Literal["was", "month", "not", "nor", "suspicion", "hiding", "judgement"]
 _WORDS: tuple[_Written, ...] = (
     "was", "month", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure",
     "present", "gone", "absent", "no", "not", "nor", "same", "doubt", "suspicion",
+    "hiding", "judgement",
 )  # fmt: skip
 """Kinds in the table ``words``, what weighs more last: a phrase that stands in two is of the later kind."""
 _SHORTEST = 4
@@ -46,7 +47,8 @@ class Token:
             ``en.toml``, and signs by their names.
         meanings: criterion to the values that an item or a quality leaves; none leaves all.
         part: the name of a part of a criterion ("dots"), which can be absent while another part is there; of a word of
-            denial or doubt the table that it stands in, where that says more (``not``, ``nor``, ``suspicion``).
+            denial or doubt the table that it stands in, where that says more (``not``, ``nor``, ``suspicion``,
+            ``hiding``), and so of an unknown one that makes no denial before it doubtful (``judgement``).
     """
 
     kind: Kind
@@ -149,8 +151,10 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
 
 def _word(kind: _Written) -> Token:
     """The token of a word of the table ``words``."""
-    if kind == "suspicion":
+    if kind == "suspicion" or kind == "hiding":
         return Token("doubt", part=kind)
+    if kind == "judgement":
+        return Token("unknown", part=kind)
     if kind == "not" or kind == "nor":
         return Token("no", part=kind)
     return Token("irrelevant" if kind == "was" or kind == "month" else kind)

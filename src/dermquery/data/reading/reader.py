@@ -9,15 +9,14 @@ from dermquery.data.reading.clauses import Clause, Segment
 from dermquery.data.reading.lexicon import Language, Token
 from dermquery.data.reading.lists import begins_absent, begins_bare, ending_of, or_ahead
 from dermquery.data.reading.mentions import Mention
+from dermquery.data.reading.qualities import consumed, owned
 from dermquery.data.reading.scope import (
-    consumed,
     denied,
     denies_other,
     doubted,
     is_bare,
     last_of,
     names_only,
-    owned,
     post_denied,
     unheard,
 )  # fmt: skip
@@ -27,25 +26,8 @@ __all__ = ["Reader"]
 
 _AND = Token("and")
 _SIGNS = ("comma", "stop", "dot", "line", "ask", "is", "box", "tick")
-_NEVER_REPORTED = frozenset(
-    (
-        "irrelevant",
-        "number",
-        "and",
-        "or",
-        "noun",
-        "present",
-        "sure",
-        "since",
-        "now",
-        "self",
-        "gone",
-        "with",
-        "but",
-        "item",
-    )
-).union(_SIGNS)
 _GLUE = frozenset(("irrelevant", "number", "and", "or", "noun", "present", "sure", "since", "with", "line"))
+_NEVER_REPORTED = _GLUE.union(_SIGNS, ("now", "self", "gone", "but", "item"))
 
 
 class Reader:
@@ -208,6 +190,7 @@ class Reader:
                     structure, [*fitting, *(i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt"))]
                 )
                 if fresh:
+                    to.doubt = to.doubt or self._could_be_of_another(structure, qualities)
                     self.mentions.append(to)
                     self._last = [to]
                 else:
@@ -216,6 +199,11 @@ class Reader:
             self._used |= {id(p) for p in segment.tokens if p.kind in ("past", "other")}
             self._asked = False
         return read
+
+    def _could_be_of_another(self, structure: Sequence[Placed], qualities: Sequence[int]) -> bool:
+        """Whether qualities of now fit several criteria of another time or view."""
+        elsewhere = {mention.criterion for mention in self.mentions if mention.elsewhere}
+        return len({name for i in qualities for name in structure[i].token.meanings if name in elsewhere}) > 1
 
     def _again(self, mention: Mention, segment: Segment) -> Mention:
         words = self._slice(segment.tokens)

@@ -248,6 +248,7 @@ BUNDLE = {
     "undone": "Taken back",
     "progress": "{done} of {total} cases",
     "counts": "{added} added, {updated} replaced, {unchanged} unchanged, {bad} left out",
+    "repeated": "Images that the base has already, in the case in brackets: {n}, the first of them {pairs}.",
     "removed": "{n} cases were taken out again.",
     "cancel": "Stop",
     "undo": "Take back what was added",

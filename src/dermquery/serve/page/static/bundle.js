@@ -119,6 +119,7 @@ export default {
       const parts = [this.bar(job.total ? job.done / job.total : 1, `${t[job.state]}: ${t.progress.replace("{done}", job.done).replace("{total}", job.total)}`)];
       const counts = t.counts.replace("{added}", job.added).replace("{updated}", job.updated).replace("{unchanged}", job.unchanged).replace("{bad}", job.n_bad);
       parts.push(h("p", { role: "status" }, job.state === "undone" ? t.removed.replace("{n}", job.removed) : counts));
+      if (job.repeated) parts.push(h("p", { class: "hint" }, t.repeated.replace("{n}", job.repeated).replace("{pairs}", job.repeats.slice(0, 5).map((one) => `${one.case_id} (${one.same_image_as})`).join(", "))));
       if (job.message) parts.push(h("p", { class: "hint" }, job.message));
       if (job.bad.length) parts.push(h("ul", { class: "bad-cases" }, job.bad.slice(0, 50).map((bad) => h("li", [h("code", bad.case_id), ` ${bad.reason}`]))));
       if (["queued", "running"].includes(job.state)) parts.push(this.button(t.cancel, () => this.ask("/cancel")));
