@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
 from dermquery.serve import errors, security
-from dermquery.serve.api import about, cases, fallback, job_routes, searches
+from dermquery.serve.api import about, cases, fallback, job_routes, overview, searches
 from dermquery.serve.api.raw_paths import ROUTED, RawPaths
 from dermquery.serve.api.schemas import PREFIX, Problem
 from dermquery.serve.audit_log import AuditLog
@@ -40,7 +40,7 @@ _log = logging.getLogger("dermquery.serve")
 _access = logging.getLogger("dermquery.access")
 
 
-def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: bool = True) -> FastAPI:
+def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: bool | Literal["web"] = True) -> FastAPI:
     """The application of one case base.
 
     Args:
@@ -84,13 +84,17 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.audit, app.state.settings = service, audit, settings
-    routers = (searches.router, cases.router, job_routes.router, about.router, about.health)
+    routers = (searches.router, cases.router, job_routes.router, about.router, overview.router, about.health)
     for router in (*routers, fallback.router(routers)):
         app.include_router(router)
     errors.install(app, service.metrics)
     app.add_middleware(RawPaths)
     security.install(app, settings, audit)
-    if page:
+    if page == "web":
+        from dermquery.serve import web
+
+        web.install(app, service, settings)
+    elif page:
         from dermquery.serve import page as web_page  # NiceGUI, which an API alone does not need
 
         web_page.install(app, service, settings)

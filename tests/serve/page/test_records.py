@@ -18,17 +18,17 @@ from starlette.testclient import TestClient
 
 from dermquery.data.image import ImageError, UprightImage
 from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.page import texts
 from dermquery.serve.page.add_page import AddPage
 from dermquery.serve.page.base_page import BasePage
-from dermquery.serve.page.facts import BaseFacts
 from dermquery.serve.page.frame import Site, Visit
 from dermquery.serve.page.routes import router
-from dermquery.serve.page.uploads import KeptImages
 from dermquery.serve.security.identity import Principal, wider
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
+from dermquery.serve.uploads import KeptImages
 from dermquery.store.casebase import CaseBase
 from tests.loops import run_alone
 from tests.store.conftest import draw_lesion, make_cases

@@ -12,14 +12,13 @@ from nicegui import core, ui
 from dermquery.serve.page import texts
 from dermquery.serve.page.add_page import AddPage
 from dermquery.serve.page.base_page import BasePage
-from dermquery.serve.page.facts import BaseFacts
 from dermquery.serve.page.frame import Site, Visit, frame
 from dermquery.serve.page.policy import PagePolicy, tags_with_nonce
 from dermquery.serve.page.routes import router
 from dermquery.serve.page.search_page import SearchPage
-from dermquery.serve.page.uploads import KeptImages
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
+from dermquery.serve.uploads import KeptImages
 
 __all__ = ["install"]
 
@@ -36,7 +35,7 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     # NiceGUI logs the whole address of whatever it does not find, which may name a person.
     logging.getLogger("nicegui").addFilter(_says_no_address)
     images = KeptImages(service.decode)
-    site = Site(service, settings, images, app.state.audit, BaseFacts(service.base))
+    site = Site(service, settings, images, app.state.audit, service.facts)
     app.include_router(router(site))
     _pages(site)
     tags_with_nonce()

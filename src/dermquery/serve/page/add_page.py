@@ -21,9 +21,8 @@ from dermquery.serve.page.dom import Choice, Control, button, el, fill, set_attr
 from dermquery.serve.page.failures import AskError, words_for
 from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.image_field import ImageField
-from dermquery.serve.page.state import Crop
-from dermquery.serve.page.uploads import ExpiredImageError, edited
 from dermquery.serve.pictures import original_bytes
+from dermquery.serve.uploads import Crop, ExpiredImageError, edited
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["AddPage"]

@@ -16,15 +16,15 @@ from dermquery import __version__
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.kept import Kept
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element, el, link
-from dermquery.serve.page.facts import BaseFacts
-from dermquery.serve.page.uploads import KeptImages
 from dermquery.serve.prepared import KEPT_SECONDS
 from dermquery.serve.security.identity import Principal, principal_of
 from dermquery.serve.service import Answer, SearchService
 from dermquery.serve.settings import ServeSettings
+from dermquery.serve.uploads import KeptImages
 from dermquery.store.protocol import ExplainingEncoder
 
 __all__ = ["Site", "Visit", "frame"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Element
-from dermquery.serve.page.state import Crop
+from dermquery.serve.uploads import Crop
 
 __all__ = ["ImageField"]
 

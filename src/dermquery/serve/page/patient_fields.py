@@ -7,9 +7,9 @@ from typing import Any
 
 from dermquery.answer.words import TITLES, diagnosis_title
 from dermquery.data.checklist import CRITERIA
+from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.page import texts
 from dermquery.serve.page.dom import Control, el, set_text
-from dermquery.serve.page.facts import BaseFacts
 from dermquery.serve.page.state import CHOSEN_FIELDS, Patient
 
 __all__ = ["PatientFields"]

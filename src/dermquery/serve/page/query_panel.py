@@ -15,7 +15,8 @@ from dermquery.serve.page.frame import Visit
 from dermquery.serve.page.image_field import ImageField
 from dermquery.serve.page.patient_fields import PatientFields
 from dermquery.serve.page.session import Session, read_words
-from dermquery.serve.page.state import LONGEST_TEXT, Crop, Question
+from dermquery.serve.page.state import LONGEST_TEXT, Question
+from dermquery.serve.uploads import Crop
 
 __all__ = ["QueryPanel"]
 

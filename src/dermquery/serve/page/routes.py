@@ -18,11 +18,10 @@ from dermquery.data.image_quality import check_image
 from dermquery.serve.api.common import Reader, ScopedRoute, owner_of
 from dermquery.serve.page import texts
 from dermquery.serve.page.frame import Site
-from dermquery.serve.page.state import read_crop
-from dermquery.serve.page.uploads import ExpiredImageError, turned_and_cropped
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer
+from dermquery.serve.uploads import ExpiredImageError, read_crop, turned_and_cropped
 from dermquery.store.same_image import said_of
 
 __all__ = ["router"]

@@ -12,9 +12,9 @@ from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.page import texts
 from dermquery.serve.page.failures import AskError
 from dermquery.serve.page.state import Question
-from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import Answer, ExpiredQueryError, Prepared, SearchService
+from dermquery.serve.uploads import ExpiredImageError, KeptImages, edited
 from dermquery.store.filters import Filter
 
 __all__ = ["Reading", "Session", "read_words"]

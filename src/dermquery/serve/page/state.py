@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
+from dermquery.serve.uploads import Crop, read_crop
 from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Range, iso_day
 from dermquery.store.where import excluding
 
-__all__ = ["CHOSEN_FIELDS", "LONGEST_TEXT", "TOP_K", "Crop", "Patient", "Question", "read_crop"]
+__all__ = ["CHOSEN_FIELDS", "LONGEST_TEXT", "TOP_K", "Crop", "Patient", "Question"]
 
 TOP_K = (5, 10, 20, 50)
 """The choices for the number of hits."""
@@ -33,9 +34,6 @@ _PATIENT = (
     "without_patient",
     "without_lesion",
 )
-
-Crop = tuple[float, float, float, float]
-"""Left, top, width and height as fractions of the turned image."""
 
 
 @dataclass(frozen=True)
@@ -194,16 +192,6 @@ def _share(written: str | None) -> float | None:
     """A number brought between 0 and 1; None for none."""
     number = _number(written, math.nan)
     return None if math.isnan(number) else min(max(number, 0.0), 1.0)
-
-
-def read_crop(written: str) -> Crop | None:
-    """Read a crop from an address; None if it is not valid."""
-    parts = [_number(part, -1) for part in written.split(",")]
-    if len(parts) != 4:
-        return None
-    left, top, width, height = parts
-    inside = left >= 0 and top >= 0 and width > 0 and height > 0 and left + width <= 1.001 and top + height <= 1.001
-    return (left, top, width, height) if inside else None
 
 
 def _age(written: str) -> float | None:

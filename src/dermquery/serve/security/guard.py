@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from dataclasses import replace
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
@@ -16,6 +17,7 @@ from dermquery.serve.audit_log import AuditError, AuditLog
 from dermquery.serve.line import asking
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address
+from dermquery.serve.security.browsers import browser_of
 from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
@@ -93,7 +95,10 @@ class Guard:
             RefusedError: the request is not allowed.
         """
         path, state = path_of(scope), scope.setdefault("state", {})
-        principal, session = self._accounts.find(HTTPConnection(scope))
+        connection = HTTPConnection(scope)
+        principal, session = self._accounts.find(connection)
+        if principal is not None:
+            principal = replace(principal, browser=browser_of(connection.cookies))
         state["principal"], state["session"], state["csrf"] = principal, session, session.csrf if session else ""
         if wait := self._rate.take(_bucket(scope, principal), rate_cost(path)):
             raise too_many(wait)

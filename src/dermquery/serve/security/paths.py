@@ -10,6 +10,7 @@ __all__ = [
     "SIGN_IN",
     "SIGN_OUT",
     "SOCKET",
+    "STATIC",
     "is_api",
     "is_public",
     "is_static",
@@ -20,10 +21,13 @@ __all__ = [
 ]
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+STATIC = "/static/"
 SOCKET = "/_nicegui_ws/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz", "/favicon.ico"})
 _NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", "/_nicegui")
 _UNASKED = re.compile(r'42\["(?:ack|log)"')  # as NiceGUI's script writes them
+_TYPED = frozenset({"/read"})
+"""Asked while somebody types."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")
 
 
@@ -44,15 +48,15 @@ def is_public(path: str) -> bool:
 
 
 def is_static(path: str) -> bool:
-    """Whether the path is one of NiceGUI's own files: the same for everybody, at an address with its version."""
-    return (
+    """Whether the path is a file of the page: the same for everybody, at an address with its version."""
+    return path.startswith(STATIC) or (
         path.startswith("/_nicegui/") and not path.startswith("/_nicegui/client/") and "dynamic_resources" not in path
     )
 
 
 def rate_cost(path: str) -> float:
     """What a request costs of the rate; less for pictures and files, because a page loads many."""
-    return 0.0 if is_static(path) else 0.1 if path.endswith(_PICTURES) else 1.0
+    return 0.0 if is_static(path) else 0.1 if path.endswith(_PICTURES) else 0.3 if path in _TYPED else 1.0
 
 
 def needs_token(path: str) -> bool:

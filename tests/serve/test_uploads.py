@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dermquery.data.image import ImageError, UprightImage, load_image
-from dermquery.serve.page.uploads import ExpiredImageError, KeptImages, edited
+from dermquery.serve.uploads import ExpiredImageError, KeptImages, edited
 
 small = partial(UprightImage.of, max_pixels=10_000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from PIL import Image
 
 from dermquery.serve.kept import Kept
-from dermquery.serve.page.state import Crop
 from dermquery.serve.pictures import Decode, query_copy
 from dermquery.serve.prepared import KEPT_SECONDS, new_key
 
-__all__ = ["ExpiredImageError", "KeptImage", "KeptImages", "edited", "turned_and_cropped"]
+__all__ = ["Crop", "ExpiredImageError", "KeptImage", "KeptImages", "edited", "read_crop", "turned_and_cropped"]
+
+Crop = tuple[float, float, float, float]
+"""Left, top, width and height as fractions of the turned image."""
 
 _BYTES = 256 * 2**20
 _PER_OWNER = 24
@@ -128,3 +131,13 @@ def _span(start: float, length: float, pixels: int) -> tuple[int, int]:
     first = min(max(round(start * pixels), 0), pixels - least)
     last = min(max(round((start + length) * pixels), first + least), pixels)
     return first, last
+
+
+def read_crop(written: str) -> Crop | None:
+    """Read a crop from an address; None if it is not valid."""
+    try:
+        left, top, width, height = (float(part) for part in written.split(","))
+    except ValueError:
+        return None
+    inside = left >= 0 and top >= 0 and width > 0 and height > 0 and left + width <= 1.001 and top + height <= 1.001
+    return (left, top, width, height) if inside and math.isfinite(left + top) else None
