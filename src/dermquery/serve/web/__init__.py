@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
-from dermquery.serve.web import compare, images, search
+from dermquery.serve.web import base, browse, compare, images, search, writing
 from dermquery.serve.web.site import Site
 
 __all__ = ["install"]
@@ -27,5 +27,5 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
         return RedirectResponse(f"{request.scope.get('root_path', '')}{site.files.path('favicon.svg')}", 301)
 
     app.include_router(files)
-    for part in (search, images, compare):
+    for part in (search, images, compare, browse, base, writing):
         app.include_router(part.router(site))

@@ -21,7 +21,7 @@ from dermquery.serve.web.texts import _
 from dermquery.store.filters import AllOf, Equals, Filter
 from dermquery.store.protocol import ExplainingEncoder
 
-__all__ = ["router"]
+__all__ = ["of_lesion", "router"]
 
 _MOST_EARLIER = 12
 
@@ -56,7 +56,7 @@ def _panes(visit: Visit, key: str, question: Question, items: list[HitContent]) 
     return panes
 
 
-def _of_lesion(visit: Visit, case: Case) -> list[Case]:
+def of_lesion(visit: Visit, case: Case) -> list[Case]:
     """Other images of the case's lesion, by their dates."""
     if not case.lesion_id:
         return []
@@ -81,7 +81,7 @@ async def _compare(visit: Visit) -> Response:
     items = [hits[place], *([hits[by_id[address.beside]]] if address.beside in by_id else [])]
 
     def work() -> tuple[list[Pane], list[Case]]:
-        lesion = _of_lesion(visit, items[0].hit.case)
+        lesion = of_lesion(visit, items[0].hit.case)
         visit.log("compare", [*(item.hit.case.case_id for item in items), *(case.case_id for case in lesion)])
         return _panes(visit, answer.prepared.key, asked.question, items), lesion
 

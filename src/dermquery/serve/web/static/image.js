@@ -161,5 +161,9 @@ if (field) {
     box.addEventListener("pointerup", () => box.removeEventListener("pointermove", moving), { once: true });
   });
 
+  document.body.addEventListener("added", () => {
+    form.reset();
+    deeds.remove();
+  });
   show();
 }
