@@ -44,12 +44,12 @@ class Change:
     """How to undo what was written of one case.
 
     Attributes:
-        before: the case as it was, and its image; None if it was not there.
+        before: the case as it was, and its image unless that stayed; None if it was not there.
         mark: fingerprint of what was written; None if the case was deleted. A case with another one was changed since.
     """
 
     case_id: str
-    before: tuple[CaseFields, bytes] | None
+    before: tuple[CaseFields, bytes | None] | None
     mark: str | None
 
 
@@ -59,7 +59,10 @@ class Records:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._changes = Kept[tuple[str, str], tuple[Change, ...]](
-            512, idle=KEPT_SECONDS, most_bytes=_BYTES, size=lambda all_: sum(len(c.before[1]) for c in all_ if c.before)
+            512,
+            idle=KEPT_SECONDS,
+            most_bytes=_BYTES,
+            size=lambda all_: sum(len(c.before[1] or b"") for c in all_ if c.before),
         )
 
     def held(self, case_id: str) -> StoredCase | None:
@@ -140,15 +143,16 @@ class Records:
             self._site.service.writer.delete([change.case_id])
             self._site.audit.write("delete", visit.who, case=change.case_id)
         else:
-            row = self._site.service.writer.put(*change.before, update=True).row
+            writer, (fields, image) = self._site.service.writer, change.before
+            row = (writer.change(fields, None) if image is None else writer.put(fields, image, update=True)).row
             self._log(visit, "add" if change.mark is None else "update", row)
 
     def _changed(self, visit: Visit, row: StoredCase, changes: dict[str, Any]) -> Change:
-        before = self._before(row)
-        fields = CaseFields.model_validate({**before[0].model_dump(), **changes})
+        before = CaseFields.of(row.case)
+        fields = CaseFields.model_validate({**before.model_dump(), **changes})
         written = self._site.service.writer.change(fields, None).row
         self._log(visit, "update", written)
-        return Change(row.case.case_id, before, _mark(written))
+        return Change(row.case.case_id, (before, None), _mark(written))
 
     def _deleted(self, visit: Visit, case_ids: Sequence[str]) -> list[Change]:
         changes = [Change(name, self._before(self._site.service.case(name)), None) for name in case_ids]

@@ -96,11 +96,17 @@ async def page(visit: Visit, address: Address) -> Response:
     )  # fmt: skip
 
 
-async def part(visit: Visit, asked: Asked, address: Address, marks: dict[str, bool] | None = None) -> Response:
-    """The answer alone, with the new counts of the filters."""
+async def part(
+    visit: Visit, asked: Asked, address: Address, marks: dict[str, bool] | None = None, *, slides: bool = False
+) -> Response:
+    """The answer alone, with the new counts of the filters; while a slider moves, the hits alone."""
     asked, answer = await answered(visit, asked, address)
     service = visit.site.service
     view = shown(visit, asked, address, answer, marks)
+    if slides:
+        response = visit.render("hits_part.html", view=view, address=address, **_form(visit))
+        response.headers["HX-Retarget"] = "#hits"
+        return response
     facets = await service.readers.call(facets_of, service, address)
     return visit.render("answer_part.html", view=view, facets=facets, address=address, **_form(visit))
 
@@ -139,8 +145,9 @@ async def _search(visit: Visit) -> Response:
     else:
         asked, marks = await ask(visit, Question.of(form), known), {}
     address = replace(address, query=asked.key)
-    response = await part(visit, asked, address, marks or None)
-    response.headers["HX-Replace-Url" if rerank in ("parts", "lambda") else "HX-Push-Url"] = visit.to(address.path())
+    slides = rerank in ("parts", "lambda")
+    response = await part(visit, asked, address, marks or None, slides=slides)
+    response.headers["HX-Replace-Url" if slides else "HX-Push-Url"] = visit.to(address.path())
     return response
 
 

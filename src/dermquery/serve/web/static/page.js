@@ -110,7 +110,7 @@ on("htmx:configRequest", (event) => { // the CSRF token goes in the header; noth
   if (event.detail.path.endsWith("/searches") && event.detail.parameters.rerank === undefined) event.detail.headers["X-Announced"] = "1";
 });
 on("htmx:afterSwap", (event) => {
-  if (event.target.id !== "results") return;
+  if (!["results", "hits"].includes(event.target.id)) return;
   if (event.detail.requestConfig.parameters.rerank === undefined) event.target.classList.remove("old");
   marked();
   if (innerWidth < 961 && event.detail.requestConfig.headers["X-Announced"]) event.target.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from dermquery.data.case import Case
 from dermquery.data.case_table import read_cases
@@ -62,7 +62,7 @@ def serving(base: Path, state: Path) -> Iterator[str]:
         port = found.getsockname()[1]
     config = state.with_suffix(".toml")
     config.write_text(f'[serve]\nrate_per_minute = 100000\nnotice = "{NOTICE}"\n')
-    command = [sys.executable, "-m", "dermquery", "serve", "--base", str(base), "--port", str(port)]
+    command = [sys.executable, "-m", "dermquery", "serve", "--web", "--base", str(base), "--port", str(port)]
     log = state.with_suffix(".log")
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -145,7 +145,10 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Open an address in a fresh browser profile; nothing may be refused, fail or come from elsewhere meanwhile."""
+    """Open an address in a fresh browser profile, or in another tab ``beside`` a page.
+
+    Nothing may be refused, fail or come from elsewhere meanwhile.
+    """
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
@@ -155,15 +158,14 @@ def visit(browser: Browser) -> Iterator[Visit]:
         width: int = 1440,
         height: int = 900,
         expected: tuple[int, ...] = (),
-        routed: tuple[str, Callable[[WebSocketRoute], None]] | None = None,
+        beside: Page | None = None,
         **options: Any,
     ) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        size: Any = {"width": width, "height": height}
+        context = browser.new_context(viewport=size, **options) if beside is None else beside.context
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        if routed:
-            page.route_web_socket(*routed)
         origin = "/".join(url.split("/")[:3])
 
         def said(message: Any) -> None:
@@ -205,14 +207,22 @@ def until(page: Page, condition: str, seconds: float = 30.0) -> None:
 def choose_image(page: Page, path: Path) -> None:
     """Choose a query's image and wait until the server has it."""
     page.set_input_files("#image-input", path)
-    page.wait_for_selector(".stage img")
+    page.wait_for_selector(".well:not([hidden]) img")
 
 
 def search(page: Page) -> None:
     """Press the button and wait for the answer to it."""
-    page.click("#search")
-    until(page, "document.querySelector('#search').getAttribute('aria-busy') !== 'true'")
+    settled(page, lambda: page.click("#search"))
     page.wait_for_selector(".card code")
+
+
+def settled(page: Page, deed: Callable[[], Any], path: str = "/searches") -> None:
+    """Do something and wait until its answer is shown."""
+    page.evaluate("addEventListener('htmx:afterSettle', () => (window.settled = (window.settled ?? 0) + 1))")
+    page.evaluate("window.settled = 0")
+    with page.expect_response(lambda answer: path in answer.url):
+        deed()
+    until(page, "window.settled > 0")
 
 
 def ids(page: Page) -> list[str]:
@@ -222,4 +232,4 @@ def ids(page: Page) -> list[str]:
 
 def scores(page: Page) -> list[float]:
     """Their scores."""
-    return [float(text) for text in page.locator(".card .score strong").all_inner_texts()]
+    return [float(text.split()[-1]) for text in page.locator(".card .total").all_inner_texts()]
