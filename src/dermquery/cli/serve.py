@@ -26,7 +26,6 @@ def serve(
     state: Annotated[Path | None, typer.Option(help="Folder of keys, users, jobs and the audit log.")] = None,
     notice: Annotated[str | None, typer.Option(help="A line shown on every page.")] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the web page beside the API.")] = True,
-    web: Annotated[bool, typer.Option("--web", hidden=True, help="Serve the page that will take its place.")] = False,
 ) -> None:
     """Serve a case base: the API under /api/v1, the page under /.
 
@@ -46,7 +45,7 @@ def serve(
 
     flags = {"base": base, "host": host, "port": port, "model": model, "state": state, "notice": notice}
     settings = load_settings(config, **flags)
-    app = create_app(settings, page="web" if web else page)
+    app = create_app(settings, page=page)
     who = ", ".join(authentication(settings)) or "open to everybody on this machine"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     Console(stderr=True).print(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -40,13 +40,13 @@ _log = logging.getLogger("dermquery.serve")
 _access = logging.getLogger("dermquery.access")
 
 
-def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: bool | Literal["web"] = True) -> FastAPI:
+def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: bool = True) -> FastAPI:
     """The application of one case base.
 
     Args:
         settings: of the service.
         base: the open case base; without it, the one that the settings name is opened.
-        page: serve the web page too; a process can have one.
+        page: serve the web page too.
 
     Raises:
         ManifestError: there is no case base, or its vectors come from another model.
@@ -90,14 +90,10 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     errors.install(app, service.metrics)
     app.add_middleware(RawPaths)
     security.install(app, settings, audit)
-    if page == "web":
-        from dermquery.serve import web
+    if page:
+        from dermquery.serve import web  # here, so that an API alone does without it
 
         web.install(app, service, settings)
-    elif page:
-        from dermquery.serve import page as web_page  # NiceGUI, which an API alone does not need
-
-        web_page.install(app, service, settings)
     app.add_middleware(errors.CrashGuard, unready=service.unready)
     app.add_middleware(_Measured, metrics=service.metrics)
     app.add_middleware(security.SecurityHeaders)  # again, around the guards above, whose answers need them too

@@ -62,7 +62,7 @@ def serving(base: Path, state: Path) -> Iterator[str]:
         port = found.getsockname()[1]
     config = state.with_suffix(".toml")
     config.write_text(f'[serve]\nrate_per_minute = 100000\nnotice = "{NOTICE}"\n')
-    command = [sys.executable, "-m", "dermquery", "serve", "--web", "--base", str(base), "--port", str(port)]
+    command = [sys.executable, "-m", "dermquery", "serve", "--base", str(base), "--port", str(port)]
     log = state.with_suffix(".log")
     with log.open("wb") as stream:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""How fast the page is: ``python -m tests.serve.page.measure --cases 10000``.
+"""How fast the page is: ``python -m tests.serve.web.measure --cases 10000``.
 
 Grows a base of synthetic cases by turning their vectors a little, serves it by the command line, and times real
 Chromium: from navigation to a form that answers, and from the click to the last of the hits' pictures.
@@ -22,7 +22,7 @@ from dermquery.lab.synthetic import synthesize
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PartLayout
 from dermquery.store.casebase import CaseBase
-from tests.serve.page.conftest import chromium, serving, until
+from tests.serve.web.conftest import chromium, serving, until
 
 _BATCH = 2000
 
@@ -57,7 +57,7 @@ def paints(browser: Browser, url: str, times: int) -> list[float]:
         begun = time.perf_counter()
         page.goto(url)
         page.wait_for_selector("#search")
-        until(page, "window.did_handshake === true")
+        until(page, "Boolean(window.htmx)")
         found.append(time.perf_counter() - begun)
         page.context.close()
     return found
@@ -72,7 +72,7 @@ def searches(browser: Browser, url: str, images: list[Path]) -> tuple[list[float
     shown = "[...document.querySelectorAll('ol.cards img')].filter(i => i.complete && i.naturalWidth).length >= 10"
     for i, image in enumerate(images):
         page.set_input_files("input[type=file] >> nth=0", image)
-        until(page, "document.querySelector('.stage img')?.complete === true")
+        page.wait_for_selector(".well:not([hidden]) img")
         page.fill("#text", "atypical network" if i % 2 else "irregular streaks, blue-whitish veil")
         page.wait_for_timeout(600)
         before = page.inner_text("ol.cards") if i else ""
@@ -81,10 +81,12 @@ def searches(browser: Browser, url: str, images: list[Path]) -> tuple[list[float
         while (i and page.inner_text("ol.cards") == before) or not page.evaluate(shown):
             page.wait_for_timeout(5)
         asked.append(time.perf_counter() - begun)
+        if not page.locator("#local-weight").is_visible():
+            page.click("#advanced summary")
         weight = f"{0.3 + 0.05 * (i % 9):.2f}".rstrip("0")
         begun = time.perf_counter()
         page.locator("#local-weight").fill(weight)
-        until(page, f"document.querySelector('.weight output').textContent === '{float(weight):g}'")
+        until(page, f"document.querySelector('[name=\"lambda.now\"]').value === '{float(weight):g}'")
         moved.append(time.perf_counter() - begun)
     return asked, moved
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
-from starlette.types import Message, Scope
+from starlette.types import Scope
 
 __all__ = [
     "SIGN_IN",
     "SIGN_OUT",
-    "SOCKET",
     "STATIC",
     "is_api",
     "is_public",
     "is_static",
-    "is_use",
     "needs_token",
     "path_of",
     "rate_cost",
@@ -22,10 +18,8 @@ __all__ = [
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 STATIC = "/static/"
-SOCKET = "/_nicegui_ws/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz", "/favicon.ico"})
-_NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", "/_nicegui")
-_UNASKED = re.compile(r'42\["(?:ack|log)"')  # as NiceGUI's script writes them
+_NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz")
 _TYPED = frozenset({"/read"})
 """Asked while somebody types."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")
@@ -49,9 +43,7 @@ def is_public(path: str) -> bool:
 
 def is_static(path: str) -> bool:
     """Whether the path is a file of the page: the same for everybody, at an address with its version."""
-    return path.startswith(STATIC) or (
-        path.startswith("/_nicegui/") and not path.startswith("/_nicegui/client/") and "dynamic_resources" not in path
-    )
+    return path.startswith(STATIC)
 
 
 def rate_cost(path: str) -> float:
@@ -60,20 +52,5 @@ def rate_cost(path: str) -> float:
 
 
 def needs_token(path: str) -> bool:
-    """Whether a change needs the session's CSRF token in a header.
-
-    Forms have it in a field. NiceGUI's addresses hold a random id that only this session's page knows, which serves as
-    a token.
-    """
-    return path not in (SIGN_IN, SIGN_OUT) and not path.startswith(("/_nicegui/client/", SOCKET))
-
-
-def is_use(scope: Scope, message: Message) -> bool:
-    """Whether a message shows that somebody is active: an idle page only answers pings, confirms updates, logs faults.
-
-    Any other event counts, also with an id, a namespace or binary parts.
-    """
-    if not path_of(scope).startswith(SOCKET):
-        return True
-    text = str(message.get("text") or "")
-    return text.startswith(("42", "45")) and not _UNASKED.match(text)
+    """Whether a change needs the session's CSRF token in a header; the sign-in's forms have it in a field."""
+    return path not in (SIGN_IN, SIGN_OUT)

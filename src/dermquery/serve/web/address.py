@@ -9,8 +9,9 @@ from urllib.parse import quote, urlencode
 
 from starlette.datastructures import ImmutableMultiDict
 
-from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.case import CASE_FIELDS, MAX_AGE, Kind
 from dermquery.data.checklist import CRITERIA
+from dermquery.store.filters import FilterError
 from dermquery.store.where import Written
 
 __all__ = ["CHOSEN_FIELDS", "TOP_K", "Address", "clause"]
@@ -121,6 +122,9 @@ class Address:
         Raises:
             FilterError: a condition cannot be read.
         """
+        for name in ("age_from", "age_to"):
+            if (asked := self.bound(name)) and _number(asked, most=MAX_AGE) != _number(asked, most=math.inf):
+                raise FilterError(f"the age {asked!r} is no number of years between 0 and 130; write for example 40")
         return {
             "where": Written(self.clauses()),
             "weights": self.weights or None,
