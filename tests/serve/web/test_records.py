@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
-import asyncio
+import html
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from nicegui import Client, ui
 from starlette.testclient import TestClient
 
-from dermquery.data.image import ImageError, UprightImage
+from dermquery.data.image import ImageError
+from dermquery.serve import errors, web
+from dermquery.serve.api import overview, searches
 from dermquery.serve.audit_log import AuditLog
-from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.fields import CaseFields
-from dermquery.serve.page import texts
-from dermquery.serve.page.add_page import AddPage
-from dermquery.serve.page.base_page import BasePage
-from dermquery.serve.page.frame import Site, Visit
-from dermquery.serve.page.routes import router
-from dermquery.serve.security.identity import Principal, wider
+from dermquery.serve.security.browsers import BROWSER_COOKIE, browser_of
+from dermquery.serve.security.identity import Principal, RefusedError, wider
+from dermquery.serve.security.problems import refusal
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
-from dermquery.serve.uploads import KeptImages
 from dermquery.store.casebase import CaseBase
-from tests.loops import run_alone
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 
-_WHO = Principal("eva", wider({"write"}), "session")
-
 
 @pytest.fixture
-def visit(tmp_path: Path) -> Iterator[Visit]:
-    """A page that is open over eight cases, two of which show one image."""
+def app(tmp_path: Path) -> Iterator[FastAPI]:
+    """The pages over eight cases, two of which show one image; "eva" is signed in."""
     base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
     cases = make_cases(tmp_path / "cases", 8)
     cases[7] = cases[7].model_copy(update={"image": cases[6].image})
     base.add(cases)
     settings = ServeSettings(base=str(base.uri), state=tmp_path / "state")
-    service, audit = SearchService(base, tmp_path / "state"), AuditLog(tmp_path / "audit")
-    images = KeptImages(UprightImage.of)
-    site = Site(service, settings, images, audit, BaseFacts(base))
-    with Client(ui.page("/tested")):
-        yield Visit(site, _WHO, "", "token")
-    service.close()
-    audit.close()
+    made = FastAPI()
+    made.state.settings = settings
+    made.state.service, made.state.audit = SearchService(base, tmp_path / "state"), AuditLog(tmp_path / "audit")
+    made.state.who = Principal("eva", wider({"write"}), "session")
+    errors.install(made, made.state.service.metrics)
+    made.add_exception_handler(RefusedError, lambda _, error: refusal(error))
+    for part in (searches, overview):
+        made.include_router(part.router)
+    web.install(made, made.state.service, settings)
+
+    @made.middleware("http")
+    async def signed_in(request: Request, following: Any) -> Any:
+        request.state.principal = replace(made.state.who, browser=browser_of(request.cookies))
+        return await following(request)
+
+    yield made
+    made.state.service.close()
+    made.state.audit.close()
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    """Eva's browser, which has been here before."""
+    found = TestClient(app, headers={"HX-Request": "true"})
+    assert found.get("/add").status_code == 200
+    return found
 
 
 def logged(folder: Path) -> list[dict[str, Any]]:
@@ -59,97 +73,118 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [line for line in lines if line.get("principal") == "eva"]
 
 
-def browser(site: Site) -> TestClient:
-    app = FastAPI()
-    app.include_router(router(site))
-
-    @app.middleware("http")
-    async def signed_in(request: Request, following: Any) -> Any:
-        request.state.principal = _WHO
-        return await following(request)
-
-    return TestClient(app)
+def sites(app: FastAPI) -> dict[str, Any]:
+    return {row.case.case_id: row.case.diagnosis for row in app.state.service.cases()}
 
 
-def test_the_map_and_the_files_of_an_answer_are_logged(visit: Visit, tmp_path: Path) -> None:
-    service, client = visit.site.service, browser(visit.site)
-    points = client.get("/page/map").json()["points"]
-    prepared = service.prepare(visit.owner, None, None, {"streaks": "irregular"})
-    for owner, key in ((visit.owner, "own"), ("session bob", "bobs")):
-        visit.site.answers.put((owner, key), service.search(prepared, top_k=3))
-    assert client.get("/page/answers/own/hits.csv").status_code == 200
-    assert client.get("/page/answers/bobs/hits.csv").status_code == 410
+def add(client: TestClient, case_id: str, image: Path, **fields: str) -> str:
+    """Fill in the form; what the page says."""
+    key = client.post("/images", content=image.read_bytes()).json()["key"]
+    return client.post("/add", data={"case_id": case_id, "image": key, **fields}).text
+
+
+def undo_of(said: str) -> dict[str, str]:
+    """The form of the undo that the page offers."""
+    found = re.search(r'"key": "([^"]+)"', html.unescape(said))
+    assert found, said
+    return {"key": found[1]}
+
+
+def test_what_is_shown_is_logged(app: FastAPI, client: TestClient, tmp_path: Path) -> None:
+    assert len(client.get("/api/v1/map").json()["points"]) == 8
+    found = client.post("/searches", data={"term.streaks": "irregular"})
+    address = found.headers["hx-push-url"]
+    key = address.split("query=")[1]
+    assert client.get(f"/api/v1/searches/{key}/hits.csv?top_k=3").status_code == 200
+    assert client.get(f"/compare{address[1:]}&compare=case-001").status_code == 200
+    assert client.get("/case?id=case-002").status_code == 200
+    assert client.get("/case?id=no+such+case").status_code == 404
+    assert client.get("/base/duplicates").status_code == 200
     seen = {line["what"]: line for line in logged(tmp_path / "audit") if line["event"] == "view"}
-    assert seen["map"]["cases"] == [point["case_id"] for point in points]
-    assert len(points) == 8
+    assert len(seen["map"]["cases"]) == 8
     assert len(seen["report"]["cases"]) == 3
-    assert seen["report"]["search"] == prepared.key
+    assert seen["report"]["search"] == key
+    assert seen["compare"]["cases"][0] == "case-001"
+    assert seen["case"]["cases"] == ["case-002"]
+    assert seen["duplicates"]["cases"] == ["case-006", "case-007"]
+    assert "irregular" not in "".join(map(str, logged(tmp_path / "audit"))), "no word of a query"
 
 
-def test_a_chosen_case_and_duplicates_are_logged(visit: Visit, tmp_path: Path) -> None:
-    page = BasePage(visit)
-    run_alone(page.show_case("case-002"))
-    run_alone(page.show_case("no such case"))
-    run_alone(page.find_duplicates())
-    seen = [(line["what"], line["cases"]) for line in logged(tmp_path / "audit")]
-    assert seen == [("case", ["case-002"]), ("duplicates", ["case-006", "case-007"])]
+def test_an_answer_is_for_the_browser_in_which_it_was_asked_for(
+    app: FastAPI, client: TestClient, tmp_path: Path
+) -> None:
+    image = client.post("/images", content=draw_lesion(tmp_path / "new.png", 77).read_bytes()).json()["key"]
+    address = client.post("/searches", data={"image": image}).headers["hx-push-url"]
+    key, other = address.split("query=")[1], TestClient(app)
+    assert other.get("/add").cookies[BROWSER_COOKIE] != client.cookies[BROWSER_COOKIE]
+    for path in (address, f"/queries/{key}/image", f"/images/{image}/image"):
+        assert client.get(path).status_code == 200, path
+        assert other.get(path).status_code == 410, path
+    for path in (f"/api/v1/searches/{key}/hits.json", f"/api/v1/searches/{key}/cases/case-001/overlay"):
+        assert other.get(path).status_code in (404, 422), path
+        assert client.get(f"/api/v1/searches/{key}/hits.json").status_code == 200
+    assert TestClient(app).get(address, cookies={BROWSER_COOKIE: "short"}).status_code == 410
 
 
-def fill_in(page: AddPage, case_id: str, image: Path, **values: str) -> None:
-    kept, _ = page.visit.site.images.keep(page.visit.owner, image.read_bytes())
-    page._uploaded({"key": kept.key})
-    page._values.update({"case_id": case_id, **values})
+def test_a_bookmark_outlives_the_encoding_of_its_query(app: FastAPI, client: TestClient) -> None:
+    address = client.post("/searches", data={"text": "irregular streaks"}).headers["hx-push-url"]
+    before = client.get(address).text
+    app.state.service._queries._queries.clear()
+    assert "hit-1" in client.get(address).text
+    assert client.get(address).text.count("data-case=") == before.count("data-case=")
 
 
-def test_only_the_case_that_was_asked_about_is_replaced(visit: Visit, tmp_path: Path) -> None:
-    page, base = AddPage(visit), visit.site.service.base
+def test_only_the_case_that_was_asked_about_is_replaced(app: FastAPI, client: TestClient, tmp_path: Path) -> None:
     image = draw_lesion(tmp_path / "new.png", 77)
-    fill_in(page, "case-001", image, diagnosis="scar")
-    run_alone(page.save())
-    assert page.problem._text == texts.ADD_REPLACES.format(case_id="case-001")
-    page._values["case_id"] = "case-002"
-    run_alone(page.save("case-001"))
-    assert page.problem._text == texts.ADD_REPLACES.format(case_id="case-002")
-    assert "scar" not in base.store.value_counts("diagnosis")
-    run_alone(page.save("case-002"))
-    assert base.store.get(["case-002"])["case-002"].case.diagnosis == "scar"
+    assert "has a case case-001 already" in add(client, "case-001", image, diagnosis="scar")
+    assert "has a case case-002 already" in add(client, "case-002", image, diagnosis="scar", replacing="case-001")
+    assert "scar" not in sites(app).values()
+    assert "was added" in add(client, "case-002", image, diagnosis="scar", replacing="case-002")
+    assert sites(app)["case-002"] == "scar"
 
 
 @pytest.mark.parametrize("changed", [True, False])
-def test_undo_leaves_alone_what_was_changed_since(visit: Visit, tmp_path: Path, changed: bool) -> None:
-    page, service = AddPage(visit), visit.site.service
-    image = draw_lesion(tmp_path / "new.png", 77)
-    fill_in(page, "case-001", image, diagnosis="scar")
-    run_alone(page.save("case-001"))
-    undo = page._undo
-    assert undo is not None
+def test_undo_leaves_alone_what_was_changed_since(
+    app: FastAPI, client: TestClient, tmp_path: Path, changed: bool
+) -> None:
+    before = sites(app)["case-001"]
+    said = add(client, "case-001", draw_lesion(tmp_path / "new.png", 77), diagnosis="scar", replacing="case-001")
     if changed:
-        service.writer.change(CaseFields(case_id="case-001", diagnosis="blister"), None)
-    run_alone(page.undo(undo))
-    case = service.base.store.get(["case-001"])["case-001"].case
-    assert case.diagnosis == ("blister" if changed else make_cases(tmp_path / "again", 2)[1].diagnosis)
-    assert page.problem._text == (texts.ADD_CHANGED.format(case_id="case-001") if changed else "")
+        app.state.service.writer.change(CaseFields(case_id="case-001", diagnosis="blister"), None)
+    answer = client.post("/undo", data=undo_of(said))
+    assert sites(app)["case-001"] == ("blister" if changed else before)
+    assert answer.status_code == (409 if changed else 200)
+    if not changed:
+        assert client.post("/undo", data=undo_of(said)).status_code == 410, "a second click does nothing"
 
 
-def test_a_second_click_on_undo_does_nothing(visit: Visit, tmp_path: Path) -> None:
-    page, store = AddPage(visit), visit.site.service.base.store
-    fill_in(page, "new", draw_lesion(tmp_path / "new.png", 77))
-    run_alone(page.save())
-    undo = page._undo
-    assert undo is not None
+def test_duplicates_are_merged_and_taken_apart_again(app: FastAPI, client: TestClient) -> None:
+    store = app.state.service.base.store
+    app.state.service.writer.change(CaseFields(case_id="case-006", checklist={"streaks": "absent"}), None)
+    app.state.service.writer.change(
+        CaseFields(case_id="case-007", site="back", checklist={"streaks": "regular", "blue_whitish_veil": "present"}),
+        None,
+    )
+    said = client.post("/case/delete", data={"case_id": "case-006", "other": ["case-007"]}).text
+    kept = store.get(["case-006", "case-007"])
+    assert list(kept) == ["case-006"]
+    assert kept["case-006"].case.site == "back"
+    assert kept["case-006"].case.checklist == {"streaks": "absent", "blue_whitish_veil": "present"}
+    assert client.post("/undo", data=undo_of(said)).status_code == 200
+    both = store.get(["case-006", "case-007"])
+    assert both["case-006"].case.site is None
+    assert both["case-007"].case.site == "back"
 
-    async def twice() -> None:
-        await asyncio.gather(page.undo(undo), page.undo(undo))
 
-    run_alone(twice())
-    assert page.undo_button.props["disabled"] == ""
-    assert page.problem._text == ""
-    assert store.get(["new"]) == {}
-    assert [line["event"] for line in logged(tmp_path / "audit")] == ["add", "delete"]
+def test_who_may_only_read_writes_nothing(app: FastAPI, client: TestClient) -> None:
+    app.state.who = Principal("ben", wider({"read"}), "session")
+    for path in ("/add", "/case", "/case/delete", "/undo"):
+        assert TestClient(app).post(path, data={"case_id": "case-001"}).status_code == 403, path
+    assert len(sites(app)) == 8
 
 
-def test_what_many_ask_at_once_is_counted_once(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, facts, asked = visit.site.service.base.store, visit.site.facts, []
+def test_what_many_ask_at_once_is_counted_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, facts, asked = app.state.service.base.store, app.state.service.facts, []
     together, count = Barrier(6), store.value_counts
 
     def counted(field: str) -> Any:
@@ -159,7 +194,7 @@ def test_what_many_ask_at_once_is_counted_once(visit: Visit, monkeypatch: pytest
 
     def ask(_: int) -> int:
         together.wait(10)
-        return facts.count
+        return int(facts.count)
 
     monkeypatch.setattr(store, "value_counts", counted)
     with ThreadPoolExecutor(6) as pool:
@@ -169,12 +204,11 @@ def test_what_many_ask_at_once_is_counted_once(visit: Visit, monkeypatch: pytest
     assert (facts.count, asked) == (8, ["diagnosis", "diagnosis"])
 
 
-def test_a_limit_on_pixels_holds_for_images_that_are_served(visit: Visit, tmp_path: Path) -> None:
-    base = visit.site.service.base
-    service = SearchService(base, tmp_path / "strict", max_pixels=100)
+def test_a_limit_on_pixels_holds_for_images_that_are_served(app: FastAPI, tmp_path: Path) -> None:
+    service = SearchService(app.state.service.base, tmp_path / "strict", max_pixels=100)
     try:
         with pytest.raises(ImageError, match="more than the limit of 100"):
             service.image("case-001")
     finally:
         service.close()
-    assert visit.site.service.image("case-001").media_type == "image/png"
+    assert app.state.service.image("case-001").media_type == "image/png"

@@ -19,7 +19,7 @@ __all__ = [
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 STATIC = "/static/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz", "/favicon.ico"})
-_NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz")
+_NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", STATIC)
 _TYPED = frozenset({"/read"})
 """Asked while somebody types."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")

@@ -123,7 +123,7 @@ class Address:
             FilterError: a condition cannot be read.
         """
         for name in ("age_from", "age_to"):
-            if (asked := self.bound(name)) and _number(asked, most=MAX_AGE) != _number(asked, most=math.inf):
+            if (asked := self.bound(name)) and not _is_age(asked):
                 raise FilterError(f"the age {asked!r} is no number of years between 0 and 130; write for example 40")
         return {
             "where": Written(self.clauses()),
@@ -138,6 +138,13 @@ class Address:
         pairs += [("weights", self.weights)] if self.weights else []
         pairs += [("local_weight", f"{self.local_weight:g}")] if self.local_weight is not None else []
         return urlencode([*pairs, ("top_k", str(self.top_k))])
+
+
+def _is_age(written: str) -> bool:
+    try:
+        return 0 <= float(written) <= MAX_AGE
+    except ValueError:
+        return False
 
 
 def _number(written: Any, most: float = 100) -> float | None:
