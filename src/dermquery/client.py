@@ -21,7 +21,8 @@ except ModuleNotFoundError as error:
 from dermquery.data.case import Case
 from dermquery.model.parts import Weights
 from dermquery.model.presets import written
-from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, case_url
+from dermquery.serve.api.overview import DuplicatesAnswer, MapAnswer
+from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, ValueCounts, case_url
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.serve.fields import CaseDescription, CaseFields
 from dermquery.serve.job_folder import Job
@@ -161,6 +162,15 @@ class Client:
         url = f"{PREFIX}/searches/{quote(search, safe='')}{case_url(case_id).removeprefix(PREFIX)}/overlay"
         return self._ask("GET", url, params={"over": over} | ({"level": level} if level else {})).content
 
+    def report(
+        self, search: str, ending: Literal["pdf", "html", "csv", "json"] = "pdf", **ranking: Unpack[Ranking]
+    ) -> bytes:
+        """A search's hits as a file: a report with images, or data."""
+        asked = _sent(ranking)
+        if "filter" in asked:
+            asked["filter"] = json.dumps(asked["filter"])
+        return self._ask("GET", f"{PREFIX}/searches/{quote(search, safe='')}/hits.{ending}", params=asked).content
+
     # --- cases -------------------------------------------------------------------------------------------------
 
     def cases(self, where: Sequence[str] = (), page: int = 200) -> Iterator[CaseAnswer]:
@@ -270,6 +280,18 @@ class Client:
     def info(self) -> InfoAnswer:
         """The model, the base, and what can be asked."""
         return InfoAnswer.model_validate(self._json("GET", f"{PREFIX}/info"))
+
+    def counts(self, field: str) -> ValueCounts:
+        """The values that a field has in the base, most frequent first."""
+        return ValueCounts.model_validate(self._json("GET", f"{PREFIX}/fields/{quote(field, safe='')}"))
+
+    def map(self) -> MapAnswer:
+        """The base on a plane."""
+        return MapAnswer.model_validate(self._json("GET", f"{PREFIX}/map"))
+
+    def duplicates(self) -> DuplicatesAnswer:
+        """Cases that show the same image."""
+        return DuplicatesAnswer.model_validate(self._json("GET", f"{PREFIX}/duplicates"))
 
     def ready(self) -> bool:
         """Whether searches can be answered now."""

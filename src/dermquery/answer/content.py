@@ -97,16 +97,40 @@ class QueryContent:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A criterion of the checklist: what query and case say, None where one says nothing."""
+    """A criterion of the checklist: what query and case say, None where one says nothing.
+
+    Attributes:
+        likely: how likely the case has what was asked by its image, where nobody recorded the criterion.
+    """
 
     title: str
     asked: str | None
     held: str | None
+    likely: float | None = None
 
     @property
     def same(self) -> bool | None:
         """Whether they agree; None unless both say something."""
         return None if self.asked is None or self.held is None else self.asked == self.held
+
+    @property
+    def kind(self) -> str:
+        """Asked and ``shared``, asked and ``differing``, ``recorded`` only, ``likely`` by the image, or ``unknown``."""
+        if self.same is not None:
+            return "shared" if self.same else "differing"
+        return "recorded" if self.held else "unknown" if self.likely is None else "likely"
+
+    @property
+    def words(self) -> str:
+        """The same in a few words: ``streaks: regular (asked: irregular)``."""
+        said = {
+            "shared": f"{self.held}, as asked",
+            "differing": f"{self.held} (asked: {self.asked})",
+            "recorded": f"{self.held}",
+            "likely": f"{self.asked}? Not recorded; {100 * (self.likely or 0):.0f} % by the image",
+            "unknown": "not recorded",
+        }
+        return f"{self.title}: {said[self.kind]}"
 
 
 @dataclass(frozen=True)
@@ -361,7 +385,7 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
             for name, probability in hit.likely_criteria.items()
         ),
         criteria=tuple(
-            Comparison(criterion.title, asked.get(name), case.checklist.get(name))
+            Comparison(criterion.title, asked.get(name), case.checklist.get(name), hit.likely_criteria.get(name))
             for name, criterion in CRITERIA.items()
         ),
         about=describe_case(case),

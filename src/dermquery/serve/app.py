@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
 from dermquery.serve import errors, security
-from dermquery.serve.api import about, cases, fallback, job_routes, searches
+from dermquery.serve.api import about, cases, fallback, job_routes, overview, searches
 from dermquery.serve.api.raw_paths import ROUTED, RawPaths
 from dermquery.serve.api.schemas import PREFIX, Problem
 from dermquery.serve.audit_log import AuditLog
@@ -46,7 +46,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     Args:
         settings: of the service.
         base: the open case base; without it, the one that the settings name is opened.
-        page: serve the web page too; a process can have one.
+        page: serve the web page too.
 
     Raises:
         ManifestError: there is no case base, or its vectors come from another model.
@@ -84,16 +84,16 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.audit, app.state.settings = service, audit, settings
-    routers = (searches.router, cases.router, job_routes.router, about.router, about.health)
+    routers = (searches.router, cases.router, job_routes.router, about.router, overview.router, about.health)
     for router in (*routers, fallback.router(routers)):
         app.include_router(router)
     errors.install(app, service.metrics)
     app.add_middleware(RawPaths)
     security.install(app, settings, audit)
     if page:
-        from dermquery.serve import page as web_page  # NiceGUI, which an API alone does not need
+        from dermquery.serve import web  # here, so that an API alone does without it
 
-        web_page.install(app, service, settings)
+        web.install(app, service, settings)
     app.add_middleware(errors.CrashGuard, unready=service.unready)
     app.add_middleware(_Measured, metrics=service.metrics)
     app.add_middleware(security.SecurityHeaders)  # again, around the guards above, whose answers need them too

@@ -36,7 +36,7 @@ from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import StoreWriteError
 from dermquery.store.lance.lance_table import TableError
 
-__all__ = ["MEDIA_TYPE", "CrashGuard", "install", "problem"]
+__all__ = ["MEDIA_TYPE", "CrashGuard", "answer_to", "install", "problem"]
 
 MEDIA_TYPE = "application/problem+json"
 _FAULTS_SHOWN = 100
@@ -111,6 +111,16 @@ _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
     ),
 )  # fmt: skip
 """Errors whose message names paths of this machine: status, title, message for the client, seconds to wait."""
+
+
+def answer_to(error: Exception) -> tuple[int, str, str] | None:
+    """Status, title and words for an error that is expected; None for any other."""
+    if isinstance(error, Busy):
+        return 503, "Server is busy", str(error)
+    for kind, status, title in _OURS:
+        if isinstance(error, kind):
+            return status, title, str(error)
+    return next((known[1:4] for known in _HIDDEN if isinstance(error, known[0])), None)
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:

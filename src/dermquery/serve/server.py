@@ -57,7 +57,7 @@ def server_options(settings: ServeSettings) -> dict[str, object]:
         "timeout_graceful_shutdown": _SECONDS_TO_ANSWER,  # open pages must not keep the service running
         "limit_concurrency": _CONNECTIONS,
         "h11_max_incomplete_event_size": 32_768,  # headers
-        "ws_max_size": 2 << 20,
+        "ws": "none",
     }
 
 
@@ -89,7 +89,7 @@ class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         super().connection_lost(exc)
 
     def _asked(self) -> bool:
-        """Whether a request is being answered, or this is a websocket now."""
+        """Whether a request is being answered."""
         moved = self.transport.get_protocol() is not self
         return moved or (self.cycle is not None and not self.cycle.response_complete)
 

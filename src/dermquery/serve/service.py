@@ -20,6 +20,7 @@ from dermquery.data.image import ImageError, UprightImage
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
+from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import JobQueue
 from dermquery.serve.kept import Kept
@@ -53,6 +54,7 @@ class SearchService(BaseReader):
         writer: adds, changes and deletes cases.
         jobs: the queue of jobs that add many cases.
         intake: the line before it.
+        facts: counts, map and duplicates of the base.
 
     Args:
         base: the case base.
@@ -88,7 +90,7 @@ class SearchService(BaseReader):
         self.encoders, self._network = Line("encoding", places, max(0, waiting - 1)), BoundedSemaphore(concurrency)
         self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, decode=self.decode)
         self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes, disk_bytes=disk_bytes)
-        self.intake = Line("intake", 2, 16)
+        self.intake, self.facts = Line("intake", 2, 16), BaseFacts(base)
         for line in (self.encoders, self.decoding, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
         self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
@@ -227,6 +229,12 @@ class SearchService(BaseReader):
         marks = dict.fromkeys(relevant, True) | dict.fromkeys(irrelevant, False)
         moved = replace(prepared, key=new_key(), encoded=prepared.encoded.moved(layout, *vectors), marks=marks)
         return self._queries.put(moved)
+
+    def without(self, prepared: Prepared, lesions: Sequence[str], patients: Sequence[str]) -> Prepared:
+        """The same query under a key of its own, which finds neither some lesions nor some patients."""
+        old = prepared.excluded
+        excluded = Exclusions(old.cases, (*old.lesions, *lesions), (*old.patients, *patients))
+        return self._queries.put(replace(prepared, key=new_key(), excluded=excluded))
 
     def search(
         self,

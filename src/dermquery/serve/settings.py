@@ -124,6 +124,7 @@ class ServeSettings(_Section):
         waiting: encodings that may wait; further ones are refused.
         session_idle_minutes: time without a request after which a session ends.
         session_hours: time after which a session ends in any case.
+        history: last searches that the page lists for who asked them, while the server runs; 0 lists none.
         keep_query_images: keep the images of queries; otherwise the log has only their hash.
         audit_bytes: size at which a new file of the audit log begins.
         notice: a line shown on every page, such as "These cases are synthetic."
@@ -150,6 +151,7 @@ class ServeSettings(_Section):
     waiting: int = Field(default=64, ge=0)
     session_idle_minutes: float = Field(default=60, gt=0)
     session_hours: float = Field(default=12, gt=0)
+    history: int = Field(default=20, ge=0, le=100)
     keep_query_images: bool = False
     audit_bytes: int = Field(default=64 * MIB, ge=4096)
     notice: str | None = None

@@ -105,13 +105,9 @@ def _page_routes(app: FastAPI) -> None:
     def page(request: Request) -> HTMLResponse:
         return HTMLResponse(f"<p>{principal_of(request).name}</p>")
 
-    @app.websocket("/_nicegui_ws/socket.io/")
+    @app.websocket("/socket")
     async def socket(websocket: WebSocket) -> None:
-        name = principal_of(websocket).name
         await websocket.accept()
-        await websocket.send_text(name)
-        async for text in websocket.iter_text():
-            await websocket.send_text(f"heard {text}")
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-import websockets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dermquery.serve.security.sessions import cookie_name
 from dermquery.serve.server import server_options
 from dermquery.serve.settings import load_settings
-from tests.loops import run_alone
 from tests.serve.security.app import PASSWORD, Service, make_service
 from tests.serve.security.browser import field
 
@@ -255,28 +253,6 @@ def test_an_address_has_no_more_than_64_requests_under_way(proxied: Proxied) -> 
             break
         time.sleep(0.1)
     assert status == 200
-
-
-def test_websockets_come_through_with_their_session(proxied: Proxied) -> None:
-    cookie = proxied.sign_in()
-
-    async def greeted(origin: str, cookie: str) -> str:
-        async with websockets.connect(
-            f"wss://{NAME}:{proxied.port}/_nicegui_ws/socket.io/",
-            host="127.0.0.1",
-            port=proxied.port,
-            ssl=proxied.tls,
-            additional_headers={"Cookie": cookie},
-            origin=origin,  # type: ignore[arg-type]
-            proxy=None,
-        ) as socket:
-            return str(await socket.recv())
-
-    assert run_alone(greeted(proxied.origin, cookie)) == "ann"
-    for origin, sent in ((proxied.origin, ""), ("https://evil.example", cookie)):
-        with pytest.raises(websockets.InvalidStatus) as error:
-            run_alone(greeted(origin, sent))
-        assert error.value.response.status_code == 403
 
 
 @pytest.mark.parametrize("file", ["serve.toml", "serve.container.toml"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import Request
+from starlette.websockets import WebSocketDisconnect
 
 from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.identity import principal_of
@@ -100,7 +101,7 @@ def test_pages_lead_to_the_form_and_programs_get_a_problem(service: Service) -> 
     assert client.get("/metrics", headers=html).status_code == 401
     assert client.post("/cases", headers=html).status_code == 401
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/_nicegui/3.18.0/static/x.js", headers=html).status_code == 401
+    assert client.get("/static/0123456789ab/x.js", headers=html).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -179,3 +180,8 @@ def test_guessing_keys_is_slowed_down(tmp_path: Path) -> None:
     guesses = [service.client().get("/api/v1/who", headers=bearer(f"dq_{i}")).status_code for i in range(8)]
     assert guesses == [401] * 5 + [429] * 3
     assert len(service.log("refused")) == 5, "a flood must not fill the log"
+
+
+def test_no_websocket_is_taken(open_service: Service) -> None:
+    with pytest.raises(WebSocketDisconnect), open_service.client().websocket_connect(f"ws://{HOST}/socket"):
+        pass

@@ -111,8 +111,8 @@ class ScopedRoute(APIRoute):
 
 
 def owner_of(principal: Principal) -> str:
-    """The owner of a principal's prepared queries, images and answers."""
-    return f"{principal.method} {principal.name}"
+    """The owner of a principal's prepared queries and images: the person, in one browser."""
+    return f"{principal.method} {principal.name} {principal.browser}".rstrip()
 
 
 def root_of(request: Request) -> str:

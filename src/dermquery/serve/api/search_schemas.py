@@ -21,7 +21,7 @@ from dermquery.store.filters import Condition
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 from dermquery.store.where import Written
 
-__all__ = ["FeedbackRequest", "RankingRequest", "SearchAnswer", "SearchForm"]
+__all__ = ["FeedbackRequest", "RankingParameters", "RankingRequest", "SearchAnswer", "SearchForm"]
 
 
 class HitAnswer(Out):
@@ -249,6 +249,13 @@ class RankingRequest(BaseModel):
         """Arguments of :meth:`SearchService.search`."""
         names = ("top_k", "offset", "weights", "local_weight", "exclude_case", "exclude_lesion", "exclude_patient")
         return {"where": self.condition(), **{name: getattr(self, name) for name in names}}
+
+
+class RankingParameters(RankingRequest):
+    """The same in an address, where weights and the tree of conditions are written as text."""
+
+    weights: Annotated[str | None, Field(max_length=500, description="As for a search.")] = None
+    filter: Annotated[Json[Condition] | None, Field(description="The conditions as a tree, in JSON.")] = None
 
 
 class FeedbackRequest(RankingRequest):

@@ -22,13 +22,20 @@ from dermquery.serve.api.common import (
 )
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX
-from dermquery.serve.api.search_schemas import FeedbackRequest, RankingRequest, SearchAnswer, SearchForm
+from dermquery.serve.api.search_schemas import (
+    FeedbackRequest,
+    RankingParameters,
+    RankingRequest,
+    SearchAnswer,
+    SearchForm,
+)
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.prepared import Prepared
+from dermquery.serve.reports import FILES
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import SearchService
 
-__all__ = ["router"]
+__all__ = ["ranked", "router"]
 
 router = APIRouter(prefix=PREFIX, tags=["searches"], dependencies=signed, route_class=ScopedRoute)
 SearchKey = Annotated[str, Path(description="Key of a search, from its answer.", max_length=100)]
@@ -123,6 +130,41 @@ async def overlay(
     return Response(data, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 
 
+@router.get(
+    "/searches/{key}/hits.{ending}",
+    operation_id="report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A report with images (pdf, html), or the hits as data (csv, json).",
+            "content": {kind.media_type.partition(";")[0]: {} for kind in FILES.values()},
+        },
+        **problems(404, 409, 422),
+    },
+)
+async def report(
+    request: Request,
+    principal: Reader,
+    service: ServiceHere,
+    audit: Audited,
+    key: SearchKey,
+    ending: Literal["pdf", "html", "csv", "json"],
+    ranking: Annotated[RankingParameters, Query()],
+) -> Response:
+    """A ranking as a file to take away."""
+    options, prepared = ranking.options(), service.prepared(owner_of(principal), key)
+
+    def work() -> bytes:
+        answer = service.search(prepared, **options)
+        shown = [hit.case.case_id for hit in answer.result.hits]
+        audit.write("view", principal, cases=shown, what="report", search=prepared.key)
+        return FILES[ending].write(answer, request.app.state.settings.notice)
+
+    data = await attended(request, service.readers.call(work))
+    headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
+    return Response(data, media_type=FILES[ending].media_type, headers=headers)
+
+
 async def _ranked(
     request: Request,
     service: SearchService,
@@ -131,19 +173,23 @@ async def _ranked(
     prepared: Prepared,
     options: dict[str, Any],
 ) -> SearchAnswer:
+    """Rank in the line of readers."""
+    ranking = service.readers.call(ranked, service, audit, principal, prepared, options)
+    return SearchAnswer.of(await attended(request, ranking), root_of(request))
+
+
+def ranked(
+    service: SearchService, audit: AuditLog, principal: Principal, prepared: Prepared, options: dict[str, Any]
+) -> Answer:
     """Rank, and log who saw which cases; the log has no text, and only the hash of an image."""
-
-    def work() -> Answer:
-        answer = service.search(prepared, **options)
-        audit.write(
-            "search",
-            principal,
-            search=prepared.key,
-            image=prepared.sha256,
-            like=prepared.like,
-            terms=len(prepared.encoded.terms),
-            hits=[hit.case.case_id for hit in answer.result.hits],
-        )
-        return answer
-
-    return SearchAnswer.of(await attended(request, service.readers.call(work)), root_of(request))
+    answer = service.search(prepared, **options)
+    audit.write(
+        "search",
+        principal,
+        search=prepared.key,
+        image=prepared.sha256,
+        like=prepared.like,
+        terms=len(prepared.encoded.terms),
+        hits=[hit.case.case_id for hit in answer.result.hits],
+    )
+    return answer

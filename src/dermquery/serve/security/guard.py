@@ -1,10 +1,11 @@
-"""Authenticates every request and websocket, and refuses the others."""
+"""Authenticates every request, and refuses the others; the service has no websockets."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
+from dataclasses import replace
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
@@ -16,26 +17,25 @@ from dermquery.serve.audit_log import AuditError, AuditLog
 from dermquery.serve.line import asking
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address
+from dermquery.serve.security.browsers import browser_of
 from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, needs_token, path_of, rate_cost
 from dermquery.serve.security.problems import not_in_order, refusal, refuse_socket
 from dermquery.serve.security.sessions import Session
-from dermquery.serve.security.sockets import WatchedSocket
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["Guard"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_AT_ONCE = {"http": 64, "websocket": 32}
-"""Requests, with their bodies on the way, and open pages of one principal or address; a browser has six and one."""
-_EVENT = 0.1  # cost of a page's event, where a request costs 1
+_AT_ONCE = 64
+"""Requests, with their bodies on the way, of one principal or address; a browser has six."""
 _log = logging.getLogger("dermquery.serve")
 
 
 class Guard:
-    """Authentication, CSRF protection and rate limit, for requests and websockets.
+    """Authentication, CSRF protection and rate limit.
 
     Args:
         app: the layers inside.
@@ -47,10 +47,13 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
         self._app, self._cors, self._accounts, self._audit = app, settings.cors_origins, accounts, audit
         self._rate = Buckets(settings.rate_per_minute, settings.rate_per_minute / 60)
-        self._held: Counter[tuple[str, str]] = Counter()
+        self._held: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "websocket":
+            await refuse_socket(send)
+            return
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
@@ -66,25 +69,17 @@ class Guard:
             await self._refuse(not_in_order(), scope, receive, send)
         else:
             bucket = _bucket(scope, scope["state"]["principal"])
-            held = (bucket, scope["type"])
-            if self._held[held] >= _AT_ONCE[scope["type"]]:
+            if self._held[bucket] >= _AT_ONCE:
                 await self._refuse(too_many(2, "requests at once"), scope, receive, send)
                 return
-            self._held[held] += 1
+            self._held[bucket] += 1
             try:
                 with asking(bucket):
-                    await self._pass(scope, receive, send)
+                    await self._app(scope, receive, self._logging(scope, send))
             finally:
-                self._held[held] -= 1
-                if not self._held[held]:
-                    del self._held[held]
-
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            socket = self._watched(scope, receive, send)
-            await self._app(scope, socket.receive, socket.send)
-        else:
-            await self._app(scope, receive, self._logging(scope, send))
+                self._held[bucket] -= 1
+                if not self._held[bucket]:
+                    del self._held[bucket]
 
     def _admit(self, scope: Scope) -> None:
         """Find the principal, put it into the scope's state, and apply the rules of its method.
@@ -93,7 +88,10 @@ class Guard:
             RefusedError: the request is not allowed.
         """
         path, state = path_of(scope), scope.setdefault("state", {})
-        principal, session = self._accounts.find(HTTPConnection(scope))
+        connection = HTTPConnection(scope)
+        principal, session = self._accounts.find(connection)
+        if principal is not None:
+            principal = replace(principal, browser=browser_of(connection.cookies))
         state["principal"], state["session"], state["csrf"] = principal, session, session.csrf if session else ""
         if wait := self._rate.take(_bucket(scope, principal), rate_cost(path)):
             raise too_many(wait)
@@ -101,7 +99,7 @@ class Guard:
             if not is_public(path):
                 principal_of(HTTPConnection(scope))
             return
-        if not is_public(path):  # the pages and their socket have no dependency that checks it
+        if not is_public(path):
             check_scope(principal, "read")
         self._check_page(scope, path, principal, session)
 
@@ -110,22 +108,20 @@ class Guard:
         if principal.method == "open":
             _check_no_proxy(scope, path)
             check_origin(scope, self._cors, unsaid=True)
-        elif scope["type"] == "http" and scope["method"] in _SAFE:
+        elif scope["method"] in _SAFE:
             return
         elif session is None:  # a key or token: a program sent it, or a proxy added it for any page
             check_origin(scope, self._cors, unsaid=True)
         else:
             check_origin(scope)
-            if scope["type"] == "http" and needs_token(path):
+            if needs_token(path):
                 check_token(session.csrf, Headers(scope=scope))
 
     async def _refuse(self, error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         if error.title in (NOT_ACCEPTED, FOREIGN, NOT_ALLOWED):
             error = await self._logged_refusal(error, scope)
-        if scope["type"] == "websocket":
-            await refuse_socket(send)
-        elif error.status == 401 and _wants_page(scope, path):
+        if error.status == 401 and _wants_page(scope, path):
             query = scope.get("query_string", b"").decode("latin-1")
             wanted = quote(f"{path}?{query}" if query else path, safe="/")
             await RedirectResponse(f"{scope.get('root_path', '')}{SIGN_IN}?next={wanted}", 303)(scope, receive, send)
@@ -155,18 +151,6 @@ class Guard:
             await send(message)
 
         return logged
-
-    def _watched(self, scope: Scope, receive: Receive, send: Send) -> WatchedSocket:
-        connection, principal = HTTPConnection(scope), scope["state"]["principal"]
-
-        def holds(used: bool) -> bool:
-            try:
-                return bool(self._accounts.find(connection, touch=used)[0] == principal)
-            except (RefusedError, ValueError, OSError):
-                return False
-
-        bucket = _bucket(scope, principal)
-        return WatchedSocket(scope, receive, send, holds=holds, wait=lambda: self._rate.take(bucket, _EVENT))
 
 
 def _check_no_proxy(scope: Scope, path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fastapi.dependencies.models import Dependant
@@ -38,11 +38,14 @@ class Principal:
         name: a person's name, a key's name, or the claim of a token; the audit log shows it.
         scopes: what they may do, with all that a scope includes.
         method: how they signed in; "open" is the local user where no authentication is set up.
+        browser: names the browser, by a cookie of the page; empty for a program. What a person asks stays in the
+            browser in which they asked it.
     """
 
     name: str
     scopes: frozenset[Scope]
     method: Method
+    browser: str = field(default="", compare=False)
 
     def may(self, scope: Scope) -> bool:
         """Whether they have a scope."""

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.kept import Kept
 from dermquery.serve.security.identity import RefusedError
-from dermquery.serve.security.paths import SOCKET, path_of
+from dermquery.serve.security.paths import path_of
 from dermquery.serve.security.problems import refusal
 from dermquery.serve.settings import ServeSettings
 
@@ -126,7 +126,7 @@ class TimeLimit:
         self._late: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or path_of(scope).startswith(SOCKET):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(self._app, scope, receive, send, self._seconds)

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import re
-
-from starlette.types import Message, Scope
+from starlette.types import Scope
 
 __all__ = [
     "SIGN_IN",
     "SIGN_OUT",
-    "SOCKET",
+    "STATIC",
     "is_api",
     "is_public",
     "is_static",
-    "is_use",
     "needs_token",
     "path_of",
     "rate_cost",
 ]
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
-SOCKET = "/_nicegui_ws/"
+STATIC = "/static/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz", "/favicon.ico"})
-_NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", "/_nicegui")
-_UNASKED = re.compile(r'42\["(?:ack|log)"')  # as NiceGUI's script writes them
+_NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", STATIC)
+_TYPED = frozenset({"/read"})
+"""Asked while somebody types."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")
 
 
@@ -44,32 +42,15 @@ def is_public(path: str) -> bool:
 
 
 def is_static(path: str) -> bool:
-    """Whether the path is one of NiceGUI's own files: the same for everybody, at an address with its version."""
-    return (
-        path.startswith("/_nicegui/") and not path.startswith("/_nicegui/client/") and "dynamic_resources" not in path
-    )
+    """Whether the path is a file of the page: the same for everybody, at an address with its version."""
+    return path.startswith(STATIC)
 
 
 def rate_cost(path: str) -> float:
     """What a request costs of the rate; less for pictures and files, because a page loads many."""
-    return 0.0 if is_static(path) else 0.1 if path.endswith(_PICTURES) else 1.0
+    return 0.0 if is_static(path) else 0.1 if path.endswith(_PICTURES) else 0.3 if path in _TYPED else 1.0
 
 
 def needs_token(path: str) -> bool:
-    """Whether a change needs the session's CSRF token in a header.
-
-    Forms have it in a field. NiceGUI's addresses hold a random id that only this session's page knows, which serves as
-    a token.
-    """
-    return path not in (SIGN_IN, SIGN_OUT) and not path.startswith(("/_nicegui/client/", SOCKET))
-
-
-def is_use(scope: Scope, message: Message) -> bool:
-    """Whether a message shows that somebody is active: an idle page only answers pings, confirms updates, logs faults.
-
-    Any other event counts, also with an id, a namespace or binary parts.
-    """
-    if not path_of(scope).startswith(SOCKET):
-        return True
-    text = str(message.get("text") or "")
-    return text.startswith(("42", "45")) and not _UNASKED.match(text)
+    """Whether a change needs the session's CSRF token in a header; the sign-in's forms have it in a field."""
+    return path not in (SIGN_IN, SIGN_OUT)

@@ -106,7 +106,7 @@ class _SignIn:
         return _page(request, "sign-out.html", token=session.csrf, name=session.principal.name)
 
     async def sign_out(self, request: Request) -> Response:
-        """``POST /sign-out``: end the session and its open websockets."""
+        """``POST /sign-out``: end the session."""
         session = _session(request)
         if session is not None:
             fields = await request.form(max_files=0, max_fields=4)

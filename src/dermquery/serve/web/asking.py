@@ -1,0 +1,95 @@
+"""Asking: a question becomes an encoded query, which is kept and ranked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dermquery.data.checklist import CRITERIA
+from dermquery.serve.api.common import attended
+from dermquery.serve.api.searches import ranked
+from dermquery.serve.prepared import ExpiredQueryError, Prepared
+from dermquery.serve.service import Answer
+from dermquery.serve.uploads import ExpiredImageError, edited
+from dermquery.serve.web.address import Address
+from dermquery.serve.web.failures import AskError
+from dermquery.serve.web.question import Asked, Question
+from dermquery.serve.web.site import Visit
+from dermquery.serve.web.texts import _
+
+__all__ = ["IMAGE_EXPIRED", "answered", "ask", "ask_unmarked", "prepare"]
+
+IMAGE_EXPIRED = (
+    "The image of this query is not kept any more: images stay in the server's memory for 30 minutes. Everything else "
+    "of the query is here; choose the image once more."
+)
+
+
+async def answered(visit: Visit, asked: Asked, address: Address) -> tuple[Asked, Answer]:
+    """Rank the hits of a question, which is encoded again if its encoding has expired."""
+    service = visit.site.service
+    try:
+        prepared = service.prepared(visit.owner, asked.prepared)
+    except ExpiredQueryError:
+        prepared = await prepare(visit, asked.question)
+        asked = visit.site.asked.put(visit.owner, replace(asked, prepared=prepared.key))
+    options = address.options()
+    ranking = service.readers.call(ranked, service, visit.site.audit, visit.who, prepared, options)
+    return asked, await attended(visit.request, ranking)
+
+
+async def prepare(visit: Visit, question: Question) -> Prepared:
+    """Encode a question.
+
+    Raises:
+        AskError: it is empty, or its image is not kept any more.
+        ValueError, LookupError, Busy: from the service, with messages for people.
+    """
+    service, request = visit.site.service, visit.request
+    if question.is_empty:
+        raise AskError(_("Give an image, words or a criterion first."))
+    if question.like:
+        prepared = await attended(request, service.readers.call(service.like, visit.owner, question.like))
+    else:
+        prepared = await attended(request, service.encoders.call(_encode, visit, question))
+    if question.without_patient or question.without_lesion:
+        lesions, patients = ([name] if name else [] for name in (question.without_lesion, question.without_patient))
+        prepared = service.without(prepared, lesions, patients)
+    if question.relevant or question.irrelevant:
+        marks = (question.relevant, question.irrelevant)
+        prepared = await attended(request, service.readers.call(service.marked, visit.owner, prepared.key, *marks))
+    return prepared
+
+
+def _encode(visit: Visit, question: Question) -> Prepared:
+    image, service = None, visit.site.service
+    if question.image:
+        try:
+            kept = visit.site.images.of(visit.owner, question.image)
+        except ExpiredImageError as error:
+            raise AskError(_(IMAGE_EXPIRED), 410) from error
+        image = edited(kept.data, question.turn, question.crop, service.decode)
+    return service.encode(visit.owner, image, *question.words())
+
+
+async def ask(visit: Visit, question: Question, known: Asked | None) -> Asked:
+    """Prepare a question, unless it is the known one, and keep it."""
+    if known is not None and known.question == question:
+        return known
+    if known is not None and known.question.same_as(question) and not (question.relevant or question.irrelevant):
+        question = question.marked(known.question.relevant, known.question.irrelevant)
+    prepared = await prepare(visit, question)
+    return visit.site.asked.put(visit.owner, Asked(prepared.key, question, prepared.key, _title(question)))
+
+
+def _title(question: Question) -> str:
+    if question.like:
+        return _("More like case %s") % question.like
+    words = question.text.strip() or ", ".join(f"{CRITERIA[n].title} {v}" for n, v in question.terms.items())
+    return ", ".join(filter(None, (_("Image") if question.image else "", words)))[:120]
+
+
+async def ask_unmarked(visit: Visit, known: Asked) -> Asked:
+    """The same question without marks."""
+    question = known.question.marked((), ())
+    prepared = await prepare(visit, question)
+    return visit.site.asked.put(visit.owner, Asked(prepared.key, question, prepared.key, known.title))

@@ -1,0 +1,39 @@
+"""What a person reads about an error: no path of the server's machine, and nothing internal."""
+
+from __future__ import annotations
+
+import logging
+
+from dermquery.serve.errors import answer_to
+from dermquery.serve.web.texts import _
+
+__all__ = ["AskError", "words_for"]
+
+
+class AskError(ValueError):
+    """A request cannot be met; the message is for the person who made it.
+
+    Attributes:
+        status: of the answer.
+    """
+
+    def __init__(self, message: str, status: int = 422) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def words_for(error: Exception) -> tuple[int, str]:
+    """Status and message for an error; an unexpected error goes to the log."""
+    if isinstance(error, AskError):
+        return error.status, str(error)
+    known = answer_to(error)
+    if known is None:
+        logging.getLogger("dermquery.serve").error("the page failed", exc_info=error)
+        return 500, _("Something went wrong that should not; the server's log has it. Tell who runs the server.")
+    title = known[1]
+    own = {
+        "Base is empty": _("The base holds no case yet; add some first."),
+        "Case exists": _("The base has this case already."),
+        "Search not kept": _("This search is not kept any more; search again."),
+    }
+    return known[0], own.get(title, known[2])

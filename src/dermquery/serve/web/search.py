@@ -1,0 +1,208 @@
+"""The page at ``/``: a question on the left, the cases that answer it on the right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from dermquery.answer.content import Content, report_content
+from dermquery.answer.words import describe_condition
+from dermquery.data.checklist import CRITERIA, seven_point_score
+from dermquery.model.presets import default_preset
+from dermquery.serve.api.common import Reader, ScopedRoute
+from dermquery.serve.service import Answer
+from dermquery.serve.web.address import TOP_K, Address
+from dermquery.serve.web.asking import answered, ask, ask_unmarked
+from dermquery.serve.web.facets import facets_of
+from dermquery.serve.web.failures import AskError, words_for
+from dermquery.serve.web.question import LONGEST_TEXT, Asked, Question
+from dermquery.serve.web.site import Site, Visit, form_of, spoken
+from dermquery.serve.web.texts import TERMS, _
+
+__all__ = ["Shown", "router", "shown"]
+
+_EXPIRED = (
+    "This query is not kept any more, or was asked in another browser: queries stay in the server's memory for some "
+    "hours, and only for who asked them. Ask again."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer as the page shows it.
+
+    Attributes:
+        marks: ids of marked cases, True for relevant.
+        conditions: which cases might be found, each in words with the address without it.
+        left_out: what is not found, so that nothing finds itself.
+    """
+
+    asked: Asked
+    address: Address
+    answer: Answer
+    content: Content
+    marks: dict[str, bool]
+    conditions: tuple[tuple[str, str], ...]
+    left_out: str
+
+    @property
+    def key(self) -> str:
+        """Key of the search in the API."""
+        return self.answer.prepared.key
+
+
+def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: dict[str, bool] | None = None) -> Shown:
+    """Put an answer into words."""
+    content = report_content(answer.result, warnings=answer.warnings, notice=visit.site.settings.notice)
+    conditions = []
+    for condition in address.where:
+        rest = replace(address, where=tuple(other for other in address.where if other != condition))
+        alone = visit.site.service.base.filter_of([condition])
+        conditions.append(("; ".join(describe_condition(alone.condition)), rest.path()))
+    excluded = answer.prepared.excluded
+    kinds = ((_("case"), excluded.cases), (_("lesion"), excluded.lesions), (_("patient"), excluded.patients))
+    left_out = ", ".join(f"{kind} {', '.join(ids)}" for kind, ids in kinds if ids)
+    marked = dict(answer.prepared.marks) if marks is None else marks
+    return Shown(asked, address, answer, content, marked, tuple(conditions), left_out)
+
+
+# --- answering ---------------------------------------------------------------------------------------------------
+
+
+async def page(visit: Visit, address: Address) -> Response:
+    """The whole page; a question that cannot be answered is there with the reason."""
+    service, status, problem, view = visit.site.service, 200, "", None
+    asked = visit.site.asked.get(visit.owner, address.query) if address.query else None
+    if address.query and asked is None:
+        status, problem = 410, _(_EXPIRED)
+    if asked is not None:
+        try:
+            asked, answer = await answered(visit, asked, address)
+            view = shown(visit, asked, address, answer)
+        except Exception as error:
+            status, problem = words_for(error)
+    await service.readers.call(service.facts.fetch)
+    if problem and view is None:
+        address = Address(weights=address.weights)
+    facets = await service.readers.call(facets_of, service, address)
+    question = Question() if asked is None else asked.question
+    return visit.render(
+        "search.html", status, address=address, question=question, asked=asked, view=view, problem=problem,
+        facets=facets, reading=question.reading, score=_score(question), **_form(visit),
+    )  # fmt: skip
+
+
+async def part(
+    visit: Visit, asked: Asked, address: Address, marks: dict[str, bool] | None = None, *, slides: bool = False
+) -> Response:
+    """The answer alone, with the new counts of the filters; while a slider moves, the hits alone."""
+    asked, answer = await answered(visit, asked, address)
+    service = visit.site.service
+    view = shown(visit, asked, address, answer, marks)
+    if slides:
+        response = visit.render("hits_part.html", view=view, address=address, **_form(visit))
+        response.headers["HX-Retarget"] = "#hits"
+        return response
+    facets = await service.readers.call(facets_of, service, address)
+    return visit.render("answer_part.html", view=view, facets=facets, address=address, **_form(visit))
+
+
+def _form(visit: Visit) -> dict[str, Any]:
+    presets = visit.site.service.base.manifest.weights
+    return {
+        "criteria": CRITERIA,
+        "together": TERMS,
+        "longest": LONGEST_TEXT,
+        "counts_of_hits": TOP_K,
+        "presets": presets,
+        "default_preset": default_preset(presets),
+        "examples": visit.site.service.facts.examples,
+    }
+
+
+def _score(question: Question) -> int | None:
+    return seven_point_score(question.counted) if question.counted else None
+
+
+@spoken()
+async def _search(visit: Visit) -> Response:
+    form = await form_of(visit.request)
+    address = Address.of_form(form)
+    known = visit.site.asked.get(visit.owner, address.query)
+    marks = {str(case_id): name == "relevant" for name in ("relevant", "irrelevant") for case_id in form.getlist(name)}
+    rerank = str(form.get("rerank") or "")
+    if rerank and known is not None:
+        asked = known
+        if rerank == "marks":
+            wanted = [tuple(name for name, good in marks.items() if good is kind) for kind in (True, False)]
+            asked = await ask(visit, known.question.marked(*wanted), known)
+        elif rerank == "unmark":
+            asked, marks = await ask_unmarked(visit, known), {}
+    else:
+        asked, marks = await ask(visit, Question.of(form), known), {}
+    address = replace(address, query=asked.key)
+    slides = rerank in ("parts", "lambda")
+    response = await part(visit, asked, address, marks or None, slides=slides)
+    response.headers["HX-Replace-Url" if slides else "HX-Push-Url"] = visit.to(address.path())
+    return response
+
+
+@spoken()
+async def _again(visit: Visit, address: Address) -> Response:
+    asked = visit.site.asked.get(visit.owner, address.query)
+    if asked is None:
+        raise AskError(_(_EXPIRED), 410)
+    return await part(visit, asked, address)
+
+
+@spoken("#reading-problem")
+async def _read(visit: Visit) -> Response:
+    question = Question.of(await form_of(visit.request))
+    return visit.render("reading.html", question=question, reading=question.reading, score=_score(question))
+
+
+def router(site: Site) -> APIRouter:
+    """The routes of the search page."""
+    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
+
+    @routes.get("/")
+    async def search(request: Request, who: Reader) -> Response:
+        visit, address = Visit.of(site, request), Address.of(request.query_params)
+        if like := request.query_params.get("like"):
+            question = Question(like=like[:2000], back=str(request.query_params.get("back") or "")[:100])
+            try:
+                asked = await ask(visit, question, None)
+            except Exception as error:
+                return _failed(visit, error)
+            return RedirectResponse(visit.to(Address(query=asked.key, weights=address.weights).path()), 303)
+        return await (_again(visit, address) if visit.is_part else page(visit, address))
+
+    @routes.post("/searches")
+    async def searches(request: Request, who: Reader) -> Response:
+        return await _search(Visit.of(site, request))
+
+    @routes.post("/read")
+    async def read(request: Request, who: Reader) -> Response:
+        return await _read(Visit.of(site, request))
+
+    @routes.post("/history/forget")
+    async def forget(request: Request, who: Reader) -> Response:
+        visit = Visit.of(site, request)
+        site.asked.forget(visit.owner)
+        return visit.render("history.html", last=[])
+
+    @routes.get("/history")
+    async def history(request: Request, who: Reader) -> Response:
+        visit = Visit.of(site, request)
+        return visit.render("history.html", last=site.asked.last(visit.owner, site.settings.history))
+
+    return routes
+
+
+def _failed(visit: Visit, error: Exception) -> Response:
+    status, words = words_for(error)
+    return visit.render("failed.html", status, problem=words)

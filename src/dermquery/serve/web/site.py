@@ -1,0 +1,178 @@
+"""What the pages of one server share, and one request for a page."""
+
+from __future__ import annotations
+
+import gzip
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import FormData
+from starlette.responses import HTMLResponse, Response
+
+from dermquery import __version__
+from dermquery.answer.words import diagnosis_title, tones
+from dermquery.data.checklist import CRITERIA
+from dermquery.serve.api.common import owner_of
+from dermquery.serve.api.schemas import case_url
+from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.security.browsers import name_browser
+from dermquery.serve.security.identity import Principal, principal_of
+from dermquery.serve.service import SearchService
+from dermquery.serve.settings import ServeSettings
+from dermquery.serve.uploads import KeptImages
+from dermquery.serve.web import texts
+from dermquery.serve.web.failures import words_for
+from dermquery.serve.web.question import AskedQuestions
+from dermquery.serve.web.static_files import StaticFiles
+
+__all__ = ["POLICY", "Site", "Visit", "form_of", "spoken"]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Everything comes from this server; nothing is inline and nothing is evaluated."""
+_MOST_FIELDS, _WORTH_PACKING = 1000, 1400
+Handler = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """What the pages of one server share."""
+
+    service: SearchService
+    settings: ServeSettings
+    audit: AuditLog
+    images: KeptImages
+    asked: AskedQuestions
+    files: StaticFiles
+    templates: Environment
+
+    @classmethod
+    def of(cls, service: SearchService, settings: ServeSettings, audit: AuditLog) -> Site:
+        """The site of a service."""
+        images, files = KeptImages(service.decode), StaticFiles()
+        return cls(service, settings, audit, images, AskedQuestions(), files, _environment())
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """One request for a page.
+
+    Attributes:
+        site: the server's.
+        request: itself.
+        who: the person.
+    """
+
+    site: Site
+    request: Request
+    who: Principal
+
+    @classmethod
+    def of(cls, site: Site, request: Request) -> Visit:
+        """The visit of a request."""
+        return cls(site, request, principal_of(request))
+
+    @property
+    def owner(self) -> str:
+        """The owner of what is asked here, as in the API."""
+        return owner_of(self.who)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether htmx asks for a part of the page."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def to(self, path: str) -> str:
+        """An address of this server."""
+        return f"{self.request.scope.get('root_path', '')}{path}"
+
+    def case_image(self, case_id: str, *, small: bool = False) -> str:
+        """Address of a case's image."""
+        return self.to(f"{case_url(case_id)}/{'thumbnail' if small else 'image'}")
+
+    def case_page(self, case_id: str) -> str:
+        """Address of a case's own page."""
+        return self.to(f"/case?{_pair('id', case_id)}")
+
+    def like(self, case_id: str, back: str = "") -> str:
+        """Address of a search for more like a case."""
+        return self.to(f"/?{_pair('like', case_id)}" + (f"&{_pair('back', back)}" if back else ""))
+
+    def log(self, what: str, case_ids: Sequence[str]) -> None:
+        """Log who sees which cases, before they see them."""
+        self.site.audit.write("view", self.who, cases=list(case_ids), what=what)
+
+    def render(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page, or a part of one."""
+        csrf = str(getattr(self.request.state, "csrf", ""))
+        html = self.site.templates.get_template(template).render(visit=self, csrf=csrf, **values)
+        headers = {"Content-Security-Policy": POLICY, "Vary": "Accept-Encoding, HX-Request"}
+        data = html.encode()
+        if len(data) > _WORTH_PACKING and "gzip" in self.request.headers.get("accept-encoding", ""):
+            # Of a random length, which tells who listens nothing of how well a guess packs (BREACH).
+            data = gzip.compress(data + f"<!--{secrets.token_hex(secrets.randbelow(48))}-->".encode(), 4)
+            headers["Content-Encoding"] = "gzip"
+        response = HTMLResponse(data, status, headers)
+        name_browser(self.request, self.who, response)
+        return response
+
+    def refuse(self, error: Exception, target: str = "#problem") -> Response:
+        """Say beside the control what could not be done; nothing else of the page changes."""
+        status, words = words_for(error)
+        response = self.render("problem.html", status, problem=words)
+        response.headers.update({"HX-Retarget": target, "HX-Reswap": "innerHTML", "HX-Push-Url": "false"})
+        return response
+
+
+async def form_of(request: Request) -> FormData:
+    """The form that was sent, without files."""
+    return await request.form(max_files=0, max_fields=_MOST_FIELDS)
+
+
+def spoken(target: str = "#problem") -> Callable[[Handler], Handler]:
+    """Let a handler of ``(visit, …)`` answer its errors in words, in the element that shows them."""
+
+    def around(handle: Handler) -> Handler:
+        @wraps(handle)
+        async def handled(visit: Visit, *arguments: Any) -> Response:
+            try:
+                return await handle(visit, *arguments)
+            except Exception as error:
+                return visit.refuse(error, target)
+
+        return handled
+
+    return around
+
+
+def _pair(name: str, value: str) -> str:
+    return f"{name}={quote(value, safe='')}"
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("dermquery.serve.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_callables(texts._, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.globals.update(
+        version=__version__,
+        tone_of=lambda name: tones([name])[name],
+        criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
+        diagnosis_title=diagnosis_title,
+        part_names=texts.PARTS,
+        presets_in_words=texts.PRESETS,
+    )
+    return made
