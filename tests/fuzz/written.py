@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dermquery.serve.page.state import Question
 from pydantic import ValidationError
 
 from dermquery.data.case import CASE_FIELDS
@@ -17,7 +18,6 @@ from dermquery.data.case_table import CaseTableError, read_cases, write_cases
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.findings import read_findings
 from dermquery.serve.api.search_schemas import RankingRequest
-from dermquery.serve.page.state import Question
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import FilterError, matches
 from dermquery.store.where import Written
