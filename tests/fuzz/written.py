@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dermquery.serve.page.state import Question
 from pydantic import ValidationError
+from starlette.datastructures import QueryParams
 
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.case_table import CaseTableError, read_cases, write_cases
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.findings import read_findings
 from dermquery.serve.api.search_schemas import RankingRequest
+from dermquery.serve.web.address import Address
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import FilterError, matches
 from dermquery.store.where import Written
@@ -109,13 +110,12 @@ def _text_seeds() -> Sequence[bytes]:
 def _link(_folder: Path) -> Reader:
     def read(data: bytes) -> None:
         """A link that is read and written again means the same."""
-        question = Question.from_fragment(data.decode(errors="replace"))
-        again = Question.from_fragment(question.to_fragment())
-        if again.to_fragment() != question.to_fragment():
-            raise FindingError(f"{question} became {again}")
-        _findings(question.text)
+        address = Address.of(QueryParams(data.decode(errors="replace")))
+        again = Address.of(QueryParams(address.path().removeprefix("/").removeprefix("?")))
+        if again.path() != address.path():
+            raise FindingError(f"{address} became {again}")
         try:
-            question.patient.where()
+            Written(address.clauses()).read(None)
         except FilterError:
             return
 
@@ -167,9 +167,9 @@ def _table_seeds() -> Sequence[bytes]:
 
 
 _LINKS = (
-    b"image=ab12&turn=1&crop=0.1000,0.2000,0.5000,0.5000&text=blue+veil&term=streaks:irregular&k=20&lambda=0.5",
-    b"like=case-1&site=back&age_from=20&age_to=60&date_from=2020-02-29&without_patient=p&relevant=a&irrelevant=b",
-    b"text=%C3%A4%00%F0%9F%98%80&weights=meaning=1,findings=.5&streaks=absent&sex=female",
+    b"query=ab12&where=site%3D%22back%22&where=streaks!%3D%22irregular%22&k=20&lambda=0.5",
+    b"query=1&where=age>%3D20&where=date<%3D2020-02-29&compare=case-1&beside=a%2Fb",
+    b"where=site%3D%22%C3%A4%00%F0%9F%98%80%22&weights=meaning=1,findings=.5",
 )  # fmt: skip
 _KINDS = [
     b"equals",
@@ -192,7 +192,7 @@ TEXT = Target(
     [word.encode() for criterion in CRITERIA.values() for word in (criterion.title, *criterion.values)],
 )
 LINK = Target(
-    _link, lambda: _LINKS, [b"&term=", b"&relevant=", b"%ED%A0%80", b"&", b"=", b"%", b"NaN", b"inf", b"1e308"]
+    _link, lambda: _LINKS, [b"&where=", b"&lambda=", b"%ED%A0%80", b"&", b"=", b"%", b"NaN", b"inf", b"1e308"]
 )
 TABLE = Target(
     _table, _table_seeds, [*(name.encode() for name in CASE_FIELDS), b'"', b"\r", b"\0", b"\xff\xfe", b"\xe2\x80\xa8"]

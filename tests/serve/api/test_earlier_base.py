@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dermquery.serve.page.failures import words_for
 
 from dermquery.client import ApiError, Client
+from dermquery.serve.web.failures import words_for
 from dermquery.store.casebase import CaseBase
 from dermquery.store.earlier_schemas import UpgradeNeededError
 from tests.serve.conftest import serving
