@@ -87,7 +87,7 @@ _HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
     ),
     (
         UpgradeNeededError, 503, "Base is read-only",
-        "The base is of an earlier version; it can be searched, and changed once it is upgraded", 3600,
+        "The base is of an earlier version; it can be searched, and changed after `dermquery base upgrade`", 3600,
     ),
     (
         ManifestError, 503, "Base cannot be used",
