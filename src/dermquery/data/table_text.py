@@ -84,8 +84,8 @@ def table_text(data: bytes) -> TableText:
         if begins.match(data):
             raise NotTextError(f"this is {what}, not CSV; {_SUGGESTION}")
     text, encoding = _decoded(data)
-    if (at := text.find("\0")) >= 0:  # written again, a few of them would make it look like UTF-16
-        raise NotTextError(f"not text: there is a zero at character {at + 1}; {_SUGGESTION}")
+    if "\0" in text.partition("\n")[0]:  # in a row, it is named with its row
+        raise NotTextError(f"not text: there is a NUL character in the first line; {_SUGGESTION}")
     text = text.lstrip("\ufeff")  # programs that add a mark to a text that has one leave two
     if (named := _DIRECTIVE.match(text)) and named["separator"]:
         return TableText(text[named.end() :], 1, named["separator"].replace("\\t", "\t"), encoding)
