@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import socket
@@ -202,6 +203,12 @@ def until(page: Page, condition: str, seconds: float = 30.0) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"this never came true: {condition}"
         page.wait_for_timeout(25)
+
+
+def picture(page: Page, path: Path) -> None:
+    """A screenshot as the browser takes it; Playwright's own adds an inline style, which the page's policy forbids."""
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "png"})
+    path.write_bytes(base64.b64decode(taken["data"]))
 
 
 def choose_image(page: Page, path: Path) -> None:

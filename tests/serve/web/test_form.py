@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.serve.web.conftest import Served, Visit, choose_image, search
+from tests.serve.web.conftest import Served, Visit, choose_image, picture, search
 
 pytestmark = pytest.mark.slow
 
@@ -136,10 +136,10 @@ def test_nothing_sticks_out_from_phone_to_wide_screen(
 ) -> None:
     page = visit(served.url, width=width, height=height, has_touch=width < 800, color_scheme="light")
     at_start(page, served)
-    page.screenshot(path=screenshots / f"start-{width}.png")
+    picture(page, screenshots / f"start-{width}.png")
     with_results(page, served)
     page.wait_for_timeout(400)
-    page.screenshot(path=screenshots / f"results-{width}.png")
+    picture(page, screenshots / f"results-{width}.png")
     for address in ("", "/base", "/add", "/browse", f"/case?id={served.cases[1].case_id}"):
         if address:
             page.goto(f"{served.url}{address}")

@@ -16,7 +16,19 @@ from playwright.sync_api import Page
 
 from dermquery.store.projection import project
 from dermquery.store.where import Written
-from tests.serve.web.conftest import NOTICE, SCRIPT, Served, Visit, choose_image, ids, scores, search, settled, until
+from tests.serve.web.conftest import (
+    NOTICE,
+    SCRIPT,
+    Served,
+    Visit,
+    choose_image,
+    ids,
+    picture,
+    scores,
+    search,
+    settled,
+    until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +70,7 @@ def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visi
     assert "Research use only" in page.inner_text("header")
     assert NOTICE in page.inner_text("header")
     assert "network" not in " ".join(asked), "what was asked stays out of addresses and so out of logs"
-    page.screenshot(path=screenshots / "search.png")
+    picture(page, screenshots / "search.png")
 
 
 def test_lambda_ranks_again_at_once_and_encodes_nothing(served: Served, visit: Visit) -> None:
@@ -190,7 +202,7 @@ def test_query_and_case_stand_side_by_side(served: Served, visit: Visit, screens
         assert answered.value.status == 200
     until(page, "[...document.querySelectorAll('.overlay')].filter(o => o.naturalWidth > 0).length === 2")
     assert "blue-whitish veil" in page.inner_text("#compare table.criteria").lower()
-    page.screenshot(path=screenshots / "compare.png")
+    picture(page, screenshots / "compare.png")
     assert page.locator(".overlay-legend").is_visible()
     page.locator(".view >> nth=0").focus()
     page.keyboard.press("PageDown")

@@ -16,7 +16,7 @@ from dermquery.serve.web.question import Asked, Question
 from dermquery.serve.web.site import Visit
 from dermquery.serve.web.texts import _
 
-__all__ = ["IMAGE_EXPIRED", "answered", "ask", "ask_unmarked", "prepare"]
+__all__ = ["IMAGE_EXPIRED", "answered", "ask", "ask_unmarked", "prepare", "rank"]
 
 IMAGE_EXPIRED = (
     "The image of this query is not kept any more: images stay in the server's memory for 30 minutes. Everything else "
@@ -32,9 +32,14 @@ async def answered(visit: Visit, asked: Asked, address: Address) -> tuple[Asked,
     except ExpiredQueryError:
         prepared = await prepare(visit, asked.question)
         asked = visit.site.asked.put(visit.owner, replace(asked, prepared=prepared.key))
-    options = address.options()
+    return asked, await rank(visit, prepared, address)
+
+
+async def rank(visit: Visit, prepared: Prepared, address: Address) -> Answer:
+    """Rank the hits of an encoded query."""
+    service, options = visit.site.service, address.options()
     ranking = service.readers.call(ranked, service, visit.site.audit, visit.who, prepared, options)
-    return asked, await attended(visit.request, ranking)
+    return await attended(visit.request, ranking)
 
 
 async def prepare(visit: Visit, question: Question) -> Prepared:

@@ -13,7 +13,7 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.serve.api.common import Reader, ScopedRoute, attended
 from dermquery.serve.web.address import Address
-from dermquery.serve.web.asking import answered, ask
+from dermquery.serve.web.asking import prepare, rank
 from dermquery.serve.web.compare import of_lesion
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import words_for
@@ -108,8 +108,7 @@ async def _case(visit: Visit) -> Response:
 @spoken("#neighbours")
 async def _neighbours(visit: Visit) -> Response:
     question = Question(like=str(visit.request.query_params.get("id") or ""))
-    asked = await ask(visit, question, None)
-    _, answer = await answered(visit, asked, Address(query=asked.key))
+    answer = await rank(visit, await prepare(visit, question), Address())
     return visit.render("neighbours.html", tiles=[Tile.of(hit.case) for hit in answer.result.hits[:_NEIGHBOURS]])
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 
+from starlette.requests import ClientDisconnect
+
+from dermquery.serve.audit_log import AuditError
 from dermquery.serve.errors import answer_to
+from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.web.texts import _
 
 __all__ = ["AskError", "words_for"]
+
+_FOR_THE_CHAIN = (ClientDisconnect, AuditError, RefusedError)
 
 
 class AskError(ValueError):
@@ -23,7 +29,13 @@ class AskError(ValueError):
 
 
 def words_for(error: Exception) -> tuple[int, str]:
-    """Status and message for an error; an unexpected error goes to the log."""
+    """Status and message for an error; an unexpected error goes to the log.
+
+    Raises:
+        Exception: the error itself, where the chain around the app has to see it.
+    """
+    if isinstance(error, _FOR_THE_CHAIN):
+        raise error
     if isinstance(error, AskError):
         return error.status, str(error)
     known = answer_to(error)

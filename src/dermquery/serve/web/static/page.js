@@ -199,5 +199,7 @@ on("keydown", (event) => {
   deed();
 });
 
+// On a narrow screen long parts of a form begin closed; what stands below them is what people came for.
+if (innerWidth < 961) for (const part of $$("details[data-wide]")) part.open = Boolean($("input:checked:not([value=\"\"])", part));
 counted();
 marked();
