@@ -83,7 +83,7 @@ def test_search_is_held_against_exact_search(table: Path, tmp_path: Path) -> Non
     assert {name: len(rows) for name, rows in others.items()} == {
         "FAISS HNSW": 6 * 3, "Lance IVF_HNSW_SQ": 6 * 3, "usearch": 6,
     }  # fmt: skip
-    assert len(entry["store"]) == 6 * 3  # four λ and two presets, by three filters
+    assert len(entry["store"]) == 6 * 3  # four presets and two λ, by three filters
     assert all(row["p50_ms"] > 0 for rows in (entry["store"], *others.values()) for row in rows)
     assert min(row["recall@10"] for row in entry["store"]) == 1.0  # it is exact at this size
     whole = [row["recall@10"] for rows in others.values() for row in rows if row["filter"] == "none"]
