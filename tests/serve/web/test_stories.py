@@ -126,9 +126,11 @@ def test_filters_choose_which_cases_may_be_found(served: Served, visit: Visit) -
     before = ids(page)
     page.fill("#f-age_from", "500")
     page.press("#f-age_from", "Tab")
-    page.wait_for_selector("#problem .problem")
-    assert "500" in page.inner_text("#problem")
-    assert ids(page) == before, "a failed search clears nothing"
+    assert page.evaluate("document.querySelector('#f-age_from').validity.rangeOverflow"), "the browser says so"
+    assert ids(page) == before, "nothing is cleared"
+    refused = visit(f"{page.url.split('&')[0]}&where=age%3E%3D500", beside=page, expected=(422,))
+    assert "'500'" in refused.inner_text("#problem")
+    assert refused.input_value("#text") == "irregular streaks"
 
 
 def test_a_finding_can_be_demanded_or_excluded_with_live_counts(served: Served, visit: Visit) -> None:

@@ -105,6 +105,12 @@ on("htmx:beforeSwap", (event) => {
   try { said = JSON.parse(xhr.responseText); } catch { /* not of ours */ }
   problem(said.detail ?? `${xhr.status}`);
 });
+on("htmx:validation:halted", (event) => {
+  for (const { elt } of event.detail.errors) {
+    elt.closest("details")?.setAttribute("open", "");
+    elt.reportValidity?.();
+  }
+});
 on("htmx:sendError", () => problem(document.body.dataset.lost));
 on("htmx:configRequest", (event) => { // the CSRF token goes in the header; nothing of the page is left out
   if (event.detail.path.endsWith("/searches") && event.detail.parameters.rerank === undefined) event.detail.headers["X-Announced"] = "1";
