@@ -9,7 +9,7 @@ PRODUCT := $(VENV)/.product
 SERVE   := $(VENV)/.serve
 READY   := $(VENV)/.dev
 
-.PHONY: setup demo serve test test-fast lint lock clean
+.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks lint lock clean
 
 setup: $(READY)
 
@@ -38,6 +38,21 @@ test: $(READY)
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not slow'
+
+# 400 flipped bits, each of which is noticed or changes no answer; and the power cut at every point of every scenario.
+flips cuts: $(READY)
+	$(BIN)/python -m tests.durability.$@
+
+# Every reader of what others write, FUZZ_SECONDS each; what is found lies under fuzz-found/.
+FUZZ_SECONDS ?= 60
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+soak: $(READY)
+	$(BIN)/python -m tests.soak --minutes 10
+
+attacks: $(READY)
+	$(BIN)/python -m tests.attacks
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from dermquery.answer.html import write_html, write_png
+from dermquery.answer.png import draw
 from dermquery.answer.words import describe_condition, diagnosis_title, tones
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
@@ -236,3 +237,9 @@ def test_conditions_in_words() -> None:
         "elevation not recorded",
         "site recorded",
     ]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_names_characters_that_its_font_lacks(result: SearchResult, tmp_path: Path) -> None:
+    write_png(result, tmp_path / "a.png", notice="Köln 患者 \ud800")
+    assert "Köln [60A3][8005] [D800]" in [text.get_text() for text in draw(result, "Köln 患者 \ud800").texts]

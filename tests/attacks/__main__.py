@@ -17,8 +17,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.attacks.images import float_tiff, many_scans, photograph, tiny_jpeg2000
 from tests.attacks.target import PASSWORD, Target, attacked
@@ -139,6 +142,37 @@ def filters(target: Target) -> dict[str, Any]:
     return found
 
 
+def json_bodies(target: Target) -> dict[str, Any]:
+    """JSON of 1.2 million keys that nobody knows, and a condition of a million blanks; a colleague searches."""
+    keys = b"{" + b",".join(b'"k%d":1' % number for number in range(1_200_000)) + b"}"
+    blanks = json.dumps({"where": [" " * 1_000_000 + "x"]}).encode()
+    return _beside(target, "keys", keys) | _beside(target, "blanks", blanks)
+
+
+def _beside(target: Target, name: str, body: bytes) -> dict[str, Any]:
+    statuses: list[int] = []
+    with target.client("attacker", seconds=90) as client:
+        search = client.post("/api/v1/searches", data={"text": "atypical network"}).json()["search"]
+        begun = time.monotonic()
+
+        def send() -> None:
+            with suppress(httpx.HTTPError):
+                said = {"Content-Type": "application/json"}
+                statuses.append(client.post(f"/api/v1/searches/{search}", content=body, headers=said).status_code)
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        time.sleep(0.3)
+        status, seconds = target.search("colleague", seconds=60)
+        sending.join()
+    return {
+        f"{name}_status": statuses,
+        f"{name}_s": round(time.monotonic() - begun, 2),
+        f"{name}_colleague": status,
+        f"{name}_colleague_s": round(seconds, 2),
+    }
+
+
 def half_open(target: Target) -> dict[str, Any]:
     """Six hundred connections from one address that send half a request; another address asks."""
     held = []
@@ -212,7 +246,8 @@ ATTACKS: dict[str, tuple[Attack, dict[str, Any]]] = {
     attack.__name__: (attack, settings)
     for attack, settings in (
         (ordinary, {}), (scans, {}), (ending, {}), (slow_images, {}), (tiffs, {"request_seconds": 120}),
-        (jpeg2000, {"request_seconds": 120}), (job_bodies, {}), (filters, {"request_seconds": 120}), (half_open, {}),
+        (jpeg2000, {"request_seconds": 120}), (job_bodies, {}), (filters, {"request_seconds": 120}), (json_bodies, {}),
+        (half_open, {}),
         (lock_out, {}),
     )
 }  # fmt: skip
@@ -230,8 +265,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, attacked(Path(folder), **settings) as target:
             found[name] = attack(target)
         print(f"{name}: {json.dumps(found[name])}", flush=True)  # noqa: T201
-    if chosen.out:
-        chosen.out.write_text(json.dumps(found, indent=2) + "\n")
+        if chosen.out:
+            chosen.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

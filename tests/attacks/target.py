@@ -77,6 +77,16 @@ class Target:
         """Memory of the process and its children."""
         return sum(map(_megabytes, [self.process.pid, *_children(self.process.pid)]))
 
+    def held(self) -> dict[str, float]:
+        """What the process and its children hold now."""
+        pids = [self.process.pid, *_children(self.process.pid)]
+        return {
+            "megabytes": sum(map(_megabytes, pids)),
+            "files": sum(_entries(pid, "fd") for pid in pids),
+            "threads": sum(_entries(pid, "task") for pid in pids),
+            "processes": float(len(pids)),
+        }
+
     @contextmanager
     def watched(self) -> Iterator[list[float]]:
         """Memory above what it is now, sampled while the block runs."""
@@ -101,10 +111,20 @@ def _megabytes(pid: int) -> float:
     return 0.0
 
 
-def _children(pid: int) -> list[int]:
+def _entries(pid: int, folder: str) -> float:
     with suppress(OSError):
-        return [int(n) for task in Path(f"/proc/{pid}/task").iterdir() for n in (task / "children").read_text().split()]
-    return []
+        return float(len(list(Path(f"/proc/{pid}/{folder}").iterdir())))
+    return 0.0
+
+
+def _children(pid: int) -> list[int]:
+    """Ids of the processes that one started; not every kernel lists them."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(folder.name))
+    return found
 
 
 @contextmanager

@@ -427,3 +427,43 @@ def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,31.03.2024\n")
     with pytest.raises(CaseTableError, match=r"date '31\.03\.2024' is not a day written as 2024-03-31"):
         read_cases(tmp_path / "cases.csv", check_images=False)
+
+
+@pytest.mark.parametrize("separator", [":", "^", "~", "\x1f", "§", "¦", " "])
+def test_rare_separators_are_found_where_no_other_cuts_the_header(tmp_path: Path, separator: str) -> None:
+    lines = (["case_id", "image", "site"], ["1", "a.jpg", "back"])
+    (case,) = read_cases(table(tmp_path, "\n".join(map(separator.join, lines))))
+    assert (case.case_id, case.site) == ("1", "back")
+
+
+def test_a_tab_can_be_named_by_its_escape(tmp_path: Path) -> None:
+    (case,) = read_cases(table(tmp_path, "sep=\\t\ncase_id\timage\n1\ta.jpg\n"))
+    assert case.case_id == "1"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\3\4" + bytes(90), "an Excel workbook or an archive"),
+        (b"\xd0\xcf\x11\xe0" + bytes(90), "an old Excel workbook"),
+        (b"PAR1", "a Parquet file"),
+        (b"\n<table><tr><td>case_id</td></tr></table>", "a web page or XML"),
+        (b'[\n {"case_id": "1"}]', "JSON"),
+    ],
+)
+def test_another_kind_of_file_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_bytes(content)
+    assert f"cases.csv: this is {said}" in message(path)
+
+
+def test_a_column_in_another_writing_is_proposed(tmp_path: Path) -> None:
+    assert "with --column 'Case ID'=case_id (in" in message(table(tmp_path, "Case ID,image\n1,a.jpg\n"))
+    assert "with --column THEIRS=case_id (in" in message(table(tmp_path, "number,image\n1,a.jpg\n"))
+
+
+@pytest.mark.parametrize("cell", ["2\0", "2\0\0"])
+def test_a_stray_nul_names_its_row_and_makes_no_utf16(tmp_path: Path, cell: str) -> None:
+    said = message(table(tmp_path, f"case_id,image\n1,a.jpg\n{cell},b.jpg\n"))
+    assert "line 3 (case" in said
+    assert "case_id holds a NUL character; remove it" in said

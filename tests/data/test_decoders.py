@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from dermquery.data.decoding import ANSWER, OVERHEAD, PIXEL, Decoders, DecodersError
@@ -178,3 +179,10 @@ def test_the_memory_of_the_largest_image(decoders: Decoders, kind: str) -> None:
     (folder / "clear_refs").write_text("5")
     decoders.decode(data)
     assert 1024 * (kilobytes("VmHWM") - before) <= PIXEL * SIDE * SIDE + OVERHEAD
+
+
+def test_a_tiled_image_costs_a_tile(decoders: Decoders) -> None:
+    stream = io.BytesIO()
+    pixels = np.full((SIDE, SIDE), 7, np.uint8)
+    tifffile.imwrite(stream, pixels, tile=(256, 256), compression="zlib", metadata=None)
+    assert decoders.decode(stream.getvalue()).getpixel((SIDE - 1, SIDE - 1)) == (7, 7, 7)

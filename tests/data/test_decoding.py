@@ -118,6 +118,26 @@ def test_every_tiff_is_decoded_right_or_refused() -> None:
     assert {found[label] for label in usual} == {"right"}
 
 
+def test_a_small_copy_is_not_taken_for_the_image() -> None:
+    picture = (COLOURS * 255).astype(np.uint8).repeat(2, 0).repeat(2, 1)
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(picture[::2, ::2], photometric="rgb", subfiletype=1)
+        writer.write(picture, photometric="rgb")
+    with pytest.raises(ImageError, match="first page is a small copy of another one; save the page in full size"):
+        load_image(file.getvalue())
+    tifffile.imwrite(alone := io.BytesIO(), picture, photometric="rgb", subfiletype=1)
+    assert (np.asarray(load_image(alone.getvalue())) == picture).all()
+
+
+def test_a_palette_of_8_bits_is_no_black_image() -> None:
+    levels = (COLOURS[..., 0] * 255).astype(np.uint8)
+    palette = np.tile(np.arange(256, dtype=np.uint16), (3, 1))
+    for scale, expected in ((257, "right"), (1, "refused")):
+        tifffile.imwrite(file := io.BytesIO(), levels, photometric="palette", colormap=palette * scale)
+        assert judged(file.getvalue(), np.repeat(levels[..., None], 3, axis=2), 1) == expected
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_tiffs_of_12_bits(*, inverted: bool, order: str) -> None:

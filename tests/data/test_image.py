@@ -81,6 +81,7 @@ def test_every_way_to_pass_an_image(tmp_path: Path) -> None:
         (io.StringIO("text"), "open as text; open it with 'rb'"),
         (42, "a int is no image; give a path, its bytes, an open file or a PIL image"),
         (None, "a NoneType is no image"),
+        ("", "an empty path names no image"),
     ],
 )
 def test_what_is_passed_for_an_image_but_is_none(source: Any, expected: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dermquery.data.checklist import ABSENT, CRITERIA
-from dermquery.data.findings import _read
-from dermquery.data.reading.lexicon import language_of, languages
+from dermquery.data.findings import _read, read_findings
+from dermquery.data.reading.lexicon import languages, languages_of
+from dermquery.data.reading.tokens import _spelling
 from tests.data.test_reading_laws import reports
 
 CODES = tuple(languages())
@@ -76,6 +77,10 @@ def test_every_word_of_denial_doubt_time_and_view_reaches_a_structure(code: str)
     for name, noun in names(code):
         for word in words["no"]:
             assert said(code, f"{word} {noun}") == {name: ABSENT}, word
+        for word in (*words["not"], *words["nor"]):
+            assert said(code, f"{word} {noun}") == {name: ABSENT}, word
+        for word in words["not"]:
+            assert said(code, f"{noun} {word} xyzzyable")[name] == "?", word
         for word in (*words["absent"], *words["gone"]):
             assert said(code, f"{noun} {word}") == {name: ABSENT}, word
         for word in (*words["doubt"], *words["suspicion"], *words["past"], *words["other"]):
@@ -84,8 +89,37 @@ def test_every_word_of_denial_doubt_time_and_view_reaches_a_structure(code: str)
                 assert said(code, f"{noun} {word}") == {name: "?"}, word
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_between_two_structures_nor_denies_both(code: str) -> None:
+    words = table(code)
+    veil, network = (words["items"][name][0] for name in ("blue_whitish_veil", "pigment_network"))
+    for word in words["words"]["nor"]:
+        assert said(code, f"{veil} {word} {network}") == {"pigment_network": ABSENT, "blue_whitish_veil": ABSENT}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_month_is_a_time_where_a_year_is(code: str) -> None:
+    words = table(code)
+    veil = words["items"]["blue_whitish_veil"][0]
+    doubtful = {word for kind in ("doubt", "but") for word in words["words"][kind]}
+    for month in set(words["words"]["month"]) - doubtful:
+        assert said(code, f"{words['words']['year'][0]} {month} {veil}") == {"blue_whitish_veil": "?"}, month
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_ordinary_word_is_no_slip(code: str) -> None:
+    language = languages()[code]
+    for word in table(code)["ordinary"]:
+        assert _spelling(language.stem(word), code) == (language.stem(word),), word
+
+
+def test_of_languages_that_know_as_much_the_one_counts_that_leaves_least_unread() -> None:
+    assert [language.code for language in languages_of(["visto", "velo"])] == ["es", "it"]
+    assert read_findings("Nessuno ha visto un velo.").checklist == {"blue_whitish_veil": ABSENT}
+
+
 def test_the_language_is_that_of_most_words() -> None:
-    assert language_of(["Kein", "Schleier"]).code == "de"
-    assert language_of(["no", "veil"]).code == "en"
-    assert language_of(["no", "hay", "velo"]).code == "es"
-    assert language_of([]).code == language_of(["xyzzy"]).code == "en"
+    assert languages_of(["Kein", "Schleier"])[0].code == "de"
+    assert languages_of(["no", "veil"])[0].code == "en"
+    assert languages_of(["no", "hay", "velo"])[0].code == "es"
+    assert languages_of([])[0].code == languages_of(["xyzzy"])[0].code == "en"

@@ -47,11 +47,13 @@ class Served:
 
 
 @contextmanager
-def serving(base: CaseBase, state: Path, cases: Sequence[Case] = (), **changes: Any) -> Iterator[Served]:
-    """Run a service until the block ends; it is ready when the block begins."""
+def serving(
+    base: CaseBase, state: Path, cases: Sequence[Case] = (), *, page: bool = False, **changes: Any
+) -> Iterator[Served]:
+    """Run a service until the block ends; it is ready when the block begins. A process can have one with the page."""
     values = {"rate_per_minute": 10_000_000, "port": 0, **changes}
     settings = ServeSettings(base=str(base.uri), state=state, **values)
-    app = create_app(settings, base, page=False)
+    app = create_app(settings, base, page=page)
     options = server_options(settings)
     server = uvicorn.Server(uvicorn.Config(app, **options, log_level="error"))  # type: ignore[arg-type]
     thread = threading.Thread(target=server.run, daemon=True)

@@ -9,13 +9,13 @@ from dermquery.store.protocol import CaseReader, StoredCase
 
 __all__ = ["EARLIER", "rows_of", "unpack"]
 
-EARLIER = (1, 2, 3, 4, 5)
+EARLIER = (1, 2, 3, 4, 5, 6)
 """Schemas before the current one."""
 _PACKED = Path(__file__).parent / "bases" / "earlier.tar.xz"
 
 
 def unpack(folder: Path) -> Path:
-    """The folder, with the bases ``schema-1`` to ``schema-5`` and the snapshots ``schema-N.parquet`` in it."""
+    """The folder, with the bases ``schema-1`` to ``schema-6`` and the snapshots ``schema-N.parquet`` in it."""
     with tarfile.open(_PACKED) as packed:
         packed.extractall(folder, filter="data")
     return folder

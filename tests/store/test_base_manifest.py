@@ -53,7 +53,11 @@ def test_no_manifest(tmp_path: Path) -> None:
 def test_an_unusable_manifest_says_why(tmp_path: Path, encoder: ProjectionEncoder, change: dict[str, object]) -> None:
     Manifest.of(encoder).save(tmp_path)
     path = tmp_path / MANIFEST_FILE
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    fields = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ManifestError, match=r"not as it was written; restore it from a backup"):
+        Manifest.load(tmp_path)
+    path.write_text(json.dumps({name: value for name, value in fields.items() if name != "checksum"}))
     with pytest.raises(ManifestError, match=rf"not describe a case base \({next(iter(change))}: .*from a backup"):
         Manifest.load(tmp_path)
 

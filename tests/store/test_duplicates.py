@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case
-from dermquery.data.case_table import read_cases
+from dermquery.data.case_table import read_cases, write_cases
 from dermquery.data.image import load_image
 from dermquery.data.perceptual_hash import NEAR, perceptual_hash
 from dermquery.lab.synthetic import synthesize
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import find_duplicates
+from dermquery.store.ingest import Repeat
 from dermquery.store.protocol import ImageStamp, StoredCase
 from tests.store.encoder import ProjectionEncoder
 
@@ -107,6 +108,31 @@ def test_the_hash_of_plain_pictures(colour: str | tuple[int, int, int]) -> None:
     """All coefficients but one are zero, not noise around it."""
     image = Image.new("RGB", (256, 256), colour)
     assert perceptual_hash(image) == str(imagehash.phash(image, hash_size=16))
+
+
+def test_an_image_that_the_base_held_before_is_counted(rendered: list[Case], tmp_path: Path) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    assert base.add(rendered[:2]).repeated == 0
+    again = [rendered[0].model_copy(update={"case_id": "again"}), rendered[2]]
+    report = base.add(again)
+    assert (report.repeated, report.repeats) == (1, (Repeat("again", rendered[0].case_id),))
+    assert list(report.to_dict()["repeats"]) == [{"case_id": "again", "same_image_as": rendered[0].case_id}]
+    assert base.add([*rendered[:2], *again]).repeated == 0, "nothing is new"
+    held = rendered[0].model_copy(update={"site": "scalp"})
+    report = base.add([rendered[0].model_copy(update={"case_id": "third"}), held])
+    assert report.repeats == (Repeat("third", "again"), Repeat(held.case_id, "again"))
+
+
+def test_index_names_the_first_cases_of_an_image_that_is_there(rendered: list[Case], tmp_path: Path) -> None:
+    CaseBase.create(tmp_path / "base", ProjectionEncoder()).add(rendered[:1])
+    again = [rendered[0].model_copy(update={"case_id": f"again-{i}"}) for i in range(7)]
+    write_cases(again, tmp_path / "again.csv")
+    options = ["--base", str(tmp_path / "base"), "--model", "demo", "--dry-run"]
+    said = CliRunner().invoke(app, ["index", str(tmp_path / "again.csv"), *options])
+    assert said.exit_code == 0, said.output
+    assert "7 images occur in the base already" in said.stdout
+    assert f"again-4: the image of {rendered[0].case_id}\n    and 2 more" in said.stdout
+    assert "again-5" not in said.stdout
 
 
 def test_from_the_command_line(rendered: list[Case], tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ class Content:
         heading: how many hits of how many cases.
         when: local time with its zone: a report is filed where it was printed.
         notice: a line on top, for example "These cases are synthetic.".
-        warnings: what is wrong with the query's image, or that it is like nothing in the base.
+        warnings: what is wrong with the base or the query's image, or that it is like nothing in the base.
         no_hits: why there is none, where there is none.
         formula: what a score is made of.
         scale: how the percentages beside it are to be read; None where there are none.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ class _Canvas:
 
     def text(self, x: float, y: float, words: str, size: float, colour: str = _INK, **style: Any) -> None:
         """Write one line whose capitals have their top at y; a dollar sign is a dollar sign."""
-        base = y + 0.73 * size * _PIXELS_PER_POINT
+        words, base = _covered(words), y + 0.73 * size * _PIXELS_PER_POINT
         style = {"parse_math": False, "fontsize": size, "color": colour, **style}
         self._drawings.append(lambda figure, height: figure.text(x / _WIDTH, 1 - base / height, words, **style))
         self.lowest = max(self.lowest, base + 0.25 * size)
@@ -125,11 +126,25 @@ class _Canvas:
     def lines(self, x: float, y: float, paragraphs: Iterable[str], width: int, size: float, colour: str) -> float:
         """Write wrapped paragraphs of at most ``width`` characters a line; returns where the next may start."""
         for paragraph in paragraphs:
-            for line in textwrap.wrap(paragraph, width) or [""]:
+            for line in textwrap.wrap(_covered(paragraph), width) or [""]:
                 self.text(x, y, line, size, colour)
                 y += size * 1.95
             y += size * 0.35
         return y
+
+
+@cache
+def _signs() -> Collection[int]:
+    """The characters that matplotlib's own font has."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def _covered(text: str) -> str:
+    """The text with what the font lacks by its number, as in the PDF: an empty box says nothing."""
+    held = _signs()
+    return "".join(c if c == "\n" or ord(c) in held else f"[{ord(c):04X}]" for c in text)
 
 
 def _head(canvas: _Canvas, content: Content) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from dermquery.cli.base_check import check
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.index import progress_bar, show_progress
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Case bases as a whole.", no_args_is_help=True)
+app.command()(check)
 BaseArgument = Annotated[str, typer.Argument(metavar="BASE", help="Folder, or milvus://host:port/name.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -251,7 +253,7 @@ def duplicates(
     from dermquery.store.places import home_of
 
     home = home_of(base)
-    rows = home.store(home.manifest()).scan(vectors=False)
+    rows = home.store(home.manifest()).scan(vectors=False, whole=False)
     groups = find_duplicates((row for page in rows for row in page), near=NEAR if near is None else near)
     if as_json:
         typer.echo(json.dumps([group.to_dict() for group in groups], indent=2, ensure_ascii=False))
@@ -274,7 +276,8 @@ def delete(
     from dermquery.store.casebase import CaseBase
 
     case_base = CaseBase.open(base)
-    missing = sorted(set(case) - set(case_base.store.get(case, vectors=False)))
+    there = set(case_base.store.get(case, vectors=False))
+    missing = sorted(set(case) - there.union(*(damage.case_ids for damage in case_base.store.damage())))
     if missing:
         raise ValueError(f"{base} has no case {', '.join(missing)}; nothing was removed")
     case_base.delete(case)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["index", "progress_bar", "show_progress"]
 
 _SHOWN = 20
+_REPEATS_SHOWN = 5
 
 
 @expected_errors
@@ -163,5 +164,10 @@ def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> No
     if bad > _SHOWN:
         out.print(Text(f"  and {bad - _SHOWN} more"))
     if report.repeated:
-        out.print(Text(f"  {report.repeated} images occur more than once; see: dermquery base duplicates {base}"))
+        occur = "image occurs" if report.repeated == 1 else "images occur"
+        out.print(Text(f"  {report.repeated} {occur} in the base already; see: dermquery base duplicates {base}"))
+        for repeat in report.repeats[:_REPEATS_SHOWN]:
+            out.print(Text(f"    {repeat.case_id}: the image of {repeat.same_image_as}"))
+        if report.repeated > _REPEATS_SHOWN:
+            out.print(Text(f"    and {report.repeated - _REPEATS_SHOWN} more"))
     out.print(Text(RESEARCH_USE), style="dim")

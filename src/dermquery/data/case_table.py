@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import datetime
 import os
+import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,9 +168,10 @@ def _our_names(path: Path, header: list[str], columns: Mapping[str, str], needed
         )
     missing = [name for name in dict.fromkeys(needed) if name not in names]
     if missing:
+        theirs = next((name for name in header if re.sub(r"[\W_]+", "_", name.casefold()) == missing[0]), "THEIRS")
         raise CaseTableError(
             f"{path}: missing column {', '.join(missing)}; the table has: {there}. Add it, or say which column it is "
-            f"with --column THEIRS={missing[0]} (in Python: columns={{'THEIRS': '{missing[0]}'}})"
+            f"with --column {shlex.quote(theirs)}={missing[0]} (in Python: columns={{{theirs!r}: '{missing[0]}'}})"
         )
     return names
 
@@ -204,6 +207,7 @@ def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
 def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
     """What is wrong with the values of one row, each with its remedy."""
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
+    found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
     if age := row.get("age"):
         try:
             legal = 0 <= _number(age) <= MAX_AGE

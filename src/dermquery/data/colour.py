@@ -14,6 +14,8 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageCms
 
+from dermquery.data.matrix_profile import implied_profile
+
 __all__ = ["PART", "Converter", "UnusablePixelsError", "rgb_converter", "spans"]
 
 Converter = Callable[[Image.Image], Image.Image]
@@ -52,7 +54,8 @@ def rgb_converter(image: Image.Image, *, white: float | None = None, inverted: b
     Raises:
         UnusablePixelsError: grey values without a known scale, or transparency that hides everything.
     """
-    profile = image.info.get("icc_profile")
+    deep_or_grey = image.mode in {"L", "I", "F"} or image.mode.startswith("I;16")
+    profile = image.info.get("icc_profile") or implied_profile(image.info, grey=deep_or_grey)
     if image.mode in {"CMYK", "LAB"}:
         return _through_profile(image.mode, profile)
     if image.mode.startswith("I;16") or image.mode in {"I", "F"}:

@@ -21,7 +21,7 @@ MOST_SCANS = 100
 _PIXEL = 4
 _BESIDE = {"JPEG2000": 16.0, "WEBP": 12.0, "HEIF": 7.0}
 """Bytes a pixel that a decoder keeps beside Pillow's."""
-_PACKED_ROWS, _TURNED = 278, 274
+_PACKED_ROWS, _TURNED, _TILE_COLUMNS, _TILE_ROWS = 278, 274, 322, 323
 
 
 class UnboundedError(ValueError):
@@ -83,6 +83,8 @@ def _tiff_beside(image: TiffImagePlugin.TiffImageFile) -> float:
     turned = _PIXEL * image.width * image.height if tags.get(_TURNED, 1) != 1 else 0
     if tags.get(259, 1) == 1:
         return turned
-    rows = min(int(tags.get(_PACKED_ROWS, image.height)), image.height)
-    bits = sum(tags.get(258, (1,)))
-    return max(turned, rows * image.width * bits / 8)
+    if _TILE_ROWS in tags:  # one tile is unpacked at a time
+        rows, width = int(tags[_TILE_ROWS]), int(tags.get(_TILE_COLUMNS, image.width))
+    else:
+        rows, width = min(int(tags.get(_PACKED_ROWS, image.height)), image.height), image.width
+    return max(turned, rows * width * sum(tags.get(258, (1,))) / 8)

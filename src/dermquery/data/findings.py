@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dermquery.data.checklist import ABSENT, CRITERIA
 from dermquery.data.reading.clauses import clauses_of
-from dermquery.data.reading.lexicon import Language, is_known, language_of
+from dermquery.data.reading.lexicon import Language, is_known, languages_of
 from dermquery.data.reading.mentions import Mention
 from dermquery.data.reading.plain import plain
 from dermquery.data.reading.reader import Reader
@@ -88,7 +88,8 @@ def read_findings(text: str) -> Findings:
     if not text.strip():
         return Findings({})
     written = plain(text, is_known)
-    return _read(written, language_of(words_of(written)))
+    readings = [_read(written, language) for language in languages_of(words_of(written))]
+    return min(readings, key=lambda found: sum(map(len, found.unread)))
 
 
 def _read(written: str, language: Language) -> Findings:

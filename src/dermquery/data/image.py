@@ -282,6 +282,8 @@ def _stream(source: Path | str | bytes | BinaryIO, name: str) -> BinaryIO:
         return io.BytesIO(source)
     if not isinstance(source, Path | str):
         return io.BytesIO(_read(source))
+    if source == "":
+        raise ImageError("an empty path names no image; give that of a file")
     path = Path(source)
     if path.is_dir():
         raise ImageError(f"{name}: a folder, not an image; name a file in it")

@@ -143,6 +143,8 @@ def _read_parquet(path: Path, max_rows: int) -> Rows:
         if max(unpacked, metadata.num_rows * len(schema) * _CELL_BYTES) > most:
             raise _too_large(path, f"more than {most >> 20:,} MiB of cells")
         rows = [cells for batch in _batches(path, schema, most) for cells in _cells(path, batch)]
+        if any("\0" in cell for cells in (schema.names, *rows) for cell in cells):
+            raise CaseTableError(f"{path}: a cell holds a zero character, which is no text; remove it")
     except UnicodeDecodeError as error:
         raise CaseTableError(
             f"{path}: a column's name is not UTF-8 text ({error.object!r}); rename it and write the file again"

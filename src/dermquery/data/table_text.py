@@ -17,6 +17,15 @@ from typing import NamedTuple
 __all__ = ["NotTextError", "TableText", "table_text"]
 
 SEPARATORS = (",", ";", "\t", "|")
+_RARE = (":", "^", "~", "\x1f", "§", "¦", " ")
+"""Tried where none of the others cuts the header."""
+_FOREIGN = (
+    (re.compile(rb"PK\x03\x04"), "an Excel workbook or an archive"),
+    (re.compile(rb"\xd0\xcf\x11\xe0"), "an old Excel workbook"),
+    (re.compile(rb"PAR1"), "a Parquet file, whose name must end in .parquet"),
+    (re.compile(rb"\s*<[!?a-zA-Z]"), "a web page or XML"),
+    (re.compile(rb"\s*(?:\[\s*[\[{]|\{\s*[\"}])"), "JSON"),
+)
 _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -27,17 +36,18 @@ _MARKS = (
 """Byte order marks, the longer first: one of UTF-32 begins like one of UTF-16."""
 _SAMPLE = 50
 """Records by which a separator is judged."""
-_DIRECTIVE = re.compile(r'"?sep=(?P<separator>[^\r\n]?)"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
+_DIRECTIVE = re.compile(r'"?sep=(?P<separator>\\t|[^\r\n]?)"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _LETTER = "À-ÖØ-öø-ÿ"
 _APOSTROPHE = re.compile(r"(?<=[A-Za-z])’(?=(?:s|t|re|ve|ll|d)\b)|(?<![A-Za-z])(?:[ldnmtsjcLDNMTSJC]|[Qq]u)’(?=\w)")
 """As English and French have it within a word."""
 _WESTERN = re.compile(
-    rf"(?:[\0-\x7f]|(?<![{_LETTER}])[{_LETTER}]{{1,2}}(?![{_LETTER}])|(?<![A-Za-z])’|’(?![A-Za-z])"
-    r"|(?<![A-Za-z])[€°µ±“„‘«»…•–—§×½¼¾®©](?![A-Za-z])|(?<![A-Za-z])[“„‘«]|[”…»®](?![A-Za-z])|°(?=[CF]\b)|(?<=[mc0-9])[²³]"
-    r"|(?<![A-Za-z])\xa0|\xa0(?![A-Za-z]))*"
+    rf"(?>[\0-\x7f]|(?<![{_LETTER}])[{_LETTER}]{{1,2}}(?![{_LETTER}])|(?<![A-Za-z])’|’(?![A-Za-z])"
+    r"|(?<![A-Za-z])[€°µ±“„‘«»…•–—§×½¼¾®©](?![A-Za-z])|(?<![A-Za-z])[“„‘«]|[”…»®](?![A-Za-z])|°(?=[CF]\b)"
+    r"|(?<=[mc0-9])[²³]|(?<![A-Za-z])\xa0|\xa0(?![A-Za-z]))*+"
 )
 """Text that Windows-1252 makes sense of. Letters stand alone or in pairs: of Cyrillic it makes long runs of them. The
-seven that it keeps below 0xA0 are left out, as there Mac Roman and CP 850 have their umlauts."""
+seven that it keeps below 0xA0 are left out, as there Mac Roman and CP 850 have their umlauts. No character is tried
+in a second way, which would take twice the time for each."""
 _SUGGESTION = "save the table as 'CSV UTF-8'"
 
 
@@ -68,13 +78,22 @@ def table_text(data: bytes) -> TableText:
     records into as many cells as the header, and of several the one that gives most cells.
 
     Raises:
-        NotTextError: the encoding cannot be told.
+        NotTextError: it is another kind of file, or the encoding cannot be told.
     """
+    for begins, what in _FOREIGN:
+        if begins.match(data):
+            raise NotTextError(f"this is {what}, not CSV; {_SUGGESTION}")
     text, encoding = _decoded(data)
+    if (at := text.find("\0")) >= 0:  # written again, a few of them would make it look like UTF-16
+        raise NotTextError(f"not text: there is a zero at character {at + 1}; {_SUGGESTION}")
     text = text.lstrip("\ufeff")  # programs that add a mark to a text that has one leave two
     if (named := _DIRECTIVE.match(text)) and named["separator"]:
-        return TableText(text[named.end() :], 1, named["separator"], encoding)
-    return TableText(text, 0, max(SEPARATORS, key=lambda sign: _fit(text, sign)), encoding)
+        return TableText(text[named.end() :], 1, named["separator"].replace("\\t", "\t"), encoding)
+    best = max(SEPARATORS, key=lambda sign: _fit(text, sign))
+    if _fit(text, best) == (0.0, 0):
+        rare = max(_RARE, key=lambda sign: _fit(text, sign))
+        best = rare if _fit(text, rare)[0] == 1 else best
+    return TableText(text, 0, best, encoding)
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
@@ -111,8 +130,8 @@ def _utf16_without_mark(data: bytes) -> str | None:
     if b"\0" not in head or len(data) % 2:
         return None
     zeros_first, zeros_second = head[::2].count(0), head[1::2].count(0)
-    if min(zeros_first, zeros_second):
-        return None
+    if min(zeros_first, zeros_second) or 4 * head[:32].count(0) < len(head[:32]):
+        return None  # a header in UTF-16 has a zero in nearly every second place, other text a stray one
     return "UTF-16-LE" if zeros_second else "UTF-16-BE"
 
 

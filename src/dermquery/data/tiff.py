@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 __all__ = ["TiffPixels", "tiff_pixels"]
 
 _WIDTH_OF_SAMPLES, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _PLANES, _FORMAT = 258, 259, 262, 266, 284, 339
-_WHITE_IS_ZERO, _RGB, _SIGNED = 0, 2, 2
+_KIND_OF_PAGE, _PALETTE = 254, 320
+_WHITE_IS_ZERO, _RGB, _SIGNED, _REDUCED = 0, 2, 2, 1
 
 
 class TiffPixels(NamedTuple):
@@ -49,7 +50,11 @@ def tiff_pixels(tags: Any, big_endian: bool) -> TiffPixels:
         problem = f"values of {bits} bits are compressed with their highest byte first"
     elif bits > 8 and tags.get(_FILL_ORDER, 1) != 1:
         problem = "its bits are stored in reversed order"
-    if problem:
+    elif 0 < max(tags.get(_PALETTE, (0,))) < 256:
+        problem = "its palette has 8 bits in place of 16"
+    if tags.get(_KIND_OF_PAGE, 0) & _REDUCED and getattr(tags, "next", 0):
+        problem = "a TIFF whose first page is a small copy of another one; save the page in full size alone, or as PNG"
+    elif problem:
         problem = (
             f"a TIFF that cannot be decoded reliably, as {problem}; save it with 8 or 16 bits, unsigned, as grey or "
             "RGB with interleaved colours"

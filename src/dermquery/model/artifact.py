@@ -26,7 +26,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from dermquery.model.architecture import ModelConfig
@@ -123,6 +125,21 @@ class Artifact:
             raise ArtifactError(f"{path} is not the file that was saved with this model; copy the folder again")
         return content
 
+    def tensors(self, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays of a file of tensors.
+
+        Raises:
+            ArtifactError: as :meth:`read`, or it holds no tensors that NumPy has a type for.
+        """
+        try:
+            return load(self.read(name))
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ArtifactError):
+                raise
+            raise ArtifactError(
+                f"{self.folder / name} holds no tensors that can be read ({error}); pack it again"
+            ) from error
+
     @contextmanager
     def run_as_hashed(self, graph: str) -> Iterator[None]:
         """Hold a graph and its weights against their hashes once the block has read them: what runs was hashed.
@@ -171,10 +188,11 @@ def read_trained_on(artifact: Artifact) -> Fingerprints:
     """Fingerprints (n, 32) of the training images; none where the artifact does not say."""
     if TRAINED_ON not in artifact.manifest.files:
         return NOTHING
-    found: Fingerprints = load(artifact.read(TRAINED_ON))["images"]
+    found = artifact.tensors(TRAINED_ON).get("images", NOTHING[:, :0])
     if found.ndim != 2 or found.shape[1] != 32 or found.dtype != np.uint8:
         raise ArtifactError(f"{artifact.folder / TRAINED_ON} holds no fingerprints; copy the folder again")
-    return found
+    fingerprints: Fingerprints = found
+    return fingerprints
 
 
 def shipped_models() -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load
 
 from dermquery.model.architecture import TextConfig
 from dermquery.model.artifact import EMBEDDINGS, MANIFEST, TEXT_GRAPH, TOKENIZER, Artifact, ArtifactError
@@ -38,7 +37,7 @@ class GraphRuntime(ABC):
 
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
-        held, manifest = load(artifact.read(EMBEDDINGS)), artifact.manifest
+        held, manifest = artifact.tensors(EMBEDDINGS), artifact.manifest
         self._null_image = held["null_image"]
         config = manifest.model
         self._check_fit(EMBEDDINGS, "levels and width", (len(config.levels), config.width), self._null_image.shape)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from dermquery.model.alignment import check_local_weight
 from dermquery.model.parts import PAPER, PartLayout, Weights
 
-__all__ = ["BALANCED", "Chosen", "choose", "default_preset", "presets_of", "read_weights", "written"]
+__all__ = ["BALANCED", "PAPER_NAME", "Chosen", "choose", "default_preset", "presets_of", "read_weights", "written"]
 
 BALANCED, PAPER_NAME = "balanced", "paper"
 _WITHOUT_HEADS: Mapping[str, Weights] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save, save_file
+from safetensors.numpy import save, save_file
 
 from dermquery.model.alignment import BlockLayout, Vectors
 from dermquery.model.architecture import ModelConfig
@@ -79,7 +79,7 @@ def read_readout(artifact: Artifact) -> Readout:
         ArtifactError: the file is not the one that was saved, or does not fit the model.
     """
     manifest = artifact.manifest
-    tensors = load(artifact.read(HEADS)) if HEADS in manifest.files else {}
+    tensors = artifact.tensors(HEADS) if HEADS in manifest.files else {}
     try:
         found = _of(tensors, manifest.diagnoses, manifest.presets)
         found.layout(manifest.model)

@@ -39,6 +39,7 @@ from dermquery.store.lance.lance_table import TableError
 __all__ = ["MEDIA_TYPE", "CrashGuard", "answer_to", "install", "problem"]
 
 MEDIA_TYPE = "application/problem+json"
+_FAULTS_SHOWN = 100
 _ROWS_SHOWN = 50
 _log = logging.getLogger("dermquery.serve")
 
@@ -161,7 +162,7 @@ def _table(_: Request, error: Exception) -> JSONResponse:
 def _invalid(_: Request, error: Exception) -> JSONResponse:
     """The invalid fields, each with what it should be, and never with the value sent: it may concern a person."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    faults = [{"field": _field(item["loc"]), "problem": _words(item)} for item in found]
+    faults = [{"field": _field(item["loc"]), "problem": _words(item)} for item in found[:_FAULTS_SHOWN]]
     detail = "; ".join(f"{fault['field']}: {fault['problem']}" for fault in faults[:5])
     return problem(
         422, "Request cannot be read", f"{detail}. /api/v1/openapi.json says what is expected", errors=faults

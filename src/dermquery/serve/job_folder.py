@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dermquery.data.case import Case
 from dermquery.data.files import replacing, sync
 from dermquery.serve.fields import CaseFields
+from dermquery.store.ingest import Repeat
 
 __all__ = ["BadCase", "Job", "JobFolder", "JobState", "fingerprint"]
 
@@ -41,6 +42,8 @@ class Job(BaseModel):
         done: cases that are finished: added, updated, unchanged or bad.
         added: cases that were new in the base.
         n_bad: cases left out; ``bad`` names the first thousand.
+        repeated: cases put in whose image file another case has, of the base or of an earlier row; ``repeats`` names
+            the first hundred, each with that case.
         undo: whether its last work was to undo it.
         removed: cases that undoing has removed.
         message: what it waits for, or why it failed.
@@ -63,6 +66,8 @@ class Job(BaseModel):
     unchanged: int = 0
     n_bad: int = 0
     bad: tuple[BadCase, ...] = ()
+    repeated: int = 0
+    repeats: tuple[Repeat, ...] = ()
     undo: bool = False
     removed: int = 0
     message: str | None = None

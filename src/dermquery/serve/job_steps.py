@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -16,11 +16,13 @@ from dermquery.data.files import make_folder, move, sync_tree
 from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entries
 from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint
 from dermquery.serve.writing import CaseWriter
-from dermquery.store.ingest import IngestProgress
+from dermquery.store.ingest import IngestProgress, Repeat
+from dermquery.store.protocol import StoredCase
 
 __all__ = ["Chunk", "Pace", "take_in"]
 
 _BAD_KEPT = 1000
+_REPEATS_KEPT = 100
 
 
 def take_in(
@@ -94,6 +96,7 @@ class Chunk:
         self._cases: list[Case] = []
         self._bad: list[BadCase] = []
         self._same: list[str] = []
+        self._repeats: list[Repeat] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -129,7 +132,9 @@ class Chunk:
         new = self._sort()
         self._folder.note(new)
         self._own.update(new)
-        for item in self._writer.ingest(self._cases, report).bad:
+        done = self._writer.ingest(self._cases, report)
+        self._repeats += done.repeats
+        for item in done.bad:
             self._leave_out(item.case_id, item.reason.replace(str(item.image), self._names.get(item.image, "")))
 
     def booked(self, job: Job) -> Job:
@@ -145,6 +150,8 @@ class Chunk:
                 "updated": job.updated + len(through) - added - unchanged,
                 "n_bad": job.n_bad + len(self._bad),
                 "bad": (*job.bad, *self._bad)[:_BAD_KEPT],
+                "repeated": job.repeated + len(self._repeats),
+                "repeats": (*job.repeats, *self._repeats)[:_REPEATS_KEPT],
             }
         )
 
@@ -152,6 +159,7 @@ class Chunk:
         """Keep only the cases to write; returns those that are new in the base, with their fingerprints."""
         held = self._writer.base.store.get([case.case_id for case in self._cases], vectors=False)
         new: dict[str, str] = {}
+        later = self._own.keys() & held.keys()  # that an earlier attempt wrote, from this case on
         for case in tuple(self._cases):
             mark = fingerprint(case, hashlib.sha256(case.image.read_bytes()).hexdigest())
             row = held.get(case.case_id)
@@ -160,11 +168,21 @@ class Chunk:
             elif fingerprint(row.case, row.stamp.sha256) == mark:
                 self._same.append(case.case_id)
                 self._cases.remove(case)
+                self._look_up(row, later)
             elif not self._job.update:  # even if this job noted it: somebody else wrote it first, or changed it
                 words = "there is another case of this id already; submit the job with update=true to replace it"
                 self._leave_out(case.case_id, words)
                 self._cases.remove(case)
+            later.discard(case.case_id)
         return new
+
+    def _look_up(self, row: StoredCase, later: Collection[str]) -> None:
+        """Find whose image a case has that an earlier attempt wrote, and could not report before it ended."""
+        if (case_id := row.case.case_id) not in later:
+            return
+        names = (other.case.case_id for other in self._writer.base.store.with_image(row.stamp.sha256))
+        before = next((name for name in names if name not in later), None)
+        self._repeats += [] if before is None else [Repeat(case_id, before)]
 
     def _leave_out(self, case_id: str, reason: str) -> None:
         self._bad.append(BadCase(case_id=case_id, reason=reason))

@@ -68,9 +68,10 @@ class BaseReader:
         return self.decoding.run(self._decoders.decode, data, name=name, least_side=least_side)
 
     def case(self, case_id: str) -> StoredCase:
-        """A case without its vector; UnknownCaseError if the base has none of this id."""
+        """A case without its vector; UnknownCaseError if the base has none of this id, QueryError if it is damaged."""
         row = self.base.store.get([case_id], vectors=False).get(case_id)
         if row is None:
+            self.base.check_sound(case_id)
             raise UnknownCaseError(case_id)
         return row
 

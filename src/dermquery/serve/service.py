@@ -268,7 +268,8 @@ class SearchService(BaseReader):
         self.metrics.searches.inc()
         self._cautions.measure(result.base.count)
         unlike = self._cautions.unlike(prepared.key, prepared.alone, result.weights)
-        return Answer(prepared, result, offset, (*prepared.warnings, *said_of_hits(result.hits), *unlike))
+        said = (*prepared.warnings, *said_of_hits(result.hits), *unlike, *result.damage)
+        return Answer(prepared, result, offset, said)
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Which parts make up the local similarity with a case, as pictures to lay over both images.

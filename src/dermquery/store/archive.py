@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ __all__ = ["THUMBNAIL_SIDE", "ArchiveError", "ImageArchive", "small_copy", "thum
 
 THUMBNAIL_SIDE = 256
 _QUALITY = 85
+_SEALED, _UNSEALED = b"\xff\xd8\xff\xfe\x00\x12crc32 = ", b"\xff\xd8\xff\xe0"
+"""How thumbnails begin: with a comment of 16 bytes, of which 8 are to come; those of earlier versions with JFIF's."""
 _SCHEMES = frozenset({"file", "s3"})
 """A snapshot of unknown origin says where its images lie, and must not make this machine fetch what it names."""
 _HEX = frozenset("0123456789abcdef")
@@ -86,6 +89,21 @@ class ImageArchive:
         except Exception as error:  # whatever the client of the remote store raises
             raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be written ({error})") from error
 
+    def replace(self, sha256: str, data: bytes, thumbnail: bytes) -> None:
+        """Keep an image file and its thumbnail in place of what is there, which is damaged; safe when this returns.
+
+        Raises:
+            ArchiveError: they cannot be written.
+        """
+        try:
+            for kind in ("originals", "thumbnails"):
+                if self._files.exists(path := self._path(kind, sha256)):
+                    self._files.rm_file(path)
+        except Exception as error:  # whatever the client of the remote store raises
+            raise ArchiveError(f"{self.url}: the image {sha256[:12]}… cannot be written anew ({error})") from error
+        self.put(sha256, data, thumbnail)
+        self.flush()
+
     def flush(self) -> None:
         """Take to the disk what was put so far, by any thread.
 
@@ -96,12 +114,10 @@ class ImageArchive:
             unflushed, self._unflushed = self._unflushed, {}
             named, self._named = self._named, set()
         try:
-            sync({*named, *(folder.parent for folder in named)})
-            # The originals last: where one is, its thumbnail is too.
-            for kind in ("thumbnails", "originals"):
-                these = {path: part for path, part in unflushed.items() if path.parent.parent.name == kind}
-                sync(path.parent.parent for path in these)
-                replacing_all((part, path) for path, part in these.items())
+            kinds = {path.parent.parent for path in unflushed}
+            sync({*named, *(folder.parent for folder in named), *kinds})
+            # The originals last: where a reader sees one, its thumbnail is too.
+            replacing_all(sorted(((part, path) for path, part in unflushed.items()), key=_originals_last))
         except OSError as error:
             for part in unflushed.values():
                 part.unlink(missing_ok=True)
@@ -120,7 +136,10 @@ class ImageArchive:
 
     def thumbnail(self, sha256: str) -> bytes:
         """A JPEG of at most :data:`THUMBNAIL_SIDE` pixels a side. ArchiveError as for :meth:`original`."""
-        return self._read("thumbnails", sha256)
+        data = self._read("thumbnails", sha256)
+        if not _seal_holds(data):
+            raise ArchiveError(f"{self.url}: the thumbnail of {sha256[:12]}… is damaged; restore it from a backup")
+        return data
 
     def local_path(self, sha256: str) -> Path | None:
         """Where the original lies on this machine; None if it is not there or the archive is elsewhere."""
@@ -230,6 +249,10 @@ class ImageArchive:
         return bytes(data)
 
 
+def _originals_last(written: tuple[Path, Path]) -> bool:
+    return written[1].parent.parent.name == "originals"
+
+
 def small_copy(image: Image.Image) -> Image.Image:
     """An image of at most :data:`THUMBNAIL_SIDE` pixels a side; the given one is left as it is."""
     share = THUMBNAIL_SIDE / max(image.size)
@@ -241,7 +264,16 @@ def small_copy(image: Image.Image) -> Image.Image:
 
 
 def thumbnail_of(small: Image.Image) -> bytes:
-    """A small RGB image as JPEG, without metadata."""
+    """A small RGB image as JPEG, without metadata, save a comment with the checksum of all that is no comment."""
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+    rest = buffer.getvalue()[2:]
+    return _SEALED + f"{zlib.crc32(rest):08x}".encode() + rest
+
+
+def _seal_holds(thumbnail: bytes) -> bool:
+    """Whether a thumbnail is as it was written; those of earlier versions have no checksum, and pass for whole."""
+    start, end = len(_SEALED), len(_SEALED) + 8
+    if thumbnail[:start] != _SEALED:
+        return thumbnail.startswith(_UNSEALED)
+    return thumbnail[start:end] == f"{zlib.crc32(thumbnail[end:]):08x}".encode()

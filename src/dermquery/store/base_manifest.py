@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,8 +22,11 @@ from dermquery.store.sample import sample_rows
 __all__ = ["MANIFEST_FILE", "SCHEMA_VERSION", "Manifest", "ManifestError", "ModelMismatchError"]
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION: Final = 6
+_CHECKSUM = "checksum"
+SCHEMA_VERSION: Final = 7
 """Schema of the bases that this version writes; it reads all before (:mod:`.earlier_schemas`)."""
+_FINDINGS_SINCE = 6
+"""Schema whose vectors hold all parts, and not equation 9's blocks alone."""
 
 
 class ManifestError(ValueError):
@@ -119,6 +123,11 @@ class Manifest(BaseModel):
         return PartLayout(BlockLayout(self.levels, self.width), self.diagnoses, self.look)
 
     @property
+    def stored_size(self) -> int:
+        """Length of the vectors as the rows hold them."""
+        return self.layout.size if self.schema_version >= _FINDINGS_SINCE else self.layout.blocks.size
+
+    @property
     def weights(self) -> dict[str, Weights]:
         """Weights of the parts by name: those that were chosen for the model, and those that every model has."""
         return presets_of(self.layout, self.presets)
@@ -185,9 +194,11 @@ class Manifest(BaseModel):
         return self.schema_version == other.schema_version and self.same_vectors(other)
 
     def save(self, folder: Path, name: str = MANIFEST_FILE) -> None:
-        """Write ``manifest.json`` into the base's folder; it appears whole or not at all."""
+        """Write ``manifest.json`` into the base's folder, with a checksum; it appears whole or not at all."""
+        fields = self.model_dump(mode="json")
+        text = json.dumps(fields | {_CHECKSUM: _checksum(fields)}, indent=2, ensure_ascii=False)
         with replacing(folder / name) as part:
-            part.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            part.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -211,8 +222,12 @@ class Manifest(BaseModel):
     @classmethod
     def read(cls, text: str, where: str) -> Manifest:
         """Parse a manifest of this schema or an earlier one; ``where`` it stands goes into the ManifestError."""
+        fields = _fields(text)
+        written = fields.pop(_CHECKSUM, None)
+        if written not in (None, _checksum(fields)) and _schema_version(text) <= SCHEMA_VERSION:
+            raise ManifestError(f"{where} is not as it was written; restore it from a backup")
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(json.dumps(fields) if written else text)
         except ValidationError as error:
             if (version := _schema_version(text)) > SCHEMA_VERSION:
                 raise ManifestError(
@@ -225,9 +240,20 @@ class Manifest(BaseModel):
             ) from error
 
 
-def _schema_version(text: str) -> int:
+def _fields(text: str) -> dict[str, Any]:
+    """What a manifest says, unjudged; nothing if it cannot be read."""
     try:
-        version = json.loads(text)["schema_version"]
-    except (ValueError, KeyError, TypeError):
-        return 0
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    """CRC-32 of what a manifest says, whatever its spaces."""
+    return f"{zlib.crc32(json.dumps(fields, sort_keys=True).encode()):08x}"
+
+
+def _schema_version(text: str) -> int:
+    version = _fields(text).get("schema_version")
     return version if isinstance(version, int) else 0

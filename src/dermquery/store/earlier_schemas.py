@@ -8,6 +8,7 @@ What every schema brought:
 4  serial numbers in a folder's table; Milvus texts that sort as ids do
 5  the case as one text in a folder's table
 6  the recorded findings in the vector, the image's hash in a column, vectors in half precision
+7  a checksum of each row, and of each file of a folder's table
 == ======================================================================================================
 
 A new schema needs: its number (``SCHEMA_VERSION``), a reader of the columns of before
@@ -28,13 +29,15 @@ import numpy as np
 from dermquery.model.alignment import Vectors
 from dermquery.model.heads import recorded_values
 from dermquery.store.base_manifest import SCHEMA_VERSION, Manifest, ManifestError
+from dermquery.store.damage import Damage
 from dermquery.store.filters import FIELDS, Filter
-from dermquery.store.protocol import CaseReader, ScoredCase, StoredCase
+from dermquery.store.protocol import CaseReader, Flaws, ScoredCase, StoredCase
 
 __all__ = ["EarlierRows", "UpgradeNeededError", "current_row", "upgrade_command"]
 
 _FIELD_SINCE: Mapping[str, int] = {"source": 2, "date": 2}
 """Schema that brought a field; all others were there from the beginning."""
+_IMAGE_KEY_SINCE = 6
 
 
 class UpgradeNeededError(ManifestError):
@@ -92,7 +95,7 @@ class EarlierRows:
 
     def __init__(self, reader: CaseReader, manifest: Manifest, uri: str | Path, unasked: Collection[str] = ()) -> None:
         self._reader, self._schema, self._uri = reader, manifest.schema_version, uri
-        self._size = manifest.layout.blocks.size
+        self._size = manifest.stored_size
         self._absent = frozenset(name for name in FIELDS if _FIELD_SINCE.get(name, 1) > self._schema)
         self._unasked = self._absent | frozenset(unasked)
 
@@ -102,8 +105,8 @@ class EarlierRows:
         return {case_id: current_row(row, self._schema) for case_id, row in found.items()}
 
     def with_image(self, sha256: str) -> list[StoredCase]:
-        """Nobody: before schema 6 an image is found by its likeness only."""
-        return []
+        """Before schema 6 nobody: there an image is found by its likeness only."""
+        return self._reader.with_image(sha256) if self._schema >= _IMAGE_KEY_SINCE else []
 
     def count(self, where: Filter | None = None) -> int:
         self._check(where)
@@ -136,8 +139,8 @@ class EarlierRows:
         self._check_fields(["case_id"])
         return [current_row(row, self._schema) for row in self._reader.page(where, after, limit, vectors=vectors)]
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        for rows in self._reader.scan(vectors=vectors):
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        for rows in self._reader.scan(vectors=vectors, whole=whole):
             yield [current_row(row, self._schema) for row in rows]
 
     def ids(self) -> list[str]:
@@ -148,6 +151,9 @@ class EarlierRows:
         if field in self._absent:
             return {None: n} if (n := self._reader.count(where)) else {}
         return self._reader.value_counts(field, where)
+
+    def damage(self) -> tuple[Damage, ...]:
+        return self._reader.damage()
 
     def warm(self) -> None:
         self._reader.warm()
@@ -162,6 +168,12 @@ class EarlierRows:
         self._refuse()
 
     def build_index(self) -> int:
+        self._refuse()
+
+    def inspect(self) -> Flaws:
+        self._refuse()
+
+    def renew(self, flaws: Flaws) -> None:
         self._refuse()
 
     def _check(self, where: Filter | None) -> None:

@@ -15,6 +15,7 @@ from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence
 from dermquery.model.parts import Weights
 from dermquery.store.archive import ArchiveError, ImageArchive
+from dermquery.store.damage import Damage
 from dermquery.store.filters import Filter
 
 __all__ = ["RESEARCH_USE", "BaseInfo", "Hit", "SearchResult", "compare_criteria"]
@@ -125,6 +126,7 @@ class SearchResult:
         base: the case base.
         evidence: where each hit's local similarity comes from, if it was asked for (``CaseBase.explain``).
         archive: where the images of the base are kept, if it keeps them.
+        damage: what is wrong with the base, as warnings.
     """
 
     query: Query
@@ -137,6 +139,7 @@ class SearchResult:
     base: BaseInfo
     evidence: tuple[Evidence, ...] = ()
     archive: ImageArchive | None = field(default=None, compare=False, repr=False)
+    damage: tuple[Damage, ...] = ()
 
     @property
     def terms(self) -> Mapping[str, str]:
@@ -152,7 +155,7 @@ class SearchResult:
         """The image that a hit's vector was made of, from the archive; without it, the file that the case names."""
         try:
             if self.archive is not None:
-                return self.archive.local_path(hit.sha256) or self.archive.original(hit.sha256)
+                return self.archive.original(hit.sha256)
         except ArchiveError:
             pass  # an image that was lost there may still be where the case came from
         return hit.case.image

@@ -61,5 +61,8 @@ class Home(Protocol):
     def tidy(self) -> int:
         """Remove the rows of all other versions, and what an index holds of deleted ones; returns how many versions."""
 
+    def mend(self, manifest: Manifest) -> list[str]:
+        """Put right the files of a version that are wrong by a single bit; returns which."""
+
     def writing(self) -> AbstractContextManager[None]:
         """Hold the right to write while the block runs; BaseBusyError if another process has it."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from dermquery.store.encoding import Executor, Outcome
 from dermquery.store.examine import Known
 from dermquery.store.protocol import CaseStore, StoredCase
 
-__all__ = ["BadImage", "IngestProgress", "IngestReport", "StoreWriteError", "index_cases"]
+__all__ = ["BadImage", "IngestProgress", "IngestReport", "Repeat", "StoreWriteError", "index_cases"]
 
 _CHUNK = 256
 """Cases whose stored rows are looked up at once."""
+_REPEATS_KEPT = 100
 
 
 class StoreWriteError(OSError):
@@ -37,6 +38,14 @@ class BadImage:
     case_id: str
     image: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A case whose image file is, byte for byte, that of another one, which was there first."""
+
+    case_id: str
+    same_image_as: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,9 @@ class IngestReport:
         updated: cases whose image or description changed.
         unchanged: cases that were there already with the same image bytes and description.
         bad: cases left out, each with its reason. Of a case that was in the base before, the old row stays.
-        repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run.
+        repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run, or of
+            another case that the base held before.
+        repeats: the first hundred of them, each with the case that holds its image.
         seconds: wall time.
         dry_run: nothing was encoded or written.
     """
@@ -80,6 +91,7 @@ class IngestReport:
     repeated: int
     seconds: float
     dry_run: bool = False
+    repeats: tuple[Repeat, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -133,12 +145,15 @@ def index_cases(
 def _known(cases: Sequence[Case], store: CaseStore | None, run: _Run) -> Iterator[Known]:
     """Each case with its row; the rows of a chunk are looked up together, and not at all in a store that was empty."""
     with run.storing("read"):
-        held = store if store is not None and store.count() else None
+        held = run.held = store if store is not None and store.count() else None
     for start in range(0, len(cases), _CHUNK):
         chunk = cases[start : start + _CHUNK]
         with run.storing("read"):
-            rows = {} if held is None else held.get([case.case_id for case in chunk], vectors=False)
-        yield from ((case, rows.get(case.case_id)) for case in chunk)
+            # With the vectors, so that a row whose vector is damaged counts as none, and is written anew.
+            rows = {} if held is None else held.get([case.case_id for case in chunk])
+        for case in chunk:
+            row = rows.get(case.case_id)
+            yield case, row and replace(row, vector=row.vector[:0])
 
 
 @dataclass
@@ -148,18 +163,21 @@ class _Run:
     store: CaseStore | None
     total: int
     progress: Callable[[IngestProgress], None] | None
+    held: CaseStore | None = None
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     encoded: int = 0
     repeated: int = 0
     bad: list[BadImage] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    repeats: list[Repeat] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
         """Write what has to be written, in one transaction, then book all."""
         changed = [item for item in outcomes if item.stamp is not None]
+        self._look_up(changed)
         if changed and self.store is not None:
             self._write(changed, self.store)
         for item in outcomes:
@@ -171,8 +189,6 @@ class _Run:
             assert item.stamp is not None  # noqa: S101 - changed has those that do
             self.added += not item.known
             self.updated += item.known
-            self.repeated += item.stamp.sha256 in self.seen
-            self.seen.add(item.stamp.sha256)
         self._tell()
 
     def finish(self) -> IngestReport:
@@ -183,7 +199,14 @@ class _Run:
         self._tell()
         seconds = time.monotonic() - self.started
         return IngestReport(
-            self.added, self.updated, self.unchanged, tuple(self.bad), self.repeated, seconds, self.store is None
+            self.added,
+            self.updated,
+            self.unchanged,
+            tuple(self.bad),
+            self.repeated,
+            seconds,
+            dry_run=self.store is None,
+            repeats=tuple(self.repeats),
         )
 
     @property
@@ -200,6 +223,21 @@ class _Run:
                 f"the base cannot be {done_to_it} ({error}); the {self.done} cases before are safe. "
                 "Mend the cause (is the disk full?) and run the command again: it goes on where it stopped"
             ) from error
+
+    def _look_up(self, changed: Sequence[Outcome]) -> None:
+        """Find the images that occur before; a base that was empty has none to be looked up."""
+        for item in changed:
+            assert item.stamp is not None  # noqa: S101 - the caller looked
+            sha256, case_id = item.stamp.sha256, item.case.case_id
+            before = self.seen.get(sha256)
+            if before in (None, case_id) and self.held is not None:
+                with self.storing("read"):
+                    names = (row.case.case_id for row in self.held.with_image(sha256))
+                    before = next((name for name in names if name != case_id), None)
+            if before is not None:
+                self.repeated += 1
+                self.repeats += [Repeat(case_id, before)] if len(self.repeats) < _REPEATS_KEPT else []
+            self.seen.setdefault(sha256, before or case_id)
 
     def _write(self, changed: Sequence[Outcome], store: CaseStore) -> None:
         same = [item.case.case_id for item in changed if item.vector is None]

@@ -86,7 +86,7 @@ class KnownValues:
         return columns
 
     def _pairs(self) -> Iterator[tuple[str, str, str]]:
-        for rows in self._store.scan(vectors=False):
+        for rows in self._store.scan(vectors=False, whole=False):
             for row in rows:
                 for name, value in row.case.extra.items():
                     yield row.case.case_id, name, value

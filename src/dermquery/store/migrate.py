@@ -146,6 +146,7 @@ def _both(first: IngestReport | None, then: IngestReport, again: set[str]) -> In
         added=first.added + then.added,
         bad=(*(item for item in first.bad if item.case_id not in again), *then.bad),
         repeated=first.repeated + then.repeated,
+        repeats=first.repeats + then.repeats,
         seconds=first.seconds + then.seconds,
     )
 

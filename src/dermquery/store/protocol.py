@@ -15,6 +15,7 @@ from dermquery.data.case import Case, Query
 from dermquery.data.image import ImageSource
 from dermquery.model.alignment import Evidence, Vectors
 from dermquery.model.parts import PartLayout
+from dermquery.store.damage import Damage, is_sound
 from dermquery.store.filters import Filter
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "CaseStore",
     "Encoder",
     "ExplainingEncoder",
+    "Flaws",
     "ImageStamp",
     "PreparingEncoder",
     "ScoredCase",
@@ -29,6 +31,7 @@ __all__ = [
     "from_payload",
     "gives_vectors_of",
     "image_key",
+    "left_of",
     "packed",
     "to_payload",
 ]
@@ -155,12 +158,40 @@ def from_payload(payload: str, vector: Vectors) -> StoredCase:
     return StoredCase(case, vector, ImageStamp(*held["stamp"]))
 
 
+def left_of(payload: str, vector: Vectors, stored: int) -> StoredCase | None:
+    """What is sound of a row, by its checksum: its vector is empty if that is wrong; None if the description is."""
+    if not is_sound(payload, vector[:0], stored):
+        return None
+    return from_payload(payload, vector if is_sound(payload, vector, stored) else vector[:0])
+
+
 @dataclass(frozen=True, eq=False)
 class ScoredCase:
     """A stored case and its inner product with the query vector."""
 
     row: StoredCase
     score: float
+
+
+@dataclass(frozen=True)
+class Flaws:
+    """What is wrong with a store, all of which was read.
+
+    Attributes:
+        rows: those that are wrong, by their id as its column says it; what is sound of them (:func:`left_of`).
+        files: those that are not as they were written, by their path in the table's folder.
+        unreadable: why not every row could be read; empty if all could.
+        lost: which files are lost, so that cases are; empty if none are.
+        cut_off: which write was cut off before it was confirmed; empty if none was.
+        index: why the index cannot be used; empty if it can, or there is none.
+    """
+
+    rows: Mapping[str, StoredCase | None]
+    files: tuple[str, ...] = ()
+    unreadable: str = ""
+    lost: str = ""
+    cut_off: str = ""
+    index: str = ""
 
 
 class CaseReader(Protocol):
@@ -203,14 +234,23 @@ class CaseReader(Protocol):
         case that was there all the time.
         """
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        """Every row, a bounded number at a time, in no order; rows written meanwhile may be among them or not."""
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, in no order; rows written meanwhile may be among them or not.
+
+        ``whole`` is for those who must not lose a row, a copy say.
+
+        Raises:
+            DamageError: a row is damaged; where ``whole`` is False it is left out instead.
+        """
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
 
     def value_counts(self, field: str, where: Filter | None = None) -> Mapping[str | float | None, int]:
         """How often each value of a field occurs, most frequent first; None counts the cases without one."""
+
+    def damage(self) -> tuple[Damage, ...]:
+        """What is known to be wrong with stored rows; those are left out of whatever is read."""
 
     def warm(self) -> None:
         """Do beforehand what first searches would wait for; a service calls it when it starts. Changes no answer."""
@@ -227,6 +267,12 @@ class CaseStore(CaseReader, Protocol):
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
+
+    def inspect(self) -> Flaws:
+        """Read everything, and say what is wrong."""
+
+    def renew(self, flaws: Flaws) -> None:
+        """Write anew what is damaged beside the wrong rows, from what is sound; cases that are lost stay lost."""
 
     def compact(self) -> None:
         """Merge what many small writes left behind; exact searches give the same answer before and after.

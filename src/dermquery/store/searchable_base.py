@@ -129,12 +129,19 @@ class SearchableBase:
         """
         row = self.store.get([case_id]).get(case_id)
         if row is None:
+            self.check_sound(case_id)
             raise QueryError(f"{self.uri} has no case {case_id!r}")
         kept = self.archive.local_path(row.stamp.sha256) if self.archive else None
         query = row.case.as_query().model_copy(update={"image": kept or row.case.image})
         vector, sha256 = self.manifest.layout.asking(row.vector[None])[0], row.stamp.sha256
         looks = (row.stamp.phash,) if row.stamp.phash else ()
         return EncodedQuery(query, Findings(query.terms), vector, sha256, self._with_image(sha256), looks)
+
+    def check_sound(self, case_id: str) -> None:
+        """QueryError for a case that is known to be damaged, which reads like one that is not there."""
+        for damage in self.store.damage():
+            if case_id in damage.case_ids:
+                raise QueryError(f"case {case_id!r} cannot be shown; {damage.message}")
 
     def choose(self, weights: Weights | str | None = None, local_weight: float | None = None) -> Chosen:
         """The weights that a search would use, and the name of the preset that they are.
@@ -218,7 +225,7 @@ class SearchableBase:
         n_candidates = n_cases if condition.is_empty else self.store.count(within)
         return SearchResult(
             encoded.query, encoded.reading, hits, chosen, preset, condition, n_candidates,
-            self._info(n_cases), archive=self.archive,
+            self._info(n_cases), archive=self.archive, damage=self.store.damage(),
         )  # fmt: skip
 
     def cases_of_image(self, sha256: str) -> tuple[str, ...]:
@@ -228,7 +235,7 @@ class SearchableBase:
         """
         if self.archive is not None and sha256 not in self.archive:
             return ()
-        rows = (row for batch in self.store.scan(vectors=False) for row in batch)
+        rows = (row for batch in self.store.scan(vectors=False, whole=False) for row in batch)
         return tuple(sorted(row.case.case_id for row in rows if row.stamp.sha256 == sha256))
 
     def explain(self, result: SearchResult) -> SearchResult:

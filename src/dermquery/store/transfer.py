@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from dermquery.data.case import Case
 from dermquery.data.files import replacing
 from dermquery.store.archive import ImageArchive
-from dermquery.store.base_manifest import Manifest, ManifestError
+from dermquery.store.base_manifest import SCHEMA_VERSION, Manifest, ManifestError
 from dermquery.store.case_images import Reachable, count_reachable
 from dermquery.store.earlier_schemas import UpgradeNeededError, current_row, upgrade_command
 from dermquery.store.home import Home
@@ -205,28 +205,57 @@ def _opened(path: Path) -> tuple[pq.ParquetFile, Manifest]:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         written = (file.schema_arrow.metadata or {})[_MANIFEST]
+        manifest = Manifest.read(written.decode(errors="replace"), str(path))
+        _check_columns(file.schema_arrow, manifest)
     except FileNotFoundError as error:
         raise SnapshotError(f"{path}: no such snapshot; check the path") from error
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise SnapshotError(
             f"{path} is no whole snapshot of a case base ({error}); write it again with: dermquery base snapshot"
         ) from error
-    return file, Manifest.read(written.decode(), str(path))
+    return file, manifest
+
+
+def _check_columns(found: pa.Schema, manifest: Manifest) -> None:
+    """Refuse a file whose columns are not those of a snapshot; earlier ones lack a hash and have longer numbers."""
+    for field in _schema(manifest):
+        if field.name not in found.names:
+            if field.name != "image_phash":
+                raise KeyError(f"it has no column {field.name}")
+        elif field.name != "vector" and found.field(field.name).type != field.type:
+            raise KeyError(f"its column {field.name} holds {found.field(field.name).type}, not {field.type}")
+    vector = found.field("vector").type
+    size = manifest.layout.size if manifest.schema_version == SCHEMA_VERSION else manifest.layout.blocks.size
+    if not pa.types.is_fixed_size_list(vector) or not pa.types.is_floating(vector.value_type):
+        raise KeyError(f"its vectors are {vector}")
+    if vector.list_size != size:
+        raise KeyError(f"its vectors have {vector.list_size} numbers, and those of its model {size}")
 
 
 def _rows(file: pq.ParquetFile, path: Path, schema: int) -> Iterator[list[StoredCase]]:
     try:
         for batch in file.iter_batches(_BATCH):
-            yield [current_row(_row(record), schema) for record in batch.to_pylist()]
-    except (pa.ArrowInvalid, OSError) as error:
+            yield [current_row(_row(record, path), schema) for record in batch.to_pylist()]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{path} is damaged ({error}); restore from another snapshot") from error
 
 
-def _row(record: dict[str, object]) -> StoredCase:
-    case = Case.model_validate(json.loads(str(record["case"])))
-    size, changed = record["image_size"], record["image_mtime_ns"]
-    assert isinstance(size, int)  # noqa: S101 - the file's schema says so
-    assert isinstance(changed, int)  # noqa: S101
-    vector = np.asarray(record["vector"], np.float32)
-    stamp = ImageStamp(str(record["image_sha256"]), size, changed, str(record.get("image_phash", "")))
+def _row(record: dict[str, Any], path: Path) -> StoredCase:
+    try:
+        return _read_row(record)
+    except (ValueError, TypeError) as error:
+        raise SnapshotError(
+            f"{path}: the case {record['case_id']!r} cannot be read ({error}); restore from another snapshot"
+        ) from error
+
+
+def _read_row(record: dict[str, Any]) -> StoredCase:
+    case, vector = Case.model_validate_json(record["case"]), np.asarray(record["vector"], np.float32)
+    stamp = ImageStamp(
+        record["image_sha256"], record["image_size"], record["image_mtime_ns"], record.get("image_phash") or ""
+    )
+    if case.case_id != record["case_id"]:
+        raise ValueError(f"its description is that of {case.case_id!r}")
+    if None in (stamp.sha256, stamp.size, stamp.mtime_ns) or vector.ndim != 1 or not np.isfinite(vector).all():
+        raise ValueError("its image or its vector is missing")
     return StoredCase(case, vector, stamp)

@@ -38,7 +38,7 @@ MISSING_WORD = "missing"
 """On the command line, ``site=missing`` asks for the cases without a recorded site."""
 _BOUNDS = {">=": "ge", ">": "gt", "<=": "le", "<": "lt"}
 _CLAUSE = re.compile(
-    r"""\s*(?:"(?P<quoted>[^"]+)"|(?P<field>[^=<>!"]+?))\s*(?P<op>==|!=|>=|<=|=|>|<)(?P<value>.*)""", re.DOTALL
+    r"""\s*+(?:"(?P<quoted>[^"]++)"\s*+|(?P<field>[^=<>!"]++))(?P<op>==|!=|>=|<=|=|>|<)(?P<value>.*)""", re.DOTALL
 )
 _ITEM = re.compile(r"""\s*(?:"(?P<double>(?:[^"]|"")*)"|'(?P<single>[^']*)'|(?P<plain>[^,]*))\s*(?:,|\Z)""", re.DOTALL)
 _SHOWN = 12
@@ -160,8 +160,9 @@ def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing
             f"{LONGEST_VALUE:,} characters can be asked for"
         )
     match = _CLAUSE.fullmatch(clause)
-    if match is None:
-        raise FilterError(f"cannot read the condition {clause!r}; write for example site=back, age>=40, diagnosis!=nv")
+    if match is None or len(match["quoted"] or match["field"]) > LONGEST_VALUE:
+        shown = repr(clause) if len(clause) <= LONGEST_VALUE else f"{clause[:40]!r}…"
+        raise FilterError(f"cannot read the condition {shown}; write for example site=back, age>=40, diagnosis!=nv")
     op, written = match["op"], match["value"].strip()
     field = _field(match["quoted"] or match["field"], clause, known)
     if not written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import socket
@@ -254,3 +255,60 @@ def test_without_a_decoder_it_is_the_services_fault(own: Served, own_client: Cli
     assert (caught.value.status, caught.value.title) == (503, "Images cannot be decoded")
     own.service._decoders = Decoders(1, max_pixels=64_000_000)
     assert own_client.search(own.cases[0].image).hits
+
+
+JSON = {"Content-Type": "application/json"}
+MANY = {f"k{number}": 1 for number in range(15_000)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"exclude_case": ["x"] * 25_000},
+        MANY,
+        {"filter": {"kind": "all_of", "conditions": [{"kind": "missing", "field": "site"}] * 10_000}},
+        {"where": ["x" * 5_000_000]},
+    ],
+    ids=["ids", "unknown keys", "conditions", "bytes"],
+)
+def test_json_that_takes_long_to_take_apart_is_refused_before(own: Served, own_client: Client, body: Any) -> None:
+    key = own_client.search(text="atypical network").search
+    answer = httpx.post(f"{own.url}/api/v1/searches/{key}", json=body)
+    assert (answer.status_code, answer.json()["title"]) == (413, "Too large")
+    assert "JSON may have 4 MiB and about 10,000 values" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("path", "field"), [("searches", "filter"), ("searches", "checklist"), ("cases", "case")])
+def test_json_in_a_form_likewise(own: Served, path: str, field: str) -> None:
+    form = {field: json.dumps(MANY)}
+    answer = httpx.post(f"{own.url}/api/v1/{path}", data=form, files={"image": own.cases[0].image.read_bytes()})
+    assert answer.status_code == 422
+    assert "JSON may have 4 MiB and about 10,000 values" in answer.json()["detail"]
+
+
+def test_the_largest_filter_is_still_taken(own: Served, own_client: Client) -> None:
+    key = own_client.search(text="atypical network").search
+    conditions = [{"kind": "equals", "field": "site", "value": "é" * 1000}] * 900
+    tree = {"kind": "not", "condition": {"kind": "all_of", "conditions": conditions}}
+    answer = httpx.post(
+        f"{own.url}/api/v1/searches/{key}", content=json.dumps({"filter": tree}, ensure_ascii=False), headers=JSON
+    )
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "clause", [" " * 1_000_000 + "x", "a" * 1_000_000 + " ", '"' + "a" * 1_000_000, " ! " * 300_000]
+)
+def test_a_condition_that_is_none_is_refused_in_a_moment(own: Served, own_client: Client, clause: str) -> None:
+    key = own_client.search(text="atypical network").search
+    began = time.process_time()
+    answer = httpx.post(f"{own.url}/api/v1/searches/{key}", json={"where": [clause]})
+    assert answer.status_code == 422
+    assert len(answer.text) < 3000
+    assert time.process_time() - began < 1
+
+
+def test_a_few_of_many_faults_are_listed(own: Served, own_client: Client) -> None:
+    key = own_client.search(text="atypical network").search
+    body = {f"k{number}": 1 for number in range(3000)}
+    assert len(httpx.post(f"{own.url}/api/v1/searches/{key}", json=body).json()["errors"]) == 100

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermquery.client import ApiError, Client
-from dermquery.serve.page.failures import words_for
+from dermquery.serve.web.failures import words_for
 from dermquery.store.casebase import CaseBase
 from dermquery.store.earlier_schemas import UpgradeNeededError
 from tests.serve.conftest import serving
@@ -35,8 +35,9 @@ def test_an_earlier_base_is_served_read_only(tmp_path: Path, schema: int, caplog
 
 
 def test_the_page_says_what_the_operator_can_do() -> None:
-    assert "dermquery base upgrade" in words_for(UpgradeNeededError("/secret/place has schema 1"))
-    assert "/secret" not in words_for(UpgradeNeededError("/secret/place has schema 1"))
+    _, words = words_for(UpgradeNeededError("/secret/place has schema 1"))
+    assert "dermquery base upgrade" in words
+    assert "/secret" not in words
 
 
 def _table(folder: Path, image: Path) -> Path:

@@ -9,6 +9,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from dermquery.serve.prometheus import Metrics
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
-from dermquery.store.ingest import StoreWriteError, index_cases
+from dermquery.store.ingest import Repeat, StoreWriteError, index_cases
 from tests.serve.conftest import Served
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import Checklists, ProjectionEncoder
@@ -136,6 +137,20 @@ def test_a_job_is_undone_exactly(own: Served, own_client: Client, tmp_path: Path
     with pytest.raises(ApiError, match="is undone; it must have ended") as caught:
         own_client.undo(job.id)
     assert caught.value.status == 409
+
+
+def test_a_job_names_the_cases_whose_image_the_base_holds(own: Served, own_client: Client, tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "many", 15)[12:]
+    table = tmp_path / "t.csv"
+    shutil.copy(own.cases[3].image, cases[0].image)
+    shutil.copy(cases[1].image, cases[2].image)
+    table.write_text("case_id,image\n" + "".join(f"{case.case_id},{case.image.name}\n" for case in cases))
+    job = own_client.submit(table=table, images=[case.image for case in cases])
+    done = own_client.wait(job.id, every=0.02)
+    pairs = (Repeat("case-012", "case-003"), Repeat("case-014", "case-013"))
+    assert (done.added, done.repeated, done.repeats) == (3, 2, pairs)
+    again = own_client.wait(own_client.submit(table=table, images=[case.image for case in cases]).id, every=0.02)
+    assert (again.unchanged, again.repeated, again.repeats) == (3, 0, ()), "nothing was put in"
 
 
 def test_cases_are_replaced_where_that_is_said(own: Served, own_client: Client, tmp_path: Path) -> None:
@@ -491,6 +506,39 @@ def test_a_job_that_failed_says_why_and_goes_on_when_asked(
     jobs.resume(job.id)
     done = ended(jobs, job)
     assert (done.state, done.added, done.n_bad, len(base)) == ("done", 150, 0, 150)
+    jobs.stop()
+
+
+def test_a_repeated_image_is_named_whichever_attempt_wrote_it(
+    base: CaseBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cases(tmp_path / "many", 40)
+    base.add([case.model_copy(update={"case_id": "held"}) for case in make_cases(tmp_path / "many", 1)])
+    images = [tmp_path / "many" / "images" / f"{i:03}.png" for i in range(40)]
+    for first, second in ((1, 2), (3, 39)):
+        shutil.copy(images[first], images[second])
+    table = tmp_path / "many" / "cases.csv"
+    table.write_text("case_id,image\n" + "".join(f"case-{i:03},{image.name}\n" for i, image in enumerate(images)))
+    jobs = jobs_of(base, tmp_path / "state")
+    upsert, writes = base.store.upsert, []
+
+    def full(rows: Any) -> None:
+        writes.append(len(rows))
+        if len(writes) == 2:
+            raise OSError("No space left on device")
+        upsert(rows)
+
+    monkeypatch.setattr(base.store, "upsert", full)
+    with table.open("rb") as file, ExitStack() as stack:
+        opened = [(image.name, stack.enter_context(image.open("rb"))) for image in images]
+        job = jobs.submit("me", None, [(table.name, file), *opened])
+    jobs.start()
+    assert ended(jobs, job).state == "failed"
+    assert 1 < len(base) < 41
+    jobs.resume(job.id)
+    done = ended(jobs, job)
+    pairs = {Repeat("case-000", "held"), Repeat("case-002", "case-001"), Repeat("case-039", "case-003")}
+    assert (done.added, done.repeated, set(done.repeats)) == (40, 3, pairs)
     jobs.stop()
 
 

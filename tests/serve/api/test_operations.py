@@ -5,13 +5,18 @@ from __future__ import annotations
 import errno
 import logging
 import re
+from pathlib import Path
 
 import httpx
+import lance
+import numpy as np
 import pytest
 
 from dermquery.client import ApiError, Client
+from dermquery.store.lance.commits import live_files
 from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.lance_table import TableError
+from tests.durability.flips import flip
 from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served
 
@@ -64,6 +69,24 @@ def test_a_disk_out_of_order_is_no_defect(
     assert said in caught.value.detail
     assert caught.value.retry_after == 60
     assert "secret" not in caught.value.detail
+
+
+def test_a_damaged_case_is_named_beside_the_hits(own: Served, own_client: Client) -> None:
+    vector = own.base.store.get(["case-003"])["case-003"].vector.astype(np.float16).tobytes()
+    table = Path(own.base.uri) / "cases.lance"
+    for name, _ in live_files(table, lance.dataset(table)):
+        if (at := (table / name).read_bytes().find(vector)) >= 0:
+            flip(table / name, 8 * at + 14)
+    answer = own_client.search(text="no streaks", top_k=12)
+    assert len(answer.hits) == 11
+    assert "case-003" not in {hit.case.case_id for hit in answer.hits}
+    (said,) = answer.warnings
+    assert said.kind == "damaged cases"
+    assert said.message.startswith("1 case is not as written and in no answer: case-003. ")
+    assert str(own.base.uri) not in said.message
+    assert own_client.case("case-003").case_id == "case-003", "its description is sound"
+    with pytest.raises(ApiError, match="'case-003' cannot be shown; 1 case is not as written"):
+        own_client.similar("case-003")
 
 
 def test_an_image_that_the_base_holds(own: Served, own_client: Client) -> None:

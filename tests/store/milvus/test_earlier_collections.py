@@ -45,7 +45,9 @@ def _record(row: StoredCase, schema: int) -> dict[str, Any]:
     stamp = [row.stamp.sha256, row.stamp.size, row.stamp.mtime_ns, *([row.stamp.phash] if schema > 2 else [])]
     payload = json.dumps({"case": case, "stamp": stamp}, ensure_ascii=False)
     age = MISSING_AGE if row.case.age is None else row.case.age
-    return {**written, "age": age, "payload": payload, "vector": np.asarray(row.vector[:36], np.float32)}
+    vector = row.vector[:36] if schema < 6 else row.vector
+    key = {"image_key": row.stamp.key} if schema >= 6 else {}
+    return {**written, **key, "age": age, "payload": payload, "vector": np.asarray(vector, np.float32)}
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ def test_writes_are_cut_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [record for part in writes for record in part] == records
     assert 3 <= len(writes) < 8
     for part in writes:
-        held = sum(len(v.encode()) if isinstance(v, str) else 8 if isinstance(v, float) else v.nbytes
+        held = sum(len(v.encode()) if isinstance(v, str) else 8 if isinstance(v, int | float) else v.nbytes
                    for record in part for v in record.values())  # fmt: skip
         assert held <= 10_000 or len(part) == 1
 

@@ -23,6 +23,8 @@ STRUCTURE = frozenset(
 _OPENING = frozenset(("no", "and", "or", "doubt", "is", "past", "other", "with", "comma"))
 _SAYS_NOTHING = frozenset(("irrelevant", "sure", "line", "dot"))
 _YEAR = re.compile(r"(19|20)\d\d")
+_DATE = re.compile(r"(\d+[.,:])*(19|20)\d\d")
+_IN_DATES = frozenset(("number", "and", "irrelevant", "line"))
 
 
 @dataclass
@@ -87,8 +89,32 @@ def clauses_of(tokens: Sequence[Placed], language: Language) -> list[Clause]:
     clauses = list(_clauses(tokens, language))
     for clause in clauses:
         clause.tokens = _regression_or_vessels(_together(clause.tokens, language))
-        clause.segments = _segments(clause.tokens, language)
+    # A date alone may be that of the report; beside a finding of now it is another one.
+    contrasted = any({"item", "quality"} & kinds for clause in clauses if "now" in (kinds := _kinds(clause)))
+    dated = False
+    for clause in clauses:
+        dated = contrasted and "now" not in _kinds(clause) and (dated or _is_dated(clause.tokens, language))
+        clause.segments = _segments(clause.tokens, language, past=dated)
     return clauses
+
+
+def _kinds(clause: Clause) -> set[Kind]:
+    return {placed.kind for placed in clause.tokens}
+
+
+def _is_dated(tokens: Sequence[Placed], language: Language) -> bool:
+    """Whether a date heads what a clause says ("April 2023: typical network")."""
+    head: list[Placed] = []
+    for placed in tokens:
+        if placed.kind != "is":
+            head.append(placed)
+            continue
+        months = [p for p in head if language.month.intersection(p.stems)]
+        date = bool(months) or any(_DATE.fullmatch(stem) for p in head for stem in p.stems)
+        if date and all(p in months or p.kind in _IN_DATES for p in head):
+            return True
+        head = []
+    return False
 
 
 def _clauses(tokens: Sequence[Placed], language: Language) -> Iterator[Clause]:
@@ -165,6 +191,8 @@ def _pair(before: Kind, placed: Placed, language: Language) -> Kind | None:
     kind = placed.kind
     if before == "since" and (kind == "past" or (kind == "number" and _YEAR.fullmatch(placed.stems[0]))):
         return "irrelevant"
+    if before == "self" and kind == "other":
+        return "other"  # "my registrar"
     if before == "no":
         together: dict[Kind, Kind] = {
             "absent": "present",
@@ -196,11 +224,11 @@ def _regression_or_vessels(tokens: list[Placed]) -> list[Placed]:
     ]
 
 
-def _segments(tokens: list[Placed], language: Language) -> list[Segment]:
+def _segments(tokens: list[Placed], language: Language, *, past: bool) -> list[Segment]:
+    """The segments of a clause; ``past`` if it is of another time unless it says else."""
     pieces = _boxed(tokens) if any(p.kind in ("box", "tick") for p in tokens) else _pieces(tokens)
     segments = [Segment(piece, joint) for joint, piece in pieces]
-    past = other = False
-    named = False
+    other = named = False
     for segment in segments:
         segment.fresh = segment.has("now", "self", "gone")
         if segment.joint == "now":
@@ -217,7 +245,7 @@ def _is_past(segment: Segment, language: Language) -> bool:
     if segment.has("past"):
         return True
     stems = [stem for p in segment.tokens for stem in p.stems]
-    years = [at for at, stem in enumerate(stems) if _YEAR.fullmatch(stem)]
+    years = [at for at, stem in enumerate(stems) if _YEAR.fullmatch(stem) or stem in language.month]
     return any((at > 0 and stems[at - 1] in language.year) or language.was.intersection(stems) for at in years)
 
 

@@ -17,16 +17,18 @@ from typing import Any, Literal
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.plain import folded
 
-__all__ = ["DEFAULT", "Kind", "Language", "Token", "is_known", "language_of", "languages"]
+__all__ = ["DEFAULT", "Kind", "Language", "Token", "is_known", "languages", "languages_of"]
 
 Kind = Literal[
     "item", "quality", "no", "absent", "gone", "present", "doubt", "sure", "same", "past", "since", "now", "other",
     "self", "and", "or", "but", "with", "noun", "irrelevant", "number", "unknown",
     "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
 ]  # fmt: skip
-_WORDS: tuple[Kind | Literal["was", "suspicion"], ...] = (
-    "was", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure", "present",
-    "gone", "absent", "no", "same", "doubt", "suspicion",
+_Written = Kind | Literal["was", "month", "not", "nor", "suspicion", "hiding", "judgement"]
+_WORDS: tuple[_Written, ...] = (
+    "was", "month", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure",
+    "present", "gone", "absent", "no", "not", "nor", "same", "doubt", "suspicion",
+    "hiding", "judgement",
 )  # fmt: skip
 """Kinds in the table ``words``, what weighs more last: a phrase that stands in two is of the later kind."""
 _SHORTEST = 4
@@ -44,7 +46,9 @@ class Token:
         kind: ``item`` names a criterion, ``quality`` how it looks; the others are explained where they stand in
             ``en.toml``, and signs by their names.
         meanings: criterion to the values that an item or a quality leaves; none leaves all.
-        part: the name of a part of a criterion ("dots"), which can be absent while another part is there.
+        part: the name of a part of a criterion ("dots"), which can be absent while another part is there; of a word of
+            denial or doubt the table that it stands in, where that says more (``not``, ``nor``, ``suspicion``,
+            ``hiding``), and so of an unknown one that makes no denial before it doubtful (``judgement``).
     """
 
     kind: Kind
@@ -64,7 +68,8 @@ class Language:
         shorthand: finds what is written with other signs than letters, and what each stands for.
         vocabulary: stems long enough to recognise despite a typing error.
         words: all stems.
-        was: stems that put a year into the past; ``year``: those that stand before one.
+        ordinary: stems of words that are none of these, however near to one.
+        was: stems that put a year or a month into the past; ``year``: those that stand before one; ``month``: months.
         joiner: what a slash and a plus say.
         longest: words of the longest phrase.
     """
@@ -81,8 +86,10 @@ class Language:
     vocabulary: tuple[str, ...]
     vocabulary_set: frozenset[str]
     words: frozenset[str]
+    ordinary: frozenset[str]
     was: frozenset[str]
     year: frozenset[str]
+    month: frozenset[str]
     joiner: str
     longest: int
 
@@ -133,18 +140,24 @@ def _language(code: str, table: Mapping[str, Any]) -> Language:
         vocabulary=tuple(sorted(word for word in words if len(word) > 3)),
         vocabulary_set=frozenset(word for word in words if len(word) > 3),
         words=words,
+        ordinary=frozenset(_stem(folded(word), endings) for word in table["ordinary"]),
         was=frozenset(_stem(folded(word), endings) for word in table["words"]["was"]),
         year=frozenset(_stem(folded(word), endings) for word in table["words"]["year"]),
+        month=frozenset(_stem(folded(word), endings) for word in table["words"]["month"]),
         joiner=_stems(table["words"]["and"][0], endings)[0],
         longest=max(map(len, phrases)),
     )
 
 
-def _word(kind: Kind | Literal["was", "suspicion"]) -> Token:
+def _word(kind: _Written) -> Token:
     """The token of a word of the table ``words``."""
-    if kind == "suspicion":
+    if kind == "suspicion" or kind == "hiding":
         return Token("doubt", part=kind)
-    return Token("irrelevant" if kind == "was" else kind)
+    if kind == "judgement":
+        return Token("unknown", part=kind)
+    if kind == "not" or kind == "nor":
+        return Token("no", part=kind)
+    return Token("irrelevant" if kind == "was" or kind == "month" else kind)
 
 
 def _stems(phrase: str, endings: tuple[str, ...]) -> Phrase:
@@ -194,10 +207,15 @@ def _values(name: str, written: str) -> frozenset[str]:
     return values
 
 
-def language_of(words: list[str]) -> Language:
-    """The language that knows most of some words; the default one if none knows more than it."""
+def languages_of(words: list[str]) -> list[Language]:
+    """The languages that know most of some words, the default one first if it is among them; it alone of none."""
     counts = Counter(code for word in words for code in _languages_with(word))
-    return max(languages().values(), key=lambda language: counts[language.code])
+    most = max(counts.values(), default=0)
+    return (
+        [language for language in languages().values() if counts[language.code] == most]
+        if most
+        else [languages()[DEFAULT]]
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -9,15 +9,14 @@ from dermquery.data.reading.clauses import Clause, Segment
 from dermquery.data.reading.lexicon import Language, Token
 from dermquery.data.reading.lists import begins_absent, begins_bare, ending_of, or_ahead
 from dermquery.data.reading.mentions import Mention
+from dermquery.data.reading.qualities import consumed, owned
 from dermquery.data.reading.scope import (
-    consumed,
     denied,
     denies_other,
     doubted,
     is_bare,
     last_of,
     names_only,
-    owned,
     post_denied,
     unheard,
 )  # fmt: skip
@@ -27,25 +26,8 @@ __all__ = ["Reader"]
 
 _AND = Token("and")
 _SIGNS = ("comma", "stop", "dot", "line", "ask", "is", "box", "tick")
-_NEVER_REPORTED = frozenset(
-    (
-        "irrelevant",
-        "number",
-        "and",
-        "or",
-        "noun",
-        "present",
-        "sure",
-        "since",
-        "now",
-        "self",
-        "gone",
-        "with",
-        "but",
-        "item",
-    )
-).union(_SIGNS)
 _GLUE = frozenset(("irrelevant", "number", "and", "or", "noun", "present", "sure", "since", "with", "line"))
+_NEVER_REPORTED = _GLUE.union(_SIGNS, ("now", "self", "gone", "but", "item"))
 
 
 class Reader:
@@ -101,7 +83,10 @@ class Reader:
     def _waits(self, structure: Sequence[Placed], later: Sequence[Segment]) -> bool:
         """Whether qualities describe the structure that the next segment names ("Atypical, broadened network")."""
         fits = all(p.kind in ("quality", "no", "absent", "doubt", "and", "or", "present") for p in structure)
-        return fits and last_of(structure, "quality") >= 0 and self._opens(later) and not self._answers(structure)
+        if not fits or last_of(structure, "quality") < 0 or not self._opens(later) or self._answers(structure):
+            return False
+        # "Not typical, the network is broadened" denies no network.
+        return last_of(structure, "no") < 0 or not _is_described(later)
 
     def _opens(self, later: Sequence[Segment]) -> bool:
         """Whether the next segments lead to a structure through qualities only."""
@@ -185,7 +170,13 @@ class Reader:
             return False
         fresh = segment.fresh and (segment.joint == "now" or self._last[-1].elsewhere)
         waiting = [m for m in self._last if m.bare] or self._last[-1:]
-        open_ = fresh or self._asked or waiting[-1].open or (clause.joint == "but" and waiting[-1].doubt)
+        open_ = (
+            fresh
+            or segment.has("now")
+            or self._asked
+            or waiting[-1].open
+            or (clause.joint == "but" and waiting[-1].doubt)
+        )
         qualities = [i for i, p in enumerate(structure) if p.kind == "quality" and i not in taken]
         if new and clause.joint not in ("", "but") and not open_:
             return False
@@ -199,6 +190,7 @@ class Reader:
                     structure, [*fitting, *(i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt"))]
                 )
                 if fresh:
+                    to.doubt = to.doubt or self._could_be_of_another(structure, qualities)
                     self.mentions.append(to)
                     self._last = [to]
                 else:
@@ -207,6 +199,11 @@ class Reader:
             self._used |= {id(p) for p in segment.tokens if p.kind in ("past", "other")}
             self._asked = False
         return read
+
+    def _could_be_of_another(self, structure: Sequence[Placed], qualities: Sequence[int]) -> bool:
+        """Whether qualities of now fit several criteria of another time or view."""
+        elsewhere = {mention.criterion for mention in self.mentions if mention.elsewhere}
+        return len({name for i in qualities for name in structure[i].token.meanings if name in elsewhere}) > 1
 
     def _again(self, mention: Mention, segment: Segment) -> Mention:
         words = self._slice(segment.tokens)
@@ -279,6 +276,12 @@ class Reader:
             end=end + (rest.end() if rest else 0)
         )  # "leaf-like", of which "like" says nothing
         self.unread.append(self._slice([*run[: last - 1], whole]))
+
+
+def _is_described(segments: Sequence[Segment]) -> bool:
+    """Whether the first structure of some segments has a quality after it."""
+    structure = next(s.structure for s in segments if s.has("item"))
+    return last_of(structure, "quality") > last_of(structure, "item")
 
 
 def _joint(after: Placed) -> Placed:

@@ -1,4 +1,4 @@
-"""Which structures of a segment a word reaches: denial, doubt, and the qualities that say how a structure looks.
+"""Which structures of a segment a word of denial or doubt reaches.
 
 A segment comes as the list of its tokens of :data:`.clauses.STRUCTURE`; structures are named by their index in it.
 """
@@ -8,25 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.tokens import Placed
 
 __all__ = [
-    "consumed",
+    "TRANSPARENT",
     "denied",
     "denies_other",
     "doubted",
     "is_bare",
+    "item_beyond",
     "last_of",
     "names_only",
-    "owned",
     "post_denied",
     "unheard",
 ]
 
 _JOINTS = ("and", "or")
 _ABSENT = ("absent", "gone")
-_TRANSPARENT = ("quality", "no", "present", "doubt", "unknown")
+TRANSPARENT = ("quality", "no", "present", "doubt", "unknown")
 
 
 def last_of(segment: Sequence[Placed], *kinds: str) -> int:
@@ -67,6 +66,8 @@ class _Denial:
         if kind in _ABSENT or (kind == "no" and self._last <= at and not denies_other(at, segment)):
             self._absent(at)
         elif kind == "no" and not post_denied(at, segment):
+            if segment[at].token.part == "nor" and at and segment[at - 1].kind == "item" and is_bare(at - 1, segment):
+                self.found.add(at - 1)  # "veil nor streaks"
             self._denying = self._first = self._last_item > at
             self._other = False
         elif kind == "same":  # "the veil is absent, and so is the network"
@@ -101,17 +102,27 @@ class _Denial:
 
 
 def unheard(segment: Sequence[Placed], denied_: set[int]) -> set[int]:
-    """Structures of which an unknown word makes a denial doubtful: "veil b absent", "no foo vessels"."""
+    """Structures that an unknown word makes doubtful: "veil b absent", "no foo vessels", "veil not foo"."""
     found: set[int] = set()
     for at, placed in enumerate(segment):
-        if placed.kind == "unknown" and any(i in denied_ for i in (at - 1, at + 1)):
-            found.update({at - 1, at + 1} & denied_)
+        if placed.token.part == "not" and denies_other(at, segment) and not (at and segment[at - 1].kind in _JOINTS):
+            found |= _could_deny(at, segment, denied_)
+        if placed.kind == "unknown":  # a judgement of the denial stands after it
+            found |= ({at + 1} if placed.token.part else {at - 1, at + 1}) & denied_
         if placed.kind in (*_ABSENT, "no") and at and segment[at - 1].kind in ("unknown", "noun"):
             item = last_of(segment[:at], "item")
             between = all(p.kind in ("unknown", "noun", "present", "quality") for p in segment[item + 1 : at])
             if item >= 0 and between and last_of(segment[at:], "item") < 0:
                 found.add(item)
     return found
+
+
+def _could_deny(at: int, segment: Sequence[Placed], denied_: set[int]) -> set[int]:
+    """The structure that "not" and an unknown verb could deny: the next one if it is denied, else the one before."""
+    if segment[at + 1].kind != "unknown":
+        return set()
+    after = next((i for i in range(at + 1, len(segment)) if segment[i].kind == "item"), -1)
+    return {after} & denied_ if after >= 0 else {last_of(segment[:at], "item")} - {-1}
 
 
 def denies_other(at: int, segment: Sequence[Placed]) -> bool:
@@ -147,19 +158,21 @@ def doubted(segment: Sequence[Placed], carried: bool) -> set[int]:
         if placed.kind != "doubt" or _doubts_other(at, segment):
             continue
         ahead = next(
-            (i for i in range(at + 1, len(segment)) if segment[i].kind not in (*_TRANSPARENT, "noun", *_ABSENT)), None
+            (i for i in range(at + 1, len(segment)) if segment[i].kind not in (*TRANSPARENT, "noun", *_ABSENT)), None
         )
         forward = ahead is not None and segment[ahead].kind == "item"
         if forward and ahead is not None:
             found.update(_run_after(segment, ahead))
-        if not forward or (at and segment[at - 1].kind not in _JOINTS and not placed.token.part):
+        hiding = placed.token.part == "hiding"  # "a veil obscures it" is no doubt of the veil
+        if (not forward and not hiding) or (at and segment[at - 1].kind not in _JOINTS and not placed.token.part):
             found.update(_doubted_before(segment, at))
     return found
 
 
 def _doubts_other(at: int, segment: Sequence[Placed]) -> bool:
     """Whether a suspicion is of something that is no criterion ("atypical network suspicious for melanoma")."""
-    return bool(segment[at].token.part) and at + 1 < len(segment) and segment[at + 1].kind in ("unknown", "noun")
+    beside = at + 1 < len(segment) and segment[at + 1].kind in ("unknown", "noun")
+    return bool(segment[at].token.part) and beside and not item_beyond(at + 1, 1, segment)
 
 
 def _run_after(segment: Sequence[Placed], at: int) -> Iterable[int]:
@@ -199,106 +212,11 @@ def post_denied(at: int, segment: Sequence[Placed]) -> bool:
     return item >= 0 and told and after > at + 1 and beyond != "item"
 
 
-def consumed(segment: Sequence[Placed], adjectives_first: bool) -> set[int]:
-    """Qualities of things that are no criterion ("irregular border"), or of something unknown."""
-    found: set[int] = set()
-    for at, placed in enumerate(segment):
-        if placed.kind != "quality":
-            continue
-        step = 1 if adjectives_first else -1
-        beside = at + step
-        while 0 <= beside < len(segment) and segment[beside].kind in ("quality", "and"):
-            beside += step
-        if not 0 <= beside < len(segment):
-            continue
-        other = at - step
-        near = 0 <= other < len(segment) and segment[other].kind == "item"
-        kind = segment[beside].kind
-        if not near and (kind == "noun" or (kind == "unknown" and not _item_beyond(beside, step, segment))):
-            found.add(at)
-    return found
-
-
-def _item_beyond(at: int, step: int, segment: Sequence[Placed]) -> bool:
+def item_beyond(at: int, step: int, segment: Sequence[Placed]) -> bool:
     """Whether nothing but unknown words and qualities stands between ``at`` and a structure in the direction."""
     while 0 <= at < len(segment) and segment[at].kind in ("unknown", "quality", "present"):
         at += step
     return 0 <= at < len(segment) and segment[at].kind == "item"
-
-
-def owned(segment: Sequence[Placed], taken: set[int]) -> dict[int, list[int]]:
-    """For each structure the qualities that describe it; ``taken`` are those of something else."""
-    found: dict[int, list[int]] = {at: [] for at, p in enumerate(segment) if p.kind == "item"}
-    owners = {at: _owner(at, segment, taken) for at, p in enumerate(segment) if p.kind == "quality" and at not in taken}
-    for at, owner in owners.items():
-        if owner is not None and _describes(segment[at], segment[owner]):
-            found[owner].append(at)
-    for item, own in found.items():
-        own += _borrowed(item, own, owners, segment)
-    return found
-
-
-def _borrowed(item: int, own: list[int], owners: dict[int, int | None], segment: Sequence[Placed]) -> list[int]:
-    """Qualities of joined structures that describe this one too, where it is not described yet: the nearest."""
-    ((name, given),) = segment[item].token.meanings.items()
-    left = given or frozenset(CRITERIA[name].values)
-    for at in own:
-        left &= segment[at].token.meanings[name]
-    if len(left) == 1 or (own and not left):
-        return []
-    fitting = [at for at, owner in owners.items() if owner != item and _describes(segment[at], segment[item])]
-    fitting = [
-        at for at in fitting if left & segment[at].token.meanings[name] and _may_borrow(item, at, owners[at], segment)
-    ]
-    found: list[int] = []
-    for at in sorted(fitting, key=lambda at: abs(at - item)):
-        narrowed = left & segment[at].token.meanings[name]
-        if narrowed and narrowed != left and (not found or len(left) > 1):
-            found.append(at)
-            left = narrowed
-    return found
-
-
-def _describes(quality: Placed, item: Placed) -> bool:
-    return any(name in quality.token.meanings for name in item.token.meanings)
-
-
-def _owner(place: int, segment: Sequence[Placed], taken: set[int]) -> int | None:
-    """Index of the structure that a quality stands beside; between them may only be qualities, if need be joined ones.
-
-    Between two structures it belongs to the one before if the segment begins with a structure, else to the one after.
-    """
-    before, after = _beside(place, segment, _TRANSPARENT)
-    if before is None and after is None:
-        before, after = _beside(place, segment, (*_TRANSPARENT, "and"))
-    if before is None or after is None:
-        return after if before is None else before
-    first = next(p.kind for at, p in enumerate(segment) if p.kind in ("item", "quality", "no") and at not in taken)
-    return before if first == "item" else after
-
-
-def _beside(place: int, segment: Sequence[Placed], between: tuple[str, ...]) -> list[int | None]:
-    """The nearest structure before and after, each None if anything but ``between`` stands in the way."""
-    sides: list[int | None] = []
-    for step in (-1, 1):
-        at = place + step
-        while 0 <= at < len(segment) and segment[at].kind in between:
-            at += step
-        sides.append(at if 0 <= at < len(segment) and segment[at].kind == "item" else None)
-    return sides
-
-
-def _may_borrow(item: int, place: int, owner: int | None, segment: Sequence[Placed]) -> bool:
-    """Whether a quality reaches past its owner to a joined structure ("irregular streaks and globules")."""
-    if owner is not None and (owner > place) != (item > place):
-        return False
-    low, high = sorted((item, place))
-    joined = all(p.kind in ("and", "or", "item", "quality", "present") for p in segment[low + 1 : high])
-    # A second quality between has the farther structure for itself, unless both describe the same one.
-    last = place if owner is None else owner
-    crossed = segment[min(item, last) + 1 : max(item, last)]
-    touching = all(b.first == a.last for a, b in zip(segment[low:high], segment[low + 1 : high + 1], strict=True))
-    return joined and touching and not any(p.kind == "quality" for p in crossed)
 
 
 def _values(placed: Placed) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,9 +15,6 @@ from dermquery.data.reading.lexicon import Kind, Language, Token, languages
 
 __all__ = ["Placed", "tokens_of", "words_of"]
 
-_NEVER_TYPING_ERRORS = frozenset(
-    ("brown", "crown", "common", "vein", "plate", "patient", "pattern", "symptoms", "hints", "pores", "scale", "scales")
-)
 _PIECE = re.compile(
     r"""
     (?P<tick>\[\s*[x*+]\s*\]|\(\s*x\s*\))
@@ -24,6 +22,7 @@ _PIECE = re.compile(
   | (?P<doubt>\(?\+\s*/\s*-\)?|±|\(\s*\?+\s*\)|(?<![\w)\]])\?+\s*(?=[^\W_]))
   | (?P<plus>\(\s*\++\s*\)|(?<!\w)\+ve\b|(?<=[^\W_])\s*\++(?=\s*(?:[,.;)\n]|$)))
   | (?P<minus>\(\s*-+\s*\)|(?<!\w)-ve\b)
+  | (?P<short>(?<=[^\W_])-(?=[^\S\n]+[^\W\d_]))
   | (?P<dash>(?<=[^\W_])\s*[:=]?\s*-+(?=[^\S\n]*(?:[,.;)\n]|$)))
   | (?P<word>\d+(?:[.,:]\d+)*[^\W_]*|[^\W\d_][^\W_]*)
   | (?P<and>[&+/])
@@ -32,16 +31,21 @@ _PIECE = re.compile(
   | (?P<ask>\?+)
   | (?P<is>[:=])
   | (?P<line>\n)
+  | (?P<symbol>[^\s\w\x00-\x7f])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _SIGNS: Mapping[str, Kind] = {"plus": "present", "minus": "absent", "dash": "absent"}
+_SAYING = ("So", "Sm", "Sk")
+"""Categories of Unicode: symbols other than of currencies."""
 _KINDS: tuple[Kind, ...] = (
     "tick", "box", "doubt", "present", "absent", "and", "comma", "stop", "dot", "ask", "is", "line",
 )  # fmt: skip
 _PLAIN: Mapping[str, Token] = {kind: Token(kind) for kind in _KINDS}
 _NUMBER, _UNKNOWN = Token("number"), Token("unknown")
-_LETTERS: Mapping[str, Kind] = {"n": "absent", "y": "present", "0": "absent", "1": "present"}
+_LETTERS: Mapping[str, Kind] = {
+    "n": "absent", "y": "present", "0": "absent", "1": "present", "false": "absent", "true": "present",
+}  # fmt: skip
 
 
 class Placed(NamedTuple):
@@ -99,12 +103,23 @@ def _pieces(text: str, language: Language) -> list[_Word | Placed]:
             stem = language.stem(match[0])
             full = language.abbreviations.get(stem) or _spelling(stem, language.code)
             found += [_Word(part, start, end) for part in full]
+        elif kind == "symbol":
+            # Of a sign that is not punctuation nobody knows what it says: an emoji, a sign of logic.
+            found += [_Word(match[0], start, end)] if unicodedata.category(match[0]) in _SAYING else []
+        elif kind == "short":
+            found += _minus(found, start, end, text, language)
         elif kind == "stop" and match[0] == "." and found and _is_abbreviation(found[-1], text, language):
             found.append(Placed(_PLAIN["dot"], start, end))
         else:
             stems = ("-",) if kind == "dash" else ()
             found.append(Placed(_PLAIN[_SIGNS.get(kind, kind)], start, end, stems=stems))
     return found
+
+
+def _minus(found: list[_Word | Placed], start: int, end: int, text: str, language: Language) -> list[_Word | Placed]:
+    """What a hyphen says that clings to the word before: of an abbreviation that it is absent ("BWV- PN atyp")."""
+    clings = bool(found) and _is_abbreviation(found[-1], text, language)
+    return [Placed(_PLAIN["absent"], start, end, stems=("-",))] if clings else []
 
 
 def _is_abbreviation(piece: _Word | Placed, text: str, language: Language) -> bool:
@@ -184,7 +199,7 @@ def _spelling(stem: str, code: str) -> tuple[str, ...]:
     near to a word as to its opposite ("rregular") is left unknown, and so is what no slip makes ("unregular").
     """
     language = languages()[code]
-    if len(stem) < 4 or stem in language.words or stem in _NEVER_TYPING_ERRORS or not stem.isalpha():
+    if len(stem) < 4 or stem in language.words or stem in language.ordinary or not stem.isalpha():
         return (stem,)
     if _denies_word(stem, language):
         return (stem,)

@@ -49,6 +49,10 @@ def evaluate(
     described: Annotated[
         bool, typer.Option("--described", help="Compose every gallery case with its own recorded findings.")
     ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Preset, such as balanced, or meaning=1,findings=.5,look=.3; equation 9 alone if absent."),
+    ] = None,
     local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Break down by a column: sex, site, age, ... Can be repeated.")
@@ -56,19 +60,21 @@ def evaluate(
     json_path: RowsOption = None,
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
-    from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
+    from dermquery.lab.cli.result_tables import evaluation_tables, row_name, strata_tables
     from dermquery.lab.evaluate.predictions import write_rows
     from dermquery.lab.evaluate.strata import check_columns, strata
     from dermquery.lab.experiment import evaluate_model, provenance, write_json
     from dermquery.model.load import load_model
+    from dermquery.model.presets import PAPER_NAME
 
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
     check_columns(asking, by or ())
     encoder = load_model(model)
     facts |= _check_unseen(encoder, protocol, asking, searched, facts)
     block = evaluate_model(
-        encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described
-    )
+        encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described,
+        weights=weights,
+    )  # fmt: skip
     weight = encoder.local_weight if local_weight is None else local_weight
     facts |= {
         "model": model,
@@ -76,13 +82,14 @@ def evaluate(
         "query": query,
         "described_gallery": described,
         "local_weight": weight,
+        "weights": weights or PAPER_NAME,
     }
     parted = strata(block, asking, by or ())
     result = {**block.model_dump(mode="json"), "strata": parted, "provenance": provenance(**facts)}
     if json_path is not None:
         write_json(json_path, {name: value for name, value in result.items() if name != "per_query"})
         write_rows(json_path.with_suffix(".parquet"), block.per_query)
-    typer.echo(evaluation_tables({query: result}) + strata_tables(parted))
+    typer.echo(evaluation_tables({row_name(facts): result}) + strata_tables(parted))
 
 
 @expected_errors

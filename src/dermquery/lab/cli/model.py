@@ -139,7 +139,7 @@ def pack(
 
 def _evaluation_sections(paths: Sequence[Path]) -> list[str]:
     """Tables of the evaluations for the model card; those of one protocol and fold stand in one table as its rows."""
-    from dermquery.lab.cli.result_tables import evaluation_tables, strata_tables
+    from dermquery.lab.cli.result_tables import evaluation_tables, row_name, strata_tables
     from dermquery.lab.evaluate.protocols import Protocol
 
     sections: dict[str, dict[str, Any]] = {}
@@ -149,7 +149,7 @@ def _evaluation_sections(paths: Sequence[Path]) -> list[str]:
             raise ValueError(f"{path} is no evaluation; give the JSON that `dermquery evaluate --json` wrote")
         facts = result["provenance"]
         fold = f", fold {facts['fold']} of the folds `{facts['folds_sha256'][:12]}`" if "fold" in facts else ""
-        sections.setdefault(f"{Protocol(result['protocol']).heading}{fold}", {})[facts["query"]] = result
+        sections.setdefault(f"{Protocol(result['protocol']).heading}{fold}", {})[row_name(facts)] = result
     return [
         f"## {heading}\n\n"
         + (evaluation_tables(rows) + "".join(strata_tables(row.get("strata", {})) for row in rows.values())).strip()

@@ -8,13 +8,20 @@ from typing import Any
 from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.strata import STRATUM_METRICS
 from dermquery.lab.evaluate.tables import Cell, accuracy_table, map_table, usefulness_table
+from dermquery.model.presets import PAPER_NAME
 
-__all__ = ["comparison_files", "comparison_tables", "evaluation_tables", "strata_tables"]
+__all__ = ["comparison_files", "comparison_tables", "evaluation_tables", "row_name", "strata_tables"]
 
 
 def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Tables 1 and 2 of the paper and the usefulness table, for systems of one protocol."""
     return "\n\n".join(t.markdown() for t in (map_table(results), accuracy_table(results), usefulness_table(results)))
+
+
+def row_name(facts: Mapping[str, Any]) -> str:
+    """What a row is called: the part of the query that asked, and the weights if they are not equation 9's."""
+    weights = facts.get("weights", PAPER_NAME)
+    return str(facts["query"]) if weights == PAPER_NAME else f"{facts['query']}, {weights}"
 
 
 def comparison_tables(result: Mapping[str, Any], title: str) -> str:

@@ -25,6 +25,7 @@ def evaluate_model(
     system: str = "composed",
     local_weight: float | None = None,
     described: bool = False,
+    weights: str | None = None,
 ) -> EvaluationBlock:
     """One protocol of one model; a query never retrieves its own case or lesion.
 
@@ -37,13 +38,14 @@ def evaluate_model(
             before any training on skin: the row that training must beat.
         local_weight: λ; the model's own if None.
         described: compose the gallery with its own findings.
+        weights: of the three parts, the name of a preset or as they are written; equation 9 alone if None.
 
     Raises:
-        ValueError: an unknown system.
+        ValueError: an unknown system, or weights that cannot be read.
     """
     ranker: Ranker
     if system == FrozenFeatures.name:
         ranker = FrozenFeatures(model.config.vision)
     else:
-        ranker = ComposedRanker(model, query_parts(system), local_weight, described)
+        ranker = ComposedRanker(model, query_parts(system), local_weight, described, weights)
     return evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)

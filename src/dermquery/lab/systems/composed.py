@@ -13,6 +13,7 @@ from dermquery.lab.systems.ranker import Scores
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.parts import Weights
+from dermquery.model.presets import choose, presets_of
 
 __all__ = ["ComposedRanker", "QueryParts", "case_query", "query_parts"]
 
@@ -37,7 +38,7 @@ def case_query(case: Case, parts: QueryParts = "composed") -> Query:
 
 
 class ComposedRanker:
-    """Equation 9 between queries and gallery.
+    """Equation 9 between queries and gallery, or the parts of the vectors by other weights.
 
     Encodings are kept by case, so the rows of one model, and every λ, share one pass over the images.
 
@@ -45,6 +46,7 @@ class ComposedRanker:
         model: a model that is ready; or what makes one from the training and validation part.
         parts: which part of the query is used.
         local_weight: λ; the model's own if None.
+        weights: of the parts, as the name of a preset or as they are written; equation 9 alone if None.
         described: the gallery is composed with its own recorded findings, as a case base could hold it that knows
             them. A row of its own: the paper's gallery is images alone.
     """
@@ -55,13 +57,14 @@ class ComposedRanker:
         parts: QueryParts = "composed",
         local_weight: float | None = None,
         described: bool = False,
+        weights: str | None = None,
     ) -> None:
         self.name: str = f"{parts}, described gallery" if described else parts
         self.parts: QueryParts = parts
         self.described = described
         self._source = model
         self._model = model if isinstance(model, ComposedModel) else None
-        self._local_weight = local_weight
+        self._local_weight, self._weights = local_weight, weights
         self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
@@ -90,7 +93,7 @@ class ComposedRanker:
 
     def variant(self, *, parts: QueryParts = "composed", described: bool = False) -> ComposedRanker:
         """The same model asking with another part of the query or in a described gallery; encodings are shared."""
-        other = ComposedRanker(self.model, parts, self._local_weight, described)
+        other = ComposedRanker(self.model, parts, self._local_weight, described, self._weights)
         other._known = self._known
         return other
 
@@ -99,8 +102,19 @@ class ComposedRanker:
         return self.variant(parts="text only", described=self.described)
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
-        weight = self.model.local_weight if self._local_weight is None else self._local_weight
-        return self.model.layout.score(*self._vectors(queries, gallery), Weights(local_weight=weight))
+        return self.model.layout.score(*self._vectors(queries, gallery), self.weights)
+
+    @property
+    def weights(self) -> Weights:
+        """Weights that cases are ranked by.
+
+        Raises:
+            ValueError: an unknown preset, or weights that cannot be read.
+        """
+        if self._weights is not None:
+            presets = presets_of(self.model.layout, self.model.presets)
+            return choose(presets, self._weights, self._local_weight).weights
+        return Weights(local_weight=self.model.local_weight if self._local_weight is None else self._local_weight)
 
     def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, Scores]:
         """The parts of the score: ``local`` (equation 7) and ``global`` (equation 8)."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, Json
 
+from dermquery.serve.api.common import SmallJson
 from dermquery.serve.fields import CaseDescription, CaseFields
 
 __all__ = ["NewCaseForm", "ReplacedCaseForm"]
@@ -19,7 +20,9 @@ class NewCaseForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    case: Annotated[Json[CaseFields], Field(description="What is known of it, in JSON.", examples=[_EXAMPLE])]
+    case: Annotated[
+        Json[CaseFields], SmallJson, Field(description="What is known of it, in JSON.", examples=[_EXAMPLE])
+    ]
     image: Annotated[UploadFile, Field(description="Dermoscopic image: JPEG, PNG, TIFF, …")]
     update: Annotated[bool, Field(description="Replace a case of this id, if there is one.")] = False
 
@@ -29,5 +32,7 @@ class ReplacedCaseForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    case: Annotated[Json[CaseDescription], Field(description="All that is known of it, without its id, in JSON.")]
+    case: Annotated[
+        Json[CaseDescription], SmallJson, Field(description="All that is known of it, without its id, in JSON.")
+    ]
     image: Annotated[UploadFile | None, Field(description="Another image; without it the old one stays.")] = None

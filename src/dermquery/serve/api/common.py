@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request, Response, Security, UploadFile
+from fastapi import Depends, Request, Response, Security, UploadFile, params
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import BeforeValidator
 from starlette.requests import ClientDisconnect
 
 from dermquery.data.image import ImageError
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.errors import MEDIA_TYPE
-from dermquery.serve.security.identity import Principal, check_scope, principal_of, require, required
+from dermquery.serve.security.identity import Principal, RefusedError, check_scope, principal_of, require, required
 from dermquery.serve.service import SearchService
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Reader",
     "ScopedRoute",
     "ServiceHere",
+    "SmallJson",
     "Writer",
     "attended",
     "named",
@@ -33,11 +35,13 @@ __all__ = [
     "problems",
     "root_of",
     "signed",
+    "small_json",
 ]
 
 R = TypeVar("R")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _NAME_SHOWN = 200
+_JSON_BYTES, _JSON_VALUES = 4 << 20, 20_000
 
 _KEY = APIKeyHeader(name="X-API-Key", scheme_name="ApiKey", description="A key of `dermquery keys`.", auto_error=False)
 _BEARER = HTTPBearer(scheme_name="Bearer", description="A key, or a token of the identity provider.", auto_error=False)
@@ -62,8 +66,29 @@ ServiceHere = Annotated[SearchService, Depends(_service)]
 Audited = Annotated[AuditLog, Depends(_audit)]
 
 
+def small_json(body: bytes | str) -> bytes | str:
+    """JSON that is taken apart and checked in a moment; while it is, nobody else is answered.
+
+    Raises:
+        ValueError: it has too many bytes, or too many values.
+    """
+    written = body if isinstance(body, bytes) else body.encode(errors="replace") if isinstance(body, str) else b""
+    if len(written) > _JSON_BYTES or sum(map(written.count, (b",", b":", b"[", b"{"))) > _JSON_VALUES:
+        raise ValueError(
+            f"JSON may have {_JSON_BYTES >> 20} MiB and about {_JSON_VALUES // 2:,} values; ask for less at once"
+        )
+    return body
+
+
+SmallJson = BeforeValidator(small_json)
+"""Before :class:`pydantic.Json` in a form."""
+
+
 class ScopedRoute(APIRoute):
-    """A route that refuses who lacks its scope before their body is read; FastAPI reads it before the dependencies."""
+    """A route that refuses who lacks its scope before their body is read; FastAPI reads it before the dependencies.
+
+    It also refuses JSON that would take long to take apart.
+    """
 
     def get_route_handler(self) -> Handler:
         handle, scopes = self.reading(super().get_route_handler()), required(self.dependant)
@@ -71,6 +96,11 @@ class ScopedRoute(APIRoute):
         async def checked(request: Request) -> Response:
             for scope in scopes:
                 check_scope(principal_of(request), scope)
+            if self.body_field is not None and not isinstance(self.body_field.field_info, params.Form):
+                try:
+                    small_json(await request.body())
+                except ValueError as error:
+                    raise RefusedError(413, "Too large", f"{error}.") from error
             return await handle(request)
 
         return checked

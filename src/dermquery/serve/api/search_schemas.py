@@ -14,6 +14,7 @@ from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Remark
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer
+from dermquery.serve.api.common import SmallJson
 from dermquery.serve.api.schemas import CaseAnswer, Notice, Out
 from dermquery.store.casebase import QueryError
 from dermquery.store.filters import Condition
@@ -283,8 +284,8 @@ class SearchForm(RankingRequest):
         tuple[Annotated[str, Field(max_length=200)], ...],
         Field(max_length=50, description="Checklist term, `criterion=value`; may be repeated."),
     ] = ()
-    checklist: Annotated[Json[dict[str, str]] | None, Field(description="The same as a JSON object.")] = None
-    filter: Annotated[Json[Condition] | None, Field(description="The conditions as a tree, in JSON.")] = None
+    checklist: Annotated[Json[dict[str, str]] | None, SmallJson, Field(description="The same as a JSON object.")] = None
+    filter: Annotated[Json[Condition] | None, SmallJson, Field(description="The conditions as a tree, in JSON.")] = None
 
     def terms(self) -> dict[str, str]:
         """Terms of both forms.

@@ -23,10 +23,9 @@ from dermquery.store.lance.file_sums import FileSums
 if TYPE_CHECKING:
     from lance import LanceDataset
 
-__all__ = ["FAILURES", "Commits", "Torn", "live_files", "manifests", "newest_whole", "set_aside"]
+__all__ = ["Commits", "Torn", "is_failure", "live_files", "manifests", "newest_whole", "set_aside"]
 
-FAILURES = (ValueError, OSError, RuntimeError, pa.ArrowException)
-"""What Lance raises where files are gone or damaged."""
+_FAILURES = (ValueError, OSError, RuntimeError, pa.ArrowException)
 _CONTENT, _VERSIONS, _ASIDE, _LOCK = ("data", "_deletions", "_indices"), "_versions", "_torn", "commit.lock"
 _LAST = 2**64 - 1
 """Manifests are named by how far their version is from it, so that the newest is listed first."""
@@ -106,7 +105,7 @@ class Torn:
         lacks: what is wrong with it, in words.
         state: of the file, by which it is known again: inode, size and time of change.
         confirmed: whether its writer may have been told that it was safe. A manifest is only there after its files, so
-            one that is whole names files that were lost later.
+            one that is whole names files that were lost later; and one as long as it was written has changed since.
     """
 
     version: int
@@ -121,6 +120,11 @@ class Torn:
         return _state(self.manifest) == self.state
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether an error is what Lance raises where files are gone or damaged; its panics are no ``Exception``."""
+    return isinstance(error, _FAILURES) or type(error).__name__ == "PanicException"
+
+
 def newest_whole(path: Path, commits: Commits) -> tuple[LanceDataset | None, list[Torn]]:
     """The newest version of a table that is whole, None without one, and those after it that are not."""
     import lance
@@ -129,17 +133,25 @@ def newest_whole(path: Path, commits: Commits) -> tuple[LanceDataset | None, lis
     there = manifests(path)
     for version, manifest in there:
         dataset, lacks = None, ""
+        name = manifest.relative_to(path).as_posix()
+        length = commits.sums.read().get(name, (0, 0))[1]
         try:
-            # The newest by itself, which is one look at the folder less.
-            asked: dict[str, Any] = {} if version == there[0][0] else {"version": version}
-            dataset = lance.dataset(path, commit_lock=commits, **asked)
-            lacks = _lacking(path, dataset, version)
-        except FAILURES as error:
+            if length and length == _size(manifest) and commits.sums.wrong([name]):
+                lacks = f"{manifest.name} is not as it was written"
+            else:
+                # The newest by itself, which is one look at the folder less.
+                asked: dict[str, Any] = {} if version == there[0][0] else {"version": version}
+                dataset = lance.dataset(path, commit_lock=commits, **asked)
+                lacks = _lacking(path, dataset, version)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             lacks = f"{manifest.name} is empty" if _empty(manifest) else f"{manifest.name} cannot be read ({error})"
         if dataset is not None and not lacks:
             return dataset, torn
         if (state := _state(manifest)) is not None:
-            torn.append(Torn(version, manifest, lacks, state, dataset is not None and int(dataset.version) == version))
+            whole = dataset is not None and int(dataset.version) == version
+            torn.append(Torn(version, manifest, lacks, state, whole or 0 < length == state[1]))
     return None, torn
 
 

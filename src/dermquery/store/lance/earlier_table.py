@@ -13,6 +13,7 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
+from dermquery.store.damage import LOST, Damage
 from dermquery.store.exact_order import check_page, check_search, id_filters, products, without
 from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.lance_table import LanceTable
@@ -29,7 +30,7 @@ _ROWS_PER_BATCH = 500
 
 class EarlierTable:
     """A :class:`~dermquery.store.protocol.CaseReader` of a table with a column for each field: schemas 1 to 4,
-    or with the case as one text, schema 5.
+    or with the case as one text, schemas 5 and 6.
 
     Every search looks at every row.
 
@@ -93,7 +94,9 @@ class EarlierTable:
         rows = self.get(first, vectors=vectors)
         return [rows[case_id] for case_id in first]
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        if whole:
+            self._table.check_whole()
         yield from self._pages(Filter(), vectors)
 
     def ids(self) -> list[str]:
@@ -107,6 +110,10 @@ class EarlierTable:
         counted = self._table.now().read([field], self._condition(where))[field].value_counts().to_pylist()
         counts = [(entry["values"], entry["counts"]) for entry in counted]
         return dict(sorted(counts, key=lambda item: (-item[1], str(item[0]))))
+
+    def damage(self) -> tuple[Damage, ...]:
+        """Whether cases are missing; these rows have no checksum."""
+        return (LOST,) if self._table.lost else ()
 
     def warm(self) -> None:
         """Nothing is kept between searches."""

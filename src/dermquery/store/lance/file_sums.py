@@ -12,9 +12,14 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from dermquery.data.files import replacing
+from dermquery.data.files import replacing, sync
+from dermquery.store.lance.one_bit import MOST_BYTES, turned_back
 
-__all__ = ["FileSums"]
+__all__ = ["LOOKED_OVER", "FileSums"]
+
+LOOKED_OVER = 128_000_000
+"""Bytes up to which a search process reads all that it may search, once, to hold it against the checksums: a table
+without an index is smaller, and is read whole by every search. More is read where a service warms up, and by checks."""
 
 _AT_ONCE = 1 << 20
 
@@ -59,6 +64,10 @@ class FileSums:
                     lines = lines if file.read(1) == b"\n" else f"\n{lines}"
                 file.write(lines.encode())
 
+    def add_all(self) -> None:
+        """Add lines for every file of the folder."""
+        self.add(sorted(path.name for path in self._folder.iterdir()))
+
     def keep(self, names: Iterable[str]) -> None:
         """Forget all other files."""
         known = self.read()
@@ -68,6 +77,13 @@ class FileSums:
                 lines = (f"{crc:08x} {size} {name}\n" for name, (crc, size) in kept.items())
                 part.write_text("".join(lines), encoding="utf-8")
 
+    def wrong_of_all(self, most: int | None = None) -> list[str]:
+        """The same of all files with a checksum, or none of them if all together have more than ``most`` bytes."""
+        known = self.read()
+        if most is not None and sum(size for _, size in known.values()) > most:
+            return []
+        return self.wrong(known)
+
     def wrong(self, names: Iterable[str]) -> list[str]:
         """Those of the files that are not as they were written; each that has a checksum is read.
 
@@ -76,6 +92,31 @@ class FileSums:
         """
         known = self.read()
         return [name for name in names if name in known and known[name] != _sum(self._folder / name)]
+
+    def mend(self) -> list[str]:
+        """Turn back the bit that flipped in each file that is wrong by a single one; returns their names.
+
+        Where a digit of the checksum is what changed, the file is right, and gets it anew.
+        """
+        mended = []
+        for name, (crc, size) in self.read().items():
+            path = self._folder / name
+            if not path.is_file() or path.stat().st_size != size or size > MOST_BYTES:
+                continue
+            data = path.read_bytes()
+            wrong = f"{zlib.crc32(data) ^ crc:08x}"
+            if wrong.strip("0") == "":
+                continue
+            if len(wrong.strip("0")) == 1:
+                self.add([name])
+                sync([self.file])
+            elif (right := turned_back(data, crc)) is not None:
+                with replacing(path) as part:
+                    part.write_bytes(right)
+            else:
+                continue
+            mended.append(name)
+        return mended
 
 
 def _sum(path: Path) -> tuple[int, int]:

@@ -54,7 +54,7 @@ class FolderHome:
         if manifest.outdated:
             from dermquery.store.lance.earlier_table import EarlierTable
 
-            table = EarlierTable(self._folder, manifest.layout.blocks.size, _table(manifest.version))
+            table = EarlierTable(self._folder, manifest.stored_size, _table(manifest.version))
             return EarlierRows(table, manifest, self.uri)
         return self._rows(manifest, create=False)
 
@@ -94,6 +94,15 @@ class FolderHome:
             remove_tree(left)
         self._rows(manifest, create=False).purge()
         return len(others)
+
+    def mend(self, manifest: Manifest) -> list[str]:
+        from dermquery.store.lance.file_sums import FileSums
+
+        name = _table(manifest.version)
+        folders = [self._folder / f"{name}.lance", *self._folder.glob(f"index/{name}-*")]
+        return [
+            str((folder / file).relative_to(self._folder)) for folder in folders for file in FileSums(folder).mend()
+        ]
 
     def _forget_next(self) -> None:
         """Remove the mark of a beginning, surely before its rows go: nobody must go on with what is left of them."""

@@ -6,14 +6,15 @@ scores are exact either way.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from dermquery.model.alignment import Vectors
+from dermquery.store.damage import LOST, Damage, DamageLog, check_command, is_sound
 from dermquery.store.exact_order import (
     HALF,
     SPARE,
@@ -25,16 +26,17 @@ from dermquery.store.exact_order import (
     products,
     without,
 )
-from dermquery.store.filters import FIELDS, Filter, field_value, without_fields
-from dermquery.store.lance.lance_table import LanceTable, Snapshot, drop_files
+from dermquery.store.filters import FIELDS, Filter, without_fields
+from dermquery.store.lance.columns import table_schema, to_table, wrong_rows
+from dermquery.store.lance.file_sums import LOOKED_OVER
+from dermquery.store.lance.lance_table import LanceTable, Snapshot, TableError, drop_files
 from dermquery.store.lance.sql import beyond, of_image, to_lance
 from dermquery.store.lance.vector_index import TableIndex, drop_indexes, vectors_of
-from dermquery.store.protocol import ScoredCase, StoredCase, from_payload, image_key, to_payload
+from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, from_payload, image_key
 
 __all__ = ["LanceStore", "drop_table"]
 
-_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
-_ROW = ("case_id", "payload")
+_ROW = ("case_id", "payload", "checksum")
 _HIT = (*_ROW, "serial")
 _ROWS_PER_BATCH = 500
 _BESIDE = 6
@@ -63,9 +65,11 @@ class LanceStore:
     ) -> None:
         self.folder = folder
         self.size = size
-        self._schema = _schema(size)
+        self._schema = table_schema(size)
         self._table = LanceTable(folder, table, self._schema if create else None)
         self._index = TableIndex(folder, table, self._table, _HIT, apart)
+        self._damage = DamageLog(folder)
+        self._looking, self._looked = threading.Lock(), -1
         self._whole = False
         self._next: tuple[int, int] | None = None
         self._counted: dict[str, tuple[int, dict[str | float | None, int]]] = {}
@@ -82,21 +86,24 @@ class LanceStore:
         if lacking := self._lacking():
             self._table.add_columns(pa.schema(lacking))
         first = self._next_serial()
-        version = self._table.merge("case_id", _to_table(rows, self._schema, first))
+        version = self._table.merge("case_id", to_table(rows, self._schema, first))
         self._next = version, first + len(rows)
+        self._damage.forget([row.case.case_id for row in rows])
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
-        return sum(self._table.delete(to_lance(part)) for part in id_filters(case_ids))
+        removed = sum(self._table.delete(to_lance(part)) for part in id_filters(case_ids))
+        self._damage.forget(case_ids)
+        return removed
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
-        """The rows with these ids, by id; ids that are not there are left out."""
-        return _get(self._table.now(), case_ids, vectors=vectors)
+        """The rows with these ids, by id; ids that are not there, or whose row is damaged, are left out."""
+        return self._get(self._table.now(), case_ids, vectors=vectors)
 
     def with_image(self, sha256: str) -> list[StoredCase]:
         """The rows of one image file, by its hash, sorted by ``case_id``."""
         found = self._table.now().read([*_ROW, "vector"], of_image(image_key(sha256)))
-        same = (row for row in _rows(found, vectors_of(found)) if row.stamp.sha256 == sha256)
+        same = (row for row in self._sound(found, vectors_of(found)) if row.stamp.sha256 == sha256)
         return sorted(same, key=lambda row: row.case.case_id)
 
     def count(self, where: Filter | None = None) -> int:
@@ -119,7 +126,16 @@ class LanceStore:
         it are all looked at; ``exact`` looks at every row. Products are taken in float64 of what the table holds.
         """
         check_search(vector, self.size, top_k, offset)
-        condition = self._within(without(where or Filter(), exclude))
+        self._look_over()
+        while True:
+            known = self._damage.case_ids
+            condition = self._within(without(where or Filter(), {*exclude, *known}))
+            found = self._ranked(vector, condition, offset, top_k, exact=exact)
+            if self._damage.case_ids == known:
+                return found
+
+    def _ranked(self, vector: Vectors, condition: Filter, offset: int, top_k: int, *, exact: bool) -> list[ScoredCase]:
+        """The ranking without the rows that turn out to be damaged, in whose places none come up."""
         depth = offset + top_k
         indexed = None if exact else self._index.nearest(vector, condition, depth + _BESIDE)
         if indexed is None:
@@ -133,8 +149,9 @@ class LanceStore:
         scores = products(vectors, vector)
         ids = table["case_id"].to_pylist()
         order = sorted(range(table.num_rows), key=lambda i: (-scores[i], ids[i]))[offset:depth]
-        rows = _rows(table.take(pa.array(order, pa.int64())), vectors[order])
-        return [ScoredCase(row, float(scores[i])) for i, row in zip(order, rows, strict=True)]
+        score = {ids[i]: float(scores[i]) for i in order}
+        rows = self._sound(table.take(pa.array(order, pa.int64())), vectors[order])
+        return [ScoredCase(row, score[row.case.case_id]) for row in rows]
 
     def page(
         self, where: Filter | None = None, after: str | None = None, limit: int = 50, *, vectors: bool = False
@@ -143,13 +160,23 @@ class LanceStore:
         check_page(limit)
         table = self._table.now()
         ids = table.first("case_id", beyond(self._within(where or Filter()), after), limit)
-        rows = _get(table, ids, vectors=vectors)
-        return [rows[case_id] for case_id in ids]
+        rows = self._get(table, ids, vectors=vectors)
+        return [rows[case_id] for case_id in ids if case_id in rows]
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        """Every row, a bounded number at a time, as the table was when the scan began."""
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, as the table was when the scan began.
+
+        Raises:
+            DamageError: a row is damaged, and ``whole`` is asked for.
+            TableError: rows are lost.
+        """
+        if whole:
+            self._table.check_whole()
         for table in self._table.now().batches(_columns(vectors=vectors), _ROWS_PER_BATCH):
-            yield list(_rows(table, vectors_of(table) if vectors else None))
+            rows = list(self._sound(table, vectors_of(table) if vectors else None))
+            if whole and len(rows) < table.num_rows:
+                self._damage.check()
+            yield rows
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
@@ -181,8 +208,101 @@ class LanceStore:
         self._index.refresh()
 
     def warm(self) -> None:
-        """Open the index and read it from the disk once: some 2 bytes a number, which the operating system keeps."""
+        """Open the index and read it from the disk once: some 2 bytes a number, which the operating system keeps.
+
+        All of it is held against its checksums.
+        """
+        self._look_over(most=None)
         self._index.warm()
+
+    def damage(self) -> tuple[Damage, ...]:
+        """What is known to be wrong; the whole table was looked at once the first search was answered."""
+        return ((LOST,) if self._table.lost else ()) + self._damage.found()
+
+    def _look_over(self, most: int | None = LOOKED_OVER) -> None:
+        """Hold the table's files against their checksums, those that were written since the last look.
+
+        A vector that lost a bit may leave every answer, in which its row's checksum would be looked at. So where files
+        are wrong, every row is held against its own. Of more than ``most`` bytes nothing is read.
+
+        Raises:
+            TableError: files cannot be read any more.
+        """
+        with self._looking:
+            if (version := self._table.now().version) == self._looked and most is not None:
+                return
+            wrong = self._table.wrong_files(most)
+            self._damage.note_files(wrong)
+            if wrong:
+                self._find_wrong_rows(wrong)
+            self._looked = version
+
+    def _find_wrong_rows(self, files: Collection[str]) -> None:
+        try:
+            for wrong in self._wrong_rows():
+                self._damage.note(wrong)
+        except TableError as error:
+            raise TableError(
+                f"files of {self.folder} are damaged and cannot be read: {', '.join(sorted(files))}; mend with: "
+                f"{check_command(self.folder)} --repair"
+            ) from error
+
+    def _wrong_rows(self) -> Iterator[dict[str, StoredCase | None]]:
+        """What is sound of the rows that are wrong, by their id as its column says it, a batch at a time."""
+        lacking = {column.name for column in self._lacking()}
+        columns = [column.name for column in self._schema if column.name not in lacking]
+        for table in self._table.now().batches(columns, _ROWS_PER_BATCH):
+            yield wrong_rows(table, vectors_of(table))
+
+    def inspect(self) -> Flaws:
+        """Read everything, and say what is wrong."""
+        rows: dict[str, StoredCase | None] = {}
+        unreadable = ""
+        try:
+            for wrong in self._wrong_rows():
+                rows |= wrong
+        except TableError as error:
+            unreadable = str(error)
+        self._damage.note(rows)
+        torn = self._table.torn
+        return Flaws(
+            rows,
+            tuple(sorted(self._table.wrong_files())),
+            unreadable,
+            lost="; ".join(version.lacks for version in torn if version.confirmed),
+            cut_off="; ".join(version.lacks for version in torn if not version.confirmed),
+            index=self._index.flaw(),
+        )
+
+    def renew(self, flaws: Flaws) -> None:
+        """Write anew the rows that lie in damaged files, put aside what was cut off, and build indexes again."""
+        for ids in self._table.ids_in(flaws.files, "case_id"):
+            rows = self.get(ids)
+            if len(rows) == len(ids):
+                self.upsert(list(rows.values()))
+        if flaws.cut_off:
+            self._table.put_aside()
+        if any(name.startswith("_indices/") for name in flaws.files):
+            self._index.index_columns()
+        if flaws.index:
+            self._index.purge()
+
+    def _sound(self, table: pa.Table, vectors: Vectors | None) -> Iterator[StoredCase]:
+        """The rows of a result that are as they were written; the others are noted."""
+        held = np.empty((table.num_rows, 0), np.float32) if vectors is None else vectors
+        columns = (table[name].to_pylist() for name in _ROW)
+        for case_id, payload, stored, vector in zip(*columns, held, strict=True):
+            row = from_payload(payload, vector) if is_sound(payload, vector, stored) else None
+            if row is None or row.case.case_id != case_id:
+                self._damage.note([case_id])
+            else:
+                yield row
+
+    def _get(self, table: Snapshot, case_ids: Collection[str], *, vectors: bool) -> dict[str, StoredCase]:
+        columns = _columns(vectors=vectors)
+        parts = (table.read(columns, to_lance(part)) for part in id_filters(case_ids))
+        found = (row for part in parts for row in self._sound(part, vectors_of(part) if vectors else None))
+        return {row.case.case_id: row for row in found}
 
     def purge(self) -> None:
         """Remove what the index still holds of rows that were deleted or written again."""
@@ -245,48 +365,5 @@ def _candidates(table: Snapshot, vector: Vectors, condition: str, depth: int) ->
         fetch *= 4
 
 
-def _get(table: Snapshot, case_ids: Collection[str], *, vectors: bool) -> dict[str, StoredCase]:
-    columns = _columns(vectors=vectors)
-    parts = (table.read(columns, to_lance(part)) for part in id_filters(case_ids))
-    found = (row for part in parts for row in _rows(part, vectors_of(part) if vectors else None))
-    return {row.case.case_id: row for row in found}
-
-
 def _columns(*, vectors: bool) -> list[str]:
     return [*_ROW, "vector"] if vectors else [*_ROW]
-
-
-def _schema(size: int) -> pa.Schema:
-    """What filters ask for, the case as one text, its image and its vector, and a number that grows with every write.
-
-    Vectors are kept in half precision: of unit blocks it changes no figure in four digits (docs/sizing.md).
-    """
-    # The key makes two processes that index at once conflict and retry, where both would else insert the same case.
-    key = pa.field("case_id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
-    return pa.schema(
-        [
-            key,
-            *(pa.field(name, pa.string()) for name in _TEXT_COLUMNS),
-            pa.field("age", pa.float64()),
-            pa.field("payload", pa.string(), nullable=False),
-            pa.field("serial", pa.int64(), nullable=False),
-            pa.field("image_key", pa.string(), nullable=False),
-            pa.field("vector", pa.list_(pa.float16(), size), nullable=False),
-        ]
-    )
-
-
-def _to_table(rows: Sequence[StoredCase], schema: pa.Schema, serial: int) -> pa.Table:
-    columns: dict[str, Any] = {name: [field_value(row.case, name) for row in rows] for name in FIELDS}
-    columns["payload"] = [to_payload(row) for row in rows]
-    columns["serial"] = list(range(serial, serial + len(rows)))
-    columns["image_key"] = [row.stamp.key for row in rows]
-    flat = np.concatenate([row.vector for row in rows]).astype(np.float16)
-    columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), len(rows[0].vector))
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def _rows(table: pa.Table, vectors: Vectors | None) -> Iterator[StoredCase]:
-    held = np.empty((table.num_rows, 0), np.float32) if vectors is None else vectors
-    for payload, vector in zip(table["payload"].to_pylist(), held, strict=True):
-        yield from_payload(payload, vector)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -18,7 +18,8 @@ import pyarrow as pa
 from dermquery.data.files import make_folder, move, remove_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.base_manifest import ManifestError
-from dermquery.store.lance.commits import FAILURES, Commits, live_files, manifests, newest_whole, set_aside
+from dermquery.store.damage import check_command
+from dermquery.store.lance.commits import Commits, is_failure, live_files, manifests, newest_whole, set_aside
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -171,34 +172,61 @@ class LanceTable:
         with self._writing() as dataset:
             dataset.create_scalar_index(column, kind, replace=True)
 
-    def wrong_files(self) -> frozenset[str]:
+    @property
+    def lost(self) -> bool:
+        """Whether cases are missing."""
+        return any(torn.confirmed for torn in self.torn)
+
+    def check_whole(self) -> None:
+        """TableError if cases are missing, because the newest version lost files after it was written."""
+        if self.lost:
+            lacks = "; ".join(torn.lacks for torn in self.torn)
+            raise TableError(
+                f"files of the table {self.path} that were written and confirmed are lost ({lacks}), so cases are "
+                f"missing; restore the base from a backup, or see what can be mended: {check_command(self.path.parent)}"
+            )
+
+    def wrong_files(self, most: int | None = None) -> frozenset[str]:
         """Files of the newest version that are not as they were written, by their path in the table's folder.
 
-        Each file is read once in the life of this object.
+        Each file is read once in the life of this object, or none if all together have more than ``most`` bytes.
         """
         with _translated(self._dataset), self._checking:
             dataset = self._newest()
             version = int(dataset.version)
             live = {name for name, _ in live_files(self.path, dataset)}
             live |= {manifest.relative_to(self.path).as_posix() for n, manifest in manifests(self.path) if n == version}
-            self._wrong = (self._wrong & live) | frozenset(self._commits.sums.wrong(sorted(live - self._checked)))
-            self._checked = frozenset(live)
+            fresh = sorted(live - self._checked)
+            if most is None or sum((self.path / name).stat().st_size for name in fresh) <= most:
+                self._wrong = (self._wrong & live) | frozenset(self._commits.sums.wrong(fresh))
+                self._checked = frozenset(live)
             return self._wrong
+
+    def ids_in(self, files: Collection[str], key: str) -> list[list[Any]]:
+        """The keys of the rows that lie in some files, a list for each file's fragment."""
+        with _translated(self._dataset):
+            fragments = self._newest().get_fragments()
+            damaged = (one for one in fragments if any(f"data/{file.path}" in files for file in one.metadata.files))
+            return [list(fragment.to_table(columns=[key])[key].to_pylist()) for fragment in damaged]
+
+    def put_aside(self) -> None:
+        """Move versions of which a write was cut off out of the way, as the next write would."""
+        with self._writing():
+            pass
 
     def _passed_over(self) -> str:
         lost = "; ".join(f"version {torn.version}, because {torn.lacks}" for torn in self.torn)
-        remedy = f"dermquery base check {self.path.parent}"
+        remedy = check_command(self.path.parent)
         return f"the table {self.path} goes on with version {self._dataset.version}; passed over: {lost}. " + (
             f"Files were lost, so cases are missing, and nothing can be written; see: {remedy}"
-            if any(torn.confirmed for torn in self.torn)
+            if self.lost
             else f"A write was cut off before it was confirmed; put it in again. More says: {remedy}"
         )
 
     @contextmanager
     def _writing(self) -> Iterator[LanceDataset]:
         with _translated(self._dataset), self._commits.alone():
-            if any(torn.confirmed for torn in self.torn):
-                raise OSError("files that were written and confirmed are lost")
+            self.check_whole()
             for torn in self.torn:
                 set_aside(self.path, torn)
             dataset = self._newest()
@@ -245,7 +273,11 @@ def _translated(dataset: LanceDataset) -> Iterator[None]:
     """Lance's errors as one of ours: it says that a file is gone by a ValueError, which passes for a wrong question."""
     try:
         yield
-    except FAILURES as error:
+    except TableError:
+        raise
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise TableError(
             f"the table {dataset.uri} cannot be read or written ({error}); open the base again if it was encoded again "
             "meanwhile, else look whether the disk is full, and what is damaged: dermquery base check "

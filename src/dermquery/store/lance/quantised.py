@@ -219,17 +219,6 @@ class VectorIndex:
             return np.empty((0, self.shape.size), np.float32)
         return np.asarray(self._fine.reconstruct_batch(positions)[:, : self.shape.size])
 
-    def warm(self) -> None:
-        """Read the file once, which the operating system then keeps: mapped, each page is read when it is first needed.
-
-        Raises:
-            OSError: it cannot be read; searches would find that out too.
-        """
-        part = bytearray(1 << 24)
-        with (self.folder / _VECTORS).open("rb", buffering=0) as file:
-            while file.readinto(part):
-                pass
-
     @cached_property
     def _fine(self) -> Any:
         """The vectors in half precision."""

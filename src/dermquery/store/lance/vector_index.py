@@ -24,6 +24,7 @@ from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.files import make_folder, move, remove_tree, sync_tree
 from dermquery.model.alignment import Vectors
 from dermquery.store.filters import Filter
+from dermquery.store.lance.file_sums import LOOKED_OVER, FileSums
 from dermquery.store.lance.hit_rows import HitRows, adopt, written
 from dermquery.store.lance.lance_table import LanceTable, Snapshot
 from dermquery.store.lance.quantised import (
@@ -109,9 +110,18 @@ class TableIndex:
         return found, view.index.vectors(chosen), view
 
     def warm(self) -> None:
-        """Open the index if there is one, and let the operating system read its file."""
-        if (view := self._view()) is not None:
-            view.index.warm()
+        """Open the index if there is one, and read its files once, which the operating system then keeps."""
+        if (view := self._view()) is not None and (wrong := FileSums(view.place[0]).wrong_of_all()):
+            self._refuse(view.place, f"{', '.join(wrong)} not as written")
+
+    def flaw(self) -> str:
+        """Why the index cannot be used, every file of it read; empty if it can, or there is none."""
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            self.warm()
+        if not self._folders() or (not said and self._view() is not None):
+            return ""
+        return str(said[0].message) if said else f"the index of {self._folder} could not be opened a moment ago"
 
     def refresh(self) -> None:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
@@ -138,7 +148,7 @@ class TableIndex:
             )
         shape = IndexShape.of(table.schema.field("vector").type.list_size, n, self._apart)
         self._write(lambda folder: self._fill(table, folder, shape, _sample(table, shape.sample, n)))
-        self._index_columns()
+        self.index_columns()
         return n
 
     def purge(self) -> None:
@@ -168,6 +178,7 @@ class TableIndex:
         part = Path(tempfile.mkdtemp(prefix="part-", dir=self._folder))
         try:
             write(part)
+            FileSums(part).add_all()
             part.chmod(0o755)
             sync_tree(part)
             move(part, self._folder / f"{self._name}-{number}")
@@ -258,7 +269,8 @@ class TableIndex:
             stacklevel=2,
         )
 
-    def _index_columns(self) -> None:
+    def index_columns(self) -> None:
+        """Build the indexes of the columns that filters ask for."""
         there = self._table.now().schema.names
         for names, kind in ((_BITMAPS, "BITMAP"), (_TREES, "BTREE")):
             for name in set(names).intersection(there):
@@ -291,6 +303,8 @@ def _sample(table: Snapshot, wanted: int, n: int) -> Vectors:
 
 
 def _opened(folder: Path) -> tuple[VectorIndex, HitRows]:
+    if wrong := FileSums(folder).wrong_of_all(LOOKED_OVER):
+        raise ValueError(f"{', '.join(wrong)} not as written")
     index, hits = VectorIndex(folder), HitRows(folder)
     if len(hits) != len(index.keys):
         raise ValueError(f"{folder} holds {len(hits)} rows for {len(index.keys)} vectors")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from dermquery.data.case import Case
+from dermquery.store.damage import checksum, is_sound
 from dermquery.store.filters import FIELDS, field_value
 from dermquery.store.milvus.expression import MISSING_AGE, column_text
-from dermquery.store.protocol import StoredCase, from_payload, packed, to_payload
+from dermquery.store.protocol import StoredCase, from_payload, left_of, packed, to_payload
 
-__all__ = ["collection_schema", "in_writes", "to_record", "to_row"]
+__all__ = ["collection_schema", "in_writes", "left_of_record", "to_record", "to_row"]
 
 _TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
 _ID_BYTES, _KEY_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 16, 2048, 65_535
@@ -32,6 +33,7 @@ def collection_schema(client: Any, size: int, description: str) -> tuple[Any, An
         schema.add_field(name, DataType.VARCHAR, max_length=_TEXT_BYTES)
     schema.add_field("age", DataType.DOUBLE)
     schema.add_field("image_key", DataType.VARCHAR, max_length=_KEY_BYTES)
+    schema.add_field("checksum", DataType.INT64)
     schema.add_field("payload", DataType.VARCHAR, max_length=_PAYLOAD_BYTES)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
     index = client.prepare_index_params()
@@ -75,6 +77,7 @@ def to_record(row: StoredCase, lacking: Collection[str] = ()) -> dict[str, Any]:
             )
     age = MISSING_AGE if case.age is None else float(case.age)
     record = {**columns, "image_key": row.stamp.key, "age": age, "vector": packed(row.vector)}
+    record["checksum"] = checksum(columns["payload"], row.vector)
     return {name: value for name, value in record.items() if name not in lacking}
 
 
@@ -83,6 +86,14 @@ def _text(case: Case, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def to_row(record: dict[str, Any]) -> StoredCase:
-    """A row as Milvus gives it, with its vector if that was asked for."""
-    return from_payload(record["payload"], np.asarray(record.get("vector", ()), np.float32))
+def left_of_record(record: dict[str, Any]) -> StoredCase | None:
+    """What is sound of a row as Milvus gives it (:func:`~dermquery.store.protocol.left_of`)."""
+    return left_of(record["payload"], np.asarray(record["vector"], np.float32), record["checksum"])
+
+
+def to_row(record: dict[str, Any]) -> StoredCase | None:
+    """A row as Milvus gives it, with its vector if that was asked for; None if it is not as it was written."""
+    vector = np.asarray(record.get("vector", ()), np.float32)
+    if "checksum" in record and not is_sound(record["payload"], vector, record["checksum"]):
+        return None
+    return from_payload(record["payload"], vector)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dermquery.model.alignment import Vectors
+from dermquery.store.damage import Damage, DamageLog
 from dermquery.store.exact_order import (
     SINGLE,
     SPARE,
@@ -28,10 +29,10 @@ from dermquery.store.exact_order import (
 )
 from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
-from dermquery.store.milvus.columns import in_writes, to_record, to_row
+from dermquery.store.milvus.columns import in_writes, left_of_record, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
 from dermquery.store.milvus.expression import MISSING_AGE, column_text, text_of_column, to_milvus
-from dermquery.store.protocol import ScoredCase, StoredCase, image_key
+from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, image_key
 
 __all__ = ["MilvusStore"]
 
@@ -56,10 +57,12 @@ class MilvusStore:
         client: a ``pymilvus.MilvusClient``.
         collection: name or alias of a collection with :func:`~dermquery.store.milvus.columns.collection_schema`.
         size: length of the vectors.
+        uri: the base, for messages.
     """
 
-    def __init__(self, client: Any, collection: str, size: int) -> None:
+    def __init__(self, client: Any, collection: str, size: int, *, uri: str = "") -> None:
         self.collection, self.size = collection, size
+        self._damage = DamageLog(uri or collection)
         self._client = client if isinstance(client, TranslatedClient) else TranslatedClient(client)
         self._index: dict[str, Any] | None = None
         self._looked = -math.inf
@@ -82,6 +85,7 @@ class MilvusStore:
         for part in in_writes(records):
             with self._changing():
                 self._client.upsert(self.collection, part)
+        self._damage.forget([row.case.case_id for row in rows])
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were."""
@@ -92,18 +96,19 @@ class MilvusStore:
                 with self._changing():
                     self._client.delete(self.collection, ids=there)
             removed += len(there)
+        self._damage.forget(case_ids)
         return removed
 
     def get(self, case_ids: Collection[str], *, vectors: bool = True) -> dict[str, StoredCase]:
         """The rows with these ids, by id; ids that are not there are left out."""
-        columns = ["payload", "vector"] if vectors else ["payload"]
-        found = (to_row(r) for part in id_filters(case_ids) for r in self._query(to_milvus(part), columns))
+        columns = self._row_columns(vectors=vectors)
+        found = (row for part in id_filters(case_ids) for row in self._sound(self._query(to_milvus(part), columns)))
         return {row.case.case_id: row for row in found}
 
     def with_image(self, sha256: str) -> list[StoredCase]:
         """The rows of one image file, by its hash, sorted by ``case_id``."""
-        found = self._query(f"image_key == {json.dumps(image_key(sha256))}", ["payload", "vector"])
-        same = (row for row in map(to_row, found) if row.stamp.sha256 == sha256)
+        found = self._query(f"image_key == {json.dumps(image_key(sha256))}", self._row_columns(vectors=True))
+        same = (row for row in self._sound(found) if row.stamp.sha256 == sha256)
         return sorted(same, key=lambda row: row.case.case_id)
 
     def count(self, where: Filter | None = None) -> int:
@@ -142,14 +147,14 @@ class MilvusStore:
             limit = min(fetch, _MOST)
             answer = self._client.search(
                 self.collection, data=[np.asarray(vector, np.float32)], limit=limit, filter=condition,
-                output_fields=["payload", "vector"], consistency_level="Strong",
+                output_fields=["case_id", *self._row_columns(vectors=True)], consistency_level="Strong",
                 search_params={"metric_type": "IP", "params": {"nprobe": probes}},
             )[0]  # fmt: skip
-            rows = [to_row(hit["entity"]) for hit in answer]
+            rows = self._sound([hit["entity"] for hit in answer])
             ranked = best(rows, vector, depth)
             off = margin(np.stack([row.vector for row in rows]), vector, SINGLE) if rows else 0.0
             sure = ranked[-1].score - off if ranked else 0.0
-            if len(rows) < limit or limit == _MOST or answer[-1]["distance"] < sure:
+            if len(answer) < limit or limit == _MOST or answer[-1]["distance"] < sure:
                 return ranked[offset:]
             fetch *= 4
 
@@ -158,16 +163,18 @@ class MilvusStore:
     ) -> list[StoredCase]:
         """The first ``limit`` cases that satisfy a filter, in ascending order of ``case_id``, all beyond ``after``."""
         check_page(limit)
-        columns = ["payload", "vector"] if vectors else ["payload"]
+        columns = self._row_columns(vectors=vectors)
         start = "" if after is None else column_text(after)
         pages = self._pages(self._condition(where), columns, min(limit, _ROWS_PER_PAGE), start)
-        return [to_row(record) for record in islice(chain.from_iterable(pages), limit)]
+        return self._sound(list(islice(chain.from_iterable(pages), limit)))
 
-    def scan(self, *, vectors: bool = True) -> Iterator[list[StoredCase]]:
-        """Every row, a bounded number at a time, in ascending order of ``case_id``."""
-        columns = ["payload", "vector"] if vectors else ["payload"]
-        for page in self._pages("", columns, _ROWS_PER_PAGE):
-            yield [to_row(record) for record in page]
+    def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
+        """Every row, a bounded number at a time, in ascending order of ``case_id``; DamageError if one is damaged."""
+        for page in self._pages("", self._row_columns(vectors=vectors), _ROWS_PER_PAGE):
+            rows = self._sound(page)
+            if whole and len(rows) < len(page):
+                self._damage.check()
+            yield rows
 
     def ids(self) -> list[str]:
         """Every ``case_id``, sorted."""
@@ -211,6 +218,23 @@ class MilvusStore:
         if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
             self.build_index()
 
+    def inspect(self) -> Flaws:
+        """Read every row, and say what is wrong; the server answers for its files."""
+        columns = self._row_columns(vectors=True)
+        wrong: dict[str, StoredCase | None] = {}
+        for page in self._pages("", columns, _ROWS_PER_PAGE):
+            sound = {row.case.case_id for row in self._sound(page)}
+            records = ((str(text_of_column(record["case_id"])), record) for record in page)
+            wrong |= {case_id: left_of_record(record) for case_id, record in records if case_id not in sound}
+        return Flaws(wrong)
+
+    def renew(self, flaws: Flaws) -> None:
+        """Nothing: the server answers for its files."""
+
+    def damage(self) -> tuple[Damage, ...]:
+        """What is known to be wrong with rows that were read."""
+        return self._damage.found()
+
     def warm(self) -> None:
         """Nothing: the server holds a loaded collection in memory already."""
 
@@ -245,8 +269,27 @@ class MilvusStore:
     @cached_property
     def _lacking(self) -> frozenset[str]:
         """Fields that were declared after the collection was made, whose columns stay as they are."""
+        return frozenset(FIELDS) - self._there
+
+    @cached_property
+    def _there(self) -> frozenset[str]:
         columns = self._client.describe_collection(self.collection)["fields"]
-        return frozenset(FIELDS) - {column["name"] for column in columns}
+        return frozenset(column["name"] for column in columns)
+
+    def _row_columns(self, *, vectors: bool) -> list[str]:
+        """What a row is made of; collections of earlier schemas have no checksums."""
+        return ["payload", *({"checksum"} & self._there), *(["vector"] if vectors else [])]
+
+    def _sound(self, records: Sequence[dict[str, Any]]) -> list[StoredCase]:
+        """The rows of an answer that are as they were written; the others are noted."""
+        rows = []
+        for record in records:
+            row, case_id = to_row(record), str(text_of_column(record["case_id"]))
+            if row is None or row.case.case_id != case_id:
+                self._damage.note([case_id])
+            else:
+                rows.append(row)
+        return rows
 
     def _condition(self, where: Filter | None) -> str:
         if where is None or not where.fields:

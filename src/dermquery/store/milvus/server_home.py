@@ -88,8 +88,7 @@ class MilvusHome:
                 "open the base again if it was encoded again or upgraded, else restore it from a snapshot"
             )
         make_searchable(client, versioned)
-        size = manifest.layout.blocks.size if manifest.outdated else manifest.layout.size
-        store = MilvusStore(client, versioned, size)
+        store = MilvusStore(client, versioned, manifest.stored_size, uri=str(self.uri))
         if manifest.outdated:
             unasked = _TEXTS if manifest.schema_version < _TEXTS_SINCE else ()
             return EarlierRows(store, manifest, self.uri, unasked)
@@ -120,6 +119,10 @@ class MilvusHome:
         for name in others:
             client.drop_collection(name)
         return len(others)
+
+    def mend(self, manifest: Manifest) -> list[str]:
+        """Nothing: the server answers for its files."""
+        return []
 
     def writing(self) -> AbstractContextManager[None]:
         return nullcontext()

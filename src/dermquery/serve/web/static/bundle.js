@@ -36,7 +36,8 @@ if (root) {
     part("state").textContent = `${t[job.state]}: ${t.progress.replace("{done}", job.done).replace("{total}", job.total)}`;
     const counts = t.counts.replace("{added}", job.added).replace("{updated}", job.updated).replace("{unchanged}", job.unchanged).replace("{bad}", job.n_bad);
     part("counts").textContent = job.state === "undone" ? t.removed.replace("{n}", job.removed) : counts;
-    part("message").textContent = job.message ?? "";
+    const pairs = (job.repeats ?? []).slice(0, 5).map((one) => `${one.case_id} (${one.same_image_as})`).join(", ");
+    part("message").textContent = [job.repeated ? t.repeated.replace("{n}", job.repeated).replace("{pairs}", pairs) : "", job.message ?? ""].join(" ").trim();
     part("bad").replaceChildren(...job.bad.slice(0, 50).map((bad) => Object.assign(document.createElement("li"), { textContent: `${bad.case_id} ${bad.reason}` })));
   }
 
