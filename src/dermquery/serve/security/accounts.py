@@ -47,7 +47,7 @@ class Accounts:
         """Who asks, and their session if they signed in at the page; a key or token goes before a cookie.
 
         Args:
-            connection: a request or websocket.
+            connection: a request.
             touch: whether this counts as use of the session.
 
         Raises:

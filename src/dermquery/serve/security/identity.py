@@ -74,7 +74,7 @@ def wider(scopes: set[Scope] | frozenset[Scope] | tuple[Scope, ...]) -> frozense
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
-    """The principal of a request or websocket, as :class:`~.guard.Guard` found it.
+    """The principal of a request, as :class:`~.guard.Guard` found it.
 
     Raises:
         RefusedError: nobody is signed in (401).

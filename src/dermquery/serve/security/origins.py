@@ -27,7 +27,7 @@ def check_origin(scope: Scope, allowed: tuple[str, ...] = (), *, unsaid: bool = 
     """Refuse requests that a browser sends for a foreign page.
 
     Args:
-        scope: of a request or websocket.
+        scope: of a request.
         allowed: other origins that are accepted.
         unsaid: whether to accept requests that state no origin, as programs send them.
 

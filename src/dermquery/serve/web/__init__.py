@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
+from dermquery.serve.api.common import Reader
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.serve.web import base, browse, compare, images, search, writing
@@ -19,12 +20,12 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     files = APIRouter(include_in_schema=False)
 
     @files.get("/static/{version}/{name}")
-    def static(request: Request, version: str, name: str) -> Response:
+    def static(request: Request, version: str, name: str, who: Reader) -> Response:
         return site.files.answer(request, name)
 
     @files.get("/favicon.ico")
     def favicon(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}{site.files.path('favicon.svg')}", 301)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{site.files.path('favicon.svg')}", 303)
 
     app.include_router(files)
     for part in (search, images, compare, browse, base, writing):

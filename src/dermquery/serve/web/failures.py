@@ -45,6 +45,10 @@ def words_for(error: Exception) -> tuple[int, str]:
     title = known[1]
     own = {
         "Base is empty": _("The base holds no case yet; add some first."),
+        "Base is read-only": _(
+            "This base is of an earlier version: it can be searched, but not changed. Its operator can upgrade it "
+            "(dermquery base upgrade)."
+        ),
         "Case exists": _("The base has this case already."),
         "Search not kept": _("This search is not kept any more; search again."),
     }
