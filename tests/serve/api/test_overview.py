@@ -18,7 +18,9 @@ def test_a_ranking_is_taken_away_as_a_file(served: Served, client: Client) -> No
     ids = [hit.case.case_id for hit in found.hits]
     data = json.loads(client.report(found.search, "json", top_k=3, weights="paper"))
     assert [hit["case_id"] for hit in data["hits"]] == ids
-    rows = list(csv.DictReader(io.StringIO(client.report(found.search, "csv", top_k=3).decode("utf-8-sig"))))
+    rows = list(
+        csv.DictReader(io.StringIO(client.report(found.search, "csv", top_k=3, weights="paper").decode("utf-8-sig")))
+    )
     assert [row["case_id"] for row in rows] == ids
     assert client.report(found.search).startswith(b"%PDF-")
     assert b"Research use only" in client.report(found.search, "html", top_k=1)
