@@ -43,14 +43,17 @@ def image_of(case: Case) -> bytes:
 
 def test_command_line_http_and_python_give_the_same_answer(served: Served, client: Client, tmp_path: Path) -> None:
     image, text, terms = served.cases[7].image, "irregular streaks", {"pigment_network": "atypical"}
-    where, options = ["age>=21", "site!=chest"], {"top_k": 7, "local_weight": 0.35, "exclude_case": "case-008"}
+    where, options = (
+        ["age>=21", "site!=chest"],
+        {"top_k": 7, "local_weight": 0.35, "exclude_case": "case-008", "weights": "paper"},
+    )
     expected = served.base.search(image, text, terms, where, **options)  # type: ignore[arg-type]
     answer = client.search(image, text, terms, where=where, **options)  # type: ignore[arg-type]
     out = tmp_path / "out.json"
     arguments = [
         "search", "--base", served.base.uri, "--image", image, "--text", text, "--term", "pigment_network=atypical",
         "--where", where[0], "--where", where[1], "--top-k", 7, "--local-weight", 0.35, "--exclude-case", "case-008",
-        "--json", out,
+        "--preset", "paper", "--json", out,
     ]  # fmt: skip
     assert CliRunner().invoke(program, [str(argument) for argument in arguments]).exit_code == 0
     printed = [(h["rank"], h["case_id"], round(h["score"], 6)) for h in json.loads(out.read_text())["hits"]]
@@ -134,7 +137,7 @@ def test_what_is_excluded_is_not_found(served: Served, client: Client) -> None:
 
 def test_more_like_a_case_leaves_out_its_own_lesion_and_patient(served: Served, client: Client) -> None:
     case = served.cases[9]
-    answer = client.similar(case.case_id, top_k=24)
+    answer = client.similar(case.case_id, weights="paper", top_k=24)
     others = {c.case_id for c in served.cases if not c.same_lesion(case) and c.patient_id != case.patient_id}
     assert {hit.case.case_id for hit in answer.hits} == others
     assert answer.query.like == case.case_id
@@ -305,7 +308,7 @@ def test_warnings_stand_beside_the_hits(tmp_path: Path) -> None:
 def test_presets_and_weights_of_ones_own(served: Served, client: Client) -> None:
     image, terms = image_of(served.cases[5]), {"streaks": "irregular"}
     info = client.info()
-    assert (info.preset, set(info.presets)) == ("paper", {"paper", "same findings"})
+    assert (info.preset, set(info.presets)) == ("balanced", {"balanced", "paper", "same findings", "look-alikes"})
     first = client.search(image, checklist=terms, weights="same findings", top_k=5)
     assert first.preset == "same findings"
     assert first.hits[0].same_image
@@ -318,7 +321,7 @@ def test_presets_and_weights_of_ones_own(served: Served, client: Client) -> None
         for mine, theirs in zip(again.hits, expected.hits, strict=True):
             assert (mine.meaning, mine.findings, mine.look) == tuple(theirs.parts.values())
             assert dict(mine.closer_than) == dict(theirs.closer_than)
-    as_object = client.rerank(first.search, weights="meaning=1,findings=.5")
+    as_object = client.rerank(first.search, weights="meaning=1,findings=.5,posterior=0")
     assert client._json("POST", f"/api/v1/searches/{first.search}", json={"weights": {"findings": 0.5}})["hits"] == [
         hit.model_dump(mode="json", by_alias=True) for hit in as_object.hits
     ]
