@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.lab.cli.train import labelled_cases
 
 if TYPE_CHECKING:
     from dermquery.model.encoder import ComposedModel
@@ -169,7 +170,6 @@ def evaluate_eye(
     json_path: JsonOption = None,
 ) -> None:
     """What does a backbone see of lesions that are held out? Siblings found again, and diagnoses told apart."""
-    from dermquery.data.case_table import read_cases
     from dermquery.lab.config import load_config
     from dermquery.lab.experiment import HELD_OUT, held_out, provenance, teacher_vision, write_json
     from dermquery.lab.network.start import backbone_of, load_start
@@ -177,7 +177,7 @@ def evaluate_eye(
     from dermquery.lab.studies.eye import evaluate_eye as run
 
     settings = load_config(config).teach
-    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    cases = labelled_cases(table)
     kept = [case for case in cases if held_out(case, HELD_OUT)]
     training = [case for case in cases if not held_out(case, HELD_OUT)]
     if start_from is None:
@@ -242,10 +242,10 @@ def _sets(
         return searched if queries is None else list(read_cases(queries, need=("diagnosis",))), searched, {}
     if data is None:
         raise ValueError(f"the {chosen} protocol needs --data: a case table, or the folder that `data prepare` wrote")
-    cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
+    cases = labelled_cases(data)
     splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
     asking, searched = protocol_sets(chosen, splits, fold, cases)
-    return asking, searched, {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    return asking, searched, splits.facts(fold)
 
 
 def _check_unseen(

@@ -54,15 +54,14 @@ def fit_heads(
     width: Annotated[int, typer.Option(min=8, help="Numbers that each block of equation 9 keeps.")] = 64,
 ) -> None:
     """Fit heads on a trained model: diagnosis, findings and look, a turn that narrows vectors, and the presets."""
-    from dermquery.data.case_table import read_cases
-    from dermquery.lab.cli.train import other_cases
+    from dermquery.lab.cli.train import labelled_cases, other_cases
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.experiment import fit_readout
     from dermquery.lab.network.eager import load_trained
     from dermquery.model.readout import write_heads_file
 
     loaded = load_trained(model)
-    cases = read_cases(data / "cases.csv" if data.is_dir() else data, need=("diagnosis",)).cases
+    cases = labelled_cases(data)
     chosen = list(cases)
     left_out = loaded.provenance.get("fold") if fold is None else fold
     if left_out is not None:

@@ -9,9 +9,19 @@ import typer
 from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.data.case import Case
 from dermquery.model.artifact import Storage
 
-__all__ = ["cases_and_folds", "other_cases", "start_model", "teach", "train", "trainer_options", "tune"]
+__all__ = [
+    "cases_and_folds",
+    "labelled_cases",
+    "other_cases",
+    "start_model",
+    "teach",
+    "train",
+    "trainer_options",
+    "tune",
+]
 
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Case table (CSV or Parquet) with diagnoses.")]
 ConfigOption = Annotated[str, typer.Option("--config", "-c", help="TOML file, or a shipped one: lite, paper, demo.")]
@@ -57,7 +67,7 @@ def train(
 
     settings = load_config(config, tuple(overrides))
     cases, splits = cases_and_folds(table, folds, out)
-    facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    facts = splits.facts(fold)
     model = run(
         splits.split(cases, fold), settings, out, name=name, facts=facts, storage=storage,
         reference_text=reference_text, start=start_model(start_from), **trainer_options(devices, accelerator),
@@ -83,12 +93,11 @@ def teach(
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Teach a small backbone what a large one sees; writes OUT/eye, from which `train --start-from` goes on."""
-    from dermquery.data.case_table import read_cases
     from dermquery.lab.config import load_config
     from dermquery.lab.experiment import held_out
     from dermquery.lab.experiment import teach as run
 
-    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    cases = labelled_cases(table)
     chosen = [case for case in cases if not held_out(case, hold_out)]
     facts = {"table": table.name, "held_out": f"one lesion in {hold_out}"}
     eye = run(
@@ -117,18 +126,24 @@ def tune(
     settings = load_config(config, tuple(overrides))
     cases, splits = cases_and_folds(table, folds, out)
     parts = splits.split(cases, fold)
-    facts = {"fold": fold, "folds_sha256": splits.sha256, "folds_seed": splits.seed}
+    facts = splits.facts(fold)
     chosen = [*parts.train, *parts.validation]
     eye = run(chosen, settings, out, name=name, facts=facts, **trainer_options(devices, accelerator))
     Console().print(f"{len(chosen)} of {len(cases)} cases; [bold]{out / 'eye'}[/] {eye.artifact_hash[:12]}")
 
 
+def labelled_cases(table: Path) -> tuple[Case, ...]:
+    """Cases with a diagnosis, of a table or a prepared folder."""
+    from dermquery.data.case_table import read_cases
+
+    return read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+
+
 def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
     """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep."""
-    from dermquery.data.case_table import read_cases
     from dermquery.lab.data.folds import Folds, make_folds
 
-    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    cases = labelled_cases(table)
     if folds is not None:
         return cases, Folds.load(folds, cases)
     kept = out / "folds.json"
@@ -140,12 +155,11 @@ def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, An
 
 def other_cases(table: Path | None) -> list[Any]:
     """Cases of a further table, without those that are held out (:func:`dermquery.lab.experiment.held_out`)."""
-    from dermquery.data.case_table import read_cases
     from dermquery.lab.experiment import HELD_OUT, held_out
 
     if table is None:
         return []
-    cases = read_cases(table / "cases.csv" if table.is_dir() else table, need=("diagnosis",)).cases
+    cases = labelled_cases(table)
     return [case for case in cases if not held_out(case, HELD_OUT)]
 
 

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -154,6 +154,10 @@ class Folds(BaseModel):
                 "these folds are of another version of the table: the case ids agree, but a diagnosis, lesion_id or "
                 "patient_id has changed since; use the old table, or make new folds"
             )
+
+    def facts(self, fold: int) -> dict[str, Any]:
+        """What a provenance says of a fold, so that its test part can be known again."""
+        return {"fold": fold, "folds_sha256": self.sha256, "folds_seed": self.seed}
 
     def split(self, cases: Iterable[Case], fold: int) -> FoldCases:
         """The cases of fold number ``fold`` (from 0), in the order of ``cases``, after :meth:`check`."""

@@ -92,7 +92,7 @@ class Plan:
 
     def bench(self, config: Config, fold: int, trainer: dict[str, Any], shared: dict[Path, Any]) -> Bench:
         """Rankers of one configuration on one fold."""
-        facts = {"fold": fold, "folds_sha256": self.folds.sha256, "folds_seed": self.folds.seed}
+        facts = self.folds.facts(fold)
         parts = self.folds.split(self.cases, fold)
         return Bench(
             config,
