@@ -57,11 +57,6 @@ class Facets:
     days: bool
     others: tuple[str, ...]
 
-    @property
-    def n_asked(self) -> int:
-        """How many fields ask for something."""
-        return sum(facet.asks for facet in self.fields)
-
 
 def facets_of(service: SearchService, address: Address) -> Facets:
     """Count what is left for every value, given all conditions on other fields.
