@@ -35,7 +35,9 @@ def test_facts_say_what_was_recorded(cases: Sequence[Case]) -> None:
     assert (facts["site"].value, facts["site"].words) == (None, None)
 
 
-def test_parts_that_say_something_are_shown_with_their_share_of_pairs(base: CaseBase, cases: Sequence[Case]) -> None:
+def test_parts_that_say_something_are_shown_with_the_share_of_cases_less_alike(
+    base: CaseBase, cases: Sequence[Case]
+) -> None:
     (item,) = report_content(base.search(image=cases[0].image, top_k=1)).hits
     assert [part.name for part in item.parts] == ["meaning"]
     assert item.same_image == "Byte-identical image"

@@ -17,10 +17,8 @@ from typer.testing import CliRunner
 from dermquery.cli import app
 from dermquery.data.case import Case, Query
 from dermquery.model.heads import VALUES
-from dermquery.model.parts import PAPER, Weights
-from dermquery.store.base_manifest import Manifest
+from dermquery.model.parts import Weights
 from dermquery.store.casebase import CaseBase, QueryError
-from dermquery.store.pairs import measure_pairs, same_lesion
 from dermquery.store.protocol import packed
 from dermquery.store.same_image import said_of_hits
 from dermquery.store.transfer import copy_base, restore_snapshot, write_snapshot
@@ -121,47 +119,47 @@ def test_the_very_image_comes_first_and_is_named(tmp_path: Path) -> None:
     assert [hit.same_image for hit in like.hits] == [True, True, False]
 
 
-def test_shares_of_pairs_are_those_of_a_plain_count(headed: CaseBase) -> None:
-    rows = sorted(headed.store.get(headed.store.ids()).values(), key=lambda row: row.case.case_id)
-    pairs, layout, weights = headed.manifest.pairs, headed.manifest.layout, headed.manifest.weights["balanced"]
-    assert pairs is not None
-    assert pairs.pairs == 24 * 23 / 2 - 12, "two cases a lesion"
-    vectors = np.stack([row.vector for row in rows])
-    meaning = layout.parts(layout.asking(vectors), vectors, weights).meaning
-    once = np.triu(~same_lesion([row.case for row in rows]))
-    for value in (-0.3, 0.0, 0.2, 0.5):
-        counted = (meaning[once] < value).mean()
-        assert pairs.share("meaning", value, weights) == pytest.approx(counted, abs=0.03)
-    assert pairs.share("meaning", 5.0, weights) == 1 - 1 / pairs.pairs
-    assert pairs.share("meaning", -5.0, weights) == 0
-    assert pairs.share("look", None, weights) is None
-    assert measure_pairs(rows[:19], layout, [PAPER], 19) is None
-    hit = headed.search(image=rows[3].case.image, top_k=1).hits[0]
-    assert hit.closer_than == {
-        name: pairs.share(name, value, weights) for name, value in hit.parts.items() if value is not None
-    }
+@pytest.mark.parametrize(
+    "weights", ["balanced", "paper", Weights(meaning=1, look=0.5, posterior=0.7, local_weight=0.15)]
+)
+@pytest.mark.parametrize(
+    "asked", [{"image": 3}, {"text": "irregular streaks"}, {"image": 3, "text": "irregular streaks"}]
+)
+def test_shares_are_those_of_a_plain_count(
+    headed: CaseBase, cases: Sequence[Case], asked: dict[str, Any], weights: str | Weights
+) -> None:
+    query = {**asked, "image": cases[3].image} if "image" in asked else asked
+    hits = headed.search(**query, weights=weights, top_k=24).hits
+    assert len(hits) == 24
+    known = {name: [value for hit in hits if (value := hit.parts[name]) is not None] for name in ("meaning", "look")}
+    for hit in hits:
+        assert set(hit.closer_than) == {name for name, values in known.items() if values}
+        for name, share in hit.closer_than.items():
+            value = hit.parts[name]
+            assert value is not None
+            assert share == min(sum(other < value - 1e-6 for other in known[name]) / 24, 23 / 24)
 
 
-def test_weights_of_ones_own_are_measured_at_their_first_search(headed: CaseBase, cases: Sequence[Case]) -> None:
-    own = Weights(meaning=1, look=0.5, posterior=0.7, local_weight=0.15)
-    assert headed.manifest.pairs is not None
-    assert not headed.manifest.pairs.knows(own)
-    hit = headed.search(image=cases[4].image, weights=own).hits[1]
-    assert set(hit.closer_than) == {"meaning", "look"}
-
-
-def test_the_scale_is_renewed_as_a_base_grows(tmp_path: Path) -> None:
+def test_a_scale_wants_enough_cases_and_is_renewed_as_a_base_grows(tmp_path: Path) -> None:
     cases = make_cases(tmp_path / "own", 50)
     base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
     base.add(cases[:10])
-    assert Manifest.load(tmp_path / "base").pairs is None
     assert base.search(image=cases[0].image).hits[1].closer_than == {}
-    for n, measured in ((24, 24), (25, 24), (50, 50)):
+    for n, sampled in ((24, 24), (25, 24), (50, 50)):
         base.add(cases[:n])
-        pairs = Manifest.load(tmp_path / "base").pairs
-        assert pairs is not None
-        assert pairs == base.manifest.pairs
-        assert pairs.count == measured
+        assert max(hit.closer_than["meaning"] for hit in base.search(image=cases[0].image).hits) == 1 - 1 / sampled
+
+
+def test_a_sample_is_spread_over_the_base(tmp_path: Path) -> None:
+    cases = make_cases(tmp_path / "own", 50)
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
+    assert base.store.spread(5) == []
+    base.add(cases, batch_size=9)
+    base.delete([case.case_id for case in cases[:10]])
+    kept = [case.case_id for case in cases[10:]]
+    drawn = [row.case.case_id for row in base.store.spread(5)]
+    assert (drawn[0], drawn[-1], len(set(drawn))) == (kept[0], kept[-1], 5)
+    assert sorted(row.case.case_id for row in base.store.spread(1000)) == sorted(kept)
 
 
 def test_vectors_are_half_precision_wherever_they_go(headed: CaseBase, tmp_path: Path) -> None:
@@ -172,7 +170,6 @@ def test_vectors_are_half_precision_wherever_they_go(headed: CaseBase, tmp_path:
     for place in ("copy", "back"):
         other = CaseBase.open(tmp_path / place)
         assert (other.manifest.layout, other.manifest.weights) == (headed.manifest.layout, headed.manifest.weights)
-        assert other.manifest.pairs == headed.manifest.pairs
         for case_id, row in other.store.get(other.store.ids()).items():
             assert np.array_equal(row.vector, rows[case_id].vector)
             assert np.array_equal(row.vector, packed(row.vector))

@@ -44,13 +44,13 @@ __all__ = [
 ]
 
 _NEARLY_ALL = 0.999
-"""Shares of pairs from here on are told apart by more digits."""
+"""Shares from here on are told apart by more digits."""
 _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
 NO_DIAGNOSIS = "Similar cases are evidence to look at, not a diagnosis."
 TRAINED_ON = "The model was trained on this image"
-_SCALE = "A percentage is the share of pairs of cases of the base that are less alike."
+_SCALE = "A percentage is the share of the base's cases that are less alike to the query."
 _EVIDENCE = "Bright parts of an image make up its local similarity; the rest is dimmed."
 
 
@@ -155,7 +155,7 @@ class Measure:
     """A similarity by its name.
 
     Attributes:
-        closer_than: the share of pairs of other cases of the base that are less alike; None where it is not known.
+        closer_than: the share of the base's cases that are less alike to the query; None where it is not known.
     """
 
     name: str
@@ -169,7 +169,7 @@ class Measure:
 
     @property
     def percent(self) -> str | None:
-        """The share of pairs that are less alike; never rounded up to all of them."""
+        """The share of cases that are less alike; never rounded up to all of them."""
         if self.closer_than is None:
             return None
         digits = 1 if self.closer_than < _NEARLY_ALL else 3
@@ -177,7 +177,7 @@ class Measure:
 
     @property
     def brief(self) -> str:
-        """What people read first: the share of pairs, then the number itself."""
+        """What people read first: the share of cases, then the number itself."""
         return self.words if self.percent is None else f"{self.percent} ({self.words})"
 
     @property

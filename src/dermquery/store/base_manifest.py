@@ -8,16 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from dermquery import __version__
 from dermquery.data.files import replacing
 from dermquery.model.alignment import BlockLayout
 from dermquery.model.parts import PartLayout, Weights
 from dermquery.model.presets import presets_of
-from dermquery.store.pairs import SAMPLE, Pairs, measure_pairs
-from dermquery.store.protocol import CaseReader, Encoder, gives_vectors_of
-from dermquery.store.sample import sample_rows
+from dermquery.store.protocol import Encoder, gives_vectors_of
 
 __all__ = ["MANIFEST_FILE", "SCHEMA_VERSION", "Manifest", "ManifestError", "ModelMismatchError"]
 
@@ -49,7 +47,6 @@ class Manifest(BaseModel):
         levels, width: equation 9's blocks in the vectors.
         diagnoses, look: length of the posterior and of the look in the vectors; 0 for a model without heads.
         presets: weights by name that were chosen for the model.
-        pairs: how alike pairs of its cases are; None where that was not measured or there are too few.
         described: whether the vectors hold the cases' own recorded findings beside their images.
         version: counts how often the base was encoded; each version has rows of its own.
         images: where the images are kept (:class:`~dermquery.store.archive.ImageArchive`): a URL, or a path within the
@@ -70,12 +67,17 @@ class Manifest(BaseModel):
     diagnoses: int = Field(default=0, ge=0, le=4096)
     look: int = Field(default=0, ge=0, le=4096)
     presets: dict[str, Weights] = Field(default_factory=dict)
-    pairs: Pairs | None = None
     described: bool = False
     version: int = Field(default=1, ge=1, le=10**9)
     images: str | None = None
     created: AwareDatetime
     dermquery_version: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_pairs(cls, held: Any) -> Any:
+        """What manifests kept until shares were those of a query."""
+        return {name: value for name, value in held.items() if name != "pairs"} if isinstance(held, dict) else held
 
     @classmethod
     def of(
@@ -140,12 +142,6 @@ class Manifest(BaseModel):
     def current(self, **changes: object) -> Self:
         """The same, with changes, for rows of the current schema."""
         return self.model_copy(update={"schema_version": SCHEMA_VERSION, **changes})
-
-    def measured(self, store: CaseReader) -> Self:
-        """The same, with how alike pairs of a sample of a store's cases are, by every preset."""
-        rows = sample_rows(store, SAMPLE)
-        pairs = measure_pairs(rows, self.layout, self.weights.values(), store.count())
-        return self.model_copy(update={"pairs": pairs})
 
     def check(self, model: Encoder) -> None:
         """Refuse a model whose vectors cannot be compared with the stored ones.

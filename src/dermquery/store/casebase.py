@@ -156,9 +156,7 @@ class CaseBase(SearchableBase):
             described = self.manifest.described
             executor = LocalExecutor(self.model, described=described, archive=self.archive, batch_size=batch_size)
         with self._writing():
-            report = index_cases(cases, self.store, executor, progress=progress)
-            self._renew_pairs()
-        return report
+            return index_cases(cases, self.store, executor, progress=progress)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were. Their images stay until ``dermquery base tidy``.
@@ -182,15 +180,6 @@ class CaseBase(SearchableBase):
         """
         with self._writing():
             return self.store.build_index()
-
-    def _renew_pairs(self) -> None:
-        """Measure how alike cases are, unless that was done when there were about as many."""
-        pairs, count = self.manifest.pairs, self.count()
-        if self._home.manifest_alone and not (pairs and pairs.fits(count)):
-            current = self._home.manifest().measured(self.store)
-            if current.pairs is not None:
-                self._home.renew(current)
-                self.manifest = current
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -139,6 +139,9 @@ class EarlierRows:
         self._check_fields(["case_id"])
         return [current_row(row, self._schema) for row in self._reader.page(where, after, limit, vectors=vectors)]
 
+    def spread(self, limit: int) -> list[StoredCase]:
+        return self.page(limit=limit, vectors=True)
+
     def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         for rows in self._reader.scan(vectors=vectors, whole=whole):
             yield [current_row(row, self._schema) for row in rows]

@@ -36,7 +36,7 @@ class Hit:
         look: the lesions look the same, in [−1, 1]; None without an image, or from a model that does not tell.
         local: equation 7, the similarity of the regions, in [−1, 1], not yet weighted.
         global_: equation 8, the similarity of the whole maps, in [−1, 1], not yet weighted.
-        closer_than: the share of pairs of other lesions of the base that are less alike, by part, where it is known.
+        closer_than: the share of the base's cases that are less alike to the query, by part, where it is known.
         same_image: whether it is of the very image file that was asked with; such hits come first.
         same_photograph: whether its picture is nearly the one that was asked with though its file is another:
             compressed again, made smaller, or cut out of its frame.

@@ -55,9 +55,6 @@ class Home(Protocol):
     def switch(self, manifest: Manifest) -> None:
         """Let the next version take the place of the current one, whose rows stay until :meth:`tidy`."""
 
-    def renew(self, manifest: Manifest) -> None:
-        """Change the manifest of the current version alone; nothing where :attr:`manifest_alone` is False."""
-
     def tidy(self) -> int:
         """Remove the rows of all other versions, and what an index holds of deleted ones; returns how many versions."""
 

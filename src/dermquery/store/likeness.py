@@ -26,7 +26,6 @@ from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PAPER, PartLayout, Weights
 from dermquery.store.archive import ArchiveError
 from dermquery.store.casebase import CaseBase
-from dermquery.store.pairs import same_lesion
 from dermquery.store.protocol import StoredCase
 from dermquery.store.sample import sample_rows
 
@@ -95,7 +94,7 @@ class Likeness:
     @classmethod
     def of_vectors(cls, cases: Sequence[Case], vectors: Vectors, layout: PartLayout) -> Likeness:
         """The same from cases and the vectors of their images alone, (n, size)."""
-        return cls(vectors, layout, same_lesion(cases))
+        return cls(vectors, layout, _same_lesion(cases))
 
     def best_scores(self, weights: Weights = PAPER) -> NDArray[np.float32]:
         """Each sampled case's best score to another lesion of the sample, ascending; none for cases without one."""
@@ -148,6 +147,14 @@ def encode_alone(base: CaseBase, image: ImageSource) -> Vectors:
     """
     vector: Vectors = np.asarray(base.model.encode_case([load_image(image)]), np.float32)[0]
     return vector
+
+
+def _same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
+    """(n, n): which pairs show one lesion, or are one case."""
+    lesions = np.array([case.lesion_id or "" for case in cases], dtype=object)
+    same: NDArray[np.bool_] = (lesions[:, None] == lesions[None]) & (lesions != "")[:, None]
+    np.fill_diagonal(same, val=True)
+    return same
 
 
 def _encoded_again(base: CaseBase, rows: list[StoredCase]) -> tuple[list[StoredCase], list[Vectors]]:

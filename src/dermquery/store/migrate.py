@@ -75,8 +75,6 @@ def migrate(
 
         report = _until_nothing_changes(old, encode)
         _check(old, new, report, skip_bad=skip_bad)
-        if home.manifest_alone:
-            manifest = manifest.measured(new)
         home.switch(manifest)
     return CaseBase(home, manifest, new, loaded), report
 

@@ -234,6 +234,9 @@ class CaseReader(Protocol):
         case that was there all the time.
         """
 
+    def spread(self, limit: int) -> list[StoredCase]:
+        """At most ``limit`` cases with their vectors, all of a smaller store: a cheap sample, another in a copy."""
+
     def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, in no order; rows written meanwhile may be among them or not.
 

@@ -8,15 +8,17 @@ from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
 from dermquery.model.heads import VALUES
 from dermquery.model.parts import PartLayout, Weights
+from dermquery.store.closeness import Closeness
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.hits import Hit, compare_criteria
-from dermquery.store.pairs import Pairs
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["hit_of"]
 
 
-def hit_of(layout: PartLayout, encoded: EncodedQuery, row: StoredCase, weights: Weights, pairs: Pairs | None) -> Hit:
+def hit_of(
+    layout: PartLayout, encoded: EncodedQuery, row: StoredCase, weights: Weights, closer: Closeness | None
+) -> Hit:
     """The hit that a row is for a query; its rank is 0 until all are in order.
 
     One case at a time: a product over several rows may round equal vectors apart.
@@ -26,7 +28,7 @@ def hit_of(layout: PartLayout, encoded: EncodedQuery, row: StoredCase, weights: 
         encoded: the query.
         row: the case with its vector.
         weights: of the parts.
-        pairs: how alike cases of the base are, if that is known.
+        closer: how alike the query is to a sample of the base, if that is known.
     """
     asked, held = layout.split(encoded.vector[None]), layout.split(row.vector[None])
     local, global_ = (float(part[0, 0]) for part in layout.blocks.parts(asked["blocks"], held["blocks"]))
@@ -39,7 +41,6 @@ def hit_of(layout: PartLayout, encoded: EncodedQuery, row: StoredCase, weights: 
     )
     shared, differing = compare_criteria(encoded.terms, row.case)
     parts = {"meaning": meaning, "findings": findings, "look": look}
-    closer = {} if pairs is None else {name: pairs.share(name, value, weights) for name, value in parts.items()}
     return Hit(
         rank=0,
         case=row.case,
@@ -52,7 +53,7 @@ def hit_of(layout: PartLayout, encoded: EncodedQuery, row: StoredCase, weights: 
         shared_criteria=shared,
         differing_criteria=differing,
         likely_criteria=_likely(encoded.terms, row.case, held["findings"]) if layout.look else {},
-        closer_than={name: share for name, share in closer.items() if share is not None},
+        closer_than={} if closer is None else closer.shares(parts),
         same_image=row.stamp.sha256 == encoded.sha256,
         sha256=row.stamp.sha256,
     )

@@ -12,17 +12,18 @@ import numpy as np
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource, load_image
+from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
 from dermquery.model.trained_on import NOTHING, Fingerprints, fingerprints, joined, trained_on
 from dermquery.store.archive import THUMBNAIL_SIDE, ImageArchive, small_copy
 from dermquery.store.base_manifest import Manifest
+from dermquery.store.closeness import SAMPLE, Closeness, closeness, sample_vectors
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter, matches
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
-from dermquery.store.pairs import SAMPLE, Pairs, has_grown, measure_pairs, shares_of
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.scoring import hit_of
 from dermquery.store.where import Written, as_filter, excluding
@@ -30,8 +31,8 @@ from dermquery.store.where import Written, as_filter, excluding
 __all__ = ["EmptyBaseError", "QueryError", "SearchableBase"]
 
 
-_KEPT = 32
-"""Measurements for weights of people's own that are remembered."""
+_GROWN = 0.1
+"""A base that has changed by this share is sampled again."""
 
 
 class QueryError(ValueError):
@@ -62,7 +63,7 @@ class SearchableBase:
     ) -> None:
         self.uri, self.manifest, self.store, self.archive = uri, manifest, store, archive
         self._model = model
-        self._measured: dict[str, tuple[int, Pairs | None]] = {}
+        self._sample: tuple[int, Vectors] | None = None
 
     @property
     def model(self) -> Encoder:
@@ -298,8 +299,8 @@ class SearchableBase:
         found = self.store.search(query, where, offset - begin + top_k, offset=begin, exact=exact)
         first = {row.case.case_id for row in same}
         rows = [*same, *(item.row for item in found if item.row.case.case_id not in first)]
-        pairs = self._pairs_for(weights, count) if rows else None
-        scored = [hit_of(layout, encoded, row, weights, pairs) for row in rows]
+        closer = self._closeness(encoded, weights, count) if rows else None
+        scored = [hit_of(layout, encoded, row, weights, closer) for row in rows]
         scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
         page = scored[offset - begin : offset - begin + top_k]
         stamps = {row.case.case_id: row.stamp for row in rows}
@@ -316,20 +317,14 @@ class SearchableBase:
         """Whether the model was trained on images, by their perceptual hashes; None where nobody knows."""
         return _among(getattr(self.model, "trained_on", NOTHING), hashes)
 
-    def _pairs_for(self, weights: Weights, count: int) -> Pairs | None:
-        """How alike pairs of cases are by these weights: as the manifest says, else measured for a while."""
-        known = self.manifest.pairs
-        if known is not None and known.knows(weights):
-            return known
+    def _closeness(self, encoded: EncodedQuery, weights: Weights, count: int) -> Closeness | None:
+        """How alike a query is to a sample of the base, which is drawn at the first search."""
         if self.manifest.outdated:
             return None
-        shares = shares_of(weights)
-        measured = self._measured.get(shares)
-        if measured is None or has_grown(measured[0], count):
-            rows = self.store.page(limit=SAMPLE, vectors=True)
-            measured = count, measure_pairs(rows, self.manifest.layout, [weights], count)
-            self._measured = dict([*self._measured.items()][1 - _KEPT :]) | {shares: measured}
-        return measured[1]
+        layout = self.manifest.layout
+        if self._sample is None or abs(count - self._sample[0]) > _GROWN * self._sample[0]:
+            self._sample = count, sample_vectors(self.store.spread(SAMPLE), layout.size)
+        return closeness(encoded.vector, self._sample[1], layout, weights)
 
 
 def _among(known: Fingerprints, hashes: Sequence[str]) -> list[bool | None]:

@@ -64,8 +64,6 @@ def upgrade(uri: str | Path, model: ModelSource | None = None, *, tell: Tell | N
             return Upgraded(before, after, model_unknown=model_unknown)
         after = after.current(version=before.version + 1)
         rows, written, unhashed = _carry(home, before, after, tell)
-        if home.manifest_alone:
-            after = after.measured(home.begin(after))
         home.switch(after)
     return Upgraded(before, after, rows, written, unhashed, model_unknown)
 

@@ -138,7 +138,7 @@ def test_a_search_reads_the_diagnoses_of_the_base_once(
         read.append(columns)
         return pages(store, condition, columns, *rest)
 
-    base.search(text="x", weights="same findings")  # how alike pairs of cases are is measured here, and kept
+    base.search(text="x", weights="same findings")  # a sample of the cases is read here, and kept
     base.store._counted.clear()  # type: ignore[attr-defined]
     monkeypatch.setattr(MilvusStore, "_pages", counted)
     first = base.search(image=cases[0].image).base.diagnoses

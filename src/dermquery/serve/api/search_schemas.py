@@ -33,7 +33,7 @@ class HitAnswer(Out):
     findings: float | None = Field(description="Share of the findings asked for that it has; null without any.")
     look: float | None = Field(description="How much the lesions look the same, from −1 to 1; null without an image.")
     closer_than: Mapping[str, float] = Field(
-        description="Share of pairs of cases of the base that are less alike, by part, where it is known."
+        description="Share of the base's cases that are less alike to the query, by part, where it is known."
     )
     same_image: bool = Field(description="Whether it is of the very image file that was sent; such hits come first.")
     same_photograph: bool = Field(

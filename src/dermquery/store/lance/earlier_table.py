@@ -94,6 +94,9 @@ class EarlierTable:
         rows = self.get(first, vectors=vectors)
         return [rows[case_id] for case_id in first]
 
+    def spread(self, limit: int) -> list[StoredCase]:
+        return self.page(limit=limit, vectors=True)
+
     def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         if whole:
             self._table.check_whole()

@@ -77,9 +77,6 @@ class FolderHome:
         manifest.save(self._folder)
         self._forget_next()
 
-    def renew(self, manifest: Manifest) -> None:
-        manifest.save(self._folder)
-
     def tidy(self) -> int:
         from dermquery.store.lance.lance_store import drop_table
         from dermquery.store.lance.lance_table import tables

@@ -163,6 +163,11 @@ class LanceStore:
         rows = self._get(table, ids, vectors=vectors)
         return [rows[case_id] for case_id in ids if case_id in rows]
 
+    def spread(self, limit: int) -> list[StoredCase]:
+        """At most ``limit`` cases with their vectors, at even distances in the order in which they were written."""
+        table = self._table.now().spread(_columns(vectors=True), limit)
+        return list(self._sound(table, vectors_of(table)))
+
     def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, as the table was when the scan began.
 

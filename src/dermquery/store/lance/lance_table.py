@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from dermquery.data.files import make_folder, move, remove_tree
@@ -74,6 +75,12 @@ class Snapshot:
         with _translated(self._dataset):
             found = self._dataset.scanner([column], _filter(condition), limit, order_by=[column]).to_table()
         return list(found[column].to_pylist())
+
+    def spread(self, columns: Sequence[str], rows: int) -> pa.Table:
+        """These columns of at most so many rows, at even distances from the first to the last written."""
+        with _translated(self._dataset):
+            chosen = np.unique(np.linspace(0, max(self._dataset.count_rows() - 1, 0), rows).astype(np.int64))
+            return self._dataset.take(chosen[: self._dataset.count_rows()].tolist(), columns=list(columns))
 
     def batches(self, columns: Sequence[str], rows: int, condition: str | None = None) -> Iterator[pa.Table]:
         """The same as :meth:`read`, at most so many rows at a time."""

@@ -168,6 +168,10 @@ class MilvusStore:
         pages = self._pages(self._condition(where), columns, min(limit, _ROWS_PER_PAGE), start)
         return self._sound(list(islice(chain.from_iterable(pages), limit)))
 
+    def spread(self, limit: int) -> list[StoredCase]:
+        """The first ``limit`` cases by id with their vectors: a server has no cheaper sample."""
+        return self.page(limit=limit, vectors=True)
+
     def scan(self, *, vectors: bool = True, whole: bool = True) -> Iterator[list[StoredCase]]:
         """Every row, a bounded number at a time, in ascending order of ``case_id``; DamageError if one is damaged."""
         for page in self._pages("", self._row_columns(vectors=vectors), _ROWS_PER_PAGE):

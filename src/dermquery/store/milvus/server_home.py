@@ -109,9 +109,6 @@ class MilvusHome:
     def switch(self, manifest: Manifest) -> None:
         self._connected().alter_alias(self._versioned(manifest), self._name)
 
-    def renew(self, manifest: Manifest) -> None:
-        """Nothing: a collection keeps the description that it was made with."""
-
     def tidy(self) -> int:
         client, current = self._connected(), self._versioned(self.manifest())
         versions = re.compile(rf"{re.escape(self._name)}__v[0-9]+")
