@@ -9,7 +9,7 @@ PRODUCT := $(VENV)/.product
 SERVE   := $(VENV)/.serve
 READY   := $(VENV)/.dev
 
-.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks lint lock clean
+.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks lint docs lock clean
 
 setup: $(READY)
 
@@ -59,6 +59,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation as a site, strictly, in build/site.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # Pin what is installed now; run it in an environment that passes `make test`.
 lock: $(READY)
