@@ -9,7 +9,7 @@ PRODUCT := $(VENV)/.product
 SERVE   := $(VENV)/.serve
 READY   := $(VENV)/.dev
 
-.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks lint docs lock clean
+.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks lint docs sbom lock clean
 
 setup: $(READY)
 
@@ -63,6 +63,12 @@ lint: $(READY)
 # The documentation as a site, strictly, in build/site.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+# What the search product with its service is made of, as a CycloneDX list, of an environment that holds nothing else.
+sbom:
+	rm -rf build/sbom && $(PYTHON) -m venv build/sbom
+	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[serve]'
+	$(BIN)/cyclonedx-py environment build/sbom --pyproject pyproject.toml --output-reproducible --of JSON -o build/dermquery.cdx.json
 
 # Pin what is installed now; run it in an environment that passes `make test`.
 lock: $(READY)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dermquery.model.load import load_model
     from dermquery.store.casebase import CaseBase
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Case", "CaseBase", "Query", "__version__", "load_model"]
 
 _HOMES = {
