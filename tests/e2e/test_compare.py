@@ -169,11 +169,11 @@ def test_ablations_train_another_model_and_stand_against_the_whole(world: World,
             shutil.copytree(folder, out / kept / folder.name)
     run(world, "ablate", out, "--parts", "level_high", "--jobs", 2, "--no-report")
     assert {path.stem for path in (out / "logs").glob("*.log")} == {"whole-fold-0", "level_high-fold-0"}
-    said = run(world, "ablate", out, "--parts", "level_high,no_text,regions_1")
-    assert re.findall(r"fold 0: (.*) done", said) == ["no text, in training and query", "K = 1 region"]
+    said = run(world, "ablate", out, "--parts", "level_high,regions_1")
+    assert re.findall(r"fold 0: (.*) done", said) == ["K = 1 region"]
     found = json.loads((out / "result.json").read_text())
     rows = [m["system"] for m in found["means"] if m["protocol"] == "seen"]
-    assert rows == ["whole model", "high level only", "no text, in training and query", "K = 1 region"]
+    assert rows == ["whole model", "high level only", "K = 1 region"]
     assert found["reference"] == "whole model"
     sizes = {c["system"]: c["bytes_per_case"] for c in found["costs"]}
     assert sizes["high level only"] * 3 == sizes["whole model"]

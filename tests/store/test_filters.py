@@ -118,7 +118,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(condition=trees)
 @example(condition=Not(condition=Equals(field="site", value="x' OR '1'='1")))
 @example(condition=OneOf(field="diagnosis", values=tuple(NASTY)))

@@ -68,7 +68,7 @@ def indexed(make_store: MakeStore) -> CaseStore:
 
 @pytest.mark.slow
 def test_one_index_serves_every_weight_and_filter(indexed: CaseStore) -> None:
-    queries = asking(4)
+    queries = asking(2)
     filters: list[list[str] | None] = [None, ["site=back"], ["source=a"]]
     asked = [*itertools.product(WEIGHTS, filters), ("balanced", ["lesion_id!=l3", "site!=back"])]
     for name, where in asked:

@@ -48,7 +48,7 @@ def test_the_same_verbs_give_the_same_answers(uri: str, base: CaseBase, cases: S
     again = CaseBase.open(uri, ProjectionEncoder())
     assert again.manifest.model_hash == base.manifest.model_hash
     assert len(again) == len(base)
-    for case in cases[:4]:
+    for case in cases[:2]:
         for where in (None, ["site=back"], ["age>=30", "diagnosis!=nv"], ["site=missing"]):
             asked: dict[str, Any] = {"image": case.image, "text": "atypical network", "where": where, "top_k": 6}
             here, there = base.search(**asked), again.search(**asked)
