@@ -229,7 +229,8 @@ def _declared() -> Iterator[CaseField]:
     for name, field in CaseFacts.model_fields.items():
         for kind in field.metadata:
             if isinstance(kind, Kind):
-                yield CaseField(name, kind, _literals(field.annotation), _most(field.annotation))
+                most = _most(field.annotation) if kind is Kind.NUMBER else 0.0
+                yield CaseField(name, kind, _literals(field.annotation), most)
     for name, criterion in CRITERIA.items():
         yield CaseField(name, Kind.CRITERION, criterion.values)
 
@@ -240,9 +241,9 @@ def _literals(annotation: Any) -> tuple[str, ...]:
 
 
 def _most(annotation: Any) -> float:
-    """The limit of the ``Annotated[float, Field(le=...)] | None`` of a number; 0 for anything else."""
+    """The limit of the ``Annotated[float, Field(le=...)] | None`` of a number."""
     limits = (limit for part in get_args(annotation) for field in get_args(part)[1:] for limit in field.metadata)
-    return next((float(limit.le) for limit in limits if hasattr(limit, "le")), 0.0)
+    return next(float(limit.le) for limit in limits if hasattr(limit, "le"))
 
 
 CASE_FIELDS: Mapping[str, CaseField] = {field.name: field for field in _declared()}

@@ -18,14 +18,7 @@ __all__ = ["BaseFacts"]
 
 T = TypeVar("T")
 _EXAMPLES = 6
-_COUNTED = (
-    *(
-        name
-        for name, field in CASE_FIELDS.items()
-        if field.kind in (Kind.CHOICE, Kind.WORD, Kind.TREE, Kind.NUMBER, Kind.DAY)
-    ),
-    *CRITERIA,
-)
+_COUNTED = tuple(name for name, field in CASE_FIELDS.items() if field.kind not in (Kind.ID, Kind.PROSE))
 _MOST_COMPARED = 20_000
 
 
