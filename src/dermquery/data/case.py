@@ -57,8 +57,8 @@ _Word = Annotated[str | None, Kind.WORD]
 _Tree = Annotated[str | None, Kind.TREE]
 MAX_AGE = 130.0
 _ISIC_IMAGE = re.compile(r"(ISIC_[0-9]{7})(?:_downsampled)?")
-_ISIC_GROUP = re.compile(r"(?:IL|IP|HAM|BCN|MSK4?)_[0-9]{7}")
-"""Lesions and patients of the archive, and lesions of its parts as the challenge of 2019 has them."""
+_GLOBAL = re.compile(r"(?:IL|IP|HAM|BCN|MSK4?)_[0-9]{7}|derm7pt-[0-9]{4}")
+"""Lesions and patients of the archive, and lesions of its parts as the challenge of 2019 has them; and Derm7pt's."""
 _Years = Annotated[Annotated[float, Field(ge=0, le=MAX_AGE)] | None, Kind.NUMBER]
 _Number = Annotated[Annotated[float, Field(ge=0, le=1000)] | None, Kind.NUMBER]
 
@@ -174,12 +174,11 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
         return self.lesion_key is not None and self.lesion_key == other.lesion_key
 
     def owns(self, of: str) -> bool:
-        """Whether an id of a lesion or a patient says nothing without the case's source.
+        """Whether an id of a lesion or a patient is the case's source's own, and says nothing without it.
 
-        It does if it is the ISIC Archive's, or begins with the source's name.
+        Those of the ISIC Archive, and those that a preparation makes of Derm7pt's numbers, are the same everywhere.
         """
-        source = self.source or ""
-        return bool(source) and not (_ISIC_GROUP.fullmatch(of) or of.casefold().startswith(source.casefold()))
+        return bool(self.source) and not _GLOBAL.fullmatch(of)
 
     def _own(self, kind: str, of: str | None) -> str | None:
         if not of:
