@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 from dermquery.cli.data import app
 from dermquery.data.case_table import CaseTableError, read_cases
 from dermquery.data.image import load_image
-from dermquery.data.sources.folder import ImageFolder, prepare_folder
+from dermquery.data.sources.folder import prepare_folder
+from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import PrepareError
 from tests.data.colour_profiles import ADOBE_RGB, rgb_profile
 from tests.data.made_up import skin, write_csv, write_skin
@@ -166,7 +167,7 @@ def test_unusable_sources(images: Path, tmp_path: Path) -> None:
         ImageFolder(tmp_path / "empty")
     with pytest.raises(PrepareError, match="is the folder whose images are read"):
         prepare_folder(images, images / "mel" / "..")
-    with pytest.raises(PrepareError, match="needs a table"):
+    with pytest.raises(PrepareError, match="need a table"):
         prepare_folder(images, tmp_path / "out", columns={"dx": "diagnosis"})
     with pytest.raises(PrepareError, match="--table or --label-from-folder"):
         prepare_folder(images, tmp_path / "out", table=tmp_path / "t.csv", label_from_folder=True)

@@ -135,8 +135,8 @@ def print_counts(diagnoses: Sequence[str | None]) -> None:
 
 def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
     """Report the outcome; exit with 1 if a bad image was not to be left out, or no image is left."""
-    if report.note:
-        typer.echo(f"note: {report.note}", err=True)
+    for note in report.notes:
+        typer.echo(f"note: {note}", err=True)
     for bad in report.bad:
         typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
     print_counts([case.diagnosis for case in report.cases])

@@ -61,7 +61,7 @@ class PrepareReport:
         made: images made in this run.
         kept: images that an earlier run had finished.
         bad: images that could not be used.
-        note: how the table was read where that is a guess; empty if it is none.
+        notes: what there is to tell of the source: guesses, what was passed over, counts that differ.
     """
 
     out: Path
@@ -70,7 +70,7 @@ class PrepareReport:
     made: int
     kept: int
     bad: tuple[BadImage, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def diagnoses(self) -> dict[str, int]:
