@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dermquery.cli.bars import bar
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.sources import CropOption, OutOption, SizeOption, SkipOption, SourceGroup, finish, print_counts
+
+if TYPE_CHECKING:
+    from dermquery.data.sources.inspecting import ColumnSeen
 
 __all__ = ["OutOption", "app", "print_counts"]
 
@@ -20,6 +23,7 @@ prepare = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(prepare, name="prepare")
+
 
 @prepare.command()
 @expected_errors
@@ -81,6 +85,70 @@ def check(
     print_counts([case.diagnosis for case in read])
     lesions = len({case.group for case in read})
     typer.echo(f"{lesions} patients or lesions, {len(read.skipped)} rows left out")
+
+
+@app.command()
+@expected_errors
+def inspect(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Parquet, .xlsx, .xls or .ods.")],
+    images: Annotated[
+        Path | None, typer.Argument(metavar="IMAGES_DIR", help="Folder of its images; with it, the proposal is tried.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option("--sheet", help="Of a spreadsheet, the sheet to read.")] = None,
+    write_map: Annotated[
+        Path | None, typer.Option("--write-map", help="Write the values that need another word to this CSV file.")
+    ] = None,
+) -> None:
+    """Say what a table holds, and with which command it is prepared."""
+    from dermquery.data.sources.folder import write_value_maps
+    from dermquery.data.sources.inspecting import inspect_table
+    from dermquery.data.sources.source import recognised
+
+    seen = inspect_table(table, images, sheet=sheet)
+    typer.echo(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
+    for line in _aligned([_row_of(column) for column in seen.columns]):
+        typer.echo(line)
+    for name, values in seen.unknown.items():
+        counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(10))
+        typer.echo(f"not to be used as {name}: {counts}{' …' if len(values) > 10 else ''}")
+    for note in seen.notes:
+        typer.echo(f"note: {note}")
+    if known := recognised([column.name for column in seen.columns]):
+        typer.echo(f"its columns are those of a known release; for that, use: dermquery data prepare {'|'.join(known)}")
+    if write_map:
+        write_value_maps(seen.maps, write_map)
+    if seen.proposal:
+        typer.echo(f"\n{seen.proposal.command(table, images, write_map)}")
+
+
+def _row_of(column: ColumnSeen) -> tuple[str, ...]:
+    from dermquery.data.case_table import COLUMNS
+
+    taken = column.taken_for if column.taken_for != column.name or column.taken_for in COLUMNS else "(kept beside)"
+    values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
+    return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    table = [("column", "taken for", "holds", "filled", "values"), *rows]
+    widths = [max(len(row[place]) for row in table) for place in range(4)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in table
+    ]
+
+
+@app.command()
+@expected_errors
+def overlap(
+    tables: Annotated[list[Path], typer.Argument(metavar="TABLE...", help="Case tables, at least two.")],
+) -> None:
+    """Say which images several case tables have in common: by their ids of the ISIC Archive, and by their content."""
+    from dermquery.data.sources.overlap import find_overlaps
+
+    if len(tables) < 2:
+        raise ValueError("give at least two case tables")
+    for found in find_overlaps(tables):
+        typer.echo(found.sentence)
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:

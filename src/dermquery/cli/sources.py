@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -31,19 +30,19 @@ CropOption = Annotated[bool, typer.Option("--crop", help="Remove black frames an
 SkipOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be used, and report how many.")]
 _FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The release: its images, at any depth.")]
 _TablesArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="[TABLE]...", help="Its tables, if they are not in the folder.")
+    list[Path] | None, typer.Argument(metavar="TABLE", help="Its tables, if they are not in the folder.")
 ]
 
 
 class SourceGroup(TyperGroup):
     """Commands that are looked for when somebody asks for them, so that the rest of the program starts at once."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         from dermquery.data.sources.source import source_names
 
         return [*super().list_commands(ctx), *source_names()]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         from dermquery.data.sources.source import load_source, source_names
 
         own = super().get_command(ctx, cmd_name)
@@ -52,7 +51,7 @@ class SourceGroup(TyperGroup):
         return _command(load_source(cmd_name))
 
 
-def _command(source: Source) -> click.Command:
+def _command(source: Source) -> Any:
     """A command with the arguments that every source has, and the flags of this one."""
 
     def run(
@@ -73,7 +72,7 @@ def _command(source: Source) -> click.Command:
             )
         finish(report, skip_bad=skip_bad)
 
-    app = typer.Typer()
+    app = typer.Typer(add_completion=False)
     app.command(name=source.name, help=source.title)(_with_flags(expected_errors(run), source))
     return get_command(app)
 

@@ -31,6 +31,7 @@ __all__ = [
     "CaseTableError",
     "FindImage",
     "ValueMaps",
+    "cell_problem",
     "check_rows",
     "read_cases",
     "write_cases",
@@ -235,8 +236,8 @@ def _translator(path: Path, values: ValueMaps, names: Sequence[str]) -> Callable
     """What puts the words of the value maps in place of a row's; capitals do not matter where no word has them."""
     if unknown := [name for name in values if name not in names]:
         raise CaseTableError(
-            f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column mapping it "
-            f"has: {', '.join(filter(None, names))}"
+            f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column "
+            f"mapping it has: {', '.join(filter(None, names))}"
         )
     folded = {
         name: {**{theirs.casefold(): ours for theirs, ours in mapped.items()}, **mapped}
@@ -292,6 +293,11 @@ def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
         if value and field.values and value.lower() not in field.values:
             found.append(f"{name} {value!r} is unknown; use one of: {', '.join(field.values)} (or leave it empty)")
     return found
+
+
+def cell_problem(name: str, value: str) -> str | None:
+    """What is wrong with a value of one of our columns, with the remedy; None if nothing is."""
+    return next(iter(_problems({name: value}, ())), None)
 
 
 def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
@@ -360,4 +366,4 @@ def _row(case: Case, folder: Path) -> dict[str, str]:
     # A base from before a field was declared holds it among the extra columns; written, it comes into its own.
     if clash := sorted(name for name, value in case.extra.items() if row.get(name) not in (None, "", value)):
         raise ValueError(f"case {case.case_id!r}: extra column named like a known one: {', '.join(clash)}")
-    return row | case.extra
+    return {**row, **case.extra}

@@ -32,7 +32,7 @@ _ERRORS = re.compile(rb'<c\b[^>]*?\br="([A-Z]+[0-9]+)"[^>]*?\bt="e"')
 _COVERED = re.compile(rb"<table:covered-table-cell")
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """The message says what is wrong and the remedy."""
 
 
@@ -43,7 +43,7 @@ def main(path: Path, max_rows: int, sheet: str | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.RLIM_INFINITY))
     try:
         rows, note = _read(path, max_rows, sheet)
-    except _Refused as error:
+    except _RefusedError as error:
         print(json.dumps({"error": str(error)}))  # noqa: T201 - how it answers
         return
     print(json.dumps({"note": note}))  # noqa: T201
@@ -58,15 +58,15 @@ def _read(path: Path, max_rows: int, wanted: str | None) -> tuple[list[tuple[int
             name = _choose(book, wanted)
             sheet = book.get_sheet_by_name(name)
             if sheet.total_height > max_rows + 1:
-                raise _Refused(f"{sheet.total_height:,} rows, more than {max_rows:,}; split the table into parts")
+                raise _RefusedError(f"{sheet.total_height:,} rows, more than {max_rows:,}; split the table into parts")
             cells = sheet.to_python(skip_empty_area=False)
             title = _titles(cells)
             _fill(cells, sheet.merged_cell_ranges or [])
             number = book.sheet_names.index(name)
     except PasswordError as error:
-        raise _Refused("it is protected by a password; save it without one") from error
+        raise _RefusedError("it is protected by a password; save it without one") from error
     except (CalamineError, zipfile.BadZipFile, OSError) as error:
-        raise _Refused(f"not a readable spreadsheet ({error}); save it again, or as 'CSV UTF-8'") from error
+        raise _RefusedError(f"not a readable spreadsheet ({error}); save it again, or as 'CSV UTF-8'") from error
     passed = _checked(path, number)
     rows = [(at, texts) for at, row in enumerate(cells, start=1) if any(texts := [_text(cell) for cell in row])]
     notes = [passed, f"passed over as a title: {next(filter(None, rows[0][1]))!r}" if title else ""]
@@ -77,14 +77,14 @@ def _choose(book: CalamineWorkbook, wanted: str | None) -> str:
     named = ", ".join(repr(name) for name in book.sheet_names)
     if wanted is not None:
         if wanted not in book.sheet_names:
-            raise _Refused(f"there is no sheet {wanted!r}; it has {named}")
+            raise _RefusedError(f"there is no sheet {wanted!r}; it has {named}")
         return wanted
     visible = [meta.name for meta in book.sheets_metadata if meta.visible == SheetVisibleEnum.Visible]
     filled = [name for name in visible if book.get_sheet_by_name(name).total_height]
     if len(filled) > 1:
-        raise _Refused(f"several sheets hold something: {', '.join(map(repr, filled))}; name one with --sheet")
+        raise _RefusedError(f"several sheets hold something: {', '.join(map(repr, filled))}; name one with --sheet")
     if not filled:
-        raise _Refused(f"no visible sheet holds anything; it has {named}")
+        raise _RefusedError(f"no visible sheet holds anything; it has {named}")
     return filled[0]
 
 
@@ -92,7 +92,7 @@ def _check_size(path: Path) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as parts:
             if sum(part.file_size for part in parts.infolist()) > _UNPACKED:
-                raise _Refused(f"more than {_UNPACKED >> 20:,} MiB once unpacked; save the sheet as 'CSV UTF-8'")
+                raise _RefusedError(f"more than {_UNPACKED >> 20:,} MiB once unpacked; save the sheet as 'CSV UTF-8'")
 
 
 def _checked(path: Path, sheet: int) -> str:
@@ -102,11 +102,13 @@ def _checked(path: Path, sheet: int) -> str:
     with zipfile.ZipFile(path) as parts:
         if "content.xml" in parts.namelist():
             if _COVERED.search(parts.read("content.xml")):
-                raise _Refused("it has merged cells, whose extent an .ods does not give; unmerge them, or save as .xlsx")
+                raise _RefusedError(
+                    "it has merged cells, whose extent an .ods does not give; unmerge them, or save as .xlsx"
+                )
             return ""
         xml = _sheet_xml(parts, sheet)
     if cells := _UNCALCULATED.findall(xml):
-        raise _Refused(
+        raise _RefusedError(
             f"formulas without a result ({_places(cells)}): the program that wrote them did not calculate; open the "
             "file in Excel or LibreOffice and save it"
         )

@@ -1,4 +1,4 @@
-"""BCN20000 (Combalia et al. 2019): 18,946 images of Hospital Clínic de Barcelona, as collection 249 of the ISIC Archive."""
+"""BCN20000 (Combalia et al. 2019): 18,946 images of Barcelona, as collection 249 of the ISIC Archive."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ _COLUMNS = (
     "case_num", "diagnosis", "seven_point_score", *CRITERIA, "level_of_diagnostic_difficulty", "elevation", "location",
     "sex", "derm",
 )  # fmt: skip
+_TERMS = {"licence": "academic research", "attribution": "G. Argenziano; Kawahara et al. 2018, http://derm.cs.sfu.ca"}
 _SPLITS = ("train", "valid", "test")
 _SAME_LESION = {36: 32}
 """Case numbers that show the lesion of an earlier case.
@@ -49,14 +50,17 @@ class _Derm7pt:
         }
     )
 
+    def recognises(self, header: Collection[str]) -> bool:
+        return set(_COLUMNS) <= set(header)
+
     def read(
         self,
         folder: Path,
         tables: Sequence[Path] = (),
         *,
         flags: Collection[str] = (),
-        skip_bad: bool = False,  # noqa: ARG002 - a release is whole
-        without: Path | None = None,  # noqa: ARG002 - the table names every image
+        skip_bad: bool = False,
+        without: Path | None = None,
     ) -> Reading:
         """As every source.
 
@@ -74,8 +78,8 @@ SOURCE = _Derm7pt()
 def read_release(release: Path, *, all_diagnoses: bool = False, clinical: bool = False) -> list[Case]:
     """The release's dermoscopic cases, with :attr:`Case.image` in the release.
 
-    With ``clinical``, each is followed by the clinical photograph of its lesion, without the checklist, which tells what
-    dermoscopy shows.
+    With ``clinical``, each is followed by the clinical photograph of its lesion, without the checklist, which tells
+    what dermoscopy shows.
 
     The column ``management`` is left out, because the treatment of a lesion gives its diagnosis away. So does the level
     of difficulty; it is kept as ``difficulty`` in ``extra``, which is never encoded.
@@ -107,6 +111,8 @@ def read_release(release: Path, *, all_diagnoses: bool = False, clinical: bool =
             site=values["location"] or None,
             elevation=values["elevation"] or None,
             source="Derm7pt",
+            image_type="dermoscopic",
+            **_TERMS,
             checklist=checklist,
             extra={
                 "difficulty": values["level_of_diagnostic_difficulty"],
@@ -116,8 +122,8 @@ def read_release(release: Path, *, all_diagnoses: bool = False, clinical: bool =
         cases.append(case)
         if clinical and values["clinic"].lower() not in ("", values["derm"].lower()):  # nine rows name one file twice
             other = on_disk.get(values["clinic"].lower(), images / values["clinic"])
-            changes = {"case_id": f"{case.case_id}-clinical", "image": other, "checklist": {}}
-            cases.append(case.model_copy(update=changes))
+            changes = {"case_id": f"{case.case_id}-clinical", "image": other, "image_type": "clinical: close-up"}
+            cases.append(case.model_copy(update={**changes, "checklist": {}}))
     return cases
 
 

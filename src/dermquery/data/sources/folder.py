@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from dermquery.data.case_table import ValueMaps, read_cases
+from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, read_rows
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 
-__all__ = ["prepare_folder", "read_value_maps"]
+__all__ = ["prepare_folder", "read_value_maps", "write_value_maps"]
+
+_MAP_COLUMNS = ("column", "value", "becomes")
 
 
 def prepare_folder(
@@ -37,7 +41,10 @@ def prepare_folder(
         out: folder to write to; an interrupted run is continued. Within ``folder``, its images are passed over.
         table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
             the case id is the name.
-        columns, values, ignore, sheet: how the table is read (:func:`~dermquery.data.case_table.read_cases`).
+        columns: the user's column names mapped to ours.
+        values: by our column, words of the table mapped to those that are meant.
+        ignore: columns of the table to leave out.
+        sheet: of a spreadsheet, the one to read.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
         size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
         crop: remove the borders and keep the proportions.
@@ -84,7 +91,7 @@ def read_value_maps(path: Path) -> dict[str, dict[str, str]]:
         CaseTableError: it is no such table, or says two things of one value.
     """
     rows = read_rows(path)
-    if sorted(rows.header) != ["becomes", "column", "value"]:
+    if sorted(rows.header) != sorted(_MAP_COLUMNS):
         raise CaseTableError(
             f"{path}: a map has the columns column, value, becomes, for example diagnosis, Basaliom, bcc; it has: "
             f"{', '.join(rows.header)}"
@@ -95,7 +102,13 @@ def read_value_maps(path: Path) -> dict[str, dict[str, str]]:
         mapped = maps.setdefault(row["column"], {})
         if mapped.setdefault(row["value"], row["becomes"]) != row["becomes"]:
             raise CaseTableError(
-                f"{path}: {rows.unit} {number} makes {row['value']!r} of {row['column']} {row['becomes']!r}, an earlier "
-                f"one {mapped[row['value']]!r}; keep one"
+                f"{path}: {rows.unit} {number} makes {row['value']!r} of {row['column']} {row['becomes']!r}, an "
+                f"earlier one {mapped[row['value']]!r}; keep one"
             )
     return maps
+
+
+def write_value_maps(maps: Iterable[tuple[str, str, str]], path: Path) -> None:
+    """Write column, value and what it becomes, as :func:`read_value_maps` reads them."""
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([_MAP_COLUMNS, *maps])

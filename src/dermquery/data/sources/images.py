@@ -54,9 +54,8 @@ class ImageFolder:
         self.paths = tuple(paths)
         if not self.paths:
             left = self.left_aside()
-            raise PrepareError(
-                f"{folder} holds no image; endings looked for: {', '.join(sorted(_ENDINGS))}{'; ' if left else ''}{left}"
-            )
+            there = f"; there are {left}" if left else ""
+            raise PrepareError(f"{folder} holds no image; endings looked for: {', '.join(sorted(_ENDINGS))}{there}")
 
     def left_aside(self, known: Sequence[Path] = ()) -> str:
         """What is no image, counted by ending with the first names; empty if there is nothing.

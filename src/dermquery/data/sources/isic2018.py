@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dermquery.data.sources.ham10000 import CLASSES, CONFIRMED_BY, SOURCE as HAM10000, TERMS
+from dermquery.data.sources.ham10000 import CLASSES, CONFIRMED_BY, TERMS
+from dermquery.data.sources.ham10000 import SOURCE as HAM10000
 from dermquery.data.sources.tables import Layout, Part, TableSource
 
 __all__ = ["SOURCE"]

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from dermquery.data.sources.diagnoses import AK, BCC, BKL, DF, MEL, NV, SCC, Diagnosis
-from dermquery.data.sources.ham10000 import SOURCE as HAM10000, TERMS
+from dermquery.data.sources.ham10000 import SOURCE as HAM10000
+from dermquery.data.sources.ham10000 import TERMS
 from dermquery.data.sources.tables import Layout, Part, Row, TableSource
 
 __all__ = ["SOURCE"]

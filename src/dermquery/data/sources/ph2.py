@@ -64,7 +64,9 @@ def _from_text(path: Path) -> list[tuple[int, Row]]:
         cells = [cell.strip() for cell in re.split(r"\|+", line)][1:-1]
         if cells and _NAME.fullmatch(cells[0]):
             if len(cells) != len(_TEXT):
-                raise CaseTableError(f"{path}: line {number} has {len(cells)} columns, not {len(_TEXT)}; take it as published")
+                raise CaseTableError(
+                    f"{path}: line {number} has {len(cells)} columns, not {len(_TEXT)}; take it as published"
+                )
             row = {name: cell for name, cell in zip(_TEXT, cells, strict=True) if cell}
             row["class"] = dict(zip("012", _CLASSES, strict=True)).get(row.get("class", ""), row.get("class", ""))
             places = [int(place) for place in re.findall(r"[1-6]", row.get("colours", ""))]

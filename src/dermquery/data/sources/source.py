@@ -24,7 +24,7 @@ from typing import Protocol
 from dermquery.data.case import Case
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 
-__all__ = ["GROUP", "Reading", "Source", "load_source", "prepare_source", "source_names", "terms_in"]
+__all__ = ["GROUP", "Reading", "Source", "load_source", "prepare_source", "recognised", "source_names", "terms_in"]
 
 GROUP = "dermquery.sources"
 """The group of entry points."""
@@ -63,6 +63,10 @@ class Source(Protocol):
 
     @property
     def flags(self) -> Mapping[str, str]: ...
+
+    def recognises(self, header: Collection[str]) -> bool:
+        """Whether a table with these columns is one of this release's."""
+        ...
 
     def read(
         self,
@@ -120,6 +124,12 @@ def load_source(name: str) -> Source:
         raise PrepareError(f"no source {name!r}; there are: {', '.join(source_names())}")
     source: Source = _registered()[name].load()
     return source
+
+
+def recognised(header: Collection[str]) -> list[str]:
+    """Names of the sources that know a table with these columns."""
+    loaded = {name: load_source(name) for name in source_names()}
+    return [name for name, source in loaded.items() if source.recognises(header)]
 
 
 def prepare_source(

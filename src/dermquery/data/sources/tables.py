@@ -46,8 +46,8 @@ class TableSource:
         diagnoses: the source's words for its classes.
         constants: what every case has, ``{"licence": "CC-BY"}``, unless its row says something else.
         values: by our column, words mapped to ours; an empty one is "not recorded".
-        refine: changes a row in our names where that is no mere renaming. The image's name is its ``image``, or else its
-            ``case_id``.
+        refine: changes a row in our names where that is no mere renaming. The image's name is its ``image``, or else
+            its ``case_id``.
         parts: what was published, by the word that the tables' file names have ("training"); the first counts if none
             has one.
         duplicates: two columns of a table of pairs that show one image; the second of each is left out.
@@ -69,7 +69,7 @@ class TableSource:
         folder: Path,
         tables: Sequence[Path] = (),
         *,
-        flags: Collection[str] = (),  # noqa: ARG002 - a described source has none
+        flags: Collection[str] = (),
         skip_bad: bool = False,
         without: Path | None = None,
     ) -> Reading:
@@ -152,7 +152,7 @@ class TableSource:
             if layout.needed and layout not in there:
                 raise PrepareError(
                     f"the table of {self.name} with the columns {', '.join(layout.has)} is missing; there are "
-                    f"{', '.join(table.path.name for table in tables)}; put it beside them, or give all behind the folder"
+                    f"{', '.join(table.path.name for table in tables)}; put it there, or give all behind the folder"
                 )
 
     def _twice(self, tables: Sequence[NamedTable]) -> dict[str, str]:
@@ -235,8 +235,9 @@ def _chosen(
     if len(there) < len(once):
         kept = {n for n, _ in there}
         absent = [row["case_id"] for n, row in once if n not in kept][:_NAMED]
+        names = ", ".join(absent)
         notes.append(
-            f"{len(there):,} of {len(once):,} rows have their image here; the others are left out ({', '.join(absent)}, …)"
+            f"{len(there):,} of {len(once):,} rows have their image here; the others are left out ({names}, …)"
         )
     return there, notes
 
