@@ -133,9 +133,7 @@ def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
         raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
     if not records:
         raise CaseTableError(f"{path}: the file is empty; it needs a header with at least: case_id, image")
-    guessed = (
-        f"{path} is not UTF-8 and was read as {encoding}; check its accents and umlauts, or save it as 'CSV UTF-8'"
-    )
+    note = f"{path} is not UTF-8 and was read as {encoding}; check its accents and umlauts, or save it as 'CSV UTF-8'"
     return Rows("line", tuple(records[0][1]), records[1:], note if encoding == "Windows-1252" else "")
 
 

@@ -236,9 +236,7 @@ def _chosen(
         kept = {n for n, _ in there}
         absent = [row["case_id"] for n, row in once if n not in kept][:_NAMED]
         names = ", ".join(absent)
-        notes.append(
-            f"{len(there):,} of {len(once):,} rows have their image here; the others are left out ({names}, …)"
-        )
+        notes.append(f"{len(there):,} of {len(once):,} rows have their image here; the others are left out ({names} …)")
     return there, notes
 
 
