@@ -57,8 +57,8 @@ def _read(path: Path, max_rows: int, wanted: str | None) -> tuple[list[tuple[int
         with CalamineWorkbook.from_path(str(path)) as book:
             name = _choose(book, wanted)
             sheet = book.get_sheet_by_name(name)
-            if sheet.total_height > max_rows + 1:
-                raise _RefusedError(f"{sheet.total_height:,} rows, more than {max_rows:,}; split the table into parts")
+            if sheet.height > max_rows + 1:
+                raise _RefusedError(f"{sheet.height:,} rows, more than {max_rows:,}; split the table into parts")
             cells = sheet.to_python(skip_empty_area=False)
             title = _titles(cells)
             _fill(cells, sheet.merged_cell_ranges or [])
@@ -80,7 +80,7 @@ def _choose(book: CalamineWorkbook, wanted: str | None) -> str:
             raise _RefusedError(f"there is no sheet {wanted!r}; it has {named}")
         return wanted
     visible = [meta.name for meta in book.sheets_metadata if meta.visible == SheetVisibleEnum.Visible]
-    filled = [name for name in visible if book.get_sheet_by_name(name).total_height]
+    filled = [name for name in visible if book.get_sheet_by_name(name).height]
     if len(filled) > 1:
         raise _RefusedError(f"several sheets hold something: {', '.join(map(repr, filled))}; name one with --sheet")
     if not filled:
@@ -144,7 +144,8 @@ def _fill(cells: list[list[Any]], ranges: list[tuple[tuple[int, int], tuple[int,
 
 def _cut(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
     """Without the columns left and right that are empty in every row."""
-    used = [place for place, column in enumerate(zip(*(texts for _, texts in rows), strict=True)) if any(column)]
+    width = len(rows[0][1]) if rows else 0
+    used = [place for place in range(width) if any(texts[place] for _, texts in rows)]
     return [(at, texts[used[0] : used[-1] + 1]) for at, texts in rows] if used else []
 
 
