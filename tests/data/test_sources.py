@@ -18,7 +18,6 @@ from dermquery.cli.data import app
 from dermquery.data.case import Case
 from dermquery.data.case_table import CaseTableError, read_cases
 from dermquery.data.sources import source as registry
-from dermquery.data.sources.diagnoses import group_of
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.layouts import Layout, read_table
 from dermquery.data.sources.prepare import PrepareError, PrepareReport
@@ -181,7 +180,7 @@ def test_isic2020(tmp_path: Path) -> None:
     assert any("1 images are listed as duplicates" in note for note in report.notes)
     unknown = cases["ISIC_0000002"]
     assert (unknown.diagnosis, unknown.fine_diagnosis, unknown.diagnosis_path) == (None, None, "Benign")
-    assert cases["ISIC_0000005"].diagnosis is None
+    assert cases["ISIC_0000005"].diagnosis == "melanotic"
     assert cases["ISIC_0000005"].fine_diagnosis == "lentigo NOS"
 
 
@@ -395,11 +394,3 @@ def test_tables_are_recognised_by_their_columns() -> None:
     assert recognised(["lesion_id", "image_id", "dx", "dx_type", "age"]) == ["ham10000"]
     assert recognised(["image_name_1", "image_name_2"]) == ["isic2020"]
     assert recognised(["id", "file"]) == []
-
-
-def test_groups_of_the_hierarchy() -> None:
-    nevi = "Benign:Benign melanocytic proliferations:Nevus"
-    assert group_of(nevi) == group_of(f"{nevi}:Nevus, Spitz") == "nv"
-    assert group_of("Malignant:Malignant epidermal proliferations:Squamous cell carcinoma in situ") == "akiec"
-    assert group_of("Malignant:Malignant epidermal proliferations:Keratoacanthoma") == "scc"
-    assert group_of("Benign") == group_of("") == group_of("Malignant:Merkel cell proliferation") == ""

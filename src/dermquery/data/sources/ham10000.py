@@ -5,7 +5,6 @@ Several images can show one lesion, so ``lesion_id`` is kept: without it a searc
 
 from __future__ import annotations
 
-from dermquery.data.sources.diagnoses import BCC, BKL, DF, MEL, NV, Diagnosis
 from dermquery.data.sources.tables import Layout, Part, TableSource
 
 __all__ = ["CLASSES", "CONFIRMED_BY", "SOURCE", "TERMS"]
@@ -31,11 +30,6 @@ SOURCE = TableSource(
             {"image_id": "case_id", "dx": "class", "dx_type": "confirmed_by", "localization": "site", "dataset": ""},
         ),
     ),
-    diagnoses={
-        "mel": MEL, "nv": NV, "bcc": BCC, "bkl": BKL, "df": DF,
-        "akiec": Diagnosis("akiec"),  # actinic keratosis and carcinoma in situ, which have no place in common
-        "vasc": Diagnosis("vasc", "Benign"),  # and hemorrhages
-    },
     constants={"source": "HAM10000", "image_type": "dermoscopic", **TERMS},
     values={"confirmed_by": CONFIRMED_BY},
     parts={"metadata": Part(10_015, CLASSES)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dermquery.data.sources.ham10000 import CLASSES, CONFIRMED_BY, TERMS
-from dermquery.data.sources.ham10000 import SOURCE as HAM10000
 from dermquery.data.sources.tables import Layout, Part, TableSource
 
 __all__ = ["SOURCE"]
@@ -21,7 +20,6 @@ SOURCE = TableSource(
             needed=False,
         ),
     ),
-    diagnoses={name.upper(): diagnosis for name, diagnosis in HAM10000.diagnoses.items()},
     constants={"source": "ISIC 2018", "image_type": "dermoscopic", **TERMS},
     values={"confirmed_by": CONFIRMED_BY},
     parts={

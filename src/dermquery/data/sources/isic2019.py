@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from dermquery.data.sources.diagnoses import AK, BCC, BKL, DF, MEL, NV, SCC, Diagnosis
-from dermquery.data.sources.ham10000 import SOURCE as HAM10000
 from dermquery.data.sources.ham10000 import TERMS
 from dermquery.data.sources.tables import Layout, Part, Row, TableSource
 
@@ -22,6 +20,8 @@ _OWNERS = {
 
 
 def _refine(row: Row) -> None:
+    if row.get("fine_diagnosis") == "UNK":
+        del row["fine_diagnosis"], row["diagnosis"]
     row["image"] = row["case_id"]
     row["case_id"] = row["case_id"].removesuffix("_downsampled")
     if owner := _OWNERS.get(row.get("lesion_id", "").partition("_")[0]):
@@ -43,10 +43,6 @@ SOURCE = TableSource(
             needed=False,
         ),
     ),
-    diagnoses={
-        "MEL": MEL, "NV": NV, "BCC": BCC, "AK": AK, "BKL": BKL, "DF": DF, "SCC": SCC,
-        "VASC": HAM10000.diagnoses["vasc"], "UNK": Diagnosis(""),
-    },
     constants={
         "source": "ISIC 2019", "image_type": "dermoscopic", "licence": "CC-BY-NC",
         "attribution": "ISIC 2019 challenge: BCN20000, HAM10000 and MSK",

@@ -6,7 +6,6 @@ Most images are only known to be benign; those have no label, and "Benign" as th
 
 from __future__ import annotations
 
-from dermquery.data.sources.diagnoses import BKL, MEL, NV, Diagnosis
 from dermquery.data.sources.tables import Layout, Part, Row, TableSource
 
 __all__ = ["SOURCE"]
@@ -15,12 +14,11 @@ _COUNTS = {
     "unknown": 27_124, "nevus": 5_193, "melanoma": 584, "seborrheic keratosis": 135, "lentigo NOS": 44,
     "lichenoid keratosis": 37, "solar lentigo": 7, "cafe-au-lait macule": 1, "atypical melanocytic proliferation": 1,
 }  # fmt: skip
-_FLAT = "Benign:Flat melanotic pigmentations - not melanocytic nevus"
 
 
 def _refine(row: Row) -> None:
     if row.get("fine_diagnosis") == "unknown":
-        del row["fine_diagnosis"]
+        del row["fine_diagnosis"], row["diagnosis"]
         row["diagnosis_path"] = {"benign": "Benign", "malignant": "Malignant"}.get(row.get("benign_malignant", ""), "")
 
 
@@ -36,15 +34,6 @@ SOURCE = TableSource(
             },
         ),
     ),
-    diagnoses={
-        "unknown": Diagnosis(""), "nevus": NV, "melanoma": MEL,
-        "seborrheic keratosis": Diagnosis("bkl", f"{BKL.path}:Seborrheic keratosis"),
-        "solar lentigo": Diagnosis("bkl", f"{BKL.path}:Solar lentigo"),
-        "lichenoid keratosis": Diagnosis("bkl", f"{BKL.path}:Lichen planus like keratosis"),
-        "lentigo NOS": Diagnosis("", f"{_FLAT}:Lentigo NOS"),
-        "cafe-au-lait macule": Diagnosis("", f"{_FLAT}:Cafe au lait macule"),
-        "atypical melanocytic proliferation": Diagnosis("", "Indeterminate:Indeterminate melanocytic proliferations"),
-    },
     constants={
         "source": "ISIC 2020", "image_type": "dermoscopic", "licence": "CC-BY-NC",
         "attribution": "ISIC 2020 challenge dataset (doi 10.34970/2020-ds01), ISDIS, 2020",

@@ -6,8 +6,8 @@ told level by level (``diagnosis_1`` … ``diagnosis_5``), in older tables in on
 
 from __future__ import annotations
 
-from dermquery.data.sources.diagnoses import group_of
 from dermquery.data.sources.tables import Layout, Row, TableSource
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
 __all__ = ["ARCHIVE_COLUMNS", "SOURCE", "refine_archive"]
 
@@ -29,7 +29,7 @@ def refine_archive(row: Row) -> None:
     if path := ":".join(level for n in _LEVELS if (level := row.pop(f"diagnosis_{n}", ""))):
         row["diagnosis_path"] = path
         row.setdefault("fine_diagnosis", path.rpartition(":")[2])
-        if group := group_of(path):
+        if group := DIAGNOSES.group(path):
             row["diagnosis"] = group
     levels = [level for n in _LEVELS if (level := row.pop(f"anatom_site_{n}", ""))]
     places = [place for name in _PLACES if (place := row.pop(name, ""))]

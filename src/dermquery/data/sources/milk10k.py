@@ -7,11 +7,9 @@ The ``MONET_`` columns were made by a model and are kept beside the case, never 
 
 from __future__ import annotations
 
-from functools import cache
-
-from dermquery.data.sources.diagnoses import BCC, BKL, DF, MEL, NV, SCC, VASC, Diagnosis
 from dermquery.data.sources.isic_archive import ARCHIVE_COLUMNS, refine_archive
 from dermquery.data.sources.tables import Layout, Part, Row, TableSource
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
 __all__ = ["SOURCE"]
 
@@ -22,16 +20,8 @@ _LESIONS = {
 _COLUMNS = tuple(sorted(_LESIONS))
 
 
-@cache
-def _paths() -> dict[str, str]:
-    """Every diagnosis of ISIC's hierarchy by its last word, which no two share."""
-    from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
-
-    return {str(path.value).rpartition(":")[2]: str(path.value) for path in DiagnosisEnum}
-
-
 def _refine(row: Row) -> None:
-    if path := _paths().get(row.get("fine_diagnosis", "")):
+    if path := DIAGNOSES.named(row.get("fine_diagnosis", ""), row["source"]):
         row["diagnosis_path"] = path
     if tone := row.pop("skin_tone_class", ""):
         row["skin_type"] = f"MILK10k {tone}"
@@ -49,12 +39,6 @@ SOURCE = TableSource(
         Layout(("lesion_id", *_COLUMNS), classes=_COLUMNS, key="lesion_id", needed=False),
         Layout(("isic_id", "diagnosis_full"), {**ARCHIVE_COLUMNS, "diagnosis_full": "fine_diagnosis"}, needed=False),
     ),
-    diagnoses={
-        "MEL": MEL, "NV": NV, "BCC": BCC, "DF": DF, "VASC": VASC, "BKL": BKL, "SCCKA": SCC,
-        "AKIEC": Diagnosis("akiec"),  # actinic keratosis and carcinoma in situ, which have no place in common
-        **{name: Diagnosis(name.lower(), above) for name, above in
-           (("INF", "Benign"), ("BEN_OTH", "Benign"), ("MAL_OTH", "Malignant"))},
-    },
     constants={"source": "MILK10k"},
     refine=_refine,
     parts={

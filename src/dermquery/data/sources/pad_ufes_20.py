@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from dermquery.data.sources.diagnoses import AK, BCC, MEL, NV, SCC, Diagnosis
 from dermquery.data.sources.tables import Layout, Part, Row, TableSource
 
 __all__ = ["SOURCE"]
@@ -49,10 +48,6 @@ SOURCE = TableSource(
             {"img_id": "case_id", "diagnostic": "class", "gender": "sex", "region": "site"},
         ),
     ),
-    diagnoses={
-        "BCC": BCC, "MEL": MEL, "NEV": NV, "SCC": SCC, "ACK": AK,
-        "SEK": Diagnosis("bkl", "Benign:Benign epidermal proliferations:Seborrheic keratosis"),
-    },
     constants={
         "source": "PAD-UFES-20", "image_type": "clinical: close-up", "licence": "CC-BY",
         "attribution": "Pacheco et al., Federal University of Espírito Santo (doi 10.17632/zr7vgbcyr2)",

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from dermquery.data.rows import CaseTableError, read_rows
 from dermquery.data.sheets import SHEET_SUFFIXES
-from dermquery.data.sources.diagnoses import MEL, NV, Diagnosis
 from dermquery.data.sources.tables import Layout, NamedTable, Part, Row, TableSource
 from dermquery.data.table_text import NotTextError, table_text
 
@@ -29,7 +28,6 @@ _SHEET = ("case_id", "histology", *_CLASSES, *_CRITERIA, *_COLOURS)
 _NAME = re.compile(r"IMD\d+")
 _KINDS = {"A": "absent", "T": "regular", "AT": "irregular"}
 _PRESENT = {"A": "absent", "P": "present"}
-_ATYPICAL = "Benign:Benign melanocytic proliferations:Nevus:Nevus, Atypical, Dysplastic, or Clark:Nevus, Atypical"
 
 
 def _refine(row: Row) -> None:
@@ -92,7 +90,7 @@ SOURCE = _Ph2(
     name="ph2",
     title="PH2: 200 dermoscopic images with dermoscopic criteria.",
     layouts=(Layout(_TEXT),),
-    diagnoses={"Melanoma": MEL, "Common Nevus": NV, "Atypical Nevus": Diagnosis("nv", _ATYPICAL)},
+    words={"Common Nevus": "Nevus", "Atypical Nevus": "Nevus, Atypical"},
     constants={
         "source": "PH2", "image_type": "dermoscopic", "licence": "research and education",
         "attribution": "ADDI project: Universidade do Porto, IST Lisboa, Hospital Pedro Hispano Matosinhos",

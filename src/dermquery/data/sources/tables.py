@@ -13,11 +13,11 @@ from pathlib import Path
 from dermquery.data.case import Case
 from dermquery.data.case_table import CaseTableError, check_rows
 from dermquery.data.rows import BadRow, Rows
-from dermquery.data.sources.diagnoses import Diagnosis
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.layouts import Layout, NamedTable, Row, header_of, known_layout, read_table
 from dermquery.data.sources.prepare import BadImage, PrepareError
 from dermquery.data.sources.source import Reading, terms_in
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
 __all__ = ["Layout", "NamedTable", "Part", "Row", "TableSource"]
 
@@ -43,7 +43,7 @@ class TableSource:
     Attributes:
         name, title, flags: as every source has them.
         layouts: the tables; the first is that of the images.
-        diagnoses: the source's words for its classes.
+        words: classes that the vocabulary of diagnoses lacks, each as it calls them.
         constants: what every case has, ``{"licence": "CC-BY"}``, unless its row says something else.
         values: by our column, words mapped to ours; an empty one is "not recorded".
         refine: changes a row in our names where that is no mere renaming. The image's name is its ``image``, or else
@@ -56,7 +56,7 @@ class TableSource:
     name: str
     title: str
     layouts: tuple[Layout, ...]
-    diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     refine: Callable[[Row], None] | None = None
@@ -167,9 +167,10 @@ class TableSource:
         """A joined row in the words of all."""
         done = {**self.constants, **row}
         if word := done.pop("class", ""):
-            known = self.diagnoses.get(word, Diagnosis(word))
-            named = {"diagnosis": known.group, "fine_diagnosis": word, "diagnosis_path": known.path}
-            done = {**{name: value for name, value in named.items() if value}, **done}
+            known = self.words.get(word, word)
+            group = DIAGNOSES.group(known, done.get("source", "")) or word.lower()
+            path = DIAGNOSES.named(known, done.get("source", "")) or ""
+            done = {"diagnosis": group, "fine_diagnosis": word, "diagnosis_path": path, **done}
         if self.refine:
             self.refine(done)
         for name, mapped in {**_UNKNOWN, **self.values}.items():
@@ -179,16 +180,16 @@ class TableSource:
 
     def _counted(self, path: Path, classes: Counter[str]) -> list[str]:
         """How the rows of a table compare with what was published."""
-        notes = []
-        if self.diagnoses and (unknown := [word for word in classes if word and word not in self.diagnoses]):
-            notes.append(f"{path.name}: {', '.join(unknown[:_NAMED])} is no class of {self.name}; kept as it is")
         if not self.parts:
-            return notes
+            return []
+        notes = []
         word = next((word for word in self.parts if word in path.name.casefold()), next(iter(self.parts)))
         part, n = self.parts[word], classes.total()
         differ = [
             f"{name} {classes[name]:,} ({count:,})" for name, count in part.classes.items() if classes[name] != count
         ]
+        if part.classes and (unknown := [name for name in classes if name and name not in part.classes]):
+            notes.append(f"{path.name}: {', '.join(unknown[:_NAMED])} is no class of {self.name}; kept as it is")
         if n != part.images:
             notes.append(f"{path.name}: {n:,} of {part.images:,} published images of the {word} part")
         elif differ:
