@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OutOption", "app", "print_counts"]
 
+_SHOWN = 10
+"""Values of a column that are named."""
+
 app = typer.Typer(help="Prepare and check case tables.", no_args_is_help=True)
 prepare = typer.Typer(
     cls=SourceGroup,
@@ -108,9 +111,13 @@ def inspect(
     typer.echo(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
     for line in _aligned([_row_of(column) for column in seen.columns]):
         typer.echo(line)
-    for name, values in seen.unknown.items():
-        counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(10))
-        typer.echo(f"not to be used as {name}: {counts}{' …' if len(values) > 10 else ''}")
+    for what, found in (
+        ("not to be used as", seen.unknown),
+        ("kept as written, and in no vocabulary of", seen.strange),
+    ):
+        for name, values in found.items():
+            counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(_SHOWN))
+            typer.echo(f"{what} {name}: {counts}{' …' if len(values) > _SHOWN else ''}")
     for note in seen.notes:
         typer.echo(f"note: {note}")
     if known := recognised([column.name for column in seen.columns]):

@@ -11,6 +11,7 @@ import datetime
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,10 +240,10 @@ def _translator(path: Path, values: ValueMaps, names: Sequence[str]) -> Callable
             f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column "
             f"mapping it has: {', '.join(filter(None, names))}"
         )
-    folded = {
-        name: {**{theirs.casefold(): ours for theirs, ours in mapped.items()}, **mapped}
-        for name, mapped in values.items()
-    }
+    folded: dict[str, dict[str, str]] = {}
+    for name, mapped in values.items():
+        exact = {unicodedata.normalize("NFC", theirs.strip()): ours for theirs, ours in mapped.items()}
+        folded[name] = {**{theirs.casefold(): ours for theirs, ours in exact.items()}, **exact}
 
     def translate(row: _Row) -> _Row:
         if not folded:

@@ -7,65 +7,24 @@ what is proposed is tried on the table before it is shown, and stands in the com
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_table import COLUMNS, CaseTable, cell_problem, read_cases
 from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.images import ImageFolder
+from dermquery.data.vocabulary.trees import TREES
 
 __all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
 
-_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "case_id": (
-        "isic_id", "image_id", "id", "case", "fall", "fall_id", "fallnummer", "fall_nr", "nr", "num", "number", "no",
-        "bild_id", "img_id", "cas", "caso", "name",
-    ),
-    "image": (
-        "image_path", "image_name", "img", "file", "filename", "file_name", "path", "filepath", "file_path", "photo",
-        "picture", "bild", "bilddatei", "datei", "dateiname", "foto", "pfad", "fichier", "imagen", "archivo",
-        "immagine", "imagem", "arquivo", "afbeelding", "bestand",
-    ),
-    "diagnosis": (
-        "dx", "diagnose", "diagnostic", "diagnostico", "diagnosi", "diagnosis_1", "label", "class", "category",
-        "klasse", "target", "histology", "histologie", "befund_histologie",
-    ),
-    "fine_diagnosis": ("subtype", "diagnosis_full", "full_diagnosis", "subtyp"),
-    "patient_id": (
-        "patient", "patientid", "pat_id", "patienten_id", "patientennummer", "patnr", "pid", "paciente", "paziente",
-        "mrn",
-    ),
-    "lesion_id": ("lesion", "lesionid", "laesion", "lasion", "lasion_id", "lesione", "lesao", "laesie"),
-    "sex": ("gender", "geschlecht", "sexe", "sexo", "sesso", "geslacht"),
-    "age": (
-        "age_approx", "age_approximate", "age_years", "alter", "alter_jahre", "edad", "eta", "idade", "leeftijd",
-        "patient_age",
-    ),
-    "site": (
-        "localization", "localisation", "location", "anatom_site_general", "anatom_site_general_challenge",
-        "lokalisation", "lokalisierung", "region", "body_site", "bodysite", "korperstelle", "anatomical_site",
-        "localizacion", "sede", "localizacao", "locatie", "zone",
-    ),
-    "laterality": ("side", "seite", "lado", "lato", "cote", "kant"),
-    "date": (
-        "datum", "aufnahmedatum", "exam_date", "image_date", "acquisition_date", "capture_date", "fecha", "data",
-        "untersuchungsdatum", "taken",
-    ),
-    "confirmed_by": ("dx_type", "diagnosis_confirm_type", "confirmation", "sicherung", "confirmed"),
-    "licence": ("license", "copyright_license", "lizenz"),
-    "source": ("dataset", "clinic", "klinik", "quelle", "hospital", "site_name"),
-    "text": ("notes", "comment", "comments", "kommentar", "bemerkung", "befund", "description", "beschreibung", "note"),
-    "skin_type": ("fitzpatrick", "fitzpatrick_skin_type", "hauttyp", "phototype", "skin_tone"),
-    "diameter_mm": ("diameter", "durchmesser", "durchmesser_mm", "clin_size_long_diam_mm", "size_mm"),
-    "breslow_mm": ("breslow", "mel_thick_mm", "tumordicke", "thickness_mm", "breslow_thickness"),
-    "device": ("camera", "kamera", "gerat", "dermatoscope", "dermatoskop"),
-}  # fmt: skip
 _PICTURE = re.compile(r".*\.(jpe?g|png|tiff?|bmp|webp|gif|heic|jp2)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _FREQUENT = 6
@@ -129,6 +88,7 @@ class TableSeen:
         rows: how many.
         columns: in the table's order.
         unknown: by our column, values that cannot be used as they are, with their counts.
+        strange: by our column, words that no vocabulary knows, and that are kept as they are.
         proposal: how it could be read; None if no column names a case.
         read: how many cases that gives, and the rows that would be left out; None without images.
         notes: what there is to tell.
@@ -137,6 +97,7 @@ class TableSeen:
     rows: int
     columns: tuple[ColumnSeen, ...]
     unknown: Mapping[str, Counter[str]]
+    strange: Mapping[str, Counter[str]]
     proposal: Proposal | None
     read: CaseTable | None
     notes: tuple[str, ...]
@@ -175,18 +136,19 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
         for name, ours, values in zip(rows.header, taken, counted, strict=True)
     )
     unknown = {seen.taken_for: found for seen in columns if seen.taken_for in CASE_FIELDS and (found := _unknown(seen))}
+    strange = {seen.taken_for: found for seen in columns if (found := _strange(seen))}
     renamed = {seen.name: seen.taken_for for seen in columns if seen.taken_for and seen.taken_for != seen.name}
     maps = {name: {word: _proposed(name, word) for word in found} for name, found in unknown.items()}
     notes = [rows.note] if rows.note else []
     if "case_id" not in taken:
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
-        return TableSeen(len(rows.numbered), columns, unknown, None, None, tuple(notes))
+        return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
     proposal = Proposal(renamed, maps, ignored, sheet, skip_bad=False)
     read = None if folder is None else _tried(path, folder, proposal)
     if read is not None and read.skipped:
         proposal = Proposal(renamed, maps, ignored, sheet, skip_bad=True)
         notes += [f"{len(read.skipped)} rows would be left out, the first: {'; '.join(read.skipped[0].problems)}"]
-    return TableSeen(len(rows.numbered), columns, unknown, proposal, read, tuple(notes))
+    return TableSeen(len(rows.numbered), columns, unknown, strange, proposal, read, tuple(notes))
 
 
 def _tried(path: Path, folder: ImageFolder, proposal: Proposal) -> CaseTable:
@@ -199,6 +161,13 @@ def _tried(path: Path, folder: ImageFolder, proposal: Proposal) -> CaseTable:
         path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore, sheet=proposal.sheet,
         skip_bad=True, find_image=lambda name: folder.find(name, beside=path),
     )  # fmt: skip
+
+
+@cache
+def _aliases() -> Mapping[str, list[str]]:
+    """By our column, the names that others give it, in their order of preference."""
+    names: Mapping[str, list[str]] = json.loads((Path(__file__).parent / "column_names.json").read_text("utf-8"))
+    return names
 
 
 # --- columns -------------------------------------------------------------------------------------------------------
@@ -214,7 +183,7 @@ def _taken(rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | No
     ours: dict[str, int] = {}
     for name in COLUMNS:
         places = [
-            place for alias in (name, *_ALIASES.get(name, ())) for place, known in enumerate(names) if known == alias
+            place for alias in (name, *_aliases().get(name, ())) for place, known in enumerate(names) if known == alias
         ]
         free = [
             place
@@ -243,14 +212,14 @@ def _plain(name: str) -> str:
 
 
 def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
-    """Whether a column may be the one of that name: ids are there once, most numbers and days can be read."""
+    """Whether a column may be the one of that name: ids are there once, most numbers and days, any finding is read."""
     if name == "case_id":
         return len(values) == values.total() == len(rows.numbered)
     field = CASE_FIELDS.get(name)
     if field is None or not (field.is_ordered or field.kind is Kind.CRITERION):
         return True
     good = sum(count for value, count in values.items() if cell_problem(name, value) is None)
-    return 2 * good >= values.total()
+    return good > 0 if field.kind is Kind.CRITERION else 2 * good >= values.total()
 
 
 def _pictures(
@@ -294,6 +263,15 @@ def _kind(values: Counter[str]) -> str:
 
 def _unknown(seen: ColumnSeen) -> Counter[str]:
     return Counter({value: n for value, n in seen.values.items() if cell_problem(seen.taken_for, value) is not None})
+
+
+def _strange(seen: ColumnSeen) -> Counter[str]:
+    if seen.taken_for == "diagnosis":
+        return Counter(
+            {word: n for word, n in seen.values.items() if not (DIAGNOSES.named(word) or DIAGNOSES.group(word))}
+        )
+    tree = TREES.get(seen.taken_for)
+    return Counter({word: n for word, n in seen.values.items() if tree and tree.named(word) is None})
 
 
 def _proposed(name: str, word: str) -> str:
