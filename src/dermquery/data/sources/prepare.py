@@ -27,7 +27,7 @@ from dermquery.data.image import ImageError, load_image
 from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
 
-__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
+__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "origin_of", "prepare_cases", "read_records"]
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
@@ -36,6 +36,7 @@ _PIPELINE = 3
 """Increase it whenever the same source image would come out differently, so that old and new images never mix."""
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
+_ORIGIN = b"source sha256 "
 
 
 class PrepareError(ValueError):
@@ -61,7 +62,7 @@ class PrepareReport:
         made: images made in this run.
         kept: images that an earlier run had finished.
         bad: images that could not be used.
-        note: how the table was read where that is a guess; empty if it is none.
+        notes: what there is to tell of the source: guesses, what was passed over, counts that differ.
     """
 
     out: Path
@@ -70,7 +71,7 @@ class PrepareReport:
     made: int
     kept: int
     bad: tuple[BadImage, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def diagnoses(self) -> dict[str, int]:
@@ -218,7 +219,15 @@ def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
 def _origin(source: Path) -> bytes:
     """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
     with source.open("rb") as file:
-        return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
+        return _ORIGIN + hashlib.file_digest(file, "sha256").hexdigest().encode()
+
+
+def origin_of(image: Path) -> str | None:
+    """What names the file that an image was made of, or that it is; None if there is no such image."""
+    made = _made_from(image) if image.is_file() else None
+    if isinstance(made, bytes) and made.startswith(_ORIGIN):
+        return made.decode("ascii", "replace")
+    return _origin(image).decode() if image.is_file() else None
 
 
 def _made_from(target: Path) -> object:
