@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,9 +13,14 @@ from dermquery.cli.sources import CropOption, OutOption, SizeOption, SkipOption,
 
 if TYPE_CHECKING:
     from dermquery.data.sources.inspecting import ColumnSeen
+    from dermquery.data.vocabulary.ages_days import DayOrder
 
 __all__ = ["OutOption", "app", "print_counts"]
 
+DateOrderOption = Annotated[
+    str | None,
+    typer.Option("--date-order", help="Of dates such as 03/04/2024: dmy or mdy; needed where no date settles it."),
+]
 _SHOWN = 10
 """Values of a column that are named."""
 
@@ -53,6 +58,7 @@ def folder(
     ] = False,
     size: SizeOption = None,
     crop: CropOption = False,
+    date_order: DateOrderOption = None,
     skip_bad: SkipOption = False,
 ) -> None:
     """Any folder of images, with or without a table."""
@@ -64,7 +70,8 @@ def folder(
     with bar("images") as step:
         report = prepare_folder(
             images, out, table=table, columns=_mapping(column or []), values=values, ignore=ignore or (), sheet=sheet,
-            label_from_folder=label_from_folder, size=size, crop=crop, skip_bad=skip_bad, progress=step,
+            label_from_folder=label_from_folder, size=size, crop=crop, skip_bad=skip_bad, date_order=_order(date_order),
+            progress=step,
         )  # fmt: skip
     finish(report, skip_bad=skip_bad)
 
@@ -75,12 +82,15 @@ def check(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="Case table.")],
     need: Annotated[list[str] | None, typer.Option("--need", help="Column that every row must have.")] = None,
     column: Annotated[list[str] | None, typer.Option("--column", help="Name of a column: THEIRS=OURS.")] = None,
+    date_order: DateOrderOption = None,
     skip_bad: SkipOption = False,
 ) -> None:
     """Validate a case table and count what it holds."""
     from dermquery.data.case_table import read_cases
 
-    read = read_cases(table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad)
+    read = read_cases(
+        table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad, date_order=_order(date_order)
+    )
     if read.note:
         typer.echo(f"note: {read.note}", err=True)
     for row in read.skipped:
@@ -156,6 +166,14 @@ def overlap(
         raise ValueError("give at least two case tables")
     for found in find_overlaps(tables):
         typer.echo(found.sentence)
+
+
+def _order(written: str | None) -> DayOrder | None:
+    from dermquery.data.vocabulary.ages_days import ORDERS
+
+    if written is not None and written not in ORDERS:
+        raise ValueError(f"cannot read --date-order {written!r}; use one of: {', '.join(ORDERS)}")
+    return cast("DayOrder | None", written)
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:

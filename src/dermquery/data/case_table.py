@@ -24,6 +24,8 @@ from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
 from dermquery.data.names import FileNames
 from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, Rows, read_rows
+from dermquery.data.vocabulary.ages_days import DayOrder, day_of, order_of, years
+from dermquery.data.vocabulary.words import recorded_as
 
 __all__ = [
     "COLUMNS",
@@ -88,6 +90,7 @@ def read_cases(
     check_images: bool = True,
     find_image: FindImage | None = None,
     max_rows: int = MAX_ROWS,
+    date_order: DayOrder | None = None,
 ) -> CaseTable:
     """Read and check a case table.
 
@@ -105,6 +108,8 @@ def read_cases(
         find_image: another way from an image cell to its file; it raises ValueError with the reason and the remedy.
             With it the image column may be missing, and the case id is looked for.
         max_rows: rows that the table may have.
+        date_order: whether dates such as ``03/04/2024`` have the day or the month first ("dmy", "mdy"); without it, a
+            column that holds a day beyond 12 settles it.
 
     Raises:
         CaseTableError: for an unreadable file, for missing columns, and for bad rows: all of them in one message.
@@ -115,8 +120,9 @@ def read_cases(
     names = _our_names(path, list(rows.header), columns or {}, needed, ignore)
     find = find_image or _beside(path.parent.absolute(), check=check_images)
     return check_rows(
-        path, rows, names, needed, find, values=values or {}, skip_bad=skip_bad, by_id=find_image is not None
-    )
+        path, rows, names, needed, find, values=values or {}, skip_bad=skip_bad, by_id=find_image is not None,
+        date_order=date_order,
+    )  # fmt: skip
 
 
 def check_rows(
@@ -129,6 +135,7 @@ def check_rows(
     values: ValueMaps | None = None,
     skip_bad: bool = False,
     by_id: bool = False,
+    date_order: DayOrder | None = None,
 ) -> CaseTable:
     """Make cases of the rows of a table, or list what is wrong with them.
 
@@ -141,18 +148,20 @@ def check_rows(
         values: words mapped to others, as in :func:`read_cases`.
         skip_bad: drop the bad rows.
         by_id: whether a row without an image is looked for by its case id.
+        date_order: as in :func:`read_cases`.
 
     Raises:
         CaseTableError: bad rows, or no row.
     """
     translate = _translator(path, values or {}, names)
+    order = date_order or _order(path, rows, names)
     cases: list[Case] = []
     bad: list[BadRow] = []
     seen: dict[str, int] = {}
     for number, cells in rows.numbered:
         row = translate({name: value for name, value in zip(names, cells, strict=False) if name})
         case_id = row.get("case_id", "")
-        problems = _shape_problems(names, cells) or _problems(row, needed)
+        problems = _shape_problems(names, cells) or _problems(row, needed, order)
         if case_id and seen.setdefault(case_id, number) != number:
             problems.append(f"case_id {case_id!r} is also on {rows.unit} {seen[case_id]}; give each row its own")
         image = Path()
@@ -163,7 +172,7 @@ def check_rows(
         if problems:
             bad.append(BadRow(number, case_id, tuple(problems)))
         else:
-            cases.append(_case(row, image))
+            cases.append(_case(row, image, order))
     if bad and (not skip_bad or not cases):
         raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
@@ -279,16 +288,19 @@ def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
     return [f"{len(values)} cells where the header has {len(names)}; quote cells that hold the separator"]
 
 
-def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
+def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -> list[str]:
     """What is wrong with the values of one row, each with its remedy."""
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
     for name in NUMBERS:
-        if (cell := row.get(name)) and not _is_legal(cell, CASE_FIELDS[name].most):
+        if (cell := row.get(name)) and not _is_legal(name, cell):
             most = CASE_FIELDS[name].most
             found.append(f"{name} {cell!r} is not a number from 0 to {most:.0f}; correct it, or leave it empty")
-    if (date := row.get("date")) and _date(date) is None:
-        found.append(f"date {date!r} is not a day written as 2024-03-31; correct it, or rename the column")
+    if date := row.get("date"):
+        try:
+            day_of(date, order)
+        except ValueError as error:
+            found.append(f"date {error}; correct it, or rename the column")
     for name, field in CASE_FIELDS.items():
         value = row.get(name, "")
         if value and field.values and value.lower() not in field.values:
@@ -316,15 +328,20 @@ def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
 # --- rows and cases ------------------------------------------------------------------------------------------------
 
 
-def _case(row: _Row, image: Path) -> Case:
+def _case(row: _Row, image: Path, order: DayOrder | None) -> Case:
+    date = day_of(row["date"], order) if row.get("date") else None
+    extra = {name: value for name, value in row.items() if name not in COLUMNS and value}
+    for name in ("age", "date"):
+        if (written := row.get(name, "")) and not _is_plain(name, written):
+            extra.setdefault(recorded_as(name), written)
     return Case(
         case_id=row["case_id"],
         image=image,
-        date=_date(row.get("date", "")),
+        date=date,
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
-        extra={name: value for name, value in row.items() if name not in COLUMNS and value},
+        extra=extra,
         **{name: _text(name, row.get(name, "")) for name in _TEXTS},
-        **{name: _number(row[name]) for name in NUMBERS if row.get(name)},
+        **{name: _number(name, row[name]) for name in NUMBERS if row.get(name)},
     )
 
 
@@ -333,24 +350,41 @@ def _text(name: str, written: str) -> str | None:
     return (written.lower() if CASE_FIELDS[name].values else written) or None
 
 
-def _number(written: str) -> float:
-    """A number with a decimal point or a decimal comma."""
+def _number(name: str, written: str) -> float:
+    """A number with a decimal point or a decimal comma; an age also as archives write it."""
+    if name == "age":
+        return years(written)
     return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
-def _is_legal(written: str, most: float) -> bool:
+def _is_legal(name: str, written: str) -> bool:
     try:
-        return 0 <= _number(written) <= most
+        return 0 <= _number(name, written) <= CASE_FIELDS[name].most
     except ValueError:
         return False
 
 
-def _date(written: str) -> datetime.date | None:
-    """A day in ISO 8601, also with a time of day behind it, as Parquet columns have it; None for anything else."""
+def _is_plain(name: str, written: str) -> bool:
+    """Whether an age is a mere number, or a day is in ISO 8601, also with a time behind it, as Parquet has it."""
     try:
-        return datetime.datetime.fromisoformat(written).date()
+        if name == "age":
+            float(written.replace(",", "."))
+        else:
+            datetime.datetime.fromisoformat(written)
     except ValueError:
+        return False
+    return True
+
+
+def _order(path: Path, rows: Rows, names: Sequence[str]) -> DayOrder | None:
+    """The order in which the dates of a table have day and month, if one of them settles it."""
+    if "date" not in names:
         return None
+    place = list(names).index("date")
+    try:
+        return order_of(cells[place] for _, cells in rows.numbered if place < len(cells))
+    except ValueError as error:
+        raise CaseTableError(f"{path}: date: {error}, or say which is meant with --date-order dmy or mdy") from error
 
 
 def _row(case: Case, folder: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, read_rows
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
+from dermquery.data.vocabulary.ages_days import DayOrder
 
 __all__ = ["prepare_folder", "read_value_maps", "write_value_maps"]
 
@@ -32,6 +33,7 @@ def prepare_folder(
     size: int | None = None,
     crop: bool = False,
     skip_bad: bool = False,
+    date_order: DayOrder | None = None,
     progress: Progress | None = None,
 ) -> PrepareReport:
     """Prepare any folder of images; see :func:`~dermquery.data.sources.prepare.prepare_cases`.
@@ -49,6 +51,7 @@ def prepare_folder(
         size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
         crop: remove the borders and keep the proportions.
         skip_bad: leave out rows and images that cannot be used; they are listed in the report.
+        date_order: whether the table's dates have the day or the month first, where no date of it settles that.
         progress: called after each image.
 
     Raises:
@@ -69,7 +72,7 @@ def prepare_folder(
     else:
         read = read_cases(
             table, columns=columns, values=values, ignore=ignore, sheet=sheet, skip_bad=skip_bad,
-            find_image=partial(images.find, beside=table),
+            find_image=partial(images.find, beside=table), date_order=date_order,
         )  # fmt: skip
         cases = list(read.cases)
         notes += [read.note] if read.note else []
@@ -81,7 +84,7 @@ def prepare_folder(
     if left := images.left_aside([] if table is None else [table]):
         notes.append(f"no images, so left aside: {left}")
     report = prepare_cases(cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
-    return dataclasses.replace(report, bad=(*rows, *report.bad), notes=tuple(notes))
+    return dataclasses.replace(report, bad=(*rows, *report.bad), notes=(*notes, *report.notes))
 
 
 def read_value_maps(path: Path) -> dict[str, dict[str, str]]:

@@ -26,6 +26,7 @@ from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
+from dermquery.data.vocabulary.words import reworded
 
 __all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "origin_of", "prepare_cases", "read_records"]
 
@@ -92,7 +93,9 @@ def prepare_cases(
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
     Each image stays as it came, upright and without metadata, so that people see its true proportions; a model brings
-    it to its own size. Images that an earlier run finished from the same source image are kept.
+    it to its own size. Images that an earlier run finished from the same source image are kept. Cases are written in
+    the project's words (:mod:`dermquery.data.vocabulary.words`); words without a counterpart stay, and are in the
+    report's notes.
 
     Args:
         cases: what to prepare.
@@ -111,6 +114,8 @@ def prepare_cases(
     if size is not None and size < 32:
         raise PrepareError(f"size is {size} pixels; use at least 32")
     _claim(out, {"source": source, "size": size, "borders": not (crop or size), "pipeline": _PIPELINE})
+    worded = reworded(cases)
+    cases = worded.cases
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
     prepared: list[Case] = []
     bad: list[BadImage] = []
@@ -129,7 +134,7 @@ def prepare_cases(
     table = out / "cases.csv" if prepared and (skip_bad or not bad) else None
     if table:
         write_cases(prepared, table)
-    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
+    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad), worded.notes)
 
 
 def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:

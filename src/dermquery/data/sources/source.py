@@ -161,7 +161,7 @@ def prepare_source(
         target = out / path.relative_to(folder)
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(path, target)
-    return dataclasses.replace(report, bad=(*reading.bad, *report.bad), notes=reading.notes)
+    return dataclasses.replace(report, bad=(*reading.bad, *report.bad), notes=(*reading.notes, *report.notes))
 
 
 def terms_in(folder: Path) -> list[Path]:
