@@ -49,7 +49,7 @@ def main(folder: Path) -> int:
             path for path in (folder / name).rglob("*") if path.is_file() and source.recognises(header_of(path))
         )
         if not tables:
-            print(f"{name}: no table below {folder / name}, not checked")
+            print(f"{name}: no table below {folder / name}, not checked")  # noqa: T201
             continue
         reading = source.read_tables(tables, Path)
         read[name] = reading.cases
@@ -85,8 +85,8 @@ def faults(name: str, cases: Sequence[Case]) -> Iterator[str]:
 def told(name: str, known: Sequence[str], wrong: Iterator[str] | Sequence[str]) -> int:
     """Print both; how many are wrong."""
     faulty = list(wrong)
-    print(f"{name}: {'WRONG: ' + '; '.join(faulty) if faulty else 'as published'}")
-    print("\n".join(f"  {line}" for line in known))
+    print(f"{name}: {'WRONG: ' + '; '.join(faulty) if faulty else 'as published'}")  # noqa: T201
+    print("\n".join(f"  {line}" for line in known))  # noqa: T201
     return len(faulty)
 
 

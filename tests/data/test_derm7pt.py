@@ -71,6 +71,7 @@ def test_prepare(release: Path, tmp_path: Path) -> None:
         SOURCE, release.parent, tmp_path / "out", size=64, progress=lambda *step: steps.append(step)
     )
     assert report.diagnoses == {"nv": 4, "mel": 3, "bkl": 2}
+    assert report.notes == ("9 lesions, of 888 published ones",)
     assert (report.made, report.kept, report.bad) == (9, 0, ())
     assert steps == [(i, 9) for i in range(1, 10)]
 
@@ -79,6 +80,7 @@ def test_prepare(release: Path, tmp_path: Path) -> None:
     first = cases[0]
     assert (first.case_id, first.lesion_id) == ("derm7pt-0001", "derm7pt-0001")
     assert (first.diagnosis, first.fine_diagnosis) == ("mel", "melanoma (in situ)")
+    assert first.diagnosis_path == "Malignant:Malignant melanocytic proliferations (Melanoma):Melanoma in situ"
     assert (first.sex, first.site, first.elevation, first.text) == ("female", "back", "flat", None)
     assert list(first.checklist) == list(CRITERIA)
     assert first.extra == {"difficulty": "low", "official_split": "train"}

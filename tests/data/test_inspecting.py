@@ -186,7 +186,7 @@ def test_overlap(tmp_path: Path) -> None:
     done = run("overlap", *tables)
     assert done.exit_code == 0, done.output
     first, second, third = done.stdout.splitlines()
-    assert "5 images have one ISIC id (ISIC_0000001, ISIC_0000002, ISIC_0000003, …)" in first
+    assert "5 images have one id (ISIC_0000001, ISIC_0000002, ISIC_0000003, …)" in first
     assert "content" not in first, "what the ids tell already is not told twice"
     assert second.endswith("no image in common")
     assert third.endswith("no image in common")

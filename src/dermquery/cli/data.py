@@ -121,10 +121,8 @@ def inspect(
     typer.echo(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
     for line in _aligned([_row_of(column) for column in seen.columns]):
         typer.echo(line)
-    for what, found in (
-        ("not to be used as", seen.unknown),
-        ("kept as written, and in no vocabulary of", seen.strange),
-    ):
+    kinds = {"not to be used as": seen.unknown, "kept as written, and in no vocabulary of": seen.strange}
+    for what, found in kinds.items():
         for name, values in found.items():
             counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(_SHOWN))
             typer.echo(f"{what} {name}: {counts}{' …' if len(values) > _SHOWN else ''}")

@@ -15,6 +15,7 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.data.sources.prepare import PrepareError, read_records
 from dermquery.data.sources.source import Reading
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
 __all__ = ["SOURCE", "group_diagnosis", "read_release"]
 
@@ -28,6 +29,8 @@ _COLUMNS = (
     "sex", "derm",
 )  # fmt: skip
 _TERMS = {"licence": "academic research", "attribution": "G. Argenziano; Kawahara et al. 2018, http://derm.cs.sfu.ca"}
+_PUBLISHED, _GROUPED = 1011, 888
+"""Cases of the release, and those of the paper's three groups."""
 _SPLITS = ("train", "valid", "test")
 _SAME_LESION = {36: 32}
 """Case numbers that show the lesion of an earlier case.
@@ -69,7 +72,11 @@ class _Derm7pt:
         """
         if tables:
             raise PrepareError(f"Derm7pt's table is its own meta/meta.csv; leave {tables[0]} out")
-        return Reading(tuple(read_release(folder, all_diagnoses="all" in flags, clinical="clinical" in flags)))
+        cases = tuple(read_release(folder, all_diagnoses="all" in flags, clinical="clinical" in flags))
+        dermoscopic = sum(case.image_type == "dermoscopic" for case in cases)
+        published = _PUBLISHED if "all" in flags else _GROUPED
+        counted = "as published" if dermoscopic == published else f"of {published:,} published ones"
+        return Reading(cases, notes=(f"{dermoscopic:,} lesions, {counted}",))
 
 
 SOURCE = _Derm7pt()
@@ -106,6 +113,7 @@ def read_release(release: Path, *, all_diagnoses: bool = False, clinical: bool =
             image=on_disk.get(values["derm"].lower(), images / values["derm"]),
             diagnosis=diagnosis,
             fine_diagnosis=values["diagnosis"],
+            diagnosis_path=DIAGNOSES.named(values["diagnosis"], "Derm7pt"),
             lesion_id=_case_id(_SAME_LESION.get(number, number)),
             sex=values["sex"] or None,
             site=values["location"] or None,

@@ -266,11 +266,7 @@ def _unknown(seen: ColumnSeen) -> Counter[str]:
 
 
 def _strange(seen: ColumnSeen) -> Counter[str]:
-    if seen.taken_for == "diagnosis":
-        return Counter(
-            {word: n for word, n in seen.values.items() if not (DIAGNOSES.named(word) or DIAGNOSES.group(word))}
-        )
-    tree = TREES.get(seen.taken_for)
+    tree = TREES.get("diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for)
     return Counter({word: n for word, n in seen.values.items() if tree and tree.named(word) is None})
 
 

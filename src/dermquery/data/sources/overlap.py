@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,7 +13,6 @@ from dermquery.data.sources.prepare import origin_of
 
 __all__ = ["Overlap", "find_overlaps"]
 
-_ISIC = re.compile(r"ISIC_\d{7}")
 _NAMED = 3
 
 
@@ -25,7 +23,7 @@ class Overlap:
     Attributes:
         tables: the two.
         sizes: how many cases each has.
-        ids: cases of the first whose image has its ISIC id in the second too.
+        ids: cases of the first that are in the second too: the ISIC id of their image, or the id that one source gave.
         content: cases of the first whose image was made of the same file as one of the second, under other ids.
     """
 
@@ -40,7 +38,7 @@ class Overlap:
         (first, second), (n, m) = self.tables, self.sizes
         found = [
             f"{len(ids):,} images {how} ({', '.join(ids[:_NAMED])}{', …' if len(ids) > _NAMED else ''})"
-            for ids, how in ((self.ids, "have one ISIC id"), (self.content, "have one content and other ids"))
+            for ids, how in ((self.ids, "have one id"), (self.content, "have one content and other ids"))
             if ids
         ]
         return f"{first} ({n:,}) and {second} ({m:,}): {' and '.join(found) or 'no image in common'}"
@@ -56,17 +54,12 @@ def find_overlaps(tables: Sequence[Path]) -> Iterator[Overlap]:
         raise CaseTableError("one table is given twice; give different ones")
     read = {path: read_cases(path, check_images=False).cases for path in tables}
     for first, second in combinations(tables, 2):
-        ids = _shared(read[first], read[second], _isic_id)
+        ids = _shared(read[first], read[second], lambda case: case.case_key)
         content = _shared(read[first], read[second], lambda case: origin_of(case.image))
         sizes = (len(read[first]), len(read[second]))
         yield Overlap((first, second), sizes, ids, tuple(found for found in content if found not in set(ids)))
 
 
-def _shared(first: Sequence[Case], second: Sequence[Case], key: Callable[[Case], str | None]) -> tuple[str, ...]:
+def _shared(first: Sequence[Case], second: Sequence[Case], key: Callable[[Case], object]) -> tuple[str, ...]:
     keys = {found for case in second if (found := key(case))}
     return tuple(case.case_id for case in first if key(case) in keys)
-
-
-def _isic_id(case: Case) -> str | None:
-    found = _ISIC.search(case.case_id)
-    return found and found[0]

@@ -37,7 +37,6 @@ _PIPELINE = 3
 """Increase it whenever the same source image would come out differently, so that old and new images never mix."""
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
-_ORIGIN = b"source sha256 "
 
 
 class PrepareError(ValueError):
@@ -224,15 +223,7 @@ def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
 def _origin(source: Path) -> bytes:
     """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
     with source.open("rb") as file:
-        return _ORIGIN + hashlib.file_digest(file, "sha256").hexdigest().encode()
-
-
-def origin_of(image: Path) -> str | None:
-    """What names the file that an image was made of, or that it is; None if there is no such image."""
-    made = _made_from(image) if image.is_file() else None
-    if isinstance(made, bytes) and made.startswith(_ORIGIN):
-        return made.decode("ascii", "replace")
-    return _origin(image).decode() if image.is_file() else None
+        return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
 def _made_from(target: Path) -> object:
@@ -268,3 +259,11 @@ def _claim(out: Path, made_by: dict[str, object]) -> None:
         raise PrepareError(f"{out} has images but no prepare.json, so it was not prepared here; use another folder")
     with replacing(record) as part:
         part.write_text(json.dumps(made_by, indent=1) + "\n", encoding="utf-8")
+
+
+def origin_of(image: Path) -> bytes | None:
+    """What names the file that a prepared image was made of, or an image itself; None if there is no such file."""
+    if not image.is_file():
+        return None
+    made = _made_from(image)
+    return made if isinstance(made, bytes) and made.startswith(b"source ") else _origin(image)
