@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_every_level_is_a_prefix_of_the_next() -> None:
             continue
         assert places[0] in ("Benign", "Malignant")
         assert places[-1] == case.diagnosis_path
-        for above, below in zip(places, places[1:], strict=False):
+        for above, below in itertools.pairwise(places):
             assert f"{below}:".startswith(f"{above}:")
 
 
