@@ -259,7 +259,8 @@ def test_a_needed_value_may_not_be_empty(tmp_path: Path) -> None:
         ("cases.csv", b'case_id,image\nx,"a.jpg\n', "line 2 is not valid CSV"),
         ("cases.csv", b"case_id,image,image\nx,a.jpg,b.jpg\n", "more than one column is called image"),
         ("cases.parquet", b"PAR1 this is none", "not a readable Parquet file"),
-        ("cases.xlsx", b"", "a .csv or .parquet file, not '.xlsx'"),
+        ("cases.xlsx", b"", "not a readable spreadsheet"),
+        ("cases.docx", b"", ".parquet, .pq, .xlsx, .xlsm, .xlsb, .xls, .ods file, not '.docx'"),
     ],
 )
 def test_unusable_files(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
@@ -373,7 +374,14 @@ def test_writing_refuses_what_cannot_be_read_back(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"suffix \.csv or \.parquet"):
         write_cases([], tmp_path / "cases.txt")
     with pytest.raises(ValueError, match="extra column named like a known one: site"):
-        write_cases([Case(case_id="a", image=Path("a"), extra={"site": "x"})], tmp_path / "cases.csv")
+        write_cases([Case(case_id="a", image=Path("a"), site="y", extra={"site": "x"})], tmp_path / "cases.csv")
+
+
+def test_a_column_of_before_its_field_was_declared_is_written_as_the_field(tmp_path: Path) -> None:
+    earlier = Case(case_id="a", image=tmp_path / "a", extra={"confirmed_by": "histo", "lens": "x"})
+    write_cases([earlier], tmp_path / "cases.csv")
+    (case,) = read_cases(tmp_path / "cases.csv", check_images=False)
+    assert (case.confirmed_by, case.extra) == ("histo", {"lens": "x"})
 
 
 def _composed(text: str) -> str:
@@ -424,9 +432,26 @@ def test_a_date_is_a_day(tmp_path: Path, written: str) -> None:
 
 
 def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,31.03.2024\n")
-    with pytest.raises(CaseTableError, match=r"date '31\.03\.2024' is not a day written as 2024-03-31"):
+    (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,in March 2024\n")
+    with pytest.raises(CaseTableError, match="date 'in March 2024' is not a day written as 2024-03-31"):
         read_cases(tmp_path / "cases.csv", check_images=False)
+
+
+def test_dates_are_read_in_the_order_that_the_column_settles_or_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text("case_id,image,age,date\na,a.png,045Y,03/04/2024\nb,b.png,85+,25/12/2023\n")
+    first, second = read_cases(path, check_images=False)
+    assert (first.date, second.date) == (datetime.date(2024, 4, 3), datetime.date(2023, 12, 25))
+    assert (first.age, second.age) == (45, 85)
+    assert first.extra == {"age_as_recorded": "045Y", "date_as_recorded": "03/04/2024"}
+    path.write_text("case_id,image,date\na,a.png,03/04/2024\n")
+    with pytest.raises(CaseTableError, match=r"say which with --date-order dmy or mdy"):
+        read_cases(path, check_images=False)
+    (case,) = read_cases(path, check_images=False, date_order="mdy")
+    assert case.date == datetime.date(2024, 3, 4)
+    path.write_text("case_id,image,date\na,a.png,13/04/2024\nb,b.png,04/13/2024\n")
+    with pytest.raises(CaseTableError, match=r"'13/04/2024' has the day first and '04/13/2024' the month"):
+        read_cases(path, check_images=False)
 
 
 @pytest.mark.parametrize("separator", [":", "^", "~", "\x1f", "§", "¦", " "])
