@@ -217,7 +217,7 @@ def test_clinical_photographs_are_pairs_of_the_dermoscopic_ones(release: Path, t
     for row in range(11):
         write_skin(release / "images" / "Nac" / f"nac{row}.jpg", seed=row)
         meta.loc[row, "clinic"] = f"NAC/Nac{row}.JPG"
-    meta.loc[2, "clinic"] = meta.loc[2, "derm"]  # one file for both, as in nine rows of the release
+    meta.loc[2, "clinic"] = "NEL/Nel003.JPG"  # one file for both, as in nine rows of the release
     meta.to_csv(release / "meta" / "meta.csv", index=False)
     report = prepare_source(SOURCE, release, tmp_path / "out", flags=["clinical"], size=64)
     assert len(report.cases) == 9 + 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.fuzz.pictures import IMAGE
+from tests.fuzz.releases import RELEASE
 from tests.fuzz.service import MULTIPART
 from tests.fuzz.stored import ARCHIVE, ARTIFACT, SNAPSHOT
 from tests.fuzz.target import Target
@@ -15,6 +16,7 @@ __all__ = ["TARGETS"]
 TARGETS: Mapping[str, Target] = {
     "image": IMAGE,
     "table": TABLE,
+    "release": RELEASE,
     "archive": ARCHIVE,
     "filter": FILTER,
     "text": TEXT,

@@ -19,7 +19,8 @@ from functools import cache
 from pathlib import Path
 
 from dermquery.data.case import CASE_FIELDS, Kind
-from dermquery.data.case_table import COLUMNS, CaseTable, cell_problem, read_cases
+from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
+from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermquery.data.case import Case
-from dermquery.data.case_table import CaseTableError, check_rows
-from dermquery.data.rows import BadRow, Rows
+from dermquery.data.case_rows import check_rows
+from dermquery.data.rows import BadRow, CaseTableError, Rows
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.layouts import Layout, NamedTable, Row, header_of, known_layout, read_table
 from dermquery.data.sources.prepare import BadImage, PrepareError
