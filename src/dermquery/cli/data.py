@@ -121,6 +121,9 @@ def dicom(
     skip_bad: SkipOption = False,
 ) -> None:
     """DICOM photographs of a clinic, de-identified."""
+    from dermquery.data.dicom.container import need_libraries
+
+    need_libraries()
     from dermquery.data.sources.dicom import prepare_dicom
 
     with bar("DICOM") as step:

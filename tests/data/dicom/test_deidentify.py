@@ -202,7 +202,9 @@ def _files(*folders: Path) -> Iterator[Path]:
     return (path for folder in folders for path in folder.rglob("*"))
 
 
-def test_a_byte_search_of_all_that_is_written_finds_nothing(tmp_path: Path) -> None:
+def test_a_byte_search_of_all_that_is_written_finds_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     source, out, objects = tmp_path / PLANT, tmp_path / "out", tmp_path / "objects"
     source.mkdir()
     exif = Image.Exif()
@@ -242,6 +244,7 @@ def test_a_byte_search_of_all_that_is_written_finds_nothing(tmp_path: Path) -> N
         found = traces(path.read_bytes()) if path.is_file() else []
         # the table names its own folder only
         assert found == [], (relative, found)
+    said += "".join(capfd.readouterr()) + caplog.text
     assert traces(said.replace(str(source), "").encode()) == []
     secret = key.read_text(encoding="ascii").strip()
     assert not any(secret.encode() in path.read_bytes() for path in produced if path.is_file() and path != key)

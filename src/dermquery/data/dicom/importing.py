@@ -142,28 +142,25 @@ class Import:
 
         return Original(f"source {origin}".encode(), lambda: decoders.decode(data, frame=taken.frame), encoded)
 
-    def write_objects(self, folder: Path, decoders: Decoders, case_ids: Collection[str]) -> int:
-        """Write de-identified copies of the objects whose cases were prepared; how many.
+    def write_objects(self, folder: Path, decoders: Decoders, case_ids: Collection[str]) -> list[BadImage]:
+        """Write de-identified copies of the objects whose cases were prepared; those that could not be written.
 
         An object of which one frame cannot be used is left out.
         """
-        key, written = self._key, 0
-        if key is None:
-            return 0
-        by_file: dict[DicomFile, list[FrameCase]] = {}
+        bad: list[BadImage] = []
+        by_file: dict[int, list[FrameCase]] = {}
         for taken in self.frames.values():
-            by_file.setdefault(taken.file, []).append(taken)
-        for file, frames in by_file.items():
-            if any(taken.case.case_id not in case_ids for taken in frames):
+            by_file.setdefault(taken.file.place, []).append(taken)
+        for frames in by_file.values():
+            if self._key is None or any(taken.case.case_id not in case_ids for taken in frames):
                 continue
-            data = _read(file)
             try:
+                data = _read(frames[0].file)
                 pictures = [decoders.decode(data, frame=taken.frame) for taken in frames]
-                write_object(folder, deidentified(read_header(data), key), pictures)
-                written += 1
+                write_object(folder, deidentified(read_header(data), self._key), pictures)
             except (DicomError, ImageError) as error:
-                self._refuse(file, str(error))
-        return written
+                bad.append(BadImage(self._called(frames[0].file), f"no object was written: {error}"))
+        return bad
 
     def said(self, beyond: int = 0) -> str:
         """What there is to say about the import besides, in sentences.

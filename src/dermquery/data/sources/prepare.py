@@ -104,6 +104,7 @@ def prepare_cases(
     skip_bad: bool = False,
     progress: Progress | None = None,
     read: Callable[[Path], Original] | None = None,
+    bad: Sequence[BadImage] = (),
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
@@ -119,6 +120,7 @@ def prepare_cases(
         skip_bad: write the table without the images that cannot be used.
         progress: called after each image.
         read: opens a case's image, from two threads; by default it is a file.
+        bad: source images that became no case; they count like those that cannot be used.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
@@ -130,7 +132,7 @@ def prepare_cases(
     _claim(out, {"source": source, "size": size, "borders": not (crop or size), "pipeline": _PIPELINE})
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
     prepared: list[Case] = []
-    bad: list[BadImage] = []
+    unusable = list(bad)
     made = 0
     jobs = [
         (partial(read or _file, case.image), target, size, crop) for case, target in zip(cases, targets, strict=True)
@@ -139,16 +141,16 @@ def prepare_cases(
         for done, outcome in enumerate(pool.map(_prepare_image, jobs), start=1):
             case, target = cases[done - 1], targets[done - 1]
             if isinstance(outcome, str):
-                bad.append(BadImage(case.case_id, outcome))
+                unusable.append(BadImage(case.case_id, outcome))
             else:
                 made += outcome
                 prepared.append(case.model_copy(update={"image": target.absolute()}))
             if progress:
                 progress(done, len(cases))
-    table = out / "cases.csv" if prepared and (skip_bad or not bad) else None
+    table = out / "cases.csv" if prepared and (skip_bad or not unusable) else None
     if table:
         write_cases(prepared, table)
-    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
+    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(unusable))
 
 
 def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:
