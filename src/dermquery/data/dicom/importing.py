@@ -162,8 +162,8 @@ class Import:
                 bad.append(BadImage(self._called(frames[0].file), f"no object was written: {error}"))
         return bad
 
-    def said(self, beyond: int = 0) -> str:
-        """What there is to say about the import besides, in sentences.
+    def notes(self, beyond: int = 0) -> tuple[str, ...]:
+        """What there is to tell about the import, a line each.
 
         Args:
             beyond: records of a DICOMDIR that name no file below its folder.
@@ -182,7 +182,7 @@ class Import:
                 "files are called by their places in the sorted list, as their names may name patients; "
                 "--name-files names them"
             )
-        return "; ".join(parts)
+        return tuple(parts)
 
 
 def _read(file: DicomFile) -> bytes:

@@ -73,8 +73,8 @@ def prepare_dicom(
         for file in files.files:
             importing.take(file)
         if not importing.frames:
-            reasons = [importing.said(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
-            raise PrepareError("; ".join([f"{source}: no photograph to prepare", *filter(None, reasons)]))
+            reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
+            raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
         decoders = Decoders(_DECODERS, max_pixels=_MOST_PIXELS, seconds=_SECONDS)
         try:
             report = prepare_cases(
@@ -87,7 +87,8 @@ def prepare_dicom(
             unwritten = importing.write_objects(objects, decoders, written) if objects else ()
         finally:
             decoders.close()
-        return dataclasses.replace(report, bad=(*report.bad, *unwritten), note=importing.said(files.beyond))
+        notes = (*report.notes, *importing.notes(files.beyond))
+        return dataclasses.replace(report, bad=(*report.bad, *unwritten), notes=notes)
 
 
 @contextmanager
