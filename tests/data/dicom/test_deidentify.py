@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import UID, JPEGBaseline8Bit
 from typer.testing import CliRunner
 
 from dermquery.answer.csv_json import write_csv, write_json
@@ -70,7 +70,7 @@ def planted(**attributes: object) -> Dataset:
     made.add_new(0x60000022, "LO", PLANT)
     made.add_new(0x60003000, "OB", PLANT.encode() + b"!")
     made.file_meta.SourceApplicationEntityTitle = PLANT
-    made.file_meta.PrivateInformationCreatorUID = "1.2.739.14628.2"
+    made.file_meta.PrivateInformationCreatorUID = UID("1.2.739.14628.2")
     made.file_meta.PrivateInformation = PLANT.encode() + b"!"
     return made
 

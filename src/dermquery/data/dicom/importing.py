@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -84,7 +85,7 @@ class Import:
                 layout = layout_of(header)
                 if self._key is not None:
                     check_shown(header, self._allowed)
-                self._add(file, header, layout, self._digest(stream.seek(0) or stream.read()))
+                self._add(file, header, layout, self._digest(_whole(stream)))
         except DicomError as error:
             self._refuse(file, str(error))
         except OSError as error:
@@ -183,6 +184,11 @@ class Import:
                 "--name-files names them"
             )
         return tuple(parts)
+
+
+def _whole(stream: BinaryIO) -> bytes:
+    stream.seek(0)
+    return stream.read()
 
 
 def _read(file: DicomFile) -> bytes:
