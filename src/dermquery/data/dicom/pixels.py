@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from dermquery.data.dicom.container import DicomError
@@ -26,6 +26,7 @@ from dermquery.data.dicom.values import number, numbers, value
 __all__ = ["Frame", "bytes_to_decode", "decoded_frame", "profile_of"]
 
 _Pixels = NDArray[Any]
+_YBR = "YBR_FULL"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Frame:
     """Decoded pixels.
 
     Attributes:
-        image: mode ``RGB``, ``L`` or ``I;16``.
+        image: mode ``RGB``, ``YCbCr``, ``L`` or ``I;16``.
         white: the value of white in a grey image of more than 8 bits.
         inverted: whether 0 is white.
     """
@@ -57,7 +58,10 @@ def decoded_frame(header: Header, layout: Layout, frame: int = 1) -> Frame:
     encoded = frame_bytes(header, layout, frame)
     try:
         with quiet():
-            pixels = _decoded(encoded, header, layout)
+            pixels, ybr = _decoded(encoded, header, layout)
+            if ybr and layout.samples == 3:
+                size = (layout.columns, layout.rows)
+                return Frame(Image.frombytes("YCbCr", size, np.ascontiguousarray(_eight_bits(pixels, layout.stored))))
             return _shown(pixels, header, layout)
     except (DicomError, MemoryError):
         raise
@@ -66,8 +70,8 @@ def decoded_frame(header: Header, layout: Layout, frame: int = 1) -> Frame:
         raise DicomError(f"its {header.syntax.name} pixels are damaged or cut off ({reason}); get it again") from error
 
 
-def _decoded(encoded: bytes, header: Header, layout: Layout) -> _Pixels:
-    """Pixels (rows, columns) or (rows, columns, 3)."""
+def _decoded(encoded: bytes, header: Header, layout: Layout) -> tuple[_Pixels, bool]:
+    """Pixels (rows, columns) or (rows, columns, 3), and whether they are luminance and two colour differences."""
     if header.syntax in LOSSLESS:
         return _lossless(encoded, layout)
     native = header.syntax in NATIVE
@@ -84,11 +88,11 @@ def _decoded(encoded: bytes, header: Header, layout: Layout) -> _Pixels:
         "transfer_syntax_uid": header.syntax,
         "pixel_keyword": "PixelData",
         "pixel_vr": "OB" if layout.allocated == 8 else header.vr,
+        "decoding_plugin": "" if native else _plugin(header.syntax),
     }
     source = encoded if native else encapsulate([encoded])
-    plugin = "" if native else _plugin(header.syntax)
-    pixels, _ = get_decoder(header.syntax).as_array(source, index=0, decoding_plugin=plugin, **options)
-    return pixels
+    pixels, said = get_decoder(header.syntax).as_array(source, index=0, raw=True, **options)
+    return pixels, str(said["photometric_interpretation"]).startswith(_YBR)
 
 
 def _plugin(syntax: str) -> str:
@@ -100,7 +104,7 @@ def _plugin(syntax: str) -> str:
     return "pydicom" if syntax == RLELossless else "pylibjpeg"
 
 
-def _lossless(encoded: bytes, layout: Layout) -> _Pixels:
+def _lossless(encoded: bytes, layout: Layout) -> tuple[_Pixels, bool]:
     """A lossless JPEG by Pillow, which cannot turn its colours: so they are asked for as they are, by either name."""
     shape = (layout.rows, layout.columns, layout.samples)[: 3 if layout.samples > 1 else 2]
     for mode in ("YCbCr", None) if layout.samples > 1 else (None,):
@@ -113,8 +117,7 @@ def _lossless(encoded: bytes, layout: Layout) -> _Pixels:
                 if mode is None:
                     raise
                 continue
-            ybr = layout.photometric.startswith("YBR_FULL") or image.info.get("adobe_transform") == 1
-            return convert_color_space(pixels, "YBR_FULL", "RGB") if ybr and layout.samples > 1 else pixels
+            return pixels, layout.photometric.startswith(_YBR) or image.info.get("adobe_transform") == 1
     raise DicomError("its lossless JPEG has no colours that are known; get it again")
 
 
@@ -142,12 +145,14 @@ def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
 
 
 def _rgb(pixels: _Pixels, bits: int) -> Image.Image:
-    if bits > 8:
-        most = (1 << bits) - 1
-        pixels = np.rint(np.minimum(pixels, most) * (255.0 / most))
-    elif bits < 8:
-        pixels = np.minimum(pixels, (1 << bits) - 1).astype(np.float32) * (255.0 / ((1 << bits) - 1))
-    return Image.fromarray(np.ascontiguousarray(pixels[..., :3], dtype=np.uint8))
+    return Image.fromarray(np.ascontiguousarray(_eight_bits(pixels, bits)[..., :3]))
+
+
+def _eight_bits(pixels: _Pixels, bits: int) -> NDArray[np.uint8]:
+    if bits == 8:
+        return pixels.astype(np.uint8, copy=False)
+    most = (1 << bits) - 1
+    return np.rint(np.minimum(pixels, most) * (255.0 / most)).astype(np.uint8)
 
 
 def _palette_bits(header: Header) -> int:
@@ -186,7 +191,7 @@ def profile_of(header: Header) -> bytes | None:
 def bytes_to_decode(header: Header, layout: Layout) -> int:
     """The greatest memory that decoding one frame takes beside Pillow's pixels."""
     sample = layout.allocated // 8
-    each = 3.0 * layout.samples * sample  # what is encoded, what the decoder makes, and its copy
+    each = 4.0 * layout.samples * sample  # what is encoded, what the decoder makes, and copies of it
     if header.syntax in HTJ2K or header.syntax.name.startswith("JPEG 2000"):
         each += 4.0 * layout.samples * 2
     if layout.samples == 1 and _has_window(header):
