@@ -6,6 +6,7 @@ Colour profiles and grey values of more than 8 bits are left to :mod:`dermquery.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
+from dermquery.data.colour import spans
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import Header
 from dermquery.data.dicom.layout import HTJ2K, LOSSLESS, NATIVE, Layout, frame_bytes
@@ -123,9 +125,9 @@ def _lossless(encoded: bytes, layout: Layout) -> tuple[_Pixels, bool]:
 
 def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
     if layout.photometric == "PALETTE COLOR":
-        return Frame(_rgb(apply_color_lut(pixels, header.dataset), _palette_bits(header)))
+        return Frame(Image.fromarray(_palette(pixels, header, layout)))
     if layout.samples == 3:
-        return Frame(_rgb(pixels, layout.stored))
+        return Frame(Image.fromarray(np.ascontiguousarray(_eight_bits(pixels, layout.stored))))
     inverted = layout.photometric == "MONOCHROME1"
     if _has_window(header):
         windowed = apply_voi_lut(apply_modality_lut(pixels, header.dataset), header.dataset)
@@ -144,15 +146,28 @@ def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
     return Frame(Image.fromarray(grey.astype(np.uint16)), white=most, inverted=inverted)
 
 
-def _rgb(pixels: _Pixels, bits: int) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(_eight_bits(pixels, bits)[..., :3]))
-
-
 def _eight_bits(pixels: _Pixels, bits: int) -> NDArray[np.uint8]:
     if bits == 8:
         return pixels.astype(np.uint8, copy=False)
-    most = (1 << bits) - 1
-    return np.rint(np.minimum(pixels, most) * (255.0 / most)).astype(np.uint8)
+    kept = min(bits, 16)
+    most = (1 << kept) - 1
+    table = np.rint(np.arange(most + 1) * (255.0 / most)).astype(np.uint8)
+    return _looked_up(table, pixels, lambda part: np.minimum(part >> (bits - kept), most))
+
+
+def _palette(pixels: _Pixels, header: Header, layout: Layout) -> NDArray[np.uint8]:
+    """Colours of indices, by a table of what each index is; pydicom's takes 40 bytes a pixel."""
+    indices = np.arange(1 << min(layout.stored, 16)).astype(pixels.dtype)
+    table = _eight_bits(apply_color_lut(indices, header.dataset)[..., :3], _palette_bits(header))
+    return _looked_up(table, pixels, lambda part: np.clip(part, 0, len(table) - 1))
+
+
+def _looked_up(table: NDArray[np.uint8], pixels: _Pixels, index: Callable[[_Pixels], _Pixels]) -> NDArray[np.uint8]:
+    """``table[index(pixels)]`` in parts, as NumPy takes 8 bytes for each index."""
+    made = np.empty((*pixels.shape, *table.shape[1:]), np.uint8)
+    for top, bottom in spans(*pixels.shape[:2]):
+        made[top:bottom] = table[index(pixels[top:bottom])]
+    return made
 
 
 def _palette_bits(header: Header) -> int:
@@ -196,8 +211,6 @@ def bytes_to_decode(header: Header, layout: Layout) -> int:
         each += 4.0 * layout.samples * 2
     if layout.samples == 1 and _has_window(header):
         each += 24
-    if layout.photometric == "PALETTE COLOR":
-        each += 16
-    if layout.samples == 3 and layout.stored > 8:
-        each += 24
+    if layout.photometric == "PALETTE COLOR" or (layout.samples == 3 and layout.stored > 8):
+        each += 3
     return int(each * layout.rows * layout.columns)
