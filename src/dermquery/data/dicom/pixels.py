@@ -76,6 +76,8 @@ def _decoded(encoded: bytes, header: Header, layout: Layout) -> tuple[_Pixels, b
     """Pixels (rows, columns) or (rows, columns, 3), and whether they are luminance and two colour differences."""
     if header.syntax in LOSSLESS:
         return _lossless(encoded, layout)
+    if header.syntax in JPEGTransferSyntaxes:
+        return _jpeg(encoded, layout), False
     native = header.syntax in NATIVE
     options: dict[str, Any] = {
         "rows": layout.rows,
@@ -99,11 +101,20 @@ def _decoded(encoded: bytes, header: Header, layout: Layout) -> tuple[_Pixels, b
 
 def _plugin(syntax: str) -> str:
     """The decoder to use; pydicom would try any that is installed, GDCM first, which ends the process on bad pixels."""
-    if syntax in JPEGTransferSyntaxes:
-        return "pillow"
     if syntax in JPEGLSTransferSyntaxes:
         return "pyjpegls"
     return "pydicom" if syntax == RLELossless else "pylibjpeg"
+
+
+def _jpeg(encoded: bytes, layout: Layout) -> _Pixels:
+    """A JPEG as any program shows it, so that it may stay as it is outside of the object.
+
+    Without a marker of its own for them its colours are those that the object says.
+    """
+    with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
+        if layout.photometric == "RGB" and not {"jfif", "adobe_transform"} & set(image.info):
+            image.draft("YCbCr", image.size)  # as they are stored
+        return np.asarray(image if image.mode in {"L", "YCbCr"} else image.convert("RGB"))
 
 
 def _lossless(encoded: bytes, layout: Layout) -> tuple[_Pixels, bool]:
