@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.fuzz.clinic import DICOM
 from tests.fuzz.pictures import IMAGE
 from tests.fuzz.releases import RELEASE
 from tests.fuzz.service import MULTIPART
@@ -15,6 +16,7 @@ __all__ = ["TARGETS"]
 
 TARGETS: Mapping[str, Target] = {
     "image": IMAGE,
+    "dicom": DICOM,
     "table": TABLE,
     "release": RELEASE,
     "archive": ARCHIVE,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,16 @@ from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
 from dermquery.data.vocabulary.words import reworded
 
-__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "origin_of", "prepare_cases", "read_records"]
+__all__ = [
+    "BadImage",
+    "Original",
+    "PrepareError",
+    "PrepareReport",
+    "Progress",
+    "origin_of",
+    "prepare_cases",
+    "read_records",
+]
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
@@ -41,6 +51,21 @@ _WORKERS = 2
 
 class PrepareError(ValueError):
     """A source cannot be prepared; the message says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A source image.
+
+    Attributes:
+        origin: names what it is made of, in up to a hundred bytes; another origin is another image.
+        decode: gives its pixels, as :func:`~dermquery.data.image.load_image` does.
+        data: gives its bytes, which are kept as they are if they are a JPEG that shows just these pixels.
+    """
+
+    origin: bytes
+    decode: Callable[[], Image.Image]
+    data: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,8 @@ def prepare_cases(
     crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
+    read: Callable[[Path], Original] | None = None,
+    bad: Sequence[BadImage] = (),
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
@@ -104,6 +131,8 @@ def prepare_cases(
         crop: remove the borders and keep the proportions.
         skip_bad: write the table without the images that cannot be used.
         progress: called after each image.
+        read: opens a case's image, from two threads; by default it is a file.
+        bad: source images that became no case; they count like those that cannot be used.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
@@ -117,23 +146,25 @@ def prepare_cases(
     cases = worded.cases
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
     prepared: list[Case] = []
-    bad: list[BadImage] = []
+    unusable = list(bad)
     made = 0
-    jobs = [(case.image, target, size, crop) for case, target in zip(cases, targets, strict=True)]
+    jobs = [
+        (partial(read or _file, case.image), target, size, crop) for case, target in zip(cases, targets, strict=True)
+    ]
     with _pool() as pool:
         for done, outcome in enumerate(pool.map(_prepare_image, jobs), start=1):
             case, target = cases[done - 1], targets[done - 1]
             if isinstance(outcome, str):
-                bad.append(BadImage(case.case_id, outcome))
+                unusable.append(BadImage(case.case_id, outcome))
             else:
                 made += outcome
                 prepared.append(case.model_copy(update={"image": target.absolute()}))
             if progress:
                 progress(done, len(cases))
-    table = out / "cases.csv" if prepared and (skip_bad or not bad) else None
+    table = out / "cases.csv" if prepared and (skip_bad or not unusable) else None
     if table:
         write_cases(prepared, table)
-    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad), worded.notes)
+    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(unusable), worded.notes)
 
 
 def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:
@@ -191,15 +222,15 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare_image(job: tuple[Path, Path, int | None, bool]) -> bool | str:
+def _prepare_image(job: tuple[Callable[[], Original], Path, int | None, bool]) -> bool | str:
     """True if the image was made, False if it was there, or the reason why it cannot be used."""
-    source, target, size, crop = job
+    opened, target, size, crop = job
     try:
-        origin = _origin(source) if source.is_file() else b""
-        if target.is_file() and _made_from(target) == origin:
+        original = opened()
+        if target.is_file() and _made_from(target) == original.origin:
             return False
-        image = load_image(source)
-        bare = None if size or crop else _bare(source.read_bytes(), origin, image)
+        image = original.decode()
+        bare = None if size or crop else _bare(original.data(), original.origin, image)
     except (ImageError, OSError) as error:
         return str(error)
     if size or crop:
@@ -208,7 +239,7 @@ def _prepare_image(job: tuple[Path, Path, int | None, bool]) -> bool | str:
         image = image.resize((size, size), Image.Resampling.LANCZOS)
     with replacing(target) as part:
         if bare is None:
-            image.save(part, "JPEG", comment=origin, **_JPEG)
+            image.save(part, "JPEG", comment=original.origin, **_JPEG)
         else:
             part.write_bytes(bare)
     return True
@@ -218,6 +249,10 @@ def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
     """A JPEG without metadata, if it shows the same without: turned by EXIF or in other colours, it does not."""
     bare = bare_jpeg(data, origin)
     return bare if bare is not None and load_image(bare).tobytes() == image.tobytes() else None
+
+
+def _file(source: Path) -> Original:
+    return Original(_origin(source) if source.is_file() else b"", partial(load_image, source), source.read_bytes)
 
 
 def _origin(source: Path) -> bytes:
