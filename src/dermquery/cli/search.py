@@ -65,21 +65,33 @@ def search(
     pdf: Annotated[Path | None, typer.Option(help="Write a report as PDF, on A4.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write the result as one picture.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the hits as a table that a spreadsheet opens safely.")] = None,
+    fhir: Annotated[
+        Path | None, typer.Option(help="Write the answer as a FHIR R4B bundle, without ids of cases and patients.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in page, report and picture where the local similarity comes from.")
     ] = False,
+    viewer: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DERMQUERY_VIEWER",
+            help="Where hits open in a picture archive, for example https://pacs/viewer?StudyInstanceUIDs={study}",
+        ),
+    ] = None,
     notice: Annotated[str | None, typer.Option(help="A line shown on top of page, report and picture.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Model to encode the query with; the base's own if not given.")
     ] = None,
 ) -> None:
     """Find the most similar cases of a case base."""
+    from dermquery.data.viewer import Viewer
     from dermquery.store.casebase import CaseBase
     from dermquery.store.where import Written
 
     if preset is not None and weights is not None:
         raise ValueError(f"--preset {preset!r} and --weights {weights!r} say the same thing twice; give one of them")
-    outputs = _Outputs(json_out, html, pdf, png, csv)
+    opens = Viewer(viewer) if viewer else None
+    outputs = _Outputs(json_out, html, pdf, png, csv, fhir)
     outputs.check()
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
@@ -95,7 +107,7 @@ def search(
         exclude_case=exclude_case,
         exclude_lesion=exclude_lesion,
         exclude_patient=exclude_patient,
-    )
+    ).with_links(opens)
     if explain:
         if html is None and pdf is None and png is None:
             raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
@@ -128,6 +140,7 @@ class _Outputs(NamedTuple):
     pdf: Path | None
     png: Path | None
     csv: Path | None
+    fhir: Path | None
 
     def check(self) -> None:
         """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
@@ -170,6 +183,10 @@ def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notic
         write_json(result, to.json, warnings)
     if to.csv is not None:
         write_csv(result, to.csv)
+    if to.fhir is not None:
+        from dermquery.answer.fhir import write_fhir
+
+        write_fhir(result, to.fhir, warnings)
     if to.pdf is not None:
         from dermquery.answer.pdf import write_pdf
 
@@ -194,6 +211,9 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
         out.print(Text("\n".join([content.no_hits, *_values_there(result, case_base)])))
     else:
         out.print(_table(content))
+        for hit in result.hits:
+            if hit.viewer:
+                out.print(Text(f"{hit.rank} in the viewer: {hit.viewer}"), style="dim", soft_wrap=True)
     if result.query.text:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
     for said in (*content.query.notes, *content.warnings):
