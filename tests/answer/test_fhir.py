@@ -124,7 +124,7 @@ def test_the_report_is_preliminary_and_for_research(bundle: dict[str, Any]) -> N
 
 
 def test_no_id_date_or_word_of_a_case_or_query_is_in_it(result: SearchResult, tmp_path: Path) -> None:
-    warning = ImageWarning("same image", f"It is in the base as case {PLANTED[0]}.", 1.0, 1.0)
+    warning = ImageWarning("blurred", f"It is in the base as case {PLANTED[0]}.", 1.0, 1.0)
     written = write_fhir(result, tmp_path / "x.fhir.json", [warning]).read_bytes()
     assert [planted for planted in PLANTED if planted.encode() in written] == []
     ids = {value for hit in result.hits for value in (hit.case.case_id, hit.case.lesion_id, hit.case.patient_id)}

@@ -1,9 +1,9 @@
 """The answer as a FHIR R4B bundle, for systems that take findings and reports in no other form.
 
-It says what was asked and what was found, and not whom it is about: a hit list crosses patients. Ids of cases, lesions and
-patients, dates, free text, columns of one's own and folders stay here; within the bundle resources have random ids, hits of
-one patient or lesion share one, and ages are capped at 90. What leads back is the rank and, where the base has them, the
-UIDs of study, series and instance (as the base has them: pseudonymous where the import de-identified).
+It says what was asked and what was found, and not whom it is about: a hit list crosses patients. Ids of cases, lesions
+and patients, dates, free text, columns of one's own and folders stay here; within the bundle resources have random ids,
+hits of one patient or lesion share one, and ages are capped at 90. What leads back is the rank and, where the base has
+them, the UIDs of study and series (as the base has them: pseudonymous where the import de-identified).
 
 Plain JSON: fhir.resources, which validates it in the tests, would only make the same dictionaries.
 """
@@ -43,9 +43,9 @@ def hits_fhir(
 ) -> str:
     """The answer as a Bundle of type collection; ``created`` is now if not given.
 
-    It holds a Device (program and model), an Observation for each criterion asked, the DiagnosticReport over these, and for
-    each hit Patient, BodyStructure, ImagingStudy where the study is known, and Observations; last the List of the hits,
-    most similar first. Everything is preliminary.
+    It holds a Device (program and model), an Observation for each criterion asked, the DiagnosticReport over these, and
+    for each hit Patient, BodyStructure, ImagingStudy where the study is known, and Observations; last the List of the
+    hits, most similar first. Everything is preliminary.
     """
     made = _Bundle((created or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"))
     device = made.add(_device(result))
@@ -98,7 +98,8 @@ class _Bundle:
 
     def resource(self) -> Json:
         """The bundle, without members that are empty, which FHIR forbids."""
-        return _filled({"resourceType": "Bundle", "type": "collection", "timestamp": self.when, "entry": self._entries})
+        bundle = {"resourceType": "Bundle", "type": "collection", "timestamp": self.when, "entry": self._entries}
+        return dict(_filled(bundle))
 
 
 def _filled(value: Any) -> Any:
