@@ -58,15 +58,16 @@ def test_a_share_is_never_rounded_up_to_all(share: float | None, words: str | No
     assert Measure("look", -0.5, share).bar == (share or 0.0)
 
 
-_FIELD = 'laterality: Annotated[Literal["left", "right", "midline", "unknown"] | None, Kind.CHOICE] = None'
+_FIELD = 'posture: Annotated[Literal["lying", "sitting", "standing"] | None, Kind.CHOICE] = None'
+_NUMBER = "pressure_kpa: Annotated[Annotated[float, Field(ge=0, le=60)] | None, Kind.NUMBER] = None"
 ONE_MORE = {
-    "data/case.py": [("    site: _Choice = None\n", f"    site: _Choice = None\n    {_FIELD}\n")],
+    "data/case.py": [("    site: _Tree = None\n", f"    site: _Tree = None\n    {_FIELD}\n    {_NUMBER}\n")],
     "answer/words.py": [
-        ('"site": "Site",', '"site": "Site", "laterality": "Side of the body",'),
-        ('IN_BRIEF = ("site", ', 'IN_BRIEF = ("site", "laterality", '),
+        ('"site": "Site",', '"site": "Site", "posture": "Posture of the patient", "pressure_kpa": "Pressure",'),
+        ('IN_BRIEF = ("site", ', 'IN_BRIEF = ("site", "posture", "pressure_kpa", '),
     ],
 }
-"""Changes that declare one more field."""
+"""Changes that declare one more field of words, and one more number."""
 
 WITH_IT = """
 import sys
@@ -86,45 +87,50 @@ from tests.store.encoder import ProjectionEncoder
 
 folder = Path(sys.argv[1])
 base = CaseBase.open(folder / "base", ProjectionEncoder())
-assert base.store.value_counts("laterality") == {None: 24}
+assert base.store.value_counts("posture") == {None: 24}
 image = draw_lesion(folder / "one.png", 77)
-assert len(base.search(image=image, where=["laterality=missing"]).hits) == 5
-assert not base.search(image=image, where=["laterality=left"]).hits
+assert len(base.search(image=image, where=["posture=missing"]).hits) == 5
+assert not base.search(image=image, where=["posture=lying"]).hits
 
-(folder / "cases.csv").write_text("case_id,image,laterality\\nx,one.png,Left\\n")
+(folder / "cases.csv").write_text("case_id,image,posture,pressure_kpa\\nx,one.png,Lying,7.5\\n")
 (case,) = read_cases(folder / "cases.csv")
-assert case.laterality == "left" and not case.extra
+assert case.posture == "lying" and case.pressure_kpa == 7.5 and not case.extra
 write_cases([case], folder / "again.csv")
 assert read_cases(folder / "again.csv").cases == (case,)
 base.add([case])
-result = base.search(image=image, where=["laterality=left"])
+result = base.search(image=image, where=["posture=lying"])
 assert [hit.case.case_id for hit in result.hits] == ["x"]
-assert base.store.value_counts("laterality") == {None: 24, "left": 1}
-for refused in ("laterality=lft", "laterality>=left"):
+assert base.store.value_counts("posture") == {None: 24, "lying": 1}
+assert base.store.value_counts("pressure_kpa") == {None: 24, 7.5: 1}
+for clause, n in (("pressure_kpa>=7.5", 1), ("pressure_kpa<7.5", 0), ("pressure_kpa!=7.5", 24)):
+    assert base.count([clause]) == n
+for refused in ("posture=lyng", "posture>=lying", "pressure_kpa>=much"):
     try:
         base.search(image=image, where=[refused])
     except FilterError as error:
         print(error)
-(folder / "cases.csv").write_text("case_id,image,laterality\\nx,one.png,lft\\n")
+(folder / "cases.csv").write_text("case_id,image,posture,pressure_kpa\\nx,one.png,lyng,61\\n")
 try:
     read_cases(folder / "cases.csv")
 except CaseTableError as error:
     print(error)
 
-assert ",laterality," in csv_json.hits_csv(result) and ",left," in csv_json.hits_csv(result)
-assert '"laterality": "left"' in csv_json.hits_json(result)
-assert {fact.title: fact.words for fact in report_content(result).hits[0].facts}["Side of the body"] == "left"
+assert ",posture," in csv_json.hits_csv(result) and ",lying," in csv_json.hits_csv(result)
+assert '"posture": "lying"' in csv_json.hits_json(result)
+assert {fact.title: fact.words for fact in report_content(result).hits[0].facts}["Posture of the patient"] == "lying"
 buffer = BytesIO()
 pdf.write_pdf(result, buffer)
-assert "left" in PdfReader(buffer).pages[0].extract_text()
-assert "left" in html.write_html(result, folder / "a.html").read_text()
-assert "left" in [text.get_text() for text in png.draw(result).texts]
+assert "lying" in PdfReader(buffer).pages[0].extract_text()
+assert "lying" in html.write_html(result, folder / "a.html").read_text()
+assert "lying" in [text.get_text() for text in png.draw(result).texts]
 
-sent = CaseFields.model_validate({"case_id": "y", "laterality": ""})
-assert sent.laterality is None and sent.case(image).laterality is None
-assert "laterality" in str(RankingRequest.model_json_schema())
-assert CaseFields.model_json_schema()["properties"]["laterality"]["anyOf"][0]["enum"][0] == "left"
-assert "laterality" in CHOSEN_FIELDS
+sent = CaseFields.model_validate({"case_id": "y", "posture": ""})
+assert sent.posture is None and sent.case(image).posture is None
+assert "posture" in str(RankingRequest.model_json_schema())
+assert CaseFields.model_json_schema()["properties"]["posture"]["anyOf"][0]["enum"][0] == "lying"
+assert "posture" in CHOSEN_FIELDS
+assert "7.5" in PdfReader(buffer).pages[0].extract_text()
+assert ",7.5," in csv_json.hits_csv(result)
 """
 
 
@@ -146,6 +152,8 @@ def test_one_more_field_is_declared_once_and_bases_from_before_it_can_be_searche
         [sys.executable, "-c", WITH_IT, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "unknown value 'lft' for laterality; use one of: left, right, midline, unknown" in done.stdout
-    assert ">= compares ages and dates, and 'laterality' in 'laterality>=left' holds text" in done.stdout
-    assert "laterality 'lft' is unknown; use one of: left, right, midline, unknown" in done.stdout
+    assert "unknown value 'lyng' for posture; use one of: lying, sitting, standing" in done.stdout
+    assert ">= compares numbers and days, and 'posture' in 'posture>=lying' holds text" in done.stdout
+    assert "posture 'lyng' is unknown; use one of: lying, sitting, standing" in done.stdout
+    assert "pressure_kpa is a number, not 'much'; write for example pressure_kpa>=40" in done.stdout
+    assert "pressure_kpa '61' is not a number from 0 to 60" in done.stdout

@@ -373,7 +373,14 @@ def test_writing_refuses_what_cannot_be_read_back(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"suffix \.csv or \.parquet"):
         write_cases([], tmp_path / "cases.txt")
     with pytest.raises(ValueError, match="extra column named like a known one: site"):
-        write_cases([Case(case_id="a", image=Path("a"), extra={"site": "x"})], tmp_path / "cases.csv")
+        write_cases([Case(case_id="a", image=Path("a"), site="y", extra={"site": "x"})], tmp_path / "cases.csv")
+
+
+def test_a_column_of_before_its_field_was_declared_is_written_as_the_field(tmp_path: Path) -> None:
+    earlier = Case(case_id="a", image=tmp_path / "a", extra={"confirmed_by": "histo", "lens": "x"})
+    write_cases([earlier], tmp_path / "cases.csv")
+    (case,) = read_cases(tmp_path / "cases.csv", check_images=False)
+    assert (case.confirmed_by, case.extra) == ("histo", {"lens": "x"})
 
 
 def _composed(text: str) -> str:

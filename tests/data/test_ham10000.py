@@ -42,7 +42,7 @@ def test_prepare(images: Path, tmp_path: Path) -> None:
     assert [c.age for c in cases] == [80, 80, None, 5, 0]
     assert [c.sex for c in cases] == ["male", "male", None, "female", "female"]
     assert all(c.diagnosis == c.fine_diagnosis for c in cases)
-    assert cases[2].extra == {"confirmed_by": "consensus"}
+    assert (cases[2].confirmed_by, cases[2].extra) == ("consensus", {})
     with Image.open(cases[4].image) as image:
         assert image.size == (64, 64)
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dermquery.data.case import CASE_FIELDS, Case
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.store.filters import (
     FIELDS,
@@ -55,7 +55,7 @@ NASTY = [
     "/* back */",
 ]
 TEXT_FIELDS: list[Any] = [
-    name for name in FIELDS if name not in ("age", "date", "case_id") and not CASE_FIELDS[name].values
+    name for name in FIELDS if name != "case_id" and not (CASE_FIELDS[name].is_ordered or CASE_FIELDS[name].values)
 ]
 DAYS = [datetime.date(1999, 12, 31), datetime.date(2020, 2, 29), datetime.date(2020, 3, 1), datetime.date(2024, 10, 9)]
 
@@ -75,6 +75,7 @@ def nasty_cases() -> list[Case]:
                 source=value if i % 3 == 1 else None,
                 date=None if i % 4 == 3 else DAYS[i % len(DAYS)],
                 age=None if i % 4 == 0 else (i - 1) * 7.25,
+                breslow_mm=None if i % 3 == 0 else (i - 1) * 7.25,
                 checklist={"streaks": CRITERIA["streaks"].values[i % 3]} if i % 2 else {},
             )
         )
@@ -97,17 +98,18 @@ def found(store: CaseStore, where: Filter) -> set[str]:
 
 texts = st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8"), max_size=8)
 ages = st.sampled_from([0.0, -0.0, 7.25, 21.75, 36.25, 130.0]) | st.floats(allow_nan=False, allow_infinity=False)
+numbers: st.SearchStrategy[Any] = st.sampled_from(NUMBERS)
 bounds = st.none() | ages
 days = st.sampled_from(DAYS) | st.dates()
 day_bounds = st.none() | days
 leaves: st.SearchStrategy[Any] = st.one_of(
     st.builds(Equals, field=st.sampled_from(TEXT_FIELDS), value=texts),
-    st.builds(Equals, field=st.just("age"), value=ages),
+    st.builds(Equals, field=numbers, value=ages),
     st.builds(OneOf, field=st.sampled_from(TEXT_FIELDS), values=st.lists(texts, max_size=4).map(tuple)),
-    st.builds(OneOf, field=st.just("age"), values=st.lists(ages, max_size=3).map(tuple)),
+    st.builds(OneOf, field=numbers, values=st.lists(ages, max_size=3).map(tuple)),
     st.builds(Equals, field=st.just("streaks"), value=st.sampled_from(CRITERIA["streaks"].values)),
     st.builds(Missing, field=st.sampled_from(FIELDS)),
-    st.builds(Range, ge=bounds, gt=bounds, le=bounds, lt=bounds),
+    st.builds(Range, field=numbers, ge=bounds, gt=bounds, le=bounds, lt=bounds),
     st.builds(Range, field=st.just("date"), ge=day_bounds, gt=day_bounds, le=day_bounds, lt=day_bounds),
     st.builds(Equals, field=st.just("date"), value=days.map(datetime.date.isoformat)),
 )
@@ -211,10 +213,10 @@ def test_parse_where_reads_dates() -> None:
     [
         ("text=x", "unknown field 'text' in 'text=x'; use one of: case_id, diagnosis"),
         ("streaks=odd", "unknown value 'odd' for streaks; use one of: absent, regular, irregular"),
-        ("age=old", "age is a number of years, not 'old'"),
-        ("age>=nan", "age is a number of years, not 'nan'"),
-        ("age=inf", "age is a number of years, not 'inf'"),
-        ("site>=3", ">= compares ages and dates, and 'site'"),
+        ("age=old", "age is a number, not 'old'"),
+        ("age>=nan", "age is a number, not 'nan'"),
+        ("age=inf", "age is a number, not 'inf'"),
+        ("site>=3", ">= compares numbers and days, and 'site'"),
         ("date>=2024", "'2024' is no day; write it as 2024-03-31"),
         ("date<20240331", "'20240331' is no day in the one form that is compared; write it as 2024-03-31"),
         ("date=31.3.2024", "'31.3.2024' is no day"),

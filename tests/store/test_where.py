@@ -99,7 +99,7 @@ def test_conditions_and_demands_hold_together(base: CaseBase) -> None:
         (["source=x"], [], "no case has a source, so none has 'x'"),
         (["scanner=Zeiss"], [], "no case has the scanner 'Zeiss'; there are: Foto Finder, Heine"),
         (["scaner=Heine"], [], r"unknown field 'scaner'.*Clark level.*scanner\. Did you mean 'scanner'\?"),
-        (["scanner>3"], [], "compares ages and dates"),
+        (["scanner>3"], [], "compares numbers and days"),
         (["text=x"], [], "unknown field 'text'"),
         (["site=a,,b"], [], "remove the extra comma"),
         ([], ["site=back"], "cannot demand 'site=back'; write for example vascular_structures=arborizing"),

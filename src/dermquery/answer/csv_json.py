@@ -22,7 +22,7 @@ __all__ = ["COLUMNS", "hits_csv", "hits_json", "safe_cell", "write_csv", "write_
 
 _FIRST = ("diagnosis", "fine_diagnosis")
 _PARTS = ("meaning", "findings", "look")
-_LEFT_OUT = ("patient_id", "text")
+_LEFT_OUT = ("patient_id", "text", "study_uid", "series_uid", "instance_uid")
 COLUMNS = (
     "rank", "case_id", *_FIRST, "score", *_PARTS, *(f"{name}_closer_than" for name in _PARTS), "local", "global",
     "same_image", "same_photograph", "trained_on", "shared_criteria", "differing_criteria",
@@ -31,8 +31,8 @@ COLUMNS = (
     "viewer", "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
 """Every row says what was asked and which base and model it comes from, because rows get copied into other tables. The
-base is named without its folder, which says something of the server. Patient ids, free text and extra columns are left
-out; JSON has them."""
+base is named without its folder, which says something of the server. Patient ids, the UIDs of an archive, free text
+and extra columns are left out; JSON has them."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 

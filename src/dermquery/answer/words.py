@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dermquery.data.case import Case
+from dermquery.data.case import NUMBERS, Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.findings import Findings, Remark
 from dermquery.data.reading.lexicon import DEFAULT, languages
@@ -17,6 +17,7 @@ __all__ = [
     "IN_BRIEF",
     "NOT_RECORDED",
     "TITLES",
+    "UNITS",
     "Tone",
     "describe_case",
     "describe_condition",
@@ -32,18 +33,36 @@ NOT_RECORDED = "Not recorded"
 TITLES: Mapping[str, str] = {
     "diagnosis": "Diagnosis",
     "fine_diagnosis": "Original diagnosis",
+    "diagnosis_path": "ISIC diagnosis",
+    "confirmed_by": "Confirmed by",
+    "breslow_mm": "Breslow thickness",
     "sex": "Sex",
     "age": "Age",
+    "skin_type": "Skin type",
     "site": "Site",
+    "laterality": "Side",
     "elevation": "Elevation",
+    "diameter_mm": "Diameter",
     "lesion_id": "Lesion",
     "patient_id": "Patient",
     "source": "Source",
     "date": "Taken",
+    "image_type": "Image type",
+    "polarisation": "Light",
+    "contact": "Contact",
+    "magnification": "Magnification",
+    "device": "Device",
+    "licence": "Licence",
+    "attribution": "Attribution",
+    "study_uid": "DICOM study",
+    "series_uid": "DICOM series",
+    "instance_uid": "DICOM instance",
     "text": "Text",
 }
 """What people call the fields of :class:`~dermquery.data.case.CaseFacts`, in the order in which they see them."""
-IN_BRIEF = ("site", "sex", "age")
+UNITS: Mapping[str, str] = {"age": "y", "breslow_mm": "mm", "diameter_mm": "mm", "magnification": "×"}
+"""What stands behind a number, for people."""
+IN_BRIEF = ("site", "sex", "age", "confirmed_by")
 """The fields that describe a case in one line, below its image."""
 
 _DIAGNOSES = {
@@ -101,7 +120,9 @@ def field_words(case: Case, name: str) -> str | None:
         return None
     if name == "diagnosis":
         return diagnosis_title(value)
-    return f"{value:g} y" if name == "age" else str(value)
+    if name in NUMBERS:
+        return f"{value:g} {UNITS.get(name, '')}".rstrip()
+    return value.replace(":", " › ") if name == "diagnosis_path" else str(value)
 
 
 def describe_case(case: Case) -> str:

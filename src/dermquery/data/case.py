@@ -1,8 +1,8 @@
 """The two nouns of the project: a :class:`Case` that can be found, and a :class:`Query` that finds it.
 
 A new field of a case is one line of :class:`CaseFacts` and its words in :mod:`dermquery.answer.words`. Its
-:class:`Kind` says how case tables, stores, filters, API, page and reports treat it. Only a second number or day takes
-more: its limits in :mod:`dermquery.data.case_table`, its comparisons in :mod:`dermquery.store.filters` and the stores.
+:class:`Kind` says how case tables, stores, filters, API, page and reports treat it; a number's limits stand in its line
+too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from dermquery.data.checklist import CRITERIA, check_values, render_text
 from dermquery.data.findings import Findings, read_findings
 
-__all__ = ["CASE_FIELDS", "MAX_AGE", "Case", "CaseFacts", "CaseField", "Checklist", "Kind", "Query"]
+__all__ = ["CASE_FIELDS", "MAX_AGE", "NUMBERS", "Case", "CaseFacts", "CaseField", "Checklist", "Kind", "Query"]
 
 
 class Kind(Enum):
@@ -29,8 +29,9 @@ class Kind(Enum):
     ID = "names the case, its lesion or its patient; asked for as a whole"
     CHOICE = "one of few words; counted, and offered to choose from"
     WORD = "one of many words; suggested while somebody types"
-    NUMBER = "the age; asked for by its range"
-    DAY = "the date; asked for by its range"
+    TREE = "a place in a hierarchy (:mod:`dermquery.data.vocabulary.trees`); asked for by itself or any place above"
+    NUMBER = "a number that is not negative; asked for by its range"
+    DAY = "a day; asked for by its range"
     PROSE = "sentences; shown, and never asked for"
     CRITERION = "a criterion of the seven-point checklist"
 
@@ -51,8 +52,11 @@ Checklist = Annotated[Mapping[str, str], AfterValidator(_checklist), _as_dict, F
 _Extra = Annotated[Mapping[str, str], _as_dict]
 _Id = Annotated[str | None, Kind.ID]
 _Choice = Annotated[str | None, Kind.CHOICE]
+_Word = Annotated[str | None, Kind.WORD]
+_Tree = Annotated[str | None, Kind.TREE]
 MAX_AGE = 130.0
 _Years = Annotated[Annotated[float, Field(ge=0, le=MAX_AGE)] | None, Kind.NUMBER]
+_Number = Annotated[Annotated[float, Field(ge=0, le=1000)] | None, Kind.NUMBER]
 
 
 class _Frozen(BaseModel):
@@ -67,24 +71,52 @@ class CaseFacts(_Frozen):
         fine_diagnosis: the original, ungrouped diagnosis ("clark nevus"), if known.
         lesion_id, patient_id: groups that must never be split over folds, nor retrieve themselves.
         age: years.
+        site: where on the body, in the words of :mod:`dermquery.data.vocabulary`.
         elevation: Derm7pt's "flat", "palpable" or "nodular", or the user's own word.
-        source: the data set or clinic that the case comes from.
+        source: the data set or clinic that the case comes from; the ids of lesions and patients are its own.
         date: when the image was taken.
+        diagnosis_path: the diagnosis in the hierarchy of the ISIC Archive, its levels joined by ":".
+        confirmed_by: how the diagnosis was confirmed, in ISIC's words ("histopathology").
+        image_type: what kind of photograph it is, in ISIC's words ("dermoscopic", "clinical: close-up").
+        laterality: "left", "right", "bilateral" or "midline".
+        skin_type: with its scale ("Fitzpatrick III", "Monk 4").
+        polarisation, contact: of the light ("polarised"), of the lens with the skin ("contact", "non-contact").
+        magnification: optical.
+        diameter_mm, breslow_mm: of the lesion; the thickness of a melanoma.
+        device: manufacturer and model of the camera.
+        licence, attribution: under which the image may be used, and who has to be named.
+        study_uid, series_uid, instance_uid: of DICOM, the way back to the picture archive.
         text: free text recorded with the case.
         checklist: the seven-point criteria that were recorded, each with its Derm7pt value.
         extra: every other column of the table, shown with the case and never encoded.
     """
 
     diagnosis: _Choice = None
-    fine_diagnosis: Annotated[str | None, Kind.WORD] = None
+    fine_diagnosis: _Word = None
     lesion_id: _Id = None
     patient_id: _Id = None
     sex: _Choice = None
     age: _Years = None
-    site: _Choice = None
+    site: _Tree = None
     elevation: _Choice = None
     source: _Choice = None
     date: Annotated[datetime.date | None, Kind.DAY] = None
+    diagnosis_path: _Tree = None
+    confirmed_by: _Choice = None
+    image_type: _Choice = None
+    laterality: _Choice = None
+    skin_type: _Choice = None
+    polarisation: _Choice = None
+    contact: _Choice = None
+    magnification: _Number = None
+    diameter_mm: _Number = None
+    breslow_mm: _Number = None
+    device: _Word = None
+    licence: _Choice = None
+    attribution: _Word = None
+    study_uid: _Id = None
+    series_uid: _Id = None
+    instance_uid: _Id = None
     text: Annotated[str | None, Kind.PROSE] = None
     checklist: Checklist = Field(default_factory=dict)
     extra: _Extra = Field(default_factory=dict)
@@ -171,11 +203,18 @@ class CaseField:
         name: as the case table and filters write it.
         kind: what it holds.
         values: the only legal ones; none if any is.
+        most: of a number, the greatest that is legal; the least is 0.
     """
 
     name: str
     kind: Kind
     values: tuple[str, ...] = ()
+    most: float = 0.0
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether it is asked for by ranges."""
+        return self.kind in (Kind.NUMBER, Kind.DAY)
 
     def of(self, case: Case) -> str | float | datetime.date | None:
         """Its value in a case; None if it was not recorded."""
@@ -190,7 +229,8 @@ def _declared() -> Iterator[CaseField]:
     for name, field in CaseFacts.model_fields.items():
         for kind in field.metadata:
             if isinstance(kind, Kind):
-                yield CaseField(name, kind, _literals(field.annotation))
+                most = _most(field.annotation) if kind is Kind.NUMBER else 0.0
+                yield CaseField(name, kind, _literals(field.annotation), most)
     for name, criterion in CRITERIA.items():
         yield CaseField(name, Kind.CRITERION, criterion.values)
 
@@ -200,5 +240,13 @@ def _literals(annotation: Any) -> tuple[str, ...]:
     return next((get_args(part) for part in get_args(annotation) if get_origin(part) is Literal), ())
 
 
+def _most(annotation: Any) -> float:
+    """The limit of the ``Annotated[float, Field(le=...)] | None`` of a number."""
+    limits = (limit for part in get_args(annotation) for field in get_args(part)[1:] for limit in field.metadata)
+    return next(float(limit.le) for limit in limits if hasattr(limit, "le"))
+
+
 CASE_FIELDS: Mapping[str, CaseField] = {field.name: field for field in _declared()}
 """By name: the case's id, its facts in the order of :class:`CaseFacts`, and the criteria of the checklist."""
+NUMBERS: tuple[str, ...] = tuple(name for name, field in CASE_FIELDS.items() if field.kind is Kind.NUMBER)
+"""Names of the fields that hold numbers."""

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dermquery.data.case import CASE_FIELDS, MAX_AGE, Case, Kind
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
 from dermquery.data.names import FileNames
@@ -141,7 +141,8 @@ def write_cases(cases: Iterable[Case], path: Path) -> None:
     elif path.suffix == ".parquet":
         data = {name: [row.get(name) or None for row in rows] for name in names}
         arrays = {name: pa.array(values, pa.string()) for name, values in data.items()}
-        arrays["age"] = pa.array([None if age is None else float(age) for age in data["age"]], pa.float64())
+        for name in NUMBERS:
+            arrays[name] = pa.array([None if cell is None else float(cell) for cell in data[name]], pa.float64())
         with replacing(path) as part:
             pq.write_table(pa.table(arrays), part)
     else:
@@ -208,13 +209,10 @@ def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
     """What is wrong with the values of one row, each with its remedy."""
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
-    if age := row.get("age"):
-        try:
-            legal = 0 <= _number(age) <= MAX_AGE
-        except ValueError:
-            legal = False
-        if not legal:
-            found.append(f"age {age!r} is not a number from 0 to {MAX_AGE:.0f}; correct it, or leave it empty")
+    for name in NUMBERS:
+        if (cell := row.get(name)) and not _is_legal(cell, CASE_FIELDS[name].most):
+            most = CASE_FIELDS[name].most
+            found.append(f"{name} {cell!r} is not a number from 0 to {most:.0f}; correct it, or leave it empty")
     if (date := row.get("date")) and _date(date) is None:
         found.append(f"date {date!r} is not a day written as 2024-03-31; correct it, or rename the column")
     for name, field in CASE_FIELDS.items():
@@ -243,11 +241,11 @@ def _case(row: _Row, image: Path) -> Case:
     return Case(
         case_id=row["case_id"],
         image=image,
-        age=_number(row["age"]) if row.get("age") else None,
         date=_date(row.get("date", "")),
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
         extra={name: value for name, value in row.items() if name not in COLUMNS and value},
         **{name: _text(name, row.get(name, "")) for name in _TEXTS},
+        **{name: _number(row[name]) for name in NUMBERS if row.get(name)},
     )
 
 
@@ -261,6 +259,13 @@ def _number(written: str) -> float:
     return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
+def _is_legal(written: str, most: float) -> bool:
+    try:
+        return 0 <= _number(written) <= most
+    except ValueError:
+        return False
+
+
 def _date(written: str) -> datetime.date | None:
     """A day in ISO 8601, also with a time of day behind it, as Parquet columns have it; None for anything else."""
     try:
@@ -270,14 +275,17 @@ def _date(written: str) -> datetime.date | None:
 
 
 def _row(case: Case, folder: Path) -> dict[str, str]:
-    if clash := set(case.extra) & set(COLUMNS):
-        raise ValueError(f"case {case.case_id!r}: extra column named like a known one: {', '.join(sorted(clash))}")
     image = Path(os.path.abspath(case.image))  # noqa: PTH100  # resolve() would follow links out of the folder
     row = {"case_id": case.case_id, "image": str(image), **{name: getattr(case, name) or "" for name in _TEXTS}}
     if image.is_relative_to(folder):
         row["image"] = image.relative_to(folder).as_posix()
-    if case.age is not None:
-        row["age"] = str(int(case.age)) if case.age.is_integer() else repr(case.age)
+    for name in NUMBERS:
+        if (number := getattr(case, name)) is not None:
+            row[name] = str(int(number)) if number.is_integer() else repr(number)
     if case.date is not None:
         row["date"] = case.date.isoformat()
-    return {**row, **case.checklist, **case.extra}
+    row |= case.checklist
+    # A base from before a field was declared holds it among the extra columns; written, it comes into its own.
+    if clash := sorted(name for name, value in case.extra.items() if row.get(name) not in (None, "", value)):
+        raise ValueError(f"case {case.case_id!r}: extra column named like a known one: {', '.join(clash)}")
+    return row | case.extra

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from dermquery.data.case import CASE_FIELDS, Kind
-from dermquery.data.checklist import CRITERIA
 from dermquery.serve.kept import Kept
 from dermquery.store.casebase import CaseBase
 from dermquery.store.duplicates import DuplicateGroup, find_duplicates
@@ -19,10 +18,7 @@ __all__ = ["BaseFacts"]
 
 T = TypeVar("T")
 _EXAMPLES = 6
-_COUNTED = (
-    *(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.CHOICE, Kind.WORD, Kind.DAY)),
-    *CRITERIA,
-)
+_COUNTED = tuple(name for name, field in CASE_FIELDS.items() if field.kind not in (Kind.ID, Kind.PROSE))
 _MOST_COMPARED = 20_000
 
 

@@ -36,7 +36,7 @@ _Extra = Annotated[Mapping[str, Annotated[str, Field(max_length=4000)]], Field(m
 _LONGEST = {
     name: 10_000 if CASE_FIELDS[name].kind is Kind.PROSE else 500
     for name in CaseFacts.model_fields
-    if name in CASE_FIELDS and CASE_FIELDS[name].kind in (Kind.ID, Kind.CHOICE, Kind.WORD, Kind.PROSE)
+    if name in CASE_FIELDS and CASE_FIELDS[name].kind in (Kind.ID, Kind.CHOICE, Kind.WORD, Kind.TREE, Kind.PROSE)
 }
 """Characters that a text may have. Only what is sent is bounded: a table on the disk may hold longer ones."""
 

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 
 __all__ = [
+    "DAYS",
     "EXTRA",
     "FIELDS",
     "LONGEST_VALUE",
@@ -40,8 +41,8 @@ __all__ = [
 
 FIELDS: tuple[str, ...] = tuple(name for name, field in CASE_FIELDS.items() if field.kind is not Kind.PROSE)
 """What can be asked for: the columns of the case table that describe a case, its free text and extras left out."""
-
-
+DAYS: tuple[str, ...] = tuple(name for name, field in CASE_FIELDS.items() if field.kind is Kind.DAY)
+"""Names of the fields that hold days."""
 EXTRA = "extra."
 """Before the name of a column that the project does not know, which its table had beside the case's own fields."""
 
@@ -56,6 +57,12 @@ def _askable(name: str) -> str:
     return name if name.startswith(EXTRA) and name != EXTRA else _known(name)
 
 
+def _ordered(name: str) -> str:
+    if name not in (*NUMBERS, *DAYS):
+        raise ValueError(f"{name!r} has no order; ask for a range of one of: {', '.join((*NUMBERS, *DAYS))}")
+    return name
+
+
 FieldName = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(FIELDS)})]
 _Asked = Annotated[
     str,
@@ -63,6 +70,7 @@ _Asked = Annotated[
     Field(max_length=200, json_schema_extra={"anyOf": [{"enum": list(FIELDS)}, {"pattern": r"^extra\..+"}]}),
 ]
 """A field, or a column of a table's own behind ``extra.``."""
+_Ordered = Annotated[str, AfterValidator(_ordered), Field(json_schema_extra={"enum": [*NUMBERS, *DAYS]})]
 _MAX_DEPTH, _MAX_VALUES = 16, 1000
 MOST_LEAVES = 2000
 """Values and other conditions of a filter that somebody sends; a store checks each of them for every case."""
@@ -95,16 +103,16 @@ Value = _Text | _Number
 
 
 def _check(field: str, value: str | float) -> None:
-    if field == "age":
+    if field in NUMBERS:
         if isinstance(value, str):
-            raise ValueError(f"age is a number of years, not the text {value!r}")
+            raise ValueError(f"{field} is a number, not the text {value!r}")
         return
     if not isinstance(value, str):
         # ValueError on purpose: pydantic turns it into a validation error, a TypeError would escape as it is.
         raise ValueError(  # noqa: TRY004
             f"{field} holds text; write {str(value)!r} in place of the number {value}"
         )
-    if field == "date":
+    if field in DAYS:
         iso_day(value)
     legal = () if field.startswith(EXTRA) else CASE_FIELDS[field].values
     if legal and value not in legal:
@@ -143,10 +151,10 @@ class OneOf(_Node):
 
 
 class Range(_Node):
-    """The age (years) or the date was recorded and lies within the bounds that are given."""
+    """A number or a day was recorded and lies within the bounds that are given."""
 
     kind: Literal["range"] = "range"
-    field: Literal["age", "date"] = "age"
+    field: _Ordered = "age"
     ge: _Bound | None = None
     gt: _Bound | None = None
     le: _Bound | None = None
@@ -155,8 +163,8 @@ class Range(_Node):
     @model_validator(mode="after")
     def _typed(self) -> Range:
         for bound in (self.ge, self.gt, self.le, self.lt):
-            if bound is not None and isinstance(bound, datetime.date) != (self.field == "date"):
-                raise ValueError(f"the bounds of {self.field} are {'days' if self.field == 'date' else 'numbers'}")
+            if bound is not None and isinstance(bound, datetime.date) != (self.field in DAYS):
+                raise ValueError(f"the bounds of {self.field} are {'days' if self.field in DAYS else 'numbers'}")
         return self
 
     @property
@@ -339,5 +347,5 @@ def _holds(node: Any, case: Case) -> bool:
         return value == node.value
     if isinstance(node, OneOf):
         return value in node.values
-    own = iso_day(str(value)) if node.field == "date" else float(value)
+    own = iso_day(str(value)) if node.field in DAYS else float(value)
     return all(_COMPARE[op](own, bound) for op, bound in node.bounds)

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.meant import did_you_mean
 from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import (
+    DAYS,
     EXTRA,
     FIELDS,
     LONGEST_VALUE,
@@ -168,9 +169,9 @@ def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing
     if not written:
         raise FilterError(f"no value in {clause!r}; write {field}={MISSING_WORD} for the cases without one")
     if op in _BOUNDS:
-        if field not in ("age", "date"):
-            raise FilterError(f"{op} compares ages and dates, and {field!r} in {clause!r} holds text; use = or !=")
-        bound = _number(written) if field == "age" else _written_day(written)
+        if field not in (*NUMBERS, *DAYS):
+            raise FilterError(f"{op} compares numbers and days, and {field!r} in {clause!r} holds text; use = or !=")
+        bound = _number(field, written) if field in NUMBERS else _written_day(written)
         return Range.model_validate({"field": field, _BOUNDS[op]: bound})
     positive = _one_of(field, written, known)
     return Not(condition=positive) if op == "!=" else positive
@@ -234,7 +235,7 @@ def _items(field: str, written: str, known: Known | None) -> list[tuple[str, boo
 
 
 def _is_words(field: str) -> bool:
-    return field.startswith(EXTRA) or (field not in ("age", "date") and not CASE_FIELDS[field].values)
+    return field.startswith(EXTRA) or not (CASE_FIELDS[field].is_ordered or CASE_FIELDS[field].values)
 
 
 def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ...]:
@@ -243,12 +244,12 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
     Raises:
         FilterError: no case has it.
     """
-    if field == "age":
-        return (_number(value),)
+    if field in NUMBERS:
+        return (_number(field, value),)
     legal = () if field.startswith(EXTRA) else CASE_FIELDS[field].values
     if legal:
         return tuple(one for one in legal if one.casefold() == value.casefold()) or (value,)
-    if known is None or field == "date":
+    if known is None or field in DAYS:
         return (value,)
     if found := known.alike(field, value):
         return found
@@ -271,13 +272,13 @@ def _condition(field: str, values: Sequence[str | float], written: str) -> Equal
         raise FilterError(f"in {field}={written}: {'; '.join(reasons)}") from error
 
 
-def _number(written: str) -> float:
+def _number(field: str, written: str) -> float:
     try:
         number = float(written)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise FilterError(f"age is a number of years, not {written!r}; write for example age>=40")
+        raise FilterError(f"{field} is a number, not {written!r}; write for example {field}>=40")
     return number
 
 

@@ -83,7 +83,7 @@ def _case(row: dict[str, str], image: Path) -> Case:
         age=age,
         site=None if site in ("", "unknown") else _SITE_OF.get(site, site),
         source="HAM10000",
-        extra={"confirmed_by": row["dx_type"]},
+        confirmed_by=row["dx_type"] or None,
     )
 
 

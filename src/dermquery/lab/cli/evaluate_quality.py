@@ -92,8 +92,8 @@ def _bundled() -> Path:
 def _by_skin(cases: Sequence[Case]) -> dict[str, list[ImageSource]]:
     """Rendered cases by their skin type, which Derm7pt does not record."""
     found: dict[str, list[ImageSource]] = {}
-    for case in sorted(cases, key=lambda case: case.extra.get("skin_type", "")):
-        found.setdefault(f"synthetic, skin type {case.extra.get('skin_type', 'unknown')}", []).append(case.image)
+    for case in sorted(cases, key=lambda case: case.skin_type or ""):
+        found.setdefault(f"synthetic, skin type {case.skin_type or 'unknown'}", []).append(case.image)
     return found
 
 

@@ -86,7 +86,7 @@ class CasePlan:
             elevation=self.elevation,
             checklist=self.checklist,
             source="synthetic",
-            extra={"skin_type": skin_type(self.skin_angle)},
+            skin_type=f"Fitzpatrick {skin_type(self.skin_angle)}",
         )
 
 

@@ -18,7 +18,7 @@ __all__ = ["CHOSEN_FIELDS", "TOP_K", "Address", "clause"]
 
 TOP_K = (10, 20, 50)
 """The choices for the number of hits."""
-CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind is Kind.CHOICE)
+CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind in (Kind.CHOICE, Kind.TREE))
 """Fields whose values are offered to choose from."""
 _BOUNDS = {"age_from": "age>=", "age_to": "age<=", "date_from": "date>=", "date_to": "date<="}
 _PARTS = ("meaning", "findings", "look")

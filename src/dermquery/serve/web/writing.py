@@ -32,7 +32,7 @@ def form_values(visit: Visit) -> dict[str, Any]:
     suggested = {
         name: list(field.values) or [str(v) for v in list(facts.counts(name))[:_MOST_SUGGESTED] if v is not None]
         for name in TITLES
-        if (field := CASE_FIELDS[name]).kind in (Kind.CHOICE, Kind.WORD)
+        if (field := CASE_FIELDS[name]).kind in (Kind.CHOICE, Kind.WORD, Kind.TREE)
     }
     return {"titles": TITLES, "suggested": suggested, "criteria": CRITERIA}
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dermquery.data.case import NUMBERS
 from dermquery.model.alignment import Vectors
 from dermquery.store.damage import checksum
 from dermquery.store.filters import FIELDS, field_value
@@ -15,7 +16,7 @@ from dermquery.store.protocol import StoredCase, left_of, to_payload
 
 __all__ = ["table_schema", "to_table", "wrong_rows"]
 
-_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
+_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", *NUMBERS))
 
 
 def table_schema(size: int) -> pa.Schema:
@@ -29,7 +30,7 @@ def table_schema(size: int) -> pa.Schema:
         [
             key,
             *(pa.field(name, pa.string()) for name in _TEXT_COLUMNS),
-            pa.field("age", pa.float64()),
+            *(pa.field(name, pa.float64()) for name in NUMBERS),
             pa.field("payload", pa.string(), nullable=False),
             pa.field("serial", pa.int64(), nullable=False),
             pa.field("image_key", pa.string(), nullable=False),

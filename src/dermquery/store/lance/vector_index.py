@@ -47,7 +47,7 @@ _FRESH = 1000
 _ROWS_PER_BATCH = 5000
 _AGAIN = 60.0
 """Seconds after which an index that could not be opened is tried again: what failed may have been the disk."""
-_BITMAPS = tuple(name for name, field in CASE_FIELDS.items() if field.kind is Kind.CHOICE)
+_BITMAPS = tuple(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.CHOICE, Kind.TREE))
 _TREES = (
     *(name for name, field in CASE_FIELDS.items() if field.kind in (Kind.ID, Kind.NUMBER, Kind.DAY)),
     "image_key",

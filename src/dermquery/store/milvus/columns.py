@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from dermquery.data.case import Case
+from dermquery.data.case import NUMBERS, Case
 from dermquery.store.damage import checksum, is_sound
 from dermquery.store.filters import FIELDS, field_value
-from dermquery.store.milvus.expression import MISSING_AGE, column_text
+from dermquery.store.milvus.expression import MISSING_NUMBER, column_text
 from dermquery.store.protocol import StoredCase, from_payload, left_of, packed, to_payload
 
 __all__ = ["collection_schema", "in_writes", "left_of_record", "to_record", "to_row"]
 
-_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", "age"))
+_TEXT_COLUMNS = tuple(name for name in FIELDS if name not in ("case_id", *NUMBERS))
 _ID_BYTES, _KEY_BYTES, _TEXT_BYTES, _PAYLOAD_BYTES = 1024, 16, 2048, 65_535
 _BYTES_PER_WRITE = 8_000_000
 
@@ -31,7 +31,8 @@ def collection_schema(client: Any, size: int, description: str) -> tuple[Any, An
     schema.add_field("case_id", DataType.VARCHAR, is_primary=True, max_length=_ID_BYTES)
     for name in _TEXT_COLUMNS:
         schema.add_field(name, DataType.VARCHAR, max_length=_TEXT_BYTES)
-    schema.add_field("age", DataType.DOUBLE)
+    for name in NUMBERS:
+        schema.add_field(name, DataType.DOUBLE)
     schema.add_field("image_key", DataType.VARCHAR, max_length=_KEY_BYTES)
     schema.add_field("checksum", DataType.INT64)
     schema.add_field("payload", DataType.VARCHAR, max_length=_PAYLOAD_BYTES)
@@ -75,8 +76,8 @@ def to_record(row: StoredCase, lacking: Collection[str] = ()) -> dict[str, Any]:
                 f"case {case.case_id[:60]!r}: {what} takes {len(text.encode())} bytes, and a Milvus column holds "
                 f"{most}; shorten it, or keep this base in a folder"
             )
-    age = MISSING_AGE if case.age is None else float(case.age)
-    record = {**columns, "image_key": row.stamp.key, "age": age, "vector": packed(row.vector)}
+    numbers = {name: MISSING_NUMBER if (held := getattr(case, name)) is None else float(held) for name in NUMBERS}
+    record = {**columns, **numbers, "image_key": row.stamp.key, "vector": packed(row.vector)}
     record["checksum"] = checksum(columns["payload"], row.vector)
     return {name: value for name, value in record.items() if name not in lacking}
 

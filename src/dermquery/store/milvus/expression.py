@@ -1,8 +1,8 @@
 """A filter as an expression of Milvus, and the form in which values stand in its columns.
 
 Milvus 2.3 knows no NULL and no parameters. So a recorded text is stored behind an equals sign in ASCII without quotes
-or backslashes, whatever a user wrote, and "" is a value that was not recorded; a missing age is −1. The encoding keeps
-the order of code points, so the server can cut pages of cases in the order that the embedded store has.
+or backslashes, whatever a user wrote, and "" is a value that was not recorded; a missing number is −1. The encoding
+keeps the order of code points, so the server can cut pages of cases in the order that the embedded store has.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from dermquery.data.case import NUMBERS
 from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, Range
 
-__all__ = ["MISSING_AGE", "column_text", "text_of_column", "to_milvus"]
+__all__ = ["MISSING_NUMBER", "column_text", "text_of_column", "to_milvus"]
 
-MISSING_AGE = -1.0
-_EVERY, _NONE = f"(age >= {MISSING_AGE})", f"(age < {MISSING_AGE})"
+MISSING_NUMBER = -1.0
+_EVERY, _NONE = "(case_id != '')", "(case_id == '')"
 
 
 def _byte_text(byte: int) -> str:
@@ -61,16 +62,21 @@ def _expression(node: Any) -> str:
     if node.field not in FIELDS:
         raise FilterError(f"{node.field!r} is in no column of the store; ask the base, which knows its cases by it")
     if isinstance(node, Missing):
-        return f"(age == {MISSING_AGE})" if node.field == "age" else f"({node.field} == '')"
+        return f"({node.field} == {_missing(node.field)})"
     if isinstance(node, Range):
-        known = f"age != {MISSING_AGE}" if node.field == "age" else "date != ''"
+        known = f"{node.field} != {_missing(node.field)}"
         return "(" + " and ".join([known, *(f"{node.field} {op} {_bound(bound)}" for op, bound in node.bounds)]) + ")"
     values = (node.value,) if isinstance(node, Equals) else node.values
     if not values:
         return _NONE
-    if node.field == "age":
-        return f"(age != {MISSING_AGE} and age in [{', '.join(_number(float(value)) for value in values)}])"
+    if node.field in NUMBERS:
+        listed = ", ".join(_number(float(value)) for value in values)
+        return f"({node.field} != {MISSING_NUMBER} and {node.field} in [{listed}])"
     return f"({node.field} in [{', '.join(repr(column_text(str(value))) for value in values)}])"
+
+
+def _missing(field: str) -> str:
+    return str(MISSING_NUMBER) if field in NUMBERS else "''"
 
 
 def _bound(bound: float | datetime.date) -> str:
@@ -79,6 +85,6 @@ def _bound(bound: float | datetime.date) -> str:
 
 
 def _number(value: float) -> str:
-    """All digits of a finite number, without an exponent; beyond any age only the side matters."""
+    """All digits of a finite number, without an exponent; beyond any value only the side matters."""
     exact = format(Decimal(math.copysign(min(abs(value), 1e6), value)), "f")
     return exact if "." in exact else f"{exact}.0"

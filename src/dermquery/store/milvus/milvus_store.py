@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dermquery.data.case import NUMBERS
 from dermquery.model.alignment import Vectors
 from dermquery.store.damage import Damage, DamageLog
 from dermquery.store.exact_order import (
@@ -31,7 +32,7 @@ from dermquery.store.filters import FIELDS, Filter, without_fields
 from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
 from dermquery.store.milvus.columns import in_writes, left_of_record, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
-from dermquery.store.milvus.expression import MISSING_AGE, column_text, text_of_column, to_milvus
+from dermquery.store.milvus.expression import MISSING_NUMBER, column_text, text_of_column, to_milvus
 from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, image_key
 
 __all__ = ["MilvusStore"]
@@ -203,8 +204,8 @@ class MilvusStore:
             n = self.count(where)
             return {None: n} if n else {}
         stored = Counter(record[field] for record in self._every(self._condition(where), [field]))
-        if field == "age":
-            counts = {None if age == MISSING_AGE else age: n for age, n in stored.items()}
+        if field in NUMBERS:
+            counts = {None if number == MISSING_NUMBER else number: n for number, n in stored.items()}
         else:
             counts = {text_of_column(value): n for value, n in stored.items()}
         return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from dermquery.data.case import NUMBERS
 from dermquery.store.archive import ImageArchive
 from dermquery.store.base_manifest import Manifest, ManifestError
 from dermquery.store.earlier_schemas import EarlierRows
@@ -18,7 +19,7 @@ from dermquery.store.protocol import CaseStore
 __all__ = ["MilvusHome"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
-_TEXTS, _TEXTS_SINCE = tuple(name for name in FIELDS if name != "age"), 4
+_TEXTS, _TEXTS_SINCE = tuple(name for name in FIELDS if name not in NUMBERS), 4
 """Fields that are texts in a column, and the schema since which they are written as they are now."""
 
 
