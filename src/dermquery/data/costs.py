@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
+from dermquery.data.dicom.plugin import DicomImageFile
 from dermquery.data.jpeg import count_scans
 
 __all__ = ["MOST_SCANS", "UnboundedError", "bytes_to_decode", "check_costs"]
@@ -58,6 +59,8 @@ def bytes_to_decode(image: Image.Image) -> int:
         beside = _coefficients(image) * pixels
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         beside = _tiff_beside(image)
+    if isinstance(image, DicomImageFile):
+        beside = image.bytes_beside()
     return math.ceil(_PIXEL * pixels + beside)
 
 

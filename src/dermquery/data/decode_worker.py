@@ -7,6 +7,7 @@ core dump.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import resource
 import signal
@@ -17,6 +18,7 @@ from typing import BinaryIO
 from PIL import ImageCms
 
 from dermquery.data.decoding import ANSWER, FAILED, NEXT, OVERHEAD, PIXEL, REQUEST, STRIP, strip_bytes
+from dermquery.data.dicom.container import DicomError, is_dicom, need_libraries
 from dermquery.data.image import ImageError, upright_strips
 
 __all__ = ["main"]
@@ -38,26 +40,30 @@ def main(max_pixels: int, seconds: float, shared: int) -> None:
         ImageCms.createProfile("sRGB")  # loads what it needs before memory is limited
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        empty = _size_of_process()
+        empty, knows_dicom = _size_of_process(), False
         _say(answers, NEXT)
         while len(head := requests.read(REQUEST.size)) == REQUEST.size:
-            length, least_side = REQUEST.unpack(head)
+            length, least_side, frame = REQUEST.unpack(head)
             data = requests.read(length)
+            if not knows_dicom and is_dicom(data[:256]):
+                empty, knows_dicom = empty + _load_dicom(), True
             signal.setitimer(signal.ITIMER_REAL, seconds)  # its default action ends the process, whatever it does
             memory = PIXEL * max_pixels + OVERHEAD
             if empty:
                 resource.setrlimit(resource.RLIMIT_AS, (empty + length + memory, resource.RLIM_INFINITY))
             try:
-                _decode(data, max_pixels, least_side or None, memory - _LEFT, strip)
+                _decode(data, max_pixels, least_side or None, frame, memory - _LEFT, strip)
             except ImageError as error:
                 message = str(error).encode(errors="replace")[:4000]
                 _say(answers, ANSWER.pack(FAILED, len(message), b"") + message)
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _decode(data: bytes, max_pixels: int, least_side: int | None, max_bytes: int, shared: mmap.mmap) -> None:
+def _decode(
+    data: bytes, max_pixels: int, least_side: int | None, frame: int, max_bytes: int, shared: mmap.mmap
+) -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    with upright_strips(data, max_pixels=max_pixels, least_side=least_side, max_bytes=max_bytes) as strips:
+    with upright_strips(data, max_pixels=max_pixels, least_side=least_side, max_bytes=max_bytes, frame=frame) as strips:
         _say(answers, ANSWER.pack(*strips.size, strips.format.encode()[:12]))
         for strip in strips:
             rows = strip.tobytes()
@@ -65,6 +71,16 @@ def _decode(data: bytes, max_pixels: int, least_side: int | None, max_bytes: int
             _say(answers, STRIP)
             if requests.read(1) != NEXT:
                 sys.exit(1)
+
+
+def _load_dicom() -> int:
+    """Bytes of address space that the libraries for DICOM take; they are loaded outside of the limits of an image."""
+    before = _size_of_process()
+    if before:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with contextlib.suppress(DicomError):  # said when the image is opened
+        need_libraries()
+    return _size_of_process() - before
 
 
 def _say(stream: BinaryIO, data: bytes) -> None:

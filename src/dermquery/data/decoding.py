@@ -30,8 +30,8 @@ from dermquery.data.image import LEAST_SIDE, ImageError, UprightImage
 
 __all__ = ["Decoders", "DecodersError"]
 
-REQUEST = struct.Struct("<QI")
-"""Length of the file, which follows, and ``least_side``, 0 for none."""
+REQUEST = struct.Struct("<QII")
+"""Length of the file, which follows, ``least_side``, 0 for none, and the frame of a DICOM object."""
 ANSWER = struct.Struct("<II12s")
 """Width, height and format, and the strips follow; or :data:`FAILED` and the length of the message that follows."""
 STRIP, NEXT = b"s", b"n"
@@ -71,7 +71,7 @@ class Decoders:
         for worker in self._all:
             worker.start()
 
-    def decode(self, data: bytes, *, name: str = "", least_side: int | None = None) -> UprightImage:
+    def decode(self, data: bytes, *, name: str = "", least_side: int | None = None, frame: int = 1) -> UprightImage:
         """What :func:`~dermquery.data.image.load_image` gives for a file's bytes.
 
         Raises:
@@ -80,7 +80,7 @@ class Decoders:
         """
         worker = self._free.get()
         try:
-            return worker.decode(data, least_side)
+            return worker.decode(data, least_side, frame)
         except ImageError as error:
             raise error.called(name) from error
         finally:
@@ -115,7 +115,7 @@ class _Worker:
                 self._process, self._decoded = _started(self._max_pixels, self._seconds, self._shared), 0
             return self._process
 
-    def decode(self, data: bytes, least_side: int | None) -> UprightImage:
+    def decode(self, data: bytes, least_side: int | None, frame: int) -> UprightImage:
         process = self.start()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes, as _started says
         begun, limit = time.monotonic(), self._seconds + 1  # the process ends itself a second before
@@ -123,7 +123,7 @@ class _Worker:
         watch.start()
         done = False
         try:
-            process.stdin.write(REQUEST.pack(len(data), least_side or 0))
+            process.stdin.write(REQUEST.pack(len(data), least_side or 0, frame))
             process.stdin.write(data)
             process.stdin.flush()
             image = self._answer(process.stdin, process.stdout)

@@ -23,6 +23,8 @@ from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would 
 
 from dermquery.data.colour import UnusablePixelsError
 from dermquery.data.costs import UnboundedError, check_costs
+from dermquery.data.dicom.container import DicomError
+from dermquery.data.dicom.plugin import DicomImageFile
 from dermquery.data.png import SIGNATURE as PNG_SIGNATURE
 from dermquery.data.png import slim_png
 from dermquery.data.strips import ORIENTATION_TAG, Strips
@@ -46,14 +48,13 @@ _MAX_PIXELS = 64_000_000
 """Width × height that is decoded where nothing else is said."""
 LEAST_SIDE = 16
 """Width and height that an image must have to show anything."""
-FORMATS: tuple[str, ...] = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "HEIF")
+FORMATS: tuple[str, ...] = ("DICOM", "JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "HEIF")
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
 
 register_heif_opener(thumbnails=False)
 
 _FOREIGN = (
-    (128, b"DICM", "a DICOM file; export its image as PNG or JPEG"),
     (4, b"ftypheic", "a HEIC photo that cannot be decoded; convert it to JPEG"),
     (4, b"ftypmif1", "a HEIF image that cannot be decoded; convert it to PNG or JPEG"),
     (0, b"II*\0", "a TIFF of a kind that is not decoded; save it with 8 or 16 bits as grey or RGB, or as PNG"),
@@ -120,6 +121,7 @@ def load_image(
     max_pixels: int = _MAX_PIXELS,
     min_side: int = LEAST_SIDE,
     least_side: int | None = None,
+    frame: int = 1,
 ) -> Image.Image:
     """Decode an image to 8-bit RGB, upright.
 
@@ -127,7 +129,7 @@ def load_image(
     Colours are converted to sRGB through the embedded ICC profile, if there is a usable one. Grey of 12 and 16 bits is
     scaled from its full range. Grey of 32 bits carries no scale, so the largest value decides: up to 1 (floats only),
     255 or 65535. Transparency that is nothing but zero was never filled in and is left out. Of several frames or
-    pages, the first is taken.
+    pages, the first is taken, unless another frame of a DICOM object is asked for.
 
     Args:
         source: a path, encoded bytes or a stream of them, or a decoded image (which is left as it is).
@@ -137,6 +139,7 @@ def load_image(
         min_side: smallest width and height to accept.
         least_side: decode a large JPEG at a half, a quarter or an eighth, as long as width and height keep so many
             pixels: a photograph of 12 megapixels in a quarter of the time. None decodes all of them.
+        frame: of a DICOM object, from 1.
 
     Returns:
         A new image of mode ``RGB`` without metadata, or ``source`` itself if it is an :class:`UprightImage`. Safe to
@@ -147,7 +150,9 @@ def load_image(
     """
     if isinstance(source, UprightImage):
         return source
-    with upright_strips(source, name=name, max_pixels=max_pixels, min_side=min_side, least_side=least_side) as strips:
+    with upright_strips(
+        source, name=name, max_pixels=max_pixels, min_side=min_side, least_side=least_side, frame=frame
+    ) as strips:
         return strips.whole(own=not isinstance(source, Image.Image))
 
 
@@ -160,6 +165,7 @@ def upright_strips(
     min_side: int = LEAST_SIDE,
     least_side: int | None = None,
     max_bytes: int | None = None,
+    frame: int = 1,
 ) -> Iterator[Strips]:
     """What :func:`load_image` gives, part by part, so that it need not stand in memory beside what it is made of.
 
@@ -170,6 +176,7 @@ def upright_strips(
         min_side: smallest width and height.
         least_side: that a JPEG of reduced scale keeps.
         max_bytes: what decoding may take, judged by the header.
+        frame: of a DICOM object, from 1.
 
     Raises:
         ImageError: as :func:`load_image`.
@@ -191,8 +198,11 @@ def upright_strips(
         if least_side is not None and image.format == "JPEG":
             image.draft(None, (least_side, least_side))  # None keeps the mode
         pixels = _tiff_pixels(image)
+        if isinstance(image, DicomImageFile):
+            image.seek(frame - 1)
         image.load()
-        yield Strips(image, white=pixels.white, inverted=pixels.inverted)
+        deep = image if isinstance(image, DicomImageFile) else pixels
+        yield Strips(image, white=deep.white, inverted=deep.inverted)
 
 
 def image_header(source: Path | bytes) -> tuple[str, tuple[int, int]]:
@@ -220,7 +230,7 @@ def _as_image_error(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except (UnusablePixelsError, UnboundedError) as error:
+    except (UnusablePixelsError, UnboundedError, DicomError) as error:
         raise ImageError(f"{name}: {error}") from error
     except MemoryError as error:
         raise ImageError(f"{name}: decoding it takes too much memory; save it as PNG or plain JPEG") from error
