@@ -44,8 +44,8 @@ def _json(answer: Answer, _notice: str | None) -> bytes:
     return hits_json(answer.result, answer.warnings).encode()
 
 
-def _fhir(answer: Answer, _notice: str | None) -> bytes:
-    return hits_fhir(answer.result, answer.warnings).encode()
+def _fhir(answer: Answer, notice: str | None) -> bytes:
+    return hits_fhir(answer.result, answer.warnings, notice).encode()
 
 
 FILES: Mapping[str, ReportFile] = {
