@@ -1,0 +1,167 @@
+"""What the attributes of a DICOM object say about its case, in the words of :class:`~dermquery.data.case.CaseFacts`.
+
+What is written in another way than the standard has it is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from dermquery.data.case import CASE_FIELDS, MAX_AGE
+from dermquery.data.dicom.codes import site_of
+from dermquery.data.dicom.values import items, number, text, texts
+
+__all__ = [
+    "CONFOCAL",
+    "DERMOSCOPIC",
+    "PHOTOGRAPHS",
+    "age_of",
+    "date_of",
+    "facts_of",
+    "is_secondary_capture",
+    "patient_of",
+]
+
+DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
+CONFOCAL = "1.2.840.10008.5.1.4.1.1.77.1.8"
+_CLINICAL = frozenset({"1.2.840.10008.5.1.4.1.1.77.1.4", "1.2.840.10008.5.1.4.1.1.77.1.4.1"})
+_SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
+PHOTOGRAPHS = frozenset({DERMOSCOPIC, CONFOCAL, *_CLINICAL, _SECONDARY, *(f"{_SECONDARY}.{n}" for n in (2, 3, 4))})
+"""SOP classes of the photographs that become cases: dermoscopic, confocal, clinical, videos, and secondary captures."""
+
+_SEXES = {"M": "male", "F": "female"}
+_YEARS = {"D": 365.2425, "W": 52.1775, "M": 12.0, "Y": 1.0}
+_AGE = re.compile(r"(\d{1,3})([DWMY])")
+_DATE = re.compile(r"(\d{4})([.-]?)(\d{2})\2(\d{2})")
+_DATES = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "StudyDate")
+"""The day of the photograph, the most exact one first."""
+_SIDES = {"R": "right", "L": "left", "B": "bilateral", "7771000": "left", "24028007": "right", "51440002": "bilateral"}
+_POLARISATION = {"POLARIZED": "polarised", "NON_POLARIZED": "non-polarised"}
+_CONTACT = {"CONTACT": "contact", "NON_CONTACT": "non-contact"}
+_MEDIA = {"ULTRASOUND_GEL", "ALCOHOL", "WATER", "MINERAL_OIL", "PLASTIC_CAP"}
+
+
+def is_secondary_capture(class_uid: str) -> bool:
+    """Whether a SOP class is one of the secondary captures, which may show anything, also a name."""
+    return class_uid == _SECONDARY or class_uid.startswith(f"{_SECONDARY}.")
+
+
+def facts_of(dataset: Dataset, class_uid: str) -> dict[str, Any]:
+    """Fields of a case, and ``extra`` for what has no field; only those that are recorded.
+
+    Args:
+        dataset: the attributes, de-identified or not.
+        class_uid: of the object's SOP class.
+    """
+    site = _site(dataset)
+    facts: dict[str, Any] = {
+        "patient_id": patient_of(dataset),
+        "lesion_id": _lesion(dataset),
+        "sex": _SEXES.get(text(dataset, "PatientSex").upper()),
+        "age": age_of(dataset),
+        "date": date_of(dataset),
+        "site": site,
+        "laterality": _side(dataset),
+        "image_type": _kind(dataset, class_uid),
+        "polarisation": _POLARISATION.get(text(dataset, "LightSourcePolarization").upper()),
+        "contact": _CONTACT.get(text(dataset, "ContactMethod").upper()),
+        "magnification": _magnification(dataset),
+        "device": _device(dataset),
+        "study_uid": text(dataset, "StudyInstanceUID"),
+        "series_uid": text(dataset, "SeriesInstanceUID"),
+        "instance_uid": text(dataset, "SOPInstanceUID"),
+    }
+    medium = text(dataset, "ImmersionMedia").upper()
+    extra = {"immersion": medium.replace("_", " ").lower() if medium in _MEDIA else ""}
+    known = {name: value for name, value in facts.items() if value not in (None, "")}
+    extra |= {name: str(value) for name, value in known.items() if name not in CASE_FIELDS}
+    recorded = {name: value for name, value in known.items() if name in CASE_FIELDS}
+    return recorded | {"extra": {name: value for name, value in extra.items() if value}}
+
+
+def patient_of(dataset: Dataset) -> str:
+    """The patient's number, with the place that gave it, if that is said: only there it is unique."""
+    patient, issuer = text(dataset, "PatientID"), text(dataset, "IssuerOfPatientID")
+    return f"{patient}@{issuer}" if patient and issuer else patient
+
+
+def age_of(dataset: Dataset) -> float | None:
+    """Years, as recorded or else from the dates of birth and study; None if neither is sound."""
+    if match := _AGE.fullmatch(text(dataset, "PatientAge").upper()):
+        age = int(match[1]) / _YEARS[match[2]]
+        return age if match[2] == "Y" else round(age, 2)
+    born, seen = _day(text(dataset, "PatientBirthDate")), _day(text(dataset, "StudyDate"))
+    if born is None or seen is None:
+        return None
+    years = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
+    return float(years) if 0 <= years <= MAX_AGE else None
+
+
+def date_of(dataset: Dataset) -> datetime.date | None:
+    """The day of the photograph, or the next best day that is recorded."""
+    return next((day for name in _DATES if (day := _day(text(dataset, name)))), None)
+
+
+def _day(written: str) -> datetime.date | None:
+    match = _DATE.match(written)
+    try:
+        return datetime.date(int(match[1]), int(match[3]), int(match[4])) if match else None
+    except ValueError:
+        return None
+
+
+def _lesion(dataset: Dataset) -> str:
+    """The lesion over time: its UID, or its name together with the patient, for whom alone it is a name."""
+    if uid := text(dataset, "TrackingUID"):
+        return uid
+    named, patient = text(dataset, "TrackingID"), patient_of(dataset)
+    return f"{patient}/{named}" if named and patient else ""
+
+
+def _regions(dataset: Dataset) -> Iterator[Dataset]:
+    yield from items(dataset, "AnatomicRegionSequence")
+
+
+def _site(dataset: Dataset) -> str | None:
+    for region in _regions(dataset):
+        if found := site_of(
+            text(region, "CodeValue"), text(region, "CodingSchemeDesignator"), text(region, "CodeMeaning")
+        ):
+            return found
+    part = text(dataset, "BodyPartExamined")
+    return site_of("", "", part) if part else None
+
+
+def _side(dataset: Dataset) -> str | None:
+    for name in ("ImageLaterality", "Laterality"):
+        if side := _SIDES.get(text(dataset, name).upper()):
+            return side
+    for region in _regions(dataset):
+        for modifier in items(region, "AnatomicRegionModifierSequence"):
+            if side := _SIDES.get(text(modifier, "CodeValue")):
+                return side
+    return None
+
+
+def _kind(dataset: Dataset, class_uid: str) -> str | None:
+    """The kind of photograph; older dermoscopes say it by their contact with the skin, not by their class."""
+    if class_uid == CONFOCAL:
+        return "confocal"
+    if class_uid == DERMOSCOPIC or text(dataset, "Modality").upper() == "DMS" or texts(dataset, "ContactMethod"):
+        return "dermoscopic"
+    return "clinical" if class_uid in _CLINICAL else None
+
+
+def _magnification(dataset: Dataset) -> float | None:
+    factor = number(dataset, "OpticalMagnificationFactor")
+    return factor if factor is not None and 0 < factor <= 1000 else None
+
+
+def _device(dataset: Dataset) -> str:
+    maker, model = text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")
+    return model if model.lower().startswith(maker.lower()) else f"{maker} {model}".strip()
