@@ -231,7 +231,7 @@ def _study(made: _Bundle, case: Case, patient: Json, viewer: str | None) -> Json
 
 def _modality(case: Case) -> Json:
     kind = case.image_type or "dermoscopic"
-    code = "DMS" if kind == "dermoscopic" else "CFM" if kind.startswith("RCM") else "XC"
+    code = "DMS" if kind == "dermoscopic" else "CFM" if kind.startswith(("RCM", "confocal")) else "XC"
     names = {"DMS": "Dermoscopy", "CFM": "Confocal Microscopy", "XC": "External-camera Photography"}
     return {"system": _DCM, "code": code, "display": names[code]}
 
