@@ -95,6 +95,42 @@ def folder(
     _finish(report, skip_bad=skip_bad)
 
 
+@prepare.command()
+@expected_errors
+def dicom(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder, file, DICOMDIR or ZIP archive.")],
+    out: OutOption,
+    site_key: Annotated[
+        Path | None, typer.Option("--site-key", help="File of the key for pseudonyms; made at the first use.")
+    ] = None,
+    keep_identity: Annotated[
+        bool, typer.Option("--keep-identity", help="Do not de-identify: ids, UIDs and dates stay.")
+    ] = False,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="Pixels with burned-in text or faces: burned-in, faces.")
+    ] = None,
+    objects: Annotated[
+        Path | None, typer.Option("--objects", help="Folder for de-identified copies of the objects.")
+    ] = None,
+    name_files: Annotated[
+        bool, typer.Option("--name-files", help="Call files by their names, which may name patients.")
+    ] = False,
+    clinic: Annotated[str, typer.Option("--source", help="Recorded as the source of the cases.")] = "DICOM",
+    size: SizeOption = None,
+    crop: CropOption = False,
+    skip_bad: SkipOption = False,
+) -> None:
+    """DICOM photographs of a clinic, de-identified."""
+    from dermquery.data.sources.dicom import prepare_dicom
+
+    with bar("DICOM") as step:
+        report = prepare_dicom(
+            source, out, site_key=site_key, keep_identity=keep_identity, allow=frozenset(allow or ()), objects=objects,
+            name_files=name_files, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad, progress=step,
+        )  # fmt: skip
+    _finish(report, skip_bad=skip_bad)
+
+
 @app.command()
 @expected_errors
 def check(

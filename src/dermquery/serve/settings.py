@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from dermquery.data.files import make_folder
+from dermquery.data.home import default_state
 from dermquery.data.viewer import Viewer
 
 __all__ = [
@@ -28,13 +28,6 @@ Scope = Literal["read", "write", "admin"]
 #: Signatures with a public key only: with HS*, whoever can read the key set could sign; "none" is no signature.
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 MIB = 1 << 20
-
-
-def default_state() -> Path:
-    """``$DERMQUERY_STATE``, else the user's state folder by the XDG Base Directory Specification."""
-    if named := os.environ.get("DERMQUERY_STATE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dermquery"
 
 
 def usable_state(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Conditions on cases: one typed tree, read from the command line, checked in Python or compiled for a store.
 
+In a hierarchy (:mod:`dermquery.data.vocabulary.trees`) a value is a place, and asked for by any place above it too.
 Logic is two-valued: a value that was not recorded equals nothing, so ``Equals`` on it is False and ``Not(Equals)``
 True. :func:`matches` defines the meaning, and every compiler must agree with it.
 """
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
+from dermquery.data.vocabulary.trees import TREES, below
 
 __all__ = [
     "DAYS",
@@ -31,6 +33,7 @@ __all__ = [
     "Not",
     "OneOf",
     "Range",
+    "asked_values",
     "check_leaves",
     "field_value",
     "iso_day",
@@ -252,7 +255,7 @@ def check_leaves(condition: Any) -> None:
     leaves, level = 0, [condition]
     while level and leaves <= MOST_LEAVES:
         for node in level:
-            values = node.values if isinstance(node, OneOf) else (node.value,) if isinstance(node, Equals) else ()
+            values = asked_values(node) if isinstance(node, Equals | OneOf) else ()
             leaves += len(values) or not isinstance(node, OneOf | Not | AllOf)
             if any(isinstance(value, str) and len(value) > LONGEST_VALUE for value in values):
                 raise FilterError(f"a value of {node.field} has more than {LONGEST_VALUE:,} characters; shorten it")
@@ -277,6 +280,11 @@ def _fields(node: Any) -> list[str]:
     if isinstance(node, AllOf):
         return [name for child in node.conditions for name in _fields(child)]
     return [node.field]
+
+
+def asked_values(node: Equals | OneOf) -> tuple[Any, ...]:
+    """The values of which a field must have one."""
+    return (node.value,) if isinstance(node, Equals) else node.values
 
 
 def iso_day(value: str) -> datetime.date:
@@ -343,9 +351,8 @@ def _holds(node: Any, case: Case) -> bool:
         return value is None
     if value is None:
         return False
-    if isinstance(node, Equals):
-        return value == node.value
-    if isinstance(node, OneOf):
-        return value in node.values
+    if isinstance(node, Equals | OneOf):
+        asked = asked_values(node)
+        return below(node.field, asked).holds(str(value)) if node.field in TREES else value in asked
     own = iso_day(str(value)) if node.field in DAYS else float(value)
     return all(_COMPARE[op](own, bound) for op, bound in node.bounds)

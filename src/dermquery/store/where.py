@@ -14,6 +14,9 @@ from pydantic import ValidationError
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.meant import did_you_mean
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
+from dermquery.data.vocabulary.spelling import folded
+from dermquery.data.vocabulary.trees import LEVEL, TREES, below
 from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import (
     DAYS,
@@ -120,6 +123,9 @@ def parse_where(clauses: Iterable[str], known: Known | None = None) -> Filter:
         known: what there is to find. With it, a whole value that cases have is one value, commas and all; capitals do
             not matter; and a value that no case has is an error, which says what there is.
 
+    Of a site and a diagnosis path any place of the hierarchy can be asked for, by its name or another spelling of it,
+    and finds what is below it. So does a ``diagnosis`` that is no case's label: ``diagnosis=Malignant``.
+
     Raises:
         FilterError: for a clause of another form, an unknown field or an illegal value, naming what is legal.
     """
@@ -199,18 +205,47 @@ def _field(name: str, clause: str, known: Known | None) -> str:
 def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | Missing | Not:
     items = _items(field, written, known)
     values = [value for value, quoted in items if quoted or value != MISSING_WORD]
-    asked: Equals | OneOf | None = None
+    asked: Equals | OneOf | Not | None = None
     if values:
-        asked = _condition(field, [found for value in values for found in _found(field, value, known)], written)
+        asked = _asked(field, values, written, known)
     if len(values) == len(items) and asked is not None:
         return asked
     missing = Missing(field=field)
-    return missing if asked is None else Not(condition=AllOf(conditions=(Not(condition=missing), Not(condition=asked))))
+    return missing if asked is None else _either(missing, asked)
+
+
+def _asked(field: str, values: Sequence[str], written: str, known: Known | None) -> Equals | OneOf | Not:
+    """What some values ask for. A diagnosis that is no case's label is looked for in the hierarchy."""
+    paths: list[str] = []
+    if field == "diagnosis" and known is not None:
+        paths = [value for value in values if not known.alike(field, value) and _places("diagnosis_path", value, known)]
+    parts = []
+    for name, own in ((field, [value for value in values if value not in paths]), ("diagnosis_path", paths)):
+        if own:
+            parts.append(_condition(name, [found for value in own for found in _found(name, value, known)], written))
+    return parts[0] if len(parts) == 1 else _either(*parts)
+
+
+def _either(one: Any, other: Any) -> Not:
+    return Not(condition=AllOf(conditions=(Not(condition=one), Not(condition=other))))
+
+
+def _places(field: str, written: str, known: Known) -> tuple[str, ...]:
+    """The places of a hierarchy that are meant and at or below which there are cases: by their name, or as they are."""
+    tree, there = TREES[field], known.values(field)
+    place = tree.named(written)
+    if place is None:
+        above = {name for value in there for name in tree.lineage(value)}
+        place = next((name for name in above if folded(written) in (folded(name), folded(name.split(LEVEL)[-1]))), None)
+    found = [] if place is None or not any(below(field, (place,)).holds(value) for value in there) else [place]
+    return (*found, *(value for value in known.alike(field, written) if not below(field, found).holds(value)))
 
 
 def _items(field: str, written: str, known: Known | None) -> list[tuple[str, bool]]:
     """The values of a clause, each with whether it is meant as it stands."""
     may_be_one = "," in written and _is_words(field) and len(written) <= LONGEST_VALUE
+    if may_be_one and field in ("diagnosis", "diagnosis_path") and DIAGNOSES.named(written):
+        return [(written, True)]  # "Nevus, Clark"
     if known is not None and may_be_one and known.alike(field, written):
         return [(written, True)]
     items: list[tuple[str, bool]] = []
@@ -251,14 +286,15 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
         return tuple(one for one in legal if one.casefold() == value.casefold()) or (value,)
     if known is None or field in DAYS:
         return (value,)
-    if found := known.alike(field, value):
+    if found := _places(field, value, known) if field in TREES else known.alike(field, value):
         return found
     if not field.startswith(EXTRA) and CASE_FIELDS[field].kind is Kind.ID:
         return (value,)  # whoever asks for an id need not learn the others
     name = field.removeprefix(EXTRA)
     there = list(known.values(field))
     if not there:
-        raise FilterError(f"no case has a {name}, so none has {value!r}; leave the condition out")
+        hint = f"ask for {EXTRA}{name}, a column of the table" if name in known.extras() else "leave the condition out"
+        raise FilterError(f"no case has a {name}, so none has {value!r}; {hint}")
     shown = ", ".join(f'"{one}"' if "," in one else one for one in there[:_SHOWN])
     more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
     raise FilterError(f"no case has the {name} {value!r}; there are: {shown}{more}{did_you_mean(value, there)}")

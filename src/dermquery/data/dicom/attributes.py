@@ -22,6 +22,7 @@ __all__ = [
     "PHOTOGRAPHS",
     "age_of",
     "date_of",
+    "day_of",
     "facts_of",
     "is_secondary_capture",
     "patient_of",
@@ -38,6 +39,8 @@ _SEXES = {"M": "male", "F": "female"}
 _YEARS = {"D": 365.2425, "W": 52.1775, "M": 12.0, "Y": 1.0}
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _DATE = re.compile(r"(\d{4})([.-]?)(\d{2})\2(\d{2})")
+_FIRST_YEAR = 1880
+"""Of anybody who is alive; those who had to remove a date often wrote the first of all."""
 _DATES = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "StudyDate")
 """The day of the photograph, the most exact one first."""
 _SIDES = {"R": "right", "L": "left", "B": "bilateral", "7771000": "left", "24028007": "right", "51440002": "bilateral"}
@@ -95,7 +98,7 @@ def age_of(dataset: Dataset) -> float | None:
     if match := _AGE.fullmatch(text(dataset, "PatientAge").upper()):
         age = int(match[1]) / _YEARS[match[2]]
         return age if match[2] == "Y" else round(age, 2)
-    born, seen = _day(text(dataset, "PatientBirthDate")), _day(text(dataset, "StudyDate"))
+    born, seen = day_of(dataset, "PatientBirthDate"), day_of(dataset, "StudyDate")
     if born is None or seen is None:
         return None
     years = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
@@ -104,15 +107,17 @@ def age_of(dataset: Dataset) -> float | None:
 
 def date_of(dataset: Dataset) -> datetime.date | None:
     """The day of the photograph, or the next best day that is recorded."""
-    return next((day for name in _DATES if (day := _day(text(dataset, name)))), None)
+    return next((day for name in _DATES if (day := day_of(dataset, name))), None)
 
 
-def _day(written: str) -> datetime.date | None:
-    match = _DATE.match(written)
+def day_of(dataset: Dataset, name: str) -> datetime.date | None:
+    """The day in an attribute of a date or a moment; None if there is none, or one that stands for none."""
+    match = _DATE.match(text(dataset, name))
     try:
-        return datetime.date(int(match[1]), int(match[3]), int(match[4])) if match else None
+        day = datetime.date(int(match[1]), int(match[3]), int(match[4])) if match else None
     except ValueError:
         return None
+    return day if day and day.year >= _FIRST_YEAR else None
 
 
 def _lesion(dataset: Dataset) -> str:

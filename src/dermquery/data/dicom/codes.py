@@ -7,7 +7,7 @@ from functools import lru_cache
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
-__all__ = ["current_code", "meaning_of", "site_of"]
+__all__ = ["code_of_word", "current_code", "meaning_of", "site_of"]
 
 _SNOMED = {"SCT": "SCT", "SNM3": "SRT", "SRT": "SRT", "99SDM": "SRT", "SNOMED-RT": "SRT"}
 """What coding schemes are called, and whose codes they are: SNOMED CT's, or those of SNOMED RT."""
@@ -23,6 +23,10 @@ def current_code(value: str, scheme: str) -> tuple[str, str]:
     if scheme != "SRT":
         return value, scheme
     return (mapping["SRT"][value], "SCT") if value in mapping["SRT"] else (value, "SRT")
+
+
+_SITES = (4029, 4031)
+"""Context groups of sites: those of dermatology, and the common ones."""
 
 
 @lru_cache(maxsize=1)
@@ -44,6 +48,27 @@ def meaning_of(value: str, scheme: str) -> str | None:
     'Skin of back'
     """
     return _meanings().get(current_code(value, scheme))
+
+
+@lru_cache(maxsize=1)
+def _codes_of_words() -> dict[str, str]:
+    """SNOMED CT's codes of dermatology's sites, then of the general regions, by their words without "skin of"."""
+    words: dict[str, str] = {}
+    for group in _SITES:
+        for codes in concepts["SCT"].values():
+            for code, (meaning, groups) in codes.items():
+                if group in groups:
+                    words.setdefault(meaning.removeprefix("Skin of ").casefold(), code)
+    return words
+
+
+def code_of_word(word: str) -> str | None:
+    """SNOMED CT's code of a site that is written as a word, as BodyPartExamined has it.
+
+    >>> code_of_word("BACK")
+    '66643007'
+    """
+    return _codes_of_words().get(word.casefold())
 
 
 def site_of(value: str, scheme: str, meaning: str) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from dermquery.data.image import ImageError, load_image
 from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
 
-__all__ = ["BadImage", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
+__all__ = ["BadImage", "Original", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
@@ -40,6 +41,21 @@ _WORKERS = 2
 
 class PrepareError(ValueError):
     """A source cannot be prepared; the message says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A source image.
+
+    Attributes:
+        origin: names what it is made of, in up to a hundred bytes; another origin is another image.
+        decode: gives its pixels, as :func:`~dermquery.data.image.load_image` does.
+        data: gives its bytes, which are kept as they are if they are a JPEG that shows just these pixels.
+    """
+
+    origin: bytes
+    decode: Callable[[], Image.Image]
+    data: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ def prepare_cases(
     crop: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
+    read: Callable[[Path], Original] | None = None,
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
@@ -101,6 +118,7 @@ def prepare_cases(
         crop: remove the borders and keep the proportions.
         skip_bad: write the table without the images that cannot be used.
         progress: called after each image.
+        read: opens a case's image, from two threads; by default it is a file.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
@@ -114,7 +132,9 @@ def prepare_cases(
     prepared: list[Case] = []
     bad: list[BadImage] = []
     made = 0
-    jobs = [(case.image, target, size, crop) for case, target in zip(cases, targets, strict=True)]
+    jobs = [
+        (partial(read or _file, case.image), target, size, crop) for case, target in zip(cases, targets, strict=True)
+    ]
     with _pool() as pool:
         for done, outcome in enumerate(pool.map(_prepare_image, jobs), start=1):
             case, target = cases[done - 1], targets[done - 1]
@@ -186,15 +206,15 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare_image(job: tuple[Path, Path, int | None, bool]) -> bool | str:
+def _prepare_image(job: tuple[Callable[[], Original], Path, int | None, bool]) -> bool | str:
     """True if the image was made, False if it was there, or the reason why it cannot be used."""
-    source, target, size, crop = job
+    opened, target, size, crop = job
     try:
-        origin = _origin(source) if source.is_file() else b""
-        if target.is_file() and _made_from(target) == origin:
+        original = opened()
+        if target.is_file() and _made_from(target) == original.origin:
             return False
-        image = load_image(source)
-        bare = None if size or crop else _bare(source.read_bytes(), origin, image)
+        image = original.decode()
+        bare = None if size or crop else _bare(original.data(), original.origin, image)
     except (ImageError, OSError) as error:
         return str(error)
     if size or crop:
@@ -203,7 +223,7 @@ def _prepare_image(job: tuple[Path, Path, int | None, bool]) -> bool | str:
         image = image.resize((size, size), Image.Resampling.LANCZOS)
     with replacing(target) as part:
         if bare is None:
-            image.save(part, "JPEG", comment=origin, **_JPEG)
+            image.save(part, "JPEG", comment=original.origin, **_JPEG)
         else:
             part.write_bytes(bare)
     return True
@@ -215,10 +235,13 @@ def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
     return bare if bare is not None and load_image(bare).tobytes() == image.tobytes() else None
 
 
-def _origin(source: Path) -> bytes:
-    """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
-    with source.open("rb") as file:
-        return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
+def _file(source: Path) -> Original:
+    """Its origin is the comment of a prepared file, so that a corrected table or a replaced image is noticed."""
+    origin = b""
+    if source.is_file():
+        with source.open("rb") as file:
+            origin = b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
+    return Original(origin, partial(load_image, source), source.read_bytes)
 
 
 def _made_from(target: Path) -> object:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
-from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, Range
+from dermquery.data.vocabulary.trees import TREES, after, below
+from dermquery.store.filters import FIELDS, AllOf, Filter, FilterError, Missing, Not, Range, asked_values
 
 __all__ = ["beyond", "of_image", "to_lance"]
 
@@ -43,10 +45,18 @@ def _sql(node: Any) -> str:
     if isinstance(node, Range):
         terms = [f"{node.field} {op} {_literal(bound)}" for op, bound in node.bounds]
         return "(" + " AND ".join([f"{node.field} IS NOT NULL", *terms]) + ")"
-    values = (node.value,) if isinstance(node, Equals) else node.values
+    values = asked_values(node)
     if not values:
         return "false"
-    return f"({node.field} IS NOT NULL AND {node.field} IN ({', '.join(map(_literal, values))}))"
+    if node.field not in TREES:
+        return f"({node.field} IS NOT NULL AND {_in(node.field, values)})"
+    asked = below(node.field, values)
+    ranges = [f"({node.field} >= {_literal(path)} AND {node.field} < {_literal(after(path))})" for path in asked.paths]
+    return f"({node.field} IS NOT NULL AND ({' OR '.join([_in(node.field, asked.values), *ranges])}))"
+
+
+def _in(field: str, values: Sequence[str | float]) -> str:
+    return f"{field} IN ({', '.join(map(_literal, values))})"
 
 
 def _literal(value: str | float | datetime.date) -> str:

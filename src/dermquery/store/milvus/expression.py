@@ -10,11 +10,13 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from dermquery.data.case import NUMBERS
-from dermquery.store.filters import FIELDS, AllOf, Equals, Filter, FilterError, Missing, Not, Range
+from dermquery.data.vocabulary.trees import TREES, after, below
+from dermquery.store.filters import FIELDS, AllOf, Filter, FilterError, Missing, Not, Range, asked_values
 
 __all__ = ["MISSING_NUMBER", "column_text", "text_of_column", "to_milvus"]
 
@@ -66,13 +68,25 @@ def _expression(node: Any) -> str:
     if isinstance(node, Range):
         known = f"{node.field} != {_missing(node.field)}"
         return "(" + " and ".join([known, *(f"{node.field} {op} {_bound(bound)}" for op, bound in node.bounds)]) + ")"
-    values = (node.value,) if isinstance(node, Equals) else node.values
+    values = asked_values(node)
     if not values:
         return _NONE
     if node.field in NUMBERS:
         listed = ", ".join(_number(float(value)) for value in values)
         return f"({node.field} != {MISSING_NUMBER} and {node.field} in [{listed}])"
-    return f"({node.field} in [{', '.join(repr(column_text(str(value))) for value in values)}])"
+    if node.field not in TREES:
+        return f"({_in(node.field, values)})"
+    asked = below(node.field, values)
+    ranges = [f"({node.field} >= {_text(path)} and {node.field} < {_text(after(path))})" for path in asked.paths]
+    return f"({' or '.join([_in(node.field, asked.values), *ranges])})"
+
+
+def _in(field: str, values: Sequence[Any]) -> str:
+    return f"{field} in [{', '.join(map(_text, values))}]"
+
+
+def _text(value: Any) -> str:
+    return repr(column_text(str(value)))
 
 
 def _missing(field: str) -> str:
@@ -81,7 +95,7 @@ def _missing(field: str) -> str:
 
 def _bound(bound: float | datetime.date) -> str:
     """A day stands as ISO text, whose order is that of time."""
-    return repr(column_text(bound.isoformat())) if isinstance(bound, datetime.date) else _number(bound)
+    return _text(bound.isoformat()) if isinstance(bound, datetime.date) else _number(bound)
 
 
 def _number(value: float) -> str:

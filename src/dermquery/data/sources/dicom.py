@@ -1,0 +1,93 @@
+"""DICOM objects of a clinic: photographs become cases, one for each frame, de-identified unless that is turned off.
+
+The facts of a case are read from the de-identified attributes, its image is written without metadata, and files are
+known by their places: what names a patient ends here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+from dermquery.data.decoding import Decoders
+from dermquery.data.dicom.container import DicomError, need_libraries
+from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
+
+__all__ = ["ALLOWED", "prepare_dicom"]
+
+ALLOWED = ("burned-in", "faces")
+"""What may be seen in pixels only if it is allowed: burned-in text, and features by which a person is recognised."""
+_MOST_PIXELS = 64_000_000
+_SECONDS = 60.0
+_DECODERS = 2
+
+
+def prepare_dicom(
+    source: Path,
+    out: Path,
+    *,
+    site_key: Path | None = None,
+    keep_identity: bool = False,
+    allow: frozenset[str] = frozenset(),
+    objects: Path | None = None,
+    name_files: bool = False,
+    clinic: str = "DICOM",
+    size: int | None = None,
+    crop: bool = False,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Prepare DICOM photographs; see :func:`~dermquery.data.sources.prepare.prepare_cases`.
+
+    Args:
+        source: a folder, a file, a DICOMDIR or a ZIP archive of objects.
+        out: folder to write to; an interrupted run is continued.
+        site_key: file of the key that pseudonyms are made with; made if it is not there. None for the usual place.
+        keep_identity: leave ids, UIDs and dates as they are.
+        allow: of :data:`ALLOWED`.
+        objects: folder for de-identified copies of the objects; None writes none.
+        name_files: call files by their names in messages, not by their places.
+        clinic: what is recorded as the source of the cases.
+        size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
+        crop: remove the borders and keep the proportions.
+        skip_bad: leave out objects that cannot be used; they are listed in the report.
+        progress: called after each image.
+
+    Raises:
+        PrepareError: there is nothing to read, no photograph in it, or ``out`` was prepared in another way.
+        SiteKeyError: the key cannot be used.
+    """
+    try:
+        need_libraries()
+        from dermquery.data.dicom.importing import Import
+        from dermquery.data.dicom.objects import Objects
+        from dermquery.data.dicom.site_key import site_key as read_key
+
+        if unknown := sorted(allow - set(ALLOWED)):
+            raise PrepareError(f"nothing to allow is called {unknown[0]!r}; use some of: {', '.join(ALLOWED)}")
+        if keep_identity and objects:
+            raise PrepareError("de-identified copies are written only when identities are removed; leave one out")
+        files = Objects(source, without=out)
+    except DicomError as error:
+        raise PrepareError(f"{source}: {error}") from error
+    key = None if keep_identity else read_key(site_key)
+    importing = Import(key, allow, clinic, named=name_files or keep_identity)
+    decoders = Decoders(_DECODERS, max_pixels=_MOST_PIXELS, seconds=_SECONDS)
+    try:
+        for file in files.files:
+            importing.take(file)
+        if not importing.frames:
+            raise PrepareError(f"{source}: no photograph to prepare. {importing.said(files.beyond)}".rstrip())
+        report = prepare_cases(
+            [frame.case for frame in importing.frames.values()], out,
+            source="dicom with identity" if keep_identity else "dicom",
+            size=size, crop=crop, skip_bad=skip_bad, progress=progress,
+            read=partial(importing.opened, decoders=decoders),
+        )  # fmt: skip
+        if objects is not None:
+            importing.write_objects(objects, decoders, {case.case_id for case in report.cases})
+    finally:
+        decoders.close()
+        files.close()
+    return dataclasses.replace(report, bad=(*importing.bad, *report.bad), note=importing.said(files.beyond))

@@ -1,0 +1,84 @@
+"""Diagnoses in the hierarchy of the ISIC Archive (the package ``isic-metadata``), and the words of sources for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dermquery.data.vocabulary.spelling import folded, rows_of
+
+__all__ = ["DIAGNOSES", "Codes"]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What other systems call a diagnosis, each empty where nothing is known.
+
+    Attributes:
+        group: the label of the shared data sets ("mel", "nv").
+        icd10, icdo3: of the ICD-10, and the morphology of the ICD-O-3.
+    """
+
+    group: str = ""
+    icd10: str = ""
+    icdo3: str = ""
+
+
+class Diagnoses:
+    """All paths of the ISIC Archive, such as ``Benign:Benign melanocytic proliferations:Nevus``, by what names them."""
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The 418 paths, those of few levels first."""
+        from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
+
+        return tuple(str(path.value) for path in DiagnosisEnum)
+
+    def named(self, written: str, source: str = "") -> str | None:
+        """The path for a path or its last name, whatever its capitals, or for a word of a source; None for none.
+
+        Args:
+            written: such as ``Nevus``, ``melanoma (in situ)``, ``Basaliom``.
+            source: whose word it is: "Derm7pt", "HAM10000", "ISIC 2018", "ISIC 2019", "ISIC 2020", "MILK10k",
+                "PAD-UFES-20". A source that has a word without a path has none for it.
+        """
+        word = folded(written)
+        key = (folded(source), word)
+        if key in self._words:
+            return self._words[key] or None
+        return self._words.get(("", word)) or self._names.get(word)
+
+    def group(self, written: str, source: str = "") -> str:
+        """The label of the shared data sets for a word of a source, or for a path; empty for none."""
+        known = self._groups.get((folded(source), folded(written)))
+        path = self.named(written, source)
+        return known if known is not None else self.codes(path).group if path else ""
+
+    def codes(self, path: str) -> Codes:
+        """Codes of a path: its own, else those of the nearest path above that has some."""
+        levels = path.split(":")
+        above = (":".join(levels[:end]) for end in range(len(levels), 0, -1))
+        return next((self._codes[name] for name in above if name in self._codes), Codes())
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """By the folded path and by its last name, of which none is another's."""
+        return {folded(name): path for path in self.paths for name in (path, path.rpartition(":")[2])}
+
+    @cached_property
+    def _words(self) -> Mapping[tuple[str, str], str]:
+        return {(folded(row["source"]), folded(row["word"])): row["path"] for row in rows_of("diagnosis_words.csv")}
+
+    @cached_property
+    def _groups(self) -> Mapping[tuple[str, str], str]:
+        return {(folded(row["source"]), folded(row["word"])): row["group"] for row in rows_of("diagnosis_words.csv")}
+
+    @cached_property
+    def _codes(self) -> Mapping[str, Codes]:
+        rows = rows_of("diagnosis_codes.csv")
+        return {row["path"]: Codes(row["group"], row["icd10"], row["icdo3"]) for row in rows}
+
+
+DIAGNOSES = Diagnoses()
+"""The diagnoses that are known."""
