@@ -12,7 +12,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from dermquery.data.case import CASE_FIELDS, MAX_AGE
+from dermquery.data.case import MAX_AGE
 from dermquery.data.dicom.codes import site_of
 from dermquery.data.dicom.values import items, number, text, texts
 
@@ -80,11 +80,8 @@ def facts_of(dataset: Dataset, class_uid: str) -> dict[str, Any]:
         "instance_uid": text(dataset, "SOPInstanceUID"),
     }
     medium = text(dataset, "ImmersionMedia").upper()
-    extra = {"immersion": medium.replace("_", " ").lower() if medium in _MEDIA else ""}
-    known = {name: value for name, value in facts.items() if value not in (None, "")}
-    extra |= {name: str(value) for name, value in known.items() if name not in CASE_FIELDS}
-    recorded = {name: value for name, value in known.items() if name in CASE_FIELDS}
-    return recorded | {"extra": {name: value for name, value in extra.items() if value}}
+    extra = {"immersion": medium.replace("_", " ").lower()} if medium in _MEDIA else {}
+    return {name: value for name, value in facts.items() if value not in (None, "")} | {"extra": extra}
 
 
 def patient_of(dataset: Dataset) -> str:

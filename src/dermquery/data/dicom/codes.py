@@ -7,7 +7,9 @@ from functools import lru_cache
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
-__all__ = ["code_of_word", "current_code", "meaning_of", "site_of"]
+from dermquery.data.vocabulary.sites import SITES
+
+__all__ = ["current_code", "meaning_of", "site_of"]
 
 _SNOMED = {"SCT": "SCT", "SNM3": "SRT", "SRT": "SRT", "99SDM": "SRT", "SNOMED-RT": "SRT"}
 """What coding schemes are called, and whose codes they are: SNOMED CT's, or those of SNOMED RT."""
@@ -23,10 +25,6 @@ def current_code(value: str, scheme: str) -> tuple[str, str]:
     if scheme != "SRT":
         return value, scheme
     return (mapping["SRT"][value], "SCT") if value in mapping["SRT"] else (value, "SRT")
-
-
-_SITES = (4029, 4031)
-"""Context groups of sites: those of dermatology, and the common ones."""
 
 
 @lru_cache(maxsize=1)
@@ -50,27 +48,20 @@ def meaning_of(value: str, scheme: str) -> str | None:
     return _meanings().get(current_code(value, scheme))
 
 
-@lru_cache(maxsize=1)
-def _codes_of_words() -> dict[str, str]:
-    """SNOMED CT's codes of dermatology's sites, then of the general regions, by their words without "skin of"."""
-    words: dict[str, str] = {}
-    for group in _SITES:
-        for codes in concepts["SCT"].values():
-            for code, (meaning, groups) in codes.items():
-                if group in groups:
-                    words.setdefault(meaning.removeprefix("Skin of ").casefold(), code)
-    return words
-
-
-def code_of_word(word: str) -> str | None:
-    """SNOMED CT's code of a site that is written as a word, as BodyPartExamined has it.
-
-    >>> code_of_word("BACK")
-    '66643007'
-    """
-    return _codes_of_words().get(word.casefold())
-
-
 def site_of(value: str, scheme: str, meaning: str) -> str | None:
-    """The site that a coded term names; as it was written where the code is unknown, None for nothing."""
-    return meaning_of(value, scheme) or meaning or None
+    """The site that a coded term names, in the words of the vocabulary.
+
+    Args:
+        value: of the code; empty for a mere word.
+        scheme: that it belongs to.
+        meaning: as the object has it.
+
+    Returns:
+        The standard's meaning, or else the object's, of a site that the vocabulary does not know; None for nothing.
+    """
+    code, scheme = current_code(value, scheme)
+    standard = meaning_of(code, scheme) or ""
+    for written in (f"{scheme} {code}", standard.removeprefix("Skin of "), meaning):
+        if word := SITES.named(written):
+            return word
+    return standard or meaning or None

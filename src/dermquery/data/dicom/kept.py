@@ -14,8 +14,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID_dictionary
 
 from dermquery.data.dicom.attributes import age_of, date_of, day_of, patient_of
-from dermquery.data.dicom.codes import code_of_word, current_code, meaning_of
+from dermquery.data.dicom.codes import current_code, meaning_of
 from dermquery.data.dicom.values import items, numbers, text, texts
+from dermquery.data.vocabulary.sites import SITES
 
 __all__ = ["DATES", "UIDS", "kept_attributes"]
 
@@ -126,16 +127,14 @@ def _keep_device(kept: Dataset, dataset: Dataset) -> None:
 def _keep_regions(kept: Dataset, dataset: Dataset) -> None:
     regions = []
     for region in items(dataset, "AnatomicRegionSequence"):
-        coded = _coded(region)
         modifiers = [made for each in items(region, "AnatomicRegionModifierSequence") if (made := _coded(each))]
+        coded = _coded(region) or _own_code(text(region, "CodeMeaning"))
         if coded is not None:
             if modifiers:
                 coded.AnatomicRegionModifierSequence = Sequence(modifiers)
             regions.append(coded)
-    if not regions and (code := code_of_word(text(dataset, "BodyPartExamined"))):
-        named = Dataset()
-        named.CodeValue, named.CodingSchemeDesignator = code, "SCT"
-        regions = [coded] if (coded := _coded(named)) else []
+    if not regions and (named := _own_code(text(dataset, "BodyPartExamined"))):
+        regions = [named]
     if regions:
         kept.AnatomicRegionSequence = Sequence(regions)
 
@@ -144,8 +143,18 @@ def _coded(item: Dataset) -> Dataset | None:
     """A coded term in the words of the standard; None if it is not the standard's."""
     value, scheme = current_code(text(item, "CodeValue"), text(item, "CodingSchemeDesignator"))
     meaning = meaning_of(value, scheme)
-    if meaning is None:
+    return None if meaning is None else _code(value, scheme, meaning)
+
+
+def _own_code(word: str) -> Dataset | None:
+    """A site by its code, or if it has none by a code of ours; None if the vocabulary has no such word."""
+    site = SITES.by_word.get(SITES.named(word) or "")
+    if site is None:
         return None
-    coded = Dataset()
-    coded.CodeValue, coded.CodingSchemeDesignator, coded.CodeMeaning = value, scheme, meaning[:64]
-    return coded
+    return _code(site.code, site.scheme, site.word) if site.code else _code(site.word[:16], "99DERMQ", site.word)
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning[:64]
+    return code

@@ -6,6 +6,8 @@ of a JPEG, bytes behind its end, overlays beside it), and what a decoder made of
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from dermquery import __version__
+from dermquery.data.dicom.attributes import DERMOSCOPIC
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.quiet import quiet
 from dermquery.data.files import replacing
@@ -25,7 +28,7 @@ _MOST_BYTES = 1 << 30
 _FILLED = {
     "Modality": "OT", "Manufacturer": "unknown", "ManufacturerModelName": "unknown", "DeviceSerialNumber": "unknown",
     "SoftwareVersions": f"dermquery {__version__}", "SeriesNumber": 1, "InstanceNumber": 1, "AcquisitionNumber": "",
-    "ContentTime": "", "PatientOrientation": "", "PositionReferenceIndicator": "", "AcquisitionContextSequence": [],
+    "ContentTime": "000000", "PatientOrientation": "", "PositionReferenceIndicator": "", "AcquisitionContextSequence": [],
     "LossyImageCompression": "00",
 }  # fmt: skip
 """What an object must have, where nothing of it was kept."""
@@ -45,7 +48,7 @@ def write_object(folder: Path, attributes: Dataset, frames: Sequence[Image.Image
     uid = UID(attributes.get("SOPInstanceUID", ""))
     if not uid.is_valid or "SOPClassUID" not in attributes:
         raise DicomError("it has no UID of its own or no class, so no object can be written; export it again")
-    size = frames[0].size
+    size, uid_class = frames[0].size, attributes.SOPClassUID
     if 3 * size[0] * size[1] * len(frames) > _MOST_BYTES:
         raise DicomError(f"its {len(frames)} frames take more than {_MOST_BYTES >> 20} MiB as an object")
     with quiet():
@@ -56,7 +59,9 @@ def write_object(folder: Path, attributes: Dataset, frames: Sequence[Image.Image
         for name, value in _FILLED.items():
             if name not in made:
                 setattr(made, name, value)
-        made.setdefault("FrameOfReferenceUID", made.get("SeriesInstanceUID") or uid)
+        made.setdefault("FrameOfReferenceUID", _derived(uid))
+        if uid_class == DERMOSCOPIC:
+            made.setdefault("EmitterColorTemperature", None)
         made.SpecificCharacterSet = "ISO_IR 192"
         made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 3, "RGB", 0
         made.Columns, made.Rows = size
@@ -71,3 +76,8 @@ def write_object(folder: Path, attributes: Dataset, frames: Sequence[Image.Image
         with replacing(path) as part:
             pydicom.dcmwrite(part, made, enforce_file_format=True)
     return path
+
+
+def _derived(uid: str) -> str:
+    """A UID that belongs to another one."""
+    return f"2.25.{uuid.UUID(bytes=hashlib.sha256(uid.encode()).digest()[:16], version=4).int}"
