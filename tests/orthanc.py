@@ -87,5 +87,5 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
                 time.sleep(0.1)
         yield archive
     finally:
-        process.terminate()
+        process.kill()
         process.wait(timeout=30)

@@ -14,7 +14,7 @@ from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.container import DicomError, need_libraries
 from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
 
-__all__ = ["ALLOWED", "prepare_dicom"]
+__all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "prepare_dicom"]
 
 ALLOWED = ("burned-in", "faces")
 """What may be seen in pixels only if it is allowed: burned-in text, and features by which a person is recognised."""
@@ -64,8 +64,7 @@ def prepare_dicom(
         from dermquery.data.dicom.objects import Objects
         from dermquery.data.dicom.site_key import site_key as read_key
 
-        if unknown := sorted(allow - set(ALLOWED)):
-            raise PrepareError(f"nothing to allow is called {unknown[0]!r}; use some of: {', '.join(ALLOWED)}")
+        check_allowed(allow)
         if keep_identity and objects:
             raise PrepareError("de-identified copies are written only when identities are removed; leave one out")
         files = Objects(source, without=out)
@@ -73,7 +72,7 @@ def prepare_dicom(
         raise PrepareError(f"{source}: {error}") from error
     key = None if keep_identity else read_key(site_key)
     importing = Import(key, allow, clinic, named=name_files or keep_identity)
-    decoders = Decoders(_DECODERS, max_pixels=_MOST_PIXELS, seconds=_SECONDS)
+    decoders = bounded_decoders()
     try:
         for file in files.files:
             importing.take(file)
@@ -91,3 +90,14 @@ def prepare_dicom(
         decoders.close()
         files.close()
     return dataclasses.replace(report, bad=(*importing.bad, *report.bad), note=importing.said(files.beyond))
+
+
+def check_allowed(allow: frozenset[str]) -> None:
+    """Raise PrepareError unless all are of :data:`ALLOWED`."""
+    if unknown := sorted(allow - set(ALLOWED)):
+        raise PrepareError(f"nothing to allow is called {unknown[0]!r}; use some of: {', '.join(ALLOWED)}")
+
+
+def bounded_decoders() -> Decoders:
+    """What decodes the pixels of an import, in bounded time and memory."""
+    return Decoders(_DECODERS, max_pixels=_MOST_PIXELS, seconds=_SECONDS)

@@ -104,6 +104,7 @@ def prepare_cases(
     skip_bad: bool = False,
     progress: Progress | None = None,
     read: Callable[[Path], Original] | None = None,
+    earlier: Sequence[Case] = (),
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
@@ -119,6 +120,7 @@ def prepare_cases(
         skip_bad: write the table without the images that cannot be used.
         progress: called after each image.
         read: opens a case's image, from two threads; by default it is a file.
+        earlier: cases of the folder's table that stay in it, before these.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
@@ -147,7 +149,7 @@ def prepare_cases(
                 progress(done, len(cases))
     table = out / "cases.csv" if prepared and (skip_bad or not bad) else None
     if table:
-        write_cases(prepared, table)
+        write_cases([*earlier, *prepared], table)
     return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
 
 
