@@ -35,7 +35,7 @@ def count_scans(data: bytes, most: int) -> int:
 
 
 def bare_jpeg(data: bytes, comment: bytes) -> bytes | None:
-    """The same picture with a comment in place of EXIF, XMP, profiles and thumbnails.
+    """The same picture with a comment in place of EXIF, XMP, profiles, thumbnails, and whatever follows its end.
 
     Args:
         data: a JPEG file.
@@ -48,11 +48,23 @@ def bare_jpeg(data: bytes, comment: bytes) -> bytes | None:
     if not data.startswith(b"\xff\xd8"):
         return None
     kept, at = [b"\xff\xd8", b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment], 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
-        if marker == _SCAN:
-            return b"".join([*kept, data[at:]])
-        if marker != _COMMENT and (marker not in _APPLICATION or marker in (_ADOBE, _JFIF)):
-            kept.append(data[at : at + 2 + length])
-        at += 2 + length
+    while at + 2 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _END:
+            return b"".join([*kept, b"\xff\xd9"])
+        if at + 4 > len(data):
+            return None
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == _SCAN:  # its coded pixels follow, up to the next marker
+            found = _MARKER.search(data, end)
+            end = len(data) if found is None else found.start()
+        if marker != _COMMENT and (marker not in _APPLICATION or _says_colours(data[at:end])):
+            kept.append(data[at:end])
+        at = end
     return None
+
+
+def _says_colours(segment: bytes) -> bool:
+    """Whether an application segment is JFIF's or Adobe's own, of the length that those have."""
+    jfif = segment[1] == _JFIF and segment[4:9] == b"JFIF\0" and len(segment) == 18
+    return jfif or (segment[1] == _ADOBE and segment[4:9] == b"Adobe" and len(segment) == 16)

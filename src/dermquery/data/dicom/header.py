@@ -34,7 +34,7 @@ UNDEFINED = 0xFFFFFFFF
 """Length of a value that is a sequence of fragments."""
 _MOST_BYTES, _MOST_ELEMENTS = 16 << 20, 100_000
 """Before the pixels; colour profiles, palettes and functional groups take a few hundred thousand bytes."""
-_MOST_INFLATED = 1 << 30
+_MOST_INFLATED = 512 << 20
 _PIXELS = 0x7FE00010
 _FLOATS = (0x7FE00008, 0x7FE00009)
 
@@ -91,12 +91,21 @@ def read_header(source: Path | bytes | BinaryIO) -> Header:
     try:
         with quiet():
             return _read(stream)
-    except (DicomError, OSError, MemoryError):
+    except (DicomError, MemoryError):
         raise
-    except RecursionError as error:
-        raise DicomError("its sequences are nested too deep; export it again") from error
     except Exception as error:  # pydicom raises nearly every built-in type for a damaged file
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if _is_of_depth(error):
+            raise DicomError("its sequences are nested too deep; export it again") from None
         raise DicomError(f"its attributes are damaged ({type(error).__name__}); get it again") from error
+
+
+def _is_of_depth(error: BaseException | None) -> bool:
+    """Whether an error comes of a recursion without end, as which pydicom passes others on."""
+    while error is not None and not isinstance(error, RecursionError):
+        error = error.__context__
+    return error is not None
 
 
 def _read(stream: BinaryIO) -> Header:

@@ -19,6 +19,7 @@ from dermquery.data.dicom.header import Header, read_header
 from dermquery.data.dicom.layout import Layout, frame_bytes, layout_of
 from dermquery.data.dicom.objects import DicomFile
 from dermquery.data.dicom.pixels import profile_of
+from dermquery.data.dicom.quiet import quiet
 from dermquery.data.dicom.site_key import SiteKey
 from dermquery.data.dicom.values import text
 from dermquery.data.dicom.written import write_object
@@ -75,7 +76,7 @@ class Import:
             if not file.is_dicom():
                 self._others[_NO_FILE] += 1
                 return
-            with file.opened() as stream:
+            with file.opened() as stream, quiet():
                 header = read_header(stream)
                 if header.class_uid not in PHOTOGRAPHS:
                     self._others[header.kind] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pydicom.encaps import get_frame, parse_fragments
+from pydicom.encaps import get_frame, parse_basic_offsets, parse_fragments
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -161,6 +161,11 @@ def _agreed(said: Layout, length: int | None = None) -> Layout:
             f"it is cut off: {said.frames} × {said.rows} × {said.columns} pixels take "
             f"{said.frames * said.frame_bytes:,} bytes, and {length:,} are there; get it again"
         )
+    if length is not None and length >= 2 * said.frames * said.frame_bytes:
+        raise DicomError(
+            f"it holds {length // (said.frames * said.frame_bytes)} times as many pixels as it says: samples or frames "
+            "that are not counted; export it again"
+        )
     return said
 
 
@@ -174,6 +179,8 @@ def _of_codestream(said: Layout, header: Header, frame: int) -> Layout:
     code = codestream(encoded)
     if code is None:
         raise DicomError(f"its pixels are no {header.syntax.name}; get it again")
+    if header.syntax in JPEGLSTransferSyntaxes and b"\xff\xd9" not in encoded:
+        raise DicomError("its JPEG-LS pixels are cut off; get it again")  # CharLS would look for the end for 20 s
     if (code.rows, code.columns) != (said.rows, said.columns):
         raise DicomError(
             f"it says {said.columns} × {said.rows} pixels, and its code {code.columns} × {code.rows}; export it again"
@@ -203,6 +210,7 @@ def frame_bytes(header: Header, layout: Layout, frame: int) -> bytes:
     if header.syntax in NATIVE:
         return _native_bytes(header, layout, frame)
     try:
+        parse_basic_offsets(header.stream)
         count, _ = parse_fragments(header.stream)
         header.stream.seek(header.start)
         if count >= layout.frames:

@@ -43,14 +43,17 @@ class DicomImageFile(ImageFile.ImageFile):
         from dermquery.data.dicom.header import read_header
         from dermquery.data.dicom.layout import layout_of
         from dermquery.data.dicom.pixels import profile_of
+        from dermquery.data.dicom.quiet import quiet
 
-        self._header = read_header(stream)
-        self._layout = layout_of(self._header)
+        with quiet():
+            self._header = read_header(stream)
+            self._layout = layout_of(self._header)
+            profile = profile_of(self._header)
         self.n_frames, self._frame, self._loaded = self._layout.frames, 1, False
         self._size = (self._layout.columns, self._layout.rows)
         self._mode = "RGB" if self._layout.samples == 3 else "L"
         self.mended = self._layout.mended
-        if profile := profile_of(self._header):
+        if profile:
             self.info["icc_profile"] = profile
 
     def seek(self, frame: int) -> None:

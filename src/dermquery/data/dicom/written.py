@@ -28,8 +28,8 @@ _MOST_BYTES = 1 << 30
 _FILLED = {
     "Modality": "OT", "Manufacturer": "unknown", "ManufacturerModelName": "unknown", "DeviceSerialNumber": "unknown",
     "SoftwareVersions": f"dermquery {__version__}", "SeriesNumber": 1, "InstanceNumber": 1, "AcquisitionNumber": "",
-    "ContentTime": "000000", "PatientOrientation": "", "PositionReferenceIndicator": "", "AcquisitionContextSequence": [],
-    "LossyImageCompression": "00",
+    "ContentTime": "000000", "PatientOrientation": "", "PositionReferenceIndicator": "",
+    "AcquisitionContextSequence": [], "LossyImageCompression": "00",
 }  # fmt: skip
 """What an object must have, where nothing of it was kept."""
 
