@@ -103,6 +103,9 @@ def test_the_list_has_the_hits_in_their_order(bundle: dict[str, Any], result: Se
     assert value_of(hits[0], "confirmed-by") == "histopathology"
     assert value_of(hits[0], "age")["value"] == 90.0
     assert hits[0]["note"][0]["text"] == "CC-BY, A clinic"
+    lesion = next(e["resource"] for e in bundle["entry"] if e["fullUrl"] == hits[0]["focus"][0]["reference"])
+    assert lesion["location"]["coding"] == [{"system": "http://snomed.info/sct", "code": "66643007", "display": "back"}]
+    assert lesion["locationQualifier"][0]["coding"][0]["code"] == "7771000"
 
 
 def test_every_criterion_is_an_observation(bundle: dict[str, Any], result: SearchResult) -> None:

@@ -3,7 +3,7 @@
 It says what was asked and what was found, and not whom it is about: a hit list crosses patients. Ids of cases, lesions
 and patients, dates, free text, columns of one's own and folders stay here; within the bundle resources have random ids,
 hits of one patient or lesion share one, and ages are capped at 90. What leads back is the rank and, where the base has
-them, the UIDs of study and series (as the base has them: pseudonymous where the import de-identified).
+them, the UIDs of study, series and instance (as the base has them: pseudonymous where the import de-identified).
 
 Plain JSON: fhir.resources, which validates it in the tests, would only make the same dictionaries.
 """
@@ -22,6 +22,7 @@ from dermquery.answer.content import NO_DIAGNOSIS, HitContent, Warned, report_co
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.data.files import replacing
+from dermquery.data.vocabulary.sites import SITES
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
 __all__ = ["hits_fhir", "write_fhir"]
@@ -29,6 +30,7 @@ __all__ = ["hits_fhir", "write_fhir"]
 Json = dict[str, Any]
 _CHECKLIST, _OWN = "urn:dermquery:seven-point-checklist", "urn:dermquery:answer"
 _SCT, _DCM = "http://snomed.info/sct", "http://dicom.nema.org/resources/ontology/DCM"
+_SYSTEMS = {"SCT": _SCT, "DCM": _DCM}
 _SIDES = {"left": "7771000", "right": "24028007", "bilateral": "51440002"}
 _OLDEST = 90.0
 """Ages from here on are one, as de-identification has it (45 CFR 164.514)."""
@@ -185,6 +187,8 @@ def _components(item: HitContent) -> list[Json]:
     said += [("diagnosis-in-full", {"valueString": word}) for word in words]
     if case.confirmed_by is not None:
         said.append(("confirmed-by", {"valueString": case.confirmed_by}))
+    if case.instance_uid is not None:
+        said.append(("sop-instance-uid", {"valueString": f"urn:oid:{case.instance_uid}"}))
     if case.age is not None:
         years = {"value": min(case.age, _OLDEST), "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}
         said.append(("age", {"valueQuantity": years}))
@@ -201,10 +205,15 @@ def _body_structure(case: Case, patient: Json) -> Json:
     return {
         "resourceType": "BodyStructure",
         "morphology": {"text": "skin lesion"},
-        "location": {"text": case.site},
+        "location": _location(case.site),
         "locationQualifier": [qualifier] if case.laterality else [],
         "patient": patient,
     }
+
+
+def _location(word: str | None) -> Json:
+    site = SITES.by_word.get(word or "")
+    return _coded(_SYSTEMS[site.scheme], site.code, site.word) if site and site.code else {"text": word}
 
 
 def _study(made: _Bundle, case: Case, patient: Json, viewer: str | None) -> Json:
