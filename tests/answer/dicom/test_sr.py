@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from highdicom.sr import (
@@ -12,13 +13,17 @@ from highdicom.sr import (
     MeasurementsAndQualitativeEvaluations,
     srread,
 )
-from pydicom import dcmread
+from PIL import Image
+from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 
+from dermquery.answer.dicom.seg import write_seg
 from dermquery.answer.dicom.sr import _CODES, checklist_report, write_sr
 from dermquery.data.checklist import CRITERIA, seven_point_score
+from dermquery.data.dicom.header import read_header
 from dermquery.store.hits import SearchResult
 from tests.answer.dicom.conftest import complaints
+from tests.dermoscopic import dermoscopic_object
 from tests.orthanc import Archive
 
 EVERY_VALUE = [(name, value) for name, criterion in CRITERIA.items() for value in criterion.values]
@@ -36,8 +41,8 @@ def test_the_report_says_what_was_asked_and_nothing_else(result: SearchResult, i
     assert complaints(image) == complaints(path) == []
     report = srread(path)
     (group,) = groups(report)
-    said = {item.name.meaning.lower(): item.value.meaning.lower() for item in group.get_qualitative_evaluations()}
-    assert said == {CRITERIA[name].title: value for name, value in result.terms.items()}
+    said = {item.name.meaning: item.ConceptCodeSequence[0].CodeMeaning for item in group.get_qualitative_evaluations()}
+    assert said == {CRITERIA[name].title.capitalize(): value.capitalize() for name, value in result.terms.items()}
     assert {item.name.scheme_designator for item in group.get_qualitative_evaluations()} == {"99DERMQ"}
     assert [m.value for m in group.get_measurements()] == [seven_point_score(result.terms)]
     assert (group.tracking_uid, group.tracking_identifier) == ("2.25.7", "lesion 7")
@@ -90,6 +95,36 @@ def test_an_image_whose_lesion_is_not_followed_gets_an_identity_of_its_own(
     assert len(uids) == 2
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jörg"},
+        {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう"},
+        {"SpecificCharacterSet": "GB18030", "PatientName": "王^小东", "TrackingID": "x" * 200, "TrackingUID": "2.25.9"},
+        {"PatientSex": "female", "PatientAge": "45", "StudyDate": "31.1.2024", "StudyTime": "256199"},
+        {"StudyDate": "20241399", "PatientBirthDate": "1.1.1970", "AccessionNumber": ..., "StudyID": ...},
+        {"FrameOfReferenceUID": "none", "TrackingUID": "2.25.9", "TrackingID": "", "PixelSpacing": [0.05, 0.05]},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.4", "Modality": "XC"},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "Modality": "OT"},
+    ],
+)
+def test_an_object_is_sound_whatever_the_image_is_like(
+    result: SearchResult, tmp_path: Path, written: dict[str, Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    before = config.settings.writing_validation_mode
+    config.settings.writing_validation_mode = config.IGNORE
+    try:
+        path = dermoscopic_object(tmp_path / "odd.dcm", Image.new("RGB", (384, 384), "tan"), **written)
+    finally:
+        config.settings.writing_validation_mode = before
+    source = read_header(path).dataset
+    recwarn.clear()
+    for made in (write_sr(result, source, tmp_path / "sr.dcm"), write_seg(result, source, tmp_path / "seg.dcm")):
+        assert complaints(made) == []
+        assert str(dcmread(made).PatientName) == str(source.PatientName)
+    assert not recwarn.list
+
+
 def test_what_cannot_be_reported_on_is_one_message(image: Path) -> None:
     source = dcmread(image)
     with pytest.raises(ValueError, match="give at least one by --term or --text"):
@@ -98,7 +133,7 @@ def test_what_cannot_be_reported_on_is_one_message(image: Path) -> None:
     with pytest.raises(ValueError, match="3 frames"):
         checklist_report(source, {"streaks": "absent"})
     del source.StudyInstanceUID
-    with pytest.raises(ValueError, match="lacks StudyInstanceUID"):
+    with pytest.raises(ValueError, match="no sound StudyInstanceUID"):
         checklist_report(source, {"streaks": "absent"})
 
 

@@ -18,6 +18,7 @@ from pydicom.uid import generate_uid
 
 from dermquery.answer.dicom.source import MAKER, finished, own_code, source_image, tracking
 from dermquery.answer.overlay import ALL_LEVELS, brightness, query_evidence
+from dermquery.data.dicom.quiet import quiet
 from dermquery.data.files import replacing
 from dermquery.store.hits import SearchResult
 
@@ -86,7 +87,7 @@ def regions(result: SearchResult, image: Dataset) -> Segmentation:
 
 def write_seg(result: SearchResult, image: Dataset, path: Path) -> Path:
     """Write :func:`regions`, whole or not at all."""
-    with replacing(path) as part:
+    with quiet(), replacing(path) as part:
         regions(result, image).save_as(part)
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import re
 from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
@@ -10,6 +10,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from dermquery import __version__
+from dermquery.data.dicom.attributes import day_of
+from dermquery.data.dicom.values import number, text
 from dermquery.store.hits import RESEARCH_USE
 
 __all__ = ["MAKER", "SCHEME", "finished", "own_code", "source_image", "tracking"]
@@ -23,32 +25,48 @@ MAKER: dict[str, Any] = {
     "software_versions": __version__,
     "device_serial_number": "0",
 }
-_NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
-_MAY_BE_EMPTY = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
-    "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
-"""Attributes of type 2: they have to be there, and may be empty."""
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
+_WORDS = ("PatientID", "PatientName", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+_DAYS, _SEXES = ("PatientBirthDate", "StudyDate"), frozenset({"M", "F", "O"})
+_TIME = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d(\.\d{1,6})?")
 
 
 def source_image(dataset: Dataset) -> Dataset:
-    """A copy of an image's attributes that objects about it can be made from.
+    """What objects about an image take from it: which one it is, and its patient and study, in UTF-8.
+
+    What is written in another way than the standard has it is left empty, for it would make the new object invalid too.
 
     Args:
-        dataset: of the image; pixels are not needed.
+        dataset: attributes of the image; pixels are not needed.
 
     Raises:
         ValueError: it lacks what identifies it, or has more than one frame.
     """
-    if lacking := [name for name in _NEEDED if not dataset.get(name)]:
-        raise ValueError(f"the image lacks {', '.join(lacking)}, so that no object of DICOM can refer to it")
-    if (frames := int(dataset.get("NumberOfFrames") or 1)) > 1:
-        raise ValueError(f"the image has {frames} frames; objects of DICOM are written about images of one frame only")
-    found = copy.copy(dataset)
-    for name in _MAY_BE_EMPTY:
-        if name not in found:
-            setattr(found, name, "")
+    if lacking := [name for name in _UIDS if not _is_uid(text(dataset, name))]:
+        raise ValueError(f"the image has no sound {', '.join(lacking)}, so that no object of DICOM can refer to it")
+    if (frames := number(dataset, "NumberOfFrames") or 1) > 1:
+        raise ValueError(
+            f"the image has {frames:g} frames; objects of DICOM are written about images of one frame only"
+        )
+    found = Dataset()
+    found.SpecificCharacterSet = "ISO_IR 192"
+    for name in (*_UIDS, *_WORDS):
+        setattr(found, name, text(dataset, name))
+    for name in _DAYS:
+        setattr(found, name, f"{day:%Y%m%d}" if (day := day_of(dataset, name)) else "")
+    found.StudyTime = time if _TIME.fullmatch(time := text(dataset, "StudyTime")) else ""
+    found.PatientSex = sex if (sex := text(dataset, "PatientSex")) in _SEXES else ""
+    found.Rows, found.Columns = (int(number(dataset, name) or 0) for name in ("Rows", "Columns"))
+    if _is_uid(uid := text(dataset, "FrameOfReferenceUID")):
+        found.FrameOfReferenceUID = uid
+    if _is_uid(uid := text(dataset, "TrackingUID")) and (name := text(dataset, "TrackingID")):
+        found.TrackingUID, found.TrackingID = uid, name
     return found
+
+
+def _is_uid(written: str) -> bool:
+    return len(written) <= 64 and _UID.fullmatch(written) is not None
 
 
 def own_code(value: str, meaning: str) -> Code:
@@ -69,6 +87,6 @@ def finished(made: D, description: str) -> D:
 
 def tracking(source: Dataset) -> tuple[str, str]:
     """UID and name by which the lesion is followed: the image's own, else new ones."""
-    if source.get("TrackingUID") and source.get("TrackingID"):
+    if "TrackingUID" in source:
         return str(source.TrackingUID), str(source.TrackingID)
     return generate_uid(prefix=None), "lesion of the query"

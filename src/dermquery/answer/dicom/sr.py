@@ -28,6 +28,7 @@ from pydicom.uid import generate_uid
 
 from dermquery.answer.dicom.source import MAKER, finished, own_code, source_image, tracking
 from dermquery.data.checklist import CRITERIA, seven_point_score
+from dermquery.data.dicom.quiet import quiet
 from dermquery.data.files import replacing
 from dermquery.store.hits import SearchResult
 
@@ -100,7 +101,7 @@ def checklist_report(image: Dataset, terms: Mapping[str, str]) -> Comprehensive3
 
 def write_sr(result: SearchResult, image: Dataset, path: Path) -> Path:
     """Write :func:`checklist_report` of an answer's query, whole or not at all."""
-    with replacing(path) as part:
+    with quiet(), replacing(path) as part:
         checklist_report(image, result.terms).save_as(part)
     return path
 
