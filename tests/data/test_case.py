@@ -4,6 +4,8 @@ import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dermquery.data import case as case_module
@@ -24,6 +26,11 @@ def case(**values: object) -> Case:
         ({"lesion_id": "L", "patient_id": "P"}, "patient:P"),
         ({"patient_id": "P"}, "patient:P"),
         ({"lesion_id": "", "patient_id": ""}, "case:a"),
+        ({"source": "A"}, "case of 'A':a"),
+        ({"source": "A", "lesion_id": "12"}, "lesion of 'A':12"),
+        ({"source": "A", "case_id": "ISIC_0000001_downsampled"}, "case:ISIC_0000001"),
+        ({"source": "HAM10000", "lesion_id": "HAM_0000118"}, "lesion:HAM_0000118"),
+        ({"source": "Derm7pt", "lesion_id": "derm7pt-0012"}, "lesion:derm7pt-0012"),
     ],
 )
 def test_group(values: dict[str, str], group: str) -> None:
@@ -36,6 +43,28 @@ def test_same_lesion() -> None:
     assert case(lesion_id="L").same_lesion(case(case_id="b", lesion_id="L"))
     assert not case(lesion_id="L").same_lesion(case(case_id="b", lesion_id="M"))
     assert not case(lesion_id="L").same_lesion(case(case_id="b"))
+
+
+def test_ids_belong_to_their_source() -> None:
+    twelve = case(source="A", lesion_id="12")
+    assert twelve.same_lesion(case(case_id="b", source="A", lesion_id="12"))
+    assert not twelve.same_lesion(case(case_id="b", source="B", lesion_id="12")), "12 of A and 12 of B are two lesions"
+    assert not case(source="A").same_lesion(case(source="B")), "so are two cases of one id"
+    image = {"case_id": "ISIC_0024306"}
+    assert case(**image, source="HAM10000").same_lesion(case(**image, source="ISIC 2019"))
+    ham = {"lesion_id": "HAM_0000118"}
+    assert case(case_id="x", source="HAM10000", **ham).same_lesion(case(case_id="y", source="ISIC 2019", **ham))
+
+
+sources, ids = st.none() | st.text("a':%12", max_size=3), st.text("a':%12", min_size=1, max_size=3)
+
+
+@given(st.tuples(sources, ids), st.tuples(sources, ids))
+def test_two_lesions_are_one_if_source_and_id_are(one: tuple[str | None, str], other: tuple[str | None, str]) -> None:
+    first, second = (case(case_id=str(i), source=a, lesion_id=b) for i, (a, b) in enumerate((one, other)))
+    alone = [(source or None) if made.owns(of) else None for made, (source, of) in ((first, one), (second, other))]
+    assert first.same_lesion(second) == ((alone[0], one[1]) == (alone[1], other[1]))
+    assert (first.group == second.group) == first.same_lesion(second)
 
 
 def test_the_checklist_is_ordered_and_checked() -> None:

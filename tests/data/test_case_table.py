@@ -259,7 +259,8 @@ def test_a_needed_value_may_not_be_empty(tmp_path: Path) -> None:
         ("cases.csv", b'case_id,image\nx,"a.jpg\n', "line 2 is not valid CSV"),
         ("cases.csv", b"case_id,image,image\nx,a.jpg,b.jpg\n", "more than one column is called image"),
         ("cases.parquet", b"PAR1 this is none", "not a readable Parquet file"),
-        ("cases.xlsx", b"", "a .csv or .parquet file, not '.xlsx'"),
+        ("cases.xlsx", b"", "not a readable spreadsheet"),
+        ("cases.docx", b"", ".parquet, .pq, .xlsx, .xlsm, .xlsb, .xls, .ods file, not '.docx'"),
     ],
 )
 def test_unusable_files(tmp_path: Path, name: str, content: bytes, expected: str) -> None:

@@ -17,8 +17,9 @@ from dermquery.cli.data import app
 from dermquery.data.case_table import COLUMNS, read_cases
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.sources import prepare
-from dermquery.data.sources.derm7pt import group_diagnosis, prepare_derm7pt, read_release
+from dermquery.data.sources.derm7pt import SOURCE, group_diagnosis, read_release
 from dermquery.data.sources.prepare import PrepareError
+from dermquery.data.sources.source import prepare_source
 from tests.data.made_up import DIAGNOSES, write_release, write_skin
 
 
@@ -66,8 +67,11 @@ def test_the_grouping_gives_the_papers_888() -> None:
 
 def test_prepare(release: Path, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    report = prepare_derm7pt(release.parent, tmp_path / "out", size=64, progress=lambda *step: steps.append(step))
+    report = prepare_source(
+        SOURCE, release.parent, tmp_path / "out", size=64, progress=lambda *step: steps.append(step)
+    )
     assert report.diagnoses == {"nv": 4, "mel": 3, "bkl": 2}
+    assert report.notes == ("9 lesions, of 888 published ones",)
     assert (report.made, report.kept, report.bad) == (9, 0, ())
     assert steps == [(i, 9) for i in range(1, 10)]
 
@@ -76,6 +80,7 @@ def test_prepare(release: Path, tmp_path: Path) -> None:
     first = cases[0]
     assert (first.case_id, first.lesion_id) == ("derm7pt-0001", "derm7pt-0001")
     assert (first.diagnosis, first.fine_diagnosis) == ("mel", "melanoma (in situ)")
+    assert first.diagnosis_path == "Malignant:Malignant melanocytic proliferations (Melanoma):Melanoma in situ"
     assert (first.sex, first.site, first.elevation, first.text) == ("female", "back", "flat", None)
     assert list(first.checklist) == list(CRITERIA)
     assert first.extra == {"difficulty": "low", "official_split": "train"}
@@ -89,7 +94,7 @@ def test_prepare(release: Path, tmp_path: Path) -> None:
 
 
 def test_all_diagnoses(release: Path, tmp_path: Path) -> None:
-    report = prepare_derm7pt(release, tmp_path / "out", size=64, all_diagnoses=True)
+    report = prepare_source(SOURCE, release, tmp_path / "out", size=64, flags=["all"])
     assert report.diagnoses == dict(Counter(DIAGNOSES).most_common())
     assert all(case.diagnosis == case.fine_diagnosis for case in report.cases)
 
@@ -113,40 +118,40 @@ def test_an_interrupted_run_is_continued(release: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(prepare, "_WORKERS", 2)
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_derm7pt(release, out, size=64, progress=stop)
+        prepare_source(SOURCE, release, out, size=64, progress=stop)
     assert not (out / "cases.csv").exists()
     finished = {path: path.stat().st_mtime_ns for path in (out / "images").glob("*.jpg")}
     assert 4 <= len(finished) < 9
     assert not list(out.rglob(".*")), "no half-written file is left"
 
-    report = prepare_derm7pt(release, out, size=64)
+    report = prepare_source(SOURCE, release, out, size=64)
     assert (report.made, report.kept) == (9 - len(finished), len(finished))
     assert all(path.stat().st_mtime_ns == before for path, before in finished.items())
-    again = prepare_derm7pt(release, out, size=64, all_diagnoses=True)
+    again = prepare_source(SOURCE, release, out, size=64, flags=["all"])
     assert (again.made, again.kept) == (3, 9), "the choice of cases does not change their images"
 
 
 def test_a_replaced_or_damaged_image_is_made_again(release: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepare_derm7pt(release, out, size=64)
+    prepare_source(SOURCE, release, out, size=64)
     write_skin(release / "images" / "Nel" / "nel001.jpg", seed=99)
     (out / "images" / "derm7pt-0002.jpg").write_bytes(b"damaged")
-    report = prepare_derm7pt(release, out, size=64)
+    report = prepare_source(SOURCE, release, out, size=64)
     assert (report.made, report.kept) == (2, 7)
 
 
 def test_images_of_two_kinds_never_mix(release: Path, tmp_path: Path) -> None:
-    prepare_derm7pt(release, tmp_path / "out", size=64)
+    prepare_source(SOURCE, release, tmp_path / "out", size=64)
     with pytest.raises(PrepareError, match="size was 64 and is now 96"):
-        prepare_derm7pt(release, tmp_path / "out", size=96)
+        prepare_source(SOURCE, release, tmp_path / "out", size=96)
     (tmp_path / "out" / "prepare.json").write_text("{", encoding="utf-8")
     with pytest.raises(PrepareError, match="damaged"):
-        prepare_derm7pt(release, tmp_path / "out", size=64)
+        prepare_source(SOURCE, release, tmp_path / "out", size=64)
     (tmp_path / "out" / "prepare.json").unlink()
     with pytest.raises(PrepareError, match=r"no prepare\.json"):
-        prepare_derm7pt(release, tmp_path / "out", size=64)
+        prepare_source(SOURCE, release, tmp_path / "out", size=64)
     with pytest.raises(PrepareError, match="size is 8"):
-        prepare_derm7pt(release, tmp_path / "other", size=8)
+        prepare_source(SOURCE, release, tmp_path / "other", size=8)
 
 
 def test_bad_images_stop_the_table_and_not_the_batch(release: Path, tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_bad_images_stop_the_table_and_not_the_batch(release: Path, tmp_path: Pa
     (images / "nel004.jpg").write_bytes(data[: len(data) // 2])
     (images / "nel005.jpg").write_bytes(b"")
 
-    report = prepare_derm7pt(release, tmp_path / "out", size=64)
+    report = prepare_source(SOURCE, release, tmp_path / "out", size=64)
     assert [bad.case_id for bad in report.bad] == ["derm7pt-0002", "derm7pt-0004", "derm7pt-0005"]
     for bad, reason in zip(report.bad, ("no such image", "truncated", "empty"), strict=True):
         assert reason in bad.reason
@@ -164,7 +169,7 @@ def test_bad_images_stop_the_table_and_not_the_batch(release: Path, tmp_path: Pa
     assert report.table is None
     assert not (tmp_path / "out" / "cases.csv").exists()
 
-    report = prepare_derm7pt(release, tmp_path / "out", size=64, skip_bad=True)
+    report = prepare_source(SOURCE, release, tmp_path / "out", size=64, skip_bad=True)
     assert (report.made, report.kept, len(report.bad)) == (0, 6, 3)
     assert len(read_cases(tmp_path / "out" / "cases.csv")) == 6
 
@@ -205,6 +210,25 @@ def test_images_of_one_lesion_share_its_id(tmp_path: Path) -> None:
     cases = read_release(release, all_diagnoses=True)
     assert cases[35].lesion_id == cases[31].lesion_id == "derm7pt-0032"
     assert len({case.lesion_id for case in cases}) == 35
+
+
+def test_clinical_photographs_are_pairs_of_the_dermoscopic_ones(release: Path, tmp_path: Path) -> None:
+    meta = pd.read_csv(release / "meta" / "meta.csv", dtype=str, keep_default_na=False)
+    for row in range(11):
+        write_skin(release / "images" / "Nac" / f"nac{row}.jpg", seed=row)
+        meta.loc[row, "clinic"] = f"NAC/Nac{row}.JPG"
+    meta.loc[2, "clinic"] = meta.loc[2, "derm"]  # one file for both, as in nine rows of the release
+    meta.to_csv(release / "meta" / "meta.csv", index=False)
+    report = prepare_source(SOURCE, release, tmp_path / "out", flags=["clinical"], size=64)
+    assert len(report.cases) == 9 + 8
+    kinds: dict[str | None, set[str | None]] = {}
+    for case in report.cases:
+        kinds.setdefault(case.image_type, set()).add(case.lesion_id)
+        assert case.licence == "academic research"
+        assert bool(case.checklist) == (case.image_type == "dermoscopic"), "the criteria are those of dermoscopy"
+    assert kinds["clinical: close-up"] < kinds["dermoscopic"]
+    with pytest.raises(PrepareError, match=r"leave .+ out"):
+        prepare_source(SOURCE, release, tmp_path / "other", [release / "meta" / "meta.csv"])
 
 
 def test_command(release: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 from dermquery.cli.data import app
 from dermquery.data.case_table import CaseTableError, read_cases
 from dermquery.data.image import load_image
-from dermquery.data.sources.folder import ImageFolder, prepare_folder
+from dermquery.data.sources.folder import prepare_folder
+from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import PrepareError
 from tests.data.colour_profiles import ADOBE_RGB, rgb_profile
 from tests.data.made_up import skin, write_csv, write_skin
@@ -166,7 +167,7 @@ def test_unusable_sources(images: Path, tmp_path: Path) -> None:
         ImageFolder(tmp_path / "empty")
     with pytest.raises(PrepareError, match="is the folder whose images are read"):
         prepare_folder(images, images / "mel" / "..")
-    with pytest.raises(PrepareError, match="needs a table"):
+    with pytest.raises(PrepareError, match="need a table"):
         prepare_folder(images, tmp_path / "out", columns={"dx": "diagnosis"})
     with pytest.raises(PrepareError, match="--table or --label-from-folder"):
         prepare_folder(images, tmp_path / "out", table=tmp_path / "t.csv", label_from_folder=True)
@@ -228,6 +229,75 @@ def test_borders_are_cropped_where_asked(tmp_path: Path) -> None:
     assert abs(sizes[1][0] - 200) < 15
     assert abs(sizes[1][1] - 120) < 15
     assert sizes[2] == (64, 64)
+
+
+def test_words_are_mapped_and_columns_ignored(images: Path, tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"case_id": "2", "diagnosis": "Basaliom", "age": "k.A.", "sex": "w", "internal": "x"},
+        {"case_id": "3", "diagnosis": "BASALIOM", "age": "40", "sex": "m=f", "internal": "y"},
+        {"case_id": "4", "diagnosis": "Nävus", "age": "40", "sex": "m", "internal": "z"},
+    ]
+    table = write_csv(tmp_path / "t.csv", rows)
+    maps = write_csv(
+        tmp_path / "maps.csv",
+        [
+            {"value": "Basaliom", "column": "diagnosis", "becomes": "?"},
+            {"value": "k.A.", "column": "age", "becomes": ""},
+        ],
+    )
+    done = run(
+        "prepare", "folder", images, "--out", tmp_path / "out", "--table", table, "--ignore", "internal",
+        "--map-file", maps, "--map", "diagnosis:Basaliom=bcc",
+        "--map", "diagnosis: Na\u0308vus =nv", "--map", "sex:m=f=other",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    cases = read_cases(tmp_path / "out" / "cases.csv").cases
+    assert [case.diagnosis for case in cases] == ["bcc", "bcc", "nv"], "the option overrules the file"
+    assert [case.age for case in cases] == [None, 40, 40]
+    assert cases[1].sex == "other", "the last = counts"
+    assert all("internal" not in case.extra for case in cases)
+    assert "1 images are in no row of t.csv (ä 1.PNG, …)" in done.stderr.replace("a\u0308", "ä")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--map", "Basaliom=bcc"], "write COLUMN:THEIRS=OURS"),
+        (["--map", "diagnosis:Basaliom"], "write COLUMN:THEIRS=OURS"),
+        (["--map", "dx:Basaliom=bcc"], "values of 'dx' are mapped, but the table has no such column"),
+        (["--ignore", "dx"], "the list of columns to ignore names 'dx', but the table has: case_id, diagnosis"),
+        (["--sheet", "A"], "has no sheets; leave --sheet out"),
+        (["--map-file", "wrong.csv"], "a map has the columns column, value, becomes"),
+        (["--map-file", "twice.csv"], "line 3 makes 'a' of diagnosis 'c', an earlier one 'b'; keep one"),
+    ],
+)
+def test_maps_that_cannot_be_used(images: Path, tmp_path: Path, options: list[str], said: str) -> None:
+    table = write_csv(tmp_path / "t.csv", [{"case_id": "2", "diagnosis": "Basaliom"}])
+    write_csv(tmp_path / "wrong.csv", [{"from": "a", "to": "b"}])
+    line = {"column": "diagnosis", "value": "a"}
+    write_csv(tmp_path / "twice.csv", [{**line, "becomes": "b"}, {**line, "becomes": "c"}])
+    options = [str(tmp_path / word) if word.endswith(".csv") else word for word in options]
+    done = run("prepare", "folder", images, "--out", tmp_path / "out", "--table", table, *options)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_image_is_counted_and_named(images: Path, tmp_path: Path) -> None:
+    for name in ("scan1.dcm", "scan2.DCM", "film.mp4", ".DS_Store", "nv/export.xml", "nv/IM0001"):
+        (images / name).write_bytes(b"")
+    done = run("prepare", "folder", images, "--out", tmp_path / "out")
+    assert done.exit_code == 0
+    note = next(line for line in done.stderr.splitlines() if "left aside" in line)
+    for part in (
+        "2 .dcm (scan1.dcm, scan2.DCM)", "1 .mp4 (film.mp4)", "2 hidden (.DS_Store, nv/._3.tif)",
+        "1 .xml (nv/export.xml)", "1 without ending (nv/IM0001)", "1 .txt (notes.txt)",
+    ):  # fmt: skip
+        assert part in note
+    for path in images.rglob("*"):
+        if path.suffix.lower() in (".jpg", ".png", ".tif"):
+            path.unlink()
+    assert "there are 2 .dcm" in run("prepare", "folder", images, "--out", tmp_path / "out2").stderr
 
 
 def test_command(images: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["dermquery", "PIL", "python_multipart"]):
+with atheris.instrument_imports(include=["dermquery", "PIL", "pydicom", "python_multipart"]):
     from tests.fuzz.target import bounded
     from tests.fuzz.targets import TARGETS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.fuzz.clinic import DICOM
 from tests.fuzz.pictures import IMAGE
 from tests.fuzz.service import MULTIPART
 from tests.fuzz.stored import ARCHIVE, ARTIFACT, SNAPSHOT
@@ -14,6 +15,7 @@ __all__ = ["TARGETS"]
 
 TARGETS: Mapping[str, Target] = {
     "image": IMAGE,
+    "dicom": DICOM,
     "table": TABLE,
     "archive": ARCHIVE,
     "filter": FILTER,

@@ -24,6 +24,7 @@ from dermquery.store.encoding import LocalExecutor
 from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import IngestProgress, StoreWriteError, index_cases
 from dermquery.store.protocol import StoredCase, packed
+from tests.data.dicom.made import dermoscopic, written
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import Checklists, ProjectionEncoder
 
@@ -99,6 +100,15 @@ def test_bad_images_are_reported_and_stop_nothing(own_base: CaseBase, own_cases:
 
     draw_lesion(own_cases[5].image, seed=5)
     assert own_base.add(own_cases).added == 1, "a mended image is taken up by the next run"
+
+
+def test_a_dicom_object_is_not_kept_as_an_image(own_base: CaseBase, own_cases: list[Case]) -> None:
+    """It would name its patient for as long as the base is kept."""
+    own_cases[0].image.write_bytes(written(dermoscopic()))
+    report = own_base.add(own_cases[:2])
+    assert (report.added, len(report.bad)) == (1, 1)
+    assert "dermquery data prepare dicom" in report.bad[0].reason
+    assert len(list(Path(own_base.uri).rglob("*.dcm"))) == 0
 
 
 def test_a_case_whose_image_went_bad_keeps_its_row(own_base: CaseBase, own_cases: list[Case]) -> None:

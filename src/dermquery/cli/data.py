@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from dermquery.cli.bars import bar
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.sources import CropOption, OutOption, SizeOption, SkipOption, SourceGroup, finish, print_counts
 
 if TYPE_CHECKING:
-    from dermquery.data.sources.prepare import PrepareReport
+    from dermquery.data.sources.inspecting import ColumnSeen
+    from dermquery.data.vocabulary.ages_days import DayOrder
 
-__all__ = ["app", "print_counts"]
+__all__ = ["OutOption", "app", "print_counts"]
 
-app = typer.Typer(help="Prepare and check case tables.", no_args_is_help=True)
-prepare = typer.Typer(help="Images beside a case table, as they came or as the paper has them.", no_args_is_help=True)
-app.add_typer(prepare, name="prepare")
-
-OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to; an interrupted run is continued.")]
-SizeOption = Annotated[
-    int | None,
-    typer.Option("--size", help="Remove the borders and make squares of so many pixels; the paper has 512."),
+DateOrderOption = Annotated[
+    str | None,
+    typer.Option("--date-order", help="Of dates such as 03/04/2024: dmy or mdy; needed where no date settles it."),
 ]
-CropOption = Annotated[bool, typer.Option("--crop", help="Remove black frames and other borders.")]
 SiteKeyOption = Annotated[
     Path | None, typer.Option("--site-key", help="File of the key for pseudonyms; made at the first use.")
 ]
@@ -38,45 +32,16 @@ AllowOption = Annotated[
     list[str] | None, typer.Option("--allow", help="Pixels with burned-in text or faces: burned-in, faces.")
 ]
 ClinicOption = Annotated[str, typer.Option("--source", help="Recorded as the source of the cases.")]
-SkipOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be used, and report how many.")]
+_SHOWN = 10
+"""Values of a column that are named."""
 
-
-@prepare.command()
-@expected_errors
-def derm7pt(
-    release: Annotated[Path, typer.Argument(metavar="RELEASE_DIR", help="release_v0, or the folder that holds it.")],
-    out: OutOption,
-    all_diagnoses: Annotated[bool, typer.Option("--all", help="All 1,011 cases with their full diagnoses.")] = False,
-    size: SizeOption = None,
-    crop: CropOption = False,
-    skip_bad: SkipOption = False,
-) -> None:
-    """Derm7pt: the 888 cases of the paper (252 mel, 575 nv, 61 bkl), or all 1,011."""
-    from dermquery.data.sources.derm7pt import prepare_derm7pt
-
-    with bar("Derm7pt") as step:
-        report = prepare_derm7pt(
-            release, out, size=size, crop=crop, all_diagnoses=all_diagnoses, skip_bad=skip_bad, progress=step
-        )
-    _finish(report, skip_bad=skip_bad)
-
-
-@prepare.command()
-@expected_errors
-def ham10000(
-    images: Annotated[Path, typer.Argument(metavar="IMAGES_DIR", help="Folder with the images, at any depth.")],
-    metadata: Annotated[Path, typer.Argument(metavar="METADATA_CSV", help="HAM10000_metadata.csv")],
-    out: OutOption,
-    size: SizeOption = None,
-    crop: CropOption = False,
-    skip_bad: SkipOption = False,
-) -> None:
-    """HAM10000, or another release in the ISIC layout."""
-    from dermquery.data.sources.ham10000 import prepare_ham10000
-
-    with bar("HAM10000") as step:
-        report = prepare_ham10000(images, metadata, out, size=size, crop=crop, skip_bad=skip_bad, progress=step)
-    _finish(report, skip_bad=skip_bad)
+app = typer.Typer(help="Prepare and check case tables.", no_args_is_help=True)
+prepare = typer.Typer(
+    cls=SourceGroup,
+    help="Images beside a case table, as they came or as the paper has them: your own folder, or a published release.",
+    no_args_is_help=True,
+)
+app.add_typer(prepare, name="prepare")
 
 
 @prepare.command()
@@ -84,26 +49,42 @@ def ham10000(
 def folder(
     images: Annotated[Path, typer.Argument(metavar="IMAGES_DIR", help="Folder with the images, at any depth.")],
     out: OutOption,
-    table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet table of the images.")] = None,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Table of the images: CSV, Parquet, .xlsx, .xls or .ods.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option("--sheet", help="Of a spreadsheet, the sheet to read.")] = None,
     column: Annotated[
         list[str] | None, typer.Option("--column", help="Name of a column: THEIRS=OURS, for example dx=diagnosis.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="Column of the table to leave out.")] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="What a word means: COLUMN:THEIRS=OURS, for example diagnosis:Basaliom=bcc."),
+    ] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map-file", help="The same as a table with the columns column, value, becomes.")
     ] = None,
     label_from_folder: Annotated[
         bool, typer.Option("--label-from-folder", help="The name of an image's folder is its diagnosis.")
     ] = False,
     size: SizeOption = None,
     crop: CropOption = False,
+    date_order: DateOrderOption = None,
     skip_bad: SkipOption = False,
 ) -> None:
     """Any folder of images, with or without a table."""
-    from dermquery.data.sources.folder import prepare_folder
+    from dermquery.data.sources.folder import prepare_folder, read_value_maps
 
+    values = read_value_maps(map_file) if map_file else {}
+    for name, mapped in _value_maps(value or []).items():
+        values.setdefault(name, {}).update(mapped)
     with bar("images") as step:
         report = prepare_folder(
-            images, out, table=table, columns=_mapping(column or []), label_from_folder=label_from_folder,
-            size=size, crop=crop, skip_bad=skip_bad, progress=step,
+            images, out, table=table, columns=_mapping(column or []), values=values, ignore=ignore or (), sheet=sheet,
+            label_from_folder=label_from_folder, size=size, crop=crop, skip_bad=skip_bad, date_order=_order(date_order),
+            progress=step,
         )  # fmt: skip
-    _finish(report, skip_bad=skip_bad)
+    finish(report, skip_bad=skip_bad)
 
 
 @prepare.command()
@@ -126,6 +107,9 @@ def dicom(
     skip_bad: SkipOption = False,
 ) -> None:
     """DICOM photographs of a clinic, de-identified."""
+    from dermquery.data.dicom.container import need_libraries
+
+    need_libraries()
     from dermquery.data.sources.dicom import prepare_dicom
 
     with bar("DICOM") as step:
@@ -133,7 +117,7 @@ def dicom(
             source, out, site_key=site_key, keep_identity=keep_identity, allow=frozenset(allow or ()), objects=objects,
             name_files=name_files, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad, progress=step,
         )  # fmt: skip
-    _finish(report, skip_bad=skip_bad)
+    finish(report, skip_bad=skip_bad)
 
 
 @app.command()
@@ -157,6 +141,9 @@ def dicomweb(
     clinic: ClinicOption = "DICOM",
 ) -> None:
     """Photographs of a picture archive that are not yet in the folder, de-identified."""
+    from dermquery.data.dicom.container import need_libraries
+
+    need_libraries()
     from dermquery.data.sources.dicomweb import Wanted, prepare_dicomweb
 
     modalities = tuple(filter(None, (part.strip().upper() for part in modality.split(","))))
@@ -167,9 +154,9 @@ def dicomweb(
             progress=step,
         )  # fmt: skip
     if report.table is None and not report.bad:
-        typer.echo(report.note or "the archive has no such photograph")
+        typer.echo("; ".join(report.notes) or "the archive has no such photograph")
         return
-    _finish(report, skip_bad=True)
+    finish(report, skip_bad=True)
 
 
 @app.command()
@@ -178,12 +165,15 @@ def check(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="Case table.")],
     need: Annotated[list[str] | None, typer.Option("--need", help="Column that every row must have.")] = None,
     column: Annotated[list[str] | None, typer.Option("--column", help="Name of a column: THEIRS=OURS.")] = None,
+    date_order: DateOrderOption = None,
     skip_bad: SkipOption = False,
 ) -> None:
     """Validate a case table and count what it holds."""
     from dermquery.data.case_table import read_cases
 
-    read = read_cases(table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad)
+    read = read_cases(
+        table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad, date_order=_order(date_order)
+    )
     if read.note:
         typer.echo(f"note: {read.note}", err=True)
     for row in read.skipped:
@@ -191,6 +181,80 @@ def check(
     print_counts([case.diagnosis for case in read])
     lesions = len({case.group for case in read})
     typer.echo(f"{lesions} patients or lesions, {len(read.skipped)} rows left out")
+
+
+@app.command()
+@expected_errors
+def inspect(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, Parquet, .xlsx, .xls or .ods.")],
+    images: Annotated[
+        Path | None, typer.Argument(metavar="IMAGES_DIR", help="Folder of its images; with it, the proposal is tried.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option("--sheet", help="Of a spreadsheet, the sheet to read.")] = None,
+    write_map: Annotated[
+        Path | None, typer.Option("--write-map", help="Write the values that need another word to this CSV file.")
+    ] = None,
+) -> None:
+    """Say what a table holds, and with which command it is prepared."""
+    from dermquery.data.sources.folder import write_value_maps
+    from dermquery.data.sources.inspecting import inspect_table
+    from dermquery.data.sources.source import recognised
+
+    seen = inspect_table(table, images, sheet=sheet)
+    typer.echo(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
+    for line in _aligned([_row_of(column) for column in seen.columns]):
+        typer.echo(line)
+    kinds = {"not to be used as": seen.unknown, "kept as written, and in no vocabulary of": seen.strange}
+    for what, found in kinds.items():
+        for name, values in found.items():
+            counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(_SHOWN))
+            typer.echo(f"{what} {name}: {counts}{' …' if len(values) > _SHOWN else ''}")
+    for note in seen.notes:
+        typer.echo(f"note: {note}")
+    if known := recognised([column.name for column in seen.columns]):
+        typer.echo(f"its columns are those of a known release; for that, use: dermquery data prepare {'|'.join(known)}")
+    if write_map:
+        write_value_maps(seen.maps, write_map)
+    if seen.proposal:
+        typer.echo(f"\n{seen.proposal.command(table, images, write_map)}")
+
+
+def _row_of(column: ColumnSeen) -> tuple[str, ...]:
+    from dermquery.data.case_table import COLUMNS
+
+    taken = column.taken_for if column.taken_for != column.name or column.taken_for in COLUMNS else "(kept beside)"
+    values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
+    return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    table = [("column", "taken for", "holds", "filled", "values"), *rows]
+    widths = [max(len(row[place]) for row in table) for place in range(4)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in table
+    ]
+
+
+@app.command()
+@expected_errors
+def overlap(
+    tables: Annotated[list[Path], typer.Argument(metavar="TABLE...", help="Case tables, at least two.")],
+) -> None:
+    """Say which images several case tables have in common: by their ids of the ISIC Archive, and by their content."""
+    from dermquery.data.sources.overlap import find_overlaps
+
+    if len(tables) < 2:
+        raise ValueError("give at least two case tables")
+    for found in find_overlaps(tables):
+        typer.echo(found.sentence)
+
+
+def _order(written: str | None) -> DayOrder | None:
+    from dermquery.data.vocabulary.ages_days import ORDERS
+
+    if written is not None and written not in ORDERS:
+        raise ValueError(f"cannot read --date-order {written!r}; use one of: {', '.join(ORDERS)}")
+    return cast("DayOrder | None", written)
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -203,24 +267,13 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     return mapping
 
 
-def print_counts(diagnoses: Sequence[str | None]) -> None:
-    """Print how many cases there are of each diagnosis, the most frequent first."""
-    typer.echo(f"{len(diagnoses)} cases")
-    for name, count in Counter(name or "(no diagnosis)" for name in diagnoses).most_common():
-        typer.echo(f"{count:6d} {name}")
-
-
-def _finish(report: PrepareReport, *, skip_bad: bool) -> None:
-    """Report the outcome; exit with 1 if a bad image was not to be left out, or no image is left."""
-    if report.note:
-        typer.echo(f"note: {report.note}", err=True)
-    for bad in report.bad:
-        typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
-    print_counts([case.diagnosis for case in report.cases])
-    typer.echo(f"{report.made} images made, {report.kept} kept from before, {len(report.bad)} bad")
-    if report.table is not None:
-        typer.echo(report.table)
-        return
-    remedy = "" if skip_bad else ", or leave them out with --skip-bad"
-    typer.echo(f"no table was written: correct the images listed above{remedy}", err=True)
-    raise typer.Exit(1)
+def _value_maps(written: list[str]) -> dict[str, dict[str, str]]:
+    """COLUMN:THEIRS=OURS; the last ``=`` counts, for a word may hold one, and OURS may be empty."""
+    maps: dict[str, dict[str, str]] = {}
+    for one in written:
+        column, colon, rest = one.partition(":")
+        theirs, equals, ours = rest.rpartition("=")
+        if not (column.strip() and colon and equals and theirs.strip()):
+            raise ValueError(f"cannot read --map {one!r}; write COLUMN:THEIRS=OURS, for example diagnosis:Basaliom=bcc")
+        maps.setdefault(column.strip(), {})[theirs.strip()] = ours.strip()
+    return maps

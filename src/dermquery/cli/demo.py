@@ -41,8 +41,8 @@ def demo(
     shutil.copytree(_CASES, out / "cases", dirs_exist_ok=True)
     cases = read_cases(out / "cases" / "cases.csv", need=("diagnosis",)).cases
     others, searched = cases[:_KEPT_OUT], cases[_KEPT_OUT : _KEPT_OUT + n]
-    known = {case.lesion_id for case in searched}
-    fitting = [case for case in others if case.lesion_id not in known and case.diagnosis == "mel"]
+    known = {case.lesion_key for case in searched}
+    fitting = [case for case in others if case.lesion_key not in known and case.diagnosis == "mel"]
     asking = max(fitting, key=lambda case: sum(case.checklist.get(k) == v for k, v in _SHOWN.items()))
     console.print(f"[bold]2[/]  loading the model '{model}' and indexing {n} cases into {out / 'base'}")
     base = CaseBase.open_or_create(out / "base", model)

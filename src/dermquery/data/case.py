@@ -8,6 +8,7 @@ too.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -55,6 +56,9 @@ _Choice = Annotated[str | None, Kind.CHOICE]
 _Word = Annotated[str | None, Kind.WORD]
 _Tree = Annotated[str | None, Kind.TREE]
 MAX_AGE = 130.0
+_ISIC_IMAGE = re.compile(r"(ISIC_[0-9]{7})(?:_downsampled)?")
+_GLOBAL = re.compile(r"(?:IL|IP|HAM|BCN|MSK4?)_[0-9]{7}|derm7pt-[0-9]{4}")
+"""Lesions and patients of the archive, and lesions of its parts as the challenge of 2019 has them; and Derm7pt's."""
 _Years = Annotated[Annotated[float, Field(ge=0, le=MAX_AGE)] | None, Kind.NUMBER]
 _Number = Annotated[Annotated[float, Field(ge=0, le=1000)] | None, Kind.NUMBER]
 
@@ -136,17 +140,50 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
     """
 
     @property
+    def case_key(self) -> str:
+        """What is equal for two cases of one image: an id of the ISIC Archive, else the id with the source."""
+        archived = _ISIC_IMAGE.fullmatch(self.case_id)
+        return f"case:{archived[1]}" if archived else self._own("case", self.case_id) or ""
+
+    @property
+    def lesion_key(self) -> str | None:
+        """What is equal for two cases of one lesion, whose id is its source's own; None for an unknown lesion."""
+        return self._own("lesion", self.lesion_id)
+
+    @property
+    def patient_key(self) -> str | None:
+        """What is equal for two cases of one patient, whose id is its source's own; None for an unknown patient."""
+        return self._own("patient", self.patient_id)
+
+    @property
     def group(self) -> str:
         """What keeps the case's images together: its patient, else its lesion, else itself."""
+        return self.patient_key or self.lesion_key or self.case_key
+
+    @property
+    def group_in_source(self) -> str:
+        """The same without the source, as tables of one source are known by: folds, and lesions that are held out."""
         if self.patient_id:
             return f"patient:{self.patient_id}"
         return f"lesion:{self.lesion_id}" if self.lesion_id else f"case:{self.case_id}"
 
     def same_lesion(self, other: Case) -> bool:
-        """Whether both show one lesion: the same case, or the same recorded lesion."""
-        if self.case_id == other.case_id:
+        """Whether both show one lesion: the same case, or the same recorded lesion of the same source."""
+        if self.case_key == other.case_key:
             return True
-        return self.lesion_id is not None and self.lesion_id == other.lesion_id
+        return self.lesion_key is not None and self.lesion_key == other.lesion_key
+
+    def owns(self, of: str) -> bool:
+        """Whether an id of a lesion or a patient is the case's source's own, and says nothing without it.
+
+        Those of the ISIC Archive, and those that a preparation makes of Derm7pt's numbers, are the same everywhere.
+        """
+        return bool(self.source) and not _GLOBAL.fullmatch(of)
+
+    def _own(self, kind: str, of: str | None) -> str | None:
+        if not of:
+            return None
+        return f"{kind} of {self.source!r}:{of}" if self.owns(of) else f"{kind}:{of}"
 
     def as_query(self) -> Query:
         """The composed query that this case's own image and findings make, as in the evaluation."""

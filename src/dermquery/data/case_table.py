@@ -1,4 +1,4 @@
-"""The case table: one row per case, in CSV or Parquet, checked as a whole when it is read.
+"""The case table: one row per case, in CSV, Parquet or a spreadsheet, checked as a whole when it is read.
 
 Only ``case_id`` and ``image`` are required. An empty cell is the only way to say "not known": words such as "NA" are
 values. Columns that the project does not know are kept with their case (``Case.extra``) and never encoded.
@@ -11,6 +11,7 @@ import datetime
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,22 @@ from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.files import replacing
 from dermquery.data.names import FileNames
-from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, read_rows
+from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, Rows, read_rows
+from dermquery.data.vocabulary.ages_days import DayOrder, day_of, order_of, years
+from dermquery.data.vocabulary.words import recorded_as
 
-__all__ = ["COLUMNS", "BadRow", "CaseTable", "CaseTableError", "FindImage", "read_cases", "write_cases"]
+__all__ = [
+    "COLUMNS",
+    "BadRow",
+    "CaseTable",
+    "CaseTableError",
+    "FindImage",
+    "ValueMaps",
+    "cell_problem",
+    "check_rows",
+    "read_cases",
+    "write_cases",
+]
 
 COLUMNS: tuple[str, ...] = ("case_id", "image", *(name for name in CASE_FIELDS if name != "case_id"))
 """The columns that the project knows, in the order in which they are written."""
@@ -40,6 +54,8 @@ _MAX_LISTED = 50
 _Row = Mapping[str, str]
 FindImage = Callable[[str], Path]
 """From what a table's image column says to the absolute path of the file; ValueError if there is none."""
+ValueMaps = Mapping[str, Mapping[str, str]]
+"""By column, in our names: words of the table to the words that are meant; an empty one is "not recorded"."""
 
 
 @dataclass(frozen=True)
@@ -67,56 +83,101 @@ def read_cases(
     *,
     need: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
+    values: ValueMaps | None = None,
+    ignore: Collection[str] = (),
+    sheet: str | None = None,
     skip_bad: bool = False,
     check_images: bool = True,
     find_image: FindImage | None = None,
     max_rows: int = MAX_ROWS,
+    date_order: DayOrder | None = None,
 ) -> CaseTable:
     """Read and check a case table.
 
     Args:
-        path: a ``.csv`` file as any spreadsheet writes it (:mod:`dermquery.data.table_text`) or a ``.parquet`` file.
-            Relative image paths in it are relative to its folder, and found however they are spelled
-            (:mod:`dermquery.data.names`).
+        path: a ``.csv`` file as any spreadsheet writes it (:mod:`dermquery.data.table_text`), a ``.parquet`` file or a
+            spreadsheet (:mod:`dermquery.data.sheets`). Relative image paths in it are relative to its folder, and found
+            however they are spelled (:mod:`dermquery.data.names`).
         need: further columns that every row must fill, such as ``("diagnosis",)`` for training and evaluation.
         columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``.
+        values: words in the table mapped to others, ``{"diagnosis": {"Basaliom": "bcc"}}``.
+        ignore: columns of the table to leave out, in its names.
+        sheet: of a spreadsheet, the name of the sheet.
         skip_bad: drop the bad rows and keep a record of them in ``skipped``; by default nothing is loaded.
         check_images: whether each image file must exist.
         find_image: another way from an image cell to its file; it raises ValueError with the reason and the remedy.
             With it the image column may be missing, and the case id is looked for.
         max_rows: rows that the table may have.
+        date_order: whether dates such as ``03/04/2024`` have the day or the month first ("dmy", "mdy"); without it, a
+            column that holds a day beyond 12 settles it.
 
     Raises:
         CaseTableError: for an unreadable file, for missing columns, and for bad rows: all of them in one message.
     """
     path = Path(path)
-    rows = read_rows(path, max_rows)
+    rows = read_rows(path, max_rows, sheet)
     needed = tuple(dict.fromkeys([*_REQUIRED[: 1 if find_image else 2], *need]))
-    names = _our_names(path, list(rows.header), columns or {}, needed)
+    names = _our_names(path, list(rows.header), columns or {}, needed, ignore)
     find = find_image or _beside(path.parent.absolute(), check=check_images)
+    return check_rows(
+        path, rows, names, needed, find, values=values or {}, skip_bad=skip_bad, by_id=find_image is not None,
+        date_order=date_order,
+    )  # fmt: skip
+
+
+def check_rows(
+    path: Path,
+    rows: Rows,
+    names: Sequence[str],
+    needed: Sequence[str],
+    find_image: FindImage,
+    *,
+    values: ValueMaps | None = None,
+    skip_bad: bool = False,
+    by_id: bool = False,
+    date_order: DayOrder | None = None,
+) -> CaseTable:
+    """Make cases of the rows of a table, or list what is wrong with them.
+
+    Args:
+        path: of the table, for messages.
+        rows: what it holds.
+        names: of its columns, in the project's words; a column without a name is left out.
+        needed: columns that every row must fill.
+        find_image: from an image cell to its file.
+        values: words mapped to others, as in :func:`read_cases`.
+        skip_bad: drop the bad rows.
+        by_id: whether a row without an image is looked for by its case id.
+        date_order: as in :func:`read_cases`.
+
+    Raises:
+        CaseTableError: bad rows, or no row.
+    """
+    translate = _translator(path, values or {}, names)
+    order = date_order or _order(path, rows, names)
     cases: list[Case] = []
     bad: list[BadRow] = []
     seen: dict[str, int] = {}
-    for number, values in rows.numbered:
-        row = {name: value for name, value in zip(names, values, strict=False) if name}
+    for number, cells in rows.numbered:
+        row = translate({name: value for name, value in zip(names, cells, strict=False) if name})
         case_id = row.get("case_id", "")
-        problems = _shape_problems(names, values) or _problems(row, needed)
+        problems = _shape_problems(names, cells) or _problems(row, needed, order)
         if case_id and seen.setdefault(case_id, number) != number:
             problems.append(f"case_id {case_id!r} is also on {rows.unit} {seen[case_id]}; give each row its own")
         image = Path()
         try:
-            image = find(row.get("image") or (case_id if find_image else ""))
+            image = find_image(row.get("image") or (case_id if by_id else ""))
         except ValueError as error:
             problems.append(str(error))
         if problems:
             bad.append(BadRow(number, case_id, tuple(problems)))
         else:
-            cases.append(_case(row, image))
+            cases.append(_case(row, image, order))
     if bad and (not skip_bad or not cases):
         raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
         raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
-    return CaseTable(path, tuple(cases), tuple(bad), _note(path, rows.encoding))
+    return CaseTable(path, tuple(cases), tuple(bad), rows.note)
 
 
 def write_cases(cases: Iterable[Case], path: Path) -> None:
@@ -152,15 +213,19 @@ def write_cases(cases: Iterable[Case], path: Path) -> None:
 # --- checking ------------------------------------------------------------------------------------------------------
 
 
-def _our_names(path: Path, header: list[str], columns: Mapping[str, str], needed: Sequence[str]) -> list[str]:
+def _our_names(
+    path: Path, header: list[str], columns: Mapping[str, str], needed: Sequence[str], ignore: Collection[str]
+) -> list[str]:
     """The header in the project's names, after checking it against the mapping and the needed columns."""
     there = ", ".join(name for name in header if name)
-    for theirs, ours in columns.items():
+    for theirs in (*columns, *ignore):
         if theirs not in header:
-            raise CaseTableError(f"{path}: the column mapping names {theirs!r}, but the table has: {there}")
+            what = "column mapping" if theirs in columns else "list of columns to ignore"
+            raise CaseTableError(f"{path}: the {what} names {theirs!r}, but the table has: {there}")
+    for theirs, ours in columns.items():
         if ours not in COLUMNS:
             raise CaseTableError(f"{path}: {theirs!r} is mapped to {ours!r}; map it to one of: {', '.join(COLUMNS)}")
-    names = [columns.get(name, name) for name in header]
+    names = ["" if name in ignore else columns.get(name, name) for name in header]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise CaseTableError(
@@ -177,10 +242,28 @@ def _our_names(path: Path, header: list[str], columns: Mapping[str, str], needed
     return names
 
 
-def _note(path: Path, encoding: str) -> str:
-    if encoding != "Windows-1252":
-        return ""
-    return f"{path} is not UTF-8 and was read as {encoding}; check its accents and umlauts, or save it as 'CSV UTF-8'"
+def _translator(path: Path, values: ValueMaps, names: Sequence[str]) -> Callable[[_Row], _Row]:
+    """What puts the words of the value maps in place of a row's; capitals do not matter where no word has them."""
+    if unknown := [name for name in values if name not in names]:
+        raise CaseTableError(
+            f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column "
+            f"mapping it has: {', '.join(filter(None, names))}"
+        )
+    folded: dict[str, dict[str, str]] = {}
+    for name, mapped in values.items():
+        exact = {unicodedata.normalize("NFC", theirs.strip()): ours for theirs, ours in mapped.items()}
+        folded[name] = {**{theirs.casefold(): ours for theirs, ours in exact.items()}, **exact}
+
+    def translate(row: _Row) -> _Row:
+        if not folded:
+            return row
+        found = dict(row)
+        for name, mapped in folded.items():
+            if (cell := row.get(name)) is not None:
+                found[name] = mapped.get(cell, mapped.get(cell.casefold(), cell))
+        return found
+
+    return translate
 
 
 def _beside(folder: Path, *, check: bool) -> FindImage:
@@ -205,21 +288,29 @@ def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
     return [f"{len(values)} cells where the header has {len(names)}; quote cells that hold the separator"]
 
 
-def _problems(row: _Row, needed: Sequence[str]) -> list[str]:
+def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -> list[str]:
     """What is wrong with the values of one row, each with its remedy."""
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
     for name in NUMBERS:
-        if (cell := row.get(name)) and not _is_legal(cell, CASE_FIELDS[name].most):
+        if (cell := row.get(name)) and not _is_legal(name, cell):
             most = CASE_FIELDS[name].most
             found.append(f"{name} {cell!r} is not a number from 0 to {most:.0f}; correct it, or leave it empty")
-    if (date := row.get("date")) and _date(date) is None:
-        found.append(f"date {date!r} is not a day written as 2024-03-31; correct it, or rename the column")
+    if date := row.get("date"):
+        try:
+            day_of(date, order)
+        except ValueError as error:
+            found.append(f"date {error}; correct it, or rename the column")
     for name, field in CASE_FIELDS.items():
         value = row.get(name, "")
         if value and field.values and value.lower() not in field.values:
             found.append(f"{name} {value!r} is unknown; use one of: {', '.join(field.values)} (or leave it empty)")
     return found
+
+
+def cell_problem(name: str, value: str) -> str | None:
+    """What is wrong with a value of one of our columns, with the remedy; None if nothing is."""
+    return next(iter(_problems({name: value}, ())), None)
 
 
 def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
@@ -237,15 +328,20 @@ def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
 # --- rows and cases ------------------------------------------------------------------------------------------------
 
 
-def _case(row: _Row, image: Path) -> Case:
+def _case(row: _Row, image: Path, order: DayOrder | None) -> Case:
+    date = day_of(row["date"], order) if row.get("date") else None
+    extra = {name: value for name, value in row.items() if name not in COLUMNS and value}
+    for name in ("age", "date"):
+        if (written := row.get(name, "")) and not _is_plain(name, written):
+            extra.setdefault(recorded_as(name), written)
     return Case(
         case_id=row["case_id"],
         image=image,
-        date=_date(row.get("date", "")),
+        date=date,
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
-        extra={name: value for name, value in row.items() if name not in COLUMNS and value},
+        extra=extra,
         **{name: _text(name, row.get(name, "")) for name in _TEXTS},
-        **{name: _number(row[name]) for name in NUMBERS if row.get(name)},
+        **{name: _number(name, row[name]) for name in NUMBERS if row.get(name)},
     )
 
 
@@ -254,24 +350,41 @@ def _text(name: str, written: str) -> str | None:
     return (written.lower() if CASE_FIELDS[name].values else written) or None
 
 
-def _number(written: str) -> float:
-    """A number with a decimal point or a decimal comma."""
+def _number(name: str, written: str) -> float:
+    """A number with a decimal point or a decimal comma; an age also as archives write it."""
+    if name == "age":
+        return years(written)
     return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
-def _is_legal(written: str, most: float) -> bool:
+def _is_legal(name: str, written: str) -> bool:
     try:
-        return 0 <= _number(written) <= most
+        return 0 <= _number(name, written) <= CASE_FIELDS[name].most
     except ValueError:
         return False
 
 
-def _date(written: str) -> datetime.date | None:
-    """A day in ISO 8601, also with a time of day behind it, as Parquet columns have it; None for anything else."""
+def _is_plain(name: str, written: str) -> bool:
+    """Whether an age is a mere number, or a day is in ISO 8601, also with a time behind it, as Parquet has it."""
     try:
-        return datetime.datetime.fromisoformat(written).date()
+        if name == "age":
+            float(written.replace(",", "."))
+        else:
+            datetime.datetime.fromisoformat(written)
     except ValueError:
+        return False
+    return True
+
+
+def _order(path: Path, rows: Rows, names: Sequence[str]) -> DayOrder | None:
+    """The order in which the dates of a table have day and month, if one of them settles it."""
+    if "date" not in names:
         return None
+    place = list(names).index("date")
+    try:
+        return order_of(cells[place] for _, cells in rows.numbered if place < len(cells))
+    except ValueError as error:
+        raise CaseTableError(f"{path}: date: {error}, or say which is meant with --date-order dmy or mdy") from error
 
 
 def _row(case: Case, folder: Path) -> dict[str, str]:
@@ -288,4 +401,4 @@ def _row(case: Case, folder: Path) -> dict[str, str]:
     # A base from before a field was declared holds it among the extra columns; written, it comes into its own.
     if clash := sorted(name for name, value in case.extra.items() if row.get(name) not in (None, "", value)):
         raise ValueError(f"case {case.case_id!r}: extra column named like a known one: {', '.join(clash)}")
-    return row | case.extra
+    return {**row, **case.extra}

@@ -1,4 +1,4 @@
-"""Read CSV and Parquet tables into text cells, each row with the number of its line."""
+"""Read CSV, Parquet and spreadsheet tables into text cells, each row with the number of its line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dermquery.data.sheets import SHEET_SUFFIXES, SheetError, read_sheet
 from dermquery.data.table_text import NotTextError, table_text
 
-__all__ = ["MAX_ROWS", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
+__all__ = ["MAX_ROWS", "TABLE_SUFFIXES", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
+
+_CSV_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+_PARQUET_SUFFIXES = (".parquet", ".pq")
+TABLE_SUFFIXES = (*_CSV_SUFFIXES, *_PARQUET_SUFFIXES, *SHEET_SUFFIXES)
+"""Endings of the files that :func:`read_rows` reads."""
 
 MAX_ROWS = 2_000_000
 """Most rows of a table by default."""
@@ -42,7 +48,7 @@ class BadRow:
     """A row that cannot become a case.
 
     Attributes:
-        line: 1-based line in a CSV file, its header included; 1-based row in a Parquet file.
+        line: 1-based line in a CSV file or row of a sheet, its header included; 1-based row in a Parquet file.
         case_id: as written, possibly empty.
         problems: what is wrong, each with its remedy.
     """
@@ -60,23 +66,25 @@ class Rows:
     of any origin are equal if they look so.
 
     Attributes:
-        unit: what a number below counts: "line" of a CSV file, its header included, or "row" of a Parquet file.
+        unit: what a number below counts: "line" of a CSV file or "row" of a sheet, its header included, or "row" of a
+            Parquet file.
         header: column names.
         numbered: 1-based number and cells of each row that is not blank.
-        encoding: of a CSV file.
+        note: what of the reading is a guess, or was passed over, to be told; empty if nothing was.
     """
 
     unit: str
     header: tuple[str, ...]
     numbered: list[tuple[int, list[str]]]
-    encoding: str = "UTF-8"
+    note: str = ""
 
 
-def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
-    """Read a ``.csv``, ``.tsv``, ``.tab``, ``.txt`` or ``.parquet`` file, by its suffix.
+def read_rows(path: Path, max_rows: int = MAX_ROWS, sheet: str | None = None) -> Rows:
+    """Read a file of one of :data:`TABLE_SUFFIXES`, by its suffix.
 
     Args:
         path: the file.
+        sheet: of a spreadsheet, the name of the sheet; by default the only one that holds anything.
         max_rows: rows that it may have. A Parquet file of 25 KB can hold millions, and little of it says how much
             text: all cells together may take 1 KiB for each row of ``max_rows``.
 
@@ -88,11 +96,16 @@ def read_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
     if path.is_dir():
         raise CaseTableError(f"{path} is a folder; name the table in it, for example {path / 'cases.csv'}")
     suffix = path.suffix.lower()
-    if suffix in {".csv", ".tsv", ".tab", ".txt"}:
+    if suffix in SHEET_SUFFIXES:
+        return _read_sheet(path, max_rows, sheet)
+    if sheet is not None:
+        raise CaseTableError(f"{path} has no sheets; leave --sheet out")
+    if suffix in _CSV_SUFFIXES:
         return read_csv_rows(path, max_rows)
-    if suffix in {".parquet", ".pq"}:
+    if suffix in _PARQUET_SUFFIXES:
         return _read_parquet(path, max_rows)
-    raise CaseTableError(f"{path}: a case table is a .csv or .parquet file, not {suffix or 'a file without suffix'!r}")
+    named = suffix or "a file without suffix"
+    raise CaseTableError(f"{path}: a case table is a {', '.join(TABLE_SUFFIXES)} file, not {named!r}")
 
 
 def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
@@ -120,7 +133,19 @@ def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
         raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
     if not records:
         raise CaseTableError(f"{path}: the file is empty; it needs a header with at least: case_id, image")
-    return Rows("line", tuple(records[0][1]), records[1:], encoding)
+    note = f"{path} is not UTF-8 and was read as {encoding}; check its accents and umlauts, or save it as 'CSV UTF-8'"
+    return Rows("line", tuple(records[0][1]), records[1:], note if encoding == "Windows-1252" else "")
+
+
+def _read_sheet(path: Path, max_rows: int, sheet: str | None) -> Rows:
+    try:
+        numbered, note = read_sheet(path, sheet, max_rows)
+    except SheetError as error:
+        raise CaseTableError(f"{path}: {error}") from error
+    if not numbered:
+        raise CaseTableError(f"{path}: the sheet is empty; it needs a header with at least: case_id, image")
+    cleaned = [(at, [_clean(cell) for cell in cells]) for at, cells in numbered]
+    return Rows("row", tuple(cleaned[0][1]), cleaned[1:], f"{path}: {note}" if note else "")
 
 
 def _clean(cell: str) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dermquery.answer.content import Warned
+from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
 from dermquery.serve.kept import Kept
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter
-from dermquery.store.where import excluding
+from dermquery.store.where import apart_from, excluding
 
 __all__ = ["KEPT_SECONDS", "Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "new_key"]
 
@@ -29,15 +30,17 @@ class ExpiredQueryError(KeyError):
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What a search must not find, whatever its filter says."""
+    """What a search must not find, whatever its filter says: by ids, and a case with its own lesion and patient."""
 
     cases: tuple[str, ...] = ()
     lesions: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
+    like: Case | None = None
 
     def within(self, where: Filter) -> Filter:
         """The filter with these exclusions."""
-        return excluding(where, self.cases, self.lesions, self.patients)
+        narrowed = excluding(where, self.cases, self.lesions, self.patients)
+        return narrowed if self.like is None else narrowed.also(*apart_from(self.like))
 
 
 @dataclass(frozen=True, eq=False)

@@ -200,14 +200,12 @@ class SearchService(BaseReader):
             UnknownCaseError: the base has no such case.
         """
         row = self.case(case_id)
-        encoded, case = self.base.encoded_case(case_id), row.case
+        encoded = self.base.encoded_case(case_id)
         try:
             shown = query_copy(self.decode(original_bytes(row, self.base.archive)))
         except (LookupError, OSError, ImageError):  # the search needs the vector only
             shown = None
-        excluded = Exclusions(
-            (case_id,), (case.lesion_id,) if case.lesion_id else (), (case.patient_id,) if case.patient_id else ()
-        )
+        excluded = Exclusions(like=row.case)
         return self._queries.put(
             Prepared(new_key(), owner, encoded, shown, row.stamp.sha256, excluded=excluded, like=case_id)
         )
@@ -238,7 +236,7 @@ class SearchService(BaseReader):
     def without(self, prepared: Prepared, lesions: Sequence[str], patients: Sequence[str]) -> Prepared:
         """The same query under a key of its own, which finds neither some lesions nor some patients."""
         old = prepared.excluded
-        excluded = Exclusions(old.cases, (*old.lesions, *lesions), (*old.patients, *patients))
+        excluded = replace(old, lesions=(*old.lesions, *lesions), patients=(*old.patients, *patients))
         return self._queries.put(replace(prepared, key=new_key(), excluded=excluded))
 
     def search(

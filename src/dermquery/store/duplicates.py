@@ -33,9 +33,15 @@ class DuplicateGroup:
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """What one image cannot have twice but is recorded differently: diagnosis, lesion or patient."""
-        fields = ("diagnosis", "lesion_id", "patient_id")
-        return tuple(name for name in fields if len({getattr(case, name) for case in self.cases} - {None}) > 1)
+        """What one image cannot have twice but is recorded differently: diagnosis, lesion or patient.
+
+        Two sources have ids of their own for one lesion, which is no conflict.
+        """
+        found = [] if len({case.diagnosis for case in self.cases} - {None}) < 2 else ["diagnosis"]
+        for name in ("lesion_id", "patient_id"):
+            said = {(case.source if case.owns(of) else None, of) for case in self.cases if (of := getattr(case, name))}
+            found += [name] if len(said) > len({source for source, _ in said}) else []
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -102,7 +102,7 @@ def measure_pairs(
 
 def same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
     """(n, n): which pairs show one lesion, or are one case."""
-    lesions = np.array([case.lesion_id or "" for case in cases], dtype=object)
+    lesions = np.array([case.lesion_key or "" for case in cases], dtype=object)
     same: NDArray[np.bool_] = (lesions[:, None] == lesions[None]) & (lesions != "")[:, None]
     np.fill_diagonal(same, val=True)
     return same

@@ -7,11 +7,11 @@ import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
-from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.meant import did_you_mean
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
@@ -36,7 +36,7 @@ from dermquery.store.filters import (
     iso_day,
 )
 
-__all__ = ["Known", "Written", "as_filter", "excluding", "parse_where"]
+__all__ = ["Known", "Written", "apart_from", "as_filter", "excluding", "of_same", "parse_where"]
 
 MISSING_WORD = "missing"
 """On the command line, ``site=missing`` asks for the cases without a recorded site."""
@@ -143,6 +143,21 @@ def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
         if parts:
             where = where.also(*(parts if len(parts) == 1 else (AllOf(conditions=parts),)))
     return where
+
+
+def apart_from(case: Case) -> tuple[Not, ...]:
+    """Conditions that leave out a case, its lesion and its patient."""
+    parts = [Equals(field="case_id", value=case.case_id), of_same(case, "lesion_id"), of_same(case, "patient_id")]
+    return tuple(Not(condition=part) for part in parts if part is not None)
+
+
+def of_same(case: Case, field: Literal["lesion_id", "patient_id"]) -> Equals | AllOf | None:
+    """The condition on the cases of a case's lesion or patient, whose id is its source's own; None if it is unknown."""
+    of = getattr(case, field)
+    if not of:
+        return None
+    same = Equals(field=field, value=of)
+    return AllOf(conditions=(same, Equals(field="source", value=str(case.source)))) if case.owns(of) else same
 
 
 def _finding(clause: str) -> str:

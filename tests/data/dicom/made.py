@@ -15,10 +15,11 @@ from openjpeg.utils import encode_array
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import convert_color_space
+from pydicom.pixels.processing import convert_color_space
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -46,7 +47,8 @@ def picture(rows: int = ROWS, columns: int = COLUMNS) -> Pixels:
     lesion = 1 / (1 + np.exp(25 * (away - 0.28)))
     skin = np.stack([214 + 10 * x / columns, 168 + 8 * y / rows, 150 + 0 * x], axis=-1)
     dark = np.stack([96 + 30 * np.sin(x / 9), 58 + 16 * np.cos(y / 7), 48 + 0 * x], axis=-1)
-    return np.rint(skin * (1 - lesion[..., None]) + dark * lesion[..., None]).astype(np.uint8)
+    shown: Pixels = np.rint(skin * (1 - lesion[..., None]) + dark * lesion[..., None]).astype(np.uint8)
+    return shown
 
 
 def dermoscopic(**attributes: Any) -> Dataset:
@@ -108,7 +110,7 @@ def written(made: Dataset) -> bytes:
 
 def _native(syntax: str) -> bytes:
     made = dermoscopic()
-    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.TransferSyntaxUID = UID(syntax)
     if syntax == ExplicitVRBigEndian:
         made["PixelData"].VR = "OW"
         made.PixelData = np.frombuffer(made.PixelData, np.uint16).byteswap().tobytes()
@@ -144,7 +146,7 @@ def _compressed(syntax: str, **options: Any) -> bytes:
 def encapsulated(frame: bytes, syntax: str, photometric: str, **attributes: Any) -> bytes:
     """An object of one encoded frame."""
     made = dermoscopic()
-    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.TransferSyntaxUID = UID(syntax)
     made.PhotometricInterpretation = photometric
     made.PixelData = encapsulate([frame])
     made["PixelData"].is_undefined_length = True

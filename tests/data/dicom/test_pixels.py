@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from pydicom.encaps import encapsulate
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from dermquery.data.decoding import Decoders

@@ -23,6 +23,8 @@ from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 from dermquery.store.likeness import Likeness, encode_alone
 from dermquery.store.where import parse_where
+from tests.data.dicom.made import dermoscopic, put_pixels
+from tests.data.dicom.made import written as file_of
 from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served, serving
 from tests.store.conftest import make_cases
@@ -67,6 +69,25 @@ def test_command_line_http_and_python_give_the_same_answer(served: Served, clien
             dict(theirs.differing_criteria),
         )
     assert (answer.candidates, answer.count) == (expected.n_candidates, 24)
+
+
+def test_a_dicom_object_is_searched_by_its_picture(served: Served, client: Client, tmp_path: Path) -> None:
+    """By upload and by command, and the same as the picture that it holds; nothing of it comes back."""
+    picture = np.asarray(Image.open(served.cases[3].image).convert("RGB"))
+    made = dermoscopic(PatientName="Muster^Anna", SOPInstanceUID="1.2.739.14628.1")
+    (tmp_path / "x.dcm").write_bytes(file_of(put_pixels(made, picture)))
+    answer = client.search(tmp_path / "x.dcm", top_k=3)
+    expected = served.base.search(served.cases[3].image, top_k=3)
+    assert ranking(answer) == ranking_of(expected)
+    assert "Muster" not in answer.model_dump_json()
+    out = tmp_path / "out.json"
+    arguments = ["search", "--base", served.base.uri, "--image", tmp_path / "x.dcm", "--top-k", 3, "--json", out]
+    assert CliRunner().invoke(program, [str(argument) for argument in arguments]).exit_code == 0
+    assert [hit["case_id"] for hit in json.loads(out.read_text())["hits"]] == [hit.case.case_id for hit in answer.hits]
+    with pytest.raises(ApiError, match="without pixels: Comprehensive SR Storage"):
+        report = dermoscopic(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33")
+        del report.PixelData
+        client.search(file_of(report))
 
 
 def test_an_answer_says_what_it_read_and_what_it_is_for(served: Served, client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
@@ -31,8 +32,9 @@ def current_code(value: str, scheme: str) -> tuple[str, str]:
 def _meanings() -> dict[tuple[str, str], str]:
     """By code and scheme; of several terms for one code the shortest, which is the one that people use."""
     terms: dict[tuple[str, str], str] = {}
+    known_to_dicom: dict[str, Any] = concepts
     for scheme in ("SCT", "DCM", "FMA"):
-        for codes in concepts[scheme].values():
+        for codes in known_to_dicom[scheme].values():
             for code, (meaning, _) in codes.items():
                 known = terms.setdefault((code, scheme), meaning)
                 terms[code, scheme] = min(known, meaning, key=len)

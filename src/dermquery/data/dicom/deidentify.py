@@ -16,9 +16,8 @@ from dicomanonymizer.simpledicomanonymizer import anonymize_dataset, initialize_
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, ExplicitVRLittleEndian
 
-from dermquery import __version__
 from dermquery.data.dicom.attributes import is_secondary_capture, patient_of
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import Header
@@ -94,8 +93,8 @@ def _deidentified(header: Header, key: SiteKey) -> Dataset:
         anonymize_dataset(each, rules, base_rules_gen=_table)
     _record(kept)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = text(kept, "SOPClassUID")
-    meta.MediaStorageSOPInstanceUID = text(kept, "SOPInstanceUID")
+    meta.MediaStorageSOPClassUID = UID(text(kept, "SOPClassUID"))
+    meta.MediaStorageSOPInstanceUID = UID(text(kept, "SOPInstanceUID"))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
     kept.file_meta = meta
@@ -160,7 +159,7 @@ def _capped(age: str) -> str:
 def _record(kept: Dataset) -> None:
     """Say what was done, and give the attributes that an object must have and that stay empty."""
     kept.PatientIdentityRemoved = "YES"
-    kept.DeidentificationMethod = [part.strip()[:64] for part in f"dermquery {__version__};{METHOD}".split(";")]
+    kept.DeidentificationMethod = [part.strip()[:64] for part in f"dermquery;{METHOD}".split(";")]
     kept.DeidentificationMethodCodeSequence = Sequence([_code(*code) for code in _CODES])
     kept.LongitudinalTemporalInformationModified = "MODIFIED"
     for name in ("PatientName", "PatientBirthDate", "ReferringPhysicianName", "StudyID", "StudyTime"):

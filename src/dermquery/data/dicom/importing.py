@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -84,7 +85,7 @@ class Import:
                 layout = layout_of(header)
                 if self._key is not None:
                     check_shown(header, self._allowed)
-                self._add(file, header, layout, self._digest(stream.seek(0) or stream.read()))
+                self._add(file, header, layout, self._digest(_whole(stream)))
         except DicomError as error:
             self._refuse(file, str(error))
         except OSError as error:
@@ -142,31 +143,28 @@ class Import:
 
         return Original(f"source {origin}".encode(), lambda: decoders.decode(data, frame=taken.frame), encoded)
 
-    def write_objects(self, folder: Path, decoders: Decoders, case_ids: Collection[str]) -> int:
-        """Write de-identified copies of the objects whose cases were prepared; how many.
+    def write_objects(self, folder: Path, decoders: Decoders, case_ids: Collection[str]) -> list[BadImage]:
+        """Write de-identified copies of the objects whose cases were prepared; those that could not be written.
 
         An object of which one frame cannot be used is left out.
         """
-        key, written = self._key, 0
-        if key is None:
-            return 0
-        by_file: dict[DicomFile, list[FrameCase]] = {}
+        bad: list[BadImage] = []
+        by_file: dict[int, list[FrameCase]] = {}
         for taken in self.frames.values():
-            by_file.setdefault(taken.file, []).append(taken)
-        for file, frames in by_file.items():
-            if any(taken.case.case_id not in case_ids for taken in frames):
+            by_file.setdefault(taken.file.place, []).append(taken)
+        for frames in by_file.values():
+            if self._key is None or any(taken.case.case_id not in case_ids for taken in frames):
                 continue
-            data = _read(file)
             try:
+                data = _read(frames[0].file)
                 pictures = [decoders.decode(data, frame=taken.frame) for taken in frames]
-                write_object(folder, deidentified(read_header(data), key), pictures)
-                written += 1
+                write_object(folder, deidentified(read_header(data), self._key), pictures)
             except (DicomError, ImageError) as error:
-                self._refuse(file, str(error))
-        return written
+                bad.append(BadImage(self._called(frames[0].file), f"no object was written: {error}"))
+        return bad
 
-    def said(self, beyond: int = 0) -> str:
-        """What there is to say about the import besides, in sentences.
+    def notes(self, beyond: int = 0) -> tuple[str, ...]:
+        """What there is to tell about the import, a line each.
 
         Args:
             beyond: records of a DICOMDIR that name no file below its folder.
@@ -185,7 +183,12 @@ class Import:
                 "files are called by their places in the sorted list, as their names may name patients; "
                 "--name-files names them"
             )
-        return "; ".join(parts)
+        return tuple(parts)
+
+
+def _whole(stream: BinaryIO) -> bytes:
+    stream.seek(0)
+    return stream.read()
 
 
 def _read(file: DicomFile) -> bytes:

@@ -11,7 +11,7 @@ import re
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID_dictionary
+from pydicom.uid import UID
 
 from dermquery.data.dicom.attributes import age_of, date_of, day_of, patient_of
 from dermquery.data.dicom.codes import current_code, meaning_of
@@ -64,7 +64,7 @@ def kept_attributes(dataset: Dataset, class_uid: str) -> Dataset:
         class_uid: of its SOP class.
     """
     kept = Dataset()
-    if class_uid in UID_dictionary:
+    if UID(class_uid).type == "SOP Class":
         kept.SOPClassUID = class_uid
     for name, legal in _TERMS.items():
         if (term := text(dataset, name).upper()) in legal:

@@ -180,7 +180,7 @@ def _listed(directory: Header, path: Path) -> tuple[tuple[DicomFile, ...], int]:
 
 
 def _records(directory: Header) -> list[Dataset]:
-    raw = directory.dataset.get_item(Tag("DirectoryRecordSequence"))
+    raw: object = directory.dataset.get_item(Tag("DirectoryRecordSequence"))
     if isinstance(raw, RawDataElement) and len(raw.value or b"") > _MOST_RECORDS:
         raise DicomError(f"a DICOMDIR of more than {_MOST_RECORDS >> 20} MiB; give its folder instead")
     with quiet():

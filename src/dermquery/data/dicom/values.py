@@ -61,7 +61,7 @@ def number(dataset: Dataset, name: str) -> float | None:
 def items(dataset: Dataset, name: str) -> Iterator[Dataset]:
     """The first hundred items of a sequence; none if it is too long to be parsed, or no sequence."""
     try:
-        raw = dataset.get_item(Tag(name))
+        raw: object = dataset.get_item(Tag(name))
         if isinstance(raw, RawDataElement) and len(raw.value or b"") > _MOST_PARSED:
             return
     except Exception:

@@ -16,7 +16,6 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from dermquery import __version__
 from dermquery.data.dicom.attributes import DERMOSCOPIC
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.quiet import quiet
@@ -27,7 +26,7 @@ __all__ = ["write_object"]
 _MOST_BYTES = 1 << 30
 _FILLED = {
     "Modality": "OT", "Manufacturer": "unknown", "ManufacturerModelName": "unknown", "DeviceSerialNumber": "unknown",
-    "SoftwareVersions": f"dermquery {__version__}", "SeriesNumber": 1, "InstanceNumber": 1, "AcquisitionNumber": "",
+    "SoftwareVersions": "dermquery", "SeriesNumber": 1, "InstanceNumber": 1, "AcquisitionNumber": "",
     "ContentTime": "000000", "PatientOrientation": "", "PositionReferenceIndicator": "",
     "AcquisitionContextSequence": [], "LossyImageCompression": "00",
 }  # fmt: skip

@@ -1,1 +1,1 @@
-"""One module per data source; each writes a case table and its images in the same folder tree."""
+"""One module per data source; each describes a release, and becomes a command of ``dermquery data prepare``."""

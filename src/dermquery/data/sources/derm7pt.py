@@ -7,13 +7,17 @@ only grouping with a keratosis-like third class that does.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases, read_records
+from dermquery.data.sources.prepare import PrepareError, read_records
+from dermquery.data.sources.source import Reading
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
-__all__ = ["group_diagnosis", "prepare_derm7pt", "read_release"]
+__all__ = ["SOURCE", "group_diagnosis", "read_release"]
 
 _WHERE = (
     "The authors give Derm7pt for academic research: ask for the data set at http://derm.cs.sfu.ca, and "
@@ -24,6 +28,9 @@ _COLUMNS = (
     "case_num", "diagnosis", "seven_point_score", *CRITERIA, "level_of_diagnostic_difficulty", "elevation", "location",
     "sex", "derm",
 )  # fmt: skip
+_TERMS = {"licence": "academic research", "attribution": "G. Argenziano; Kawahara et al. 2018, http://derm.cs.sfu.ca"}
+_PUBLISHED, _GROUPED = 1011, 888
+"""Cases of the release, and those of the paper's three groups."""
 _SPLITS = ("train", "valid", "test")
 _SAME_LESION = {36: 32}
 """Case numbers that show the lesion of an earlier case.
@@ -33,36 +40,53 @@ features, for the dermoscopic and the clinical images, and by looking at every m
 """
 
 
-def prepare_derm7pt(
-    release: Path,
-    out: Path,
-    *,
-    size: int | None = None,
-    crop: bool = False,
-    all_diagnoses: bool = False,
-    skip_bad: bool = False,
-    progress: Progress | None = None,
-) -> PrepareReport:
-    """Prepare the dermoscopic images of a Derm7pt release as a case table with images.
+@dataclass(frozen=True)
+class _Derm7pt:
+    """The :class:`~dermquery.data.sources.source.Source`."""
 
-    Args:
-        release: the folder ``release_v0``, or the one that holds it.
-        out: folder to write to; an interrupted run is continued.
-        size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
-        crop: remove the borders and keep the proportions.
-        all_diagnoses: keep all cases, labelled by their full diagnosis, instead of the three groups.
-        skip_bad: write the table without the images that cannot be read.
-        progress: called after each image.
+    name: str = "derm7pt"
+    title: str = "Derm7pt: the 888 cases of the paper (252 mel, 575 nv, 61 bkl), or all 1,011."
+    flags: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "all": "All 1,011 cases with their full diagnoses.",
+            "clinical": "Each lesion's clinical photograph too, as a case of its own.",
+        }
+    )
 
-    Raises:
-        PrepareError: if ``release`` is not a release, or disagrees with itself.
-    """
-    cases = read_release(release, all_diagnoses=all_diagnoses)
-    return prepare_cases(cases, out, source="derm7pt", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
+    def recognises(self, header: Collection[str]) -> bool:
+        return set(_COLUMNS) <= set(header)
+
+    def read(
+        self,
+        folder: Path,
+        tables: Sequence[Path] = (),
+        *,
+        flags: Collection[str] = (),
+        skip_bad: bool = False,
+        without: Path | None = None,
+    ) -> Reading:
+        """As every source.
+
+        Raises:
+            PrepareError: if ``folder`` is not a release, or disagrees with itself.
+        """
+        if tables:
+            raise PrepareError(f"Derm7pt's table is its own meta/meta.csv; leave {tables[0]} out")
+        cases = tuple(read_release(folder, all_diagnoses="all" in flags, clinical="clinical" in flags))
+        dermoscopic = sum(case.image_type == "dermoscopic" for case in cases)
+        published = _PUBLISHED if "all" in flags else _GROUPED
+        counted = "as published" if dermoscopic == published else f"of {published:,} published ones"
+        return Reading(cases, notes=(f"{dermoscopic:,} lesions, {counted}",))
 
 
-def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
+SOURCE = _Derm7pt()
+
+
+def read_release(release: Path, *, all_diagnoses: bool = False, clinical: bool = False) -> list[Case]:
     """The release's dermoscopic cases, with :attr:`Case.image` in the release.
+
+    With ``clinical``, each is followed by the clinical photograph of its lesion, without the checklist, which tells
+    what dermoscopy shows.
 
     The column ``management`` is left out, because the treatment of a lesion gives its diagnosis away. So does the level
     of difficulty; it is kept as ``difficulty`` in ``extra``, which is never encoded.
@@ -84,24 +108,30 @@ def read_release(release: Path, *, all_diagnoses: bool = False) -> list[Case]:
         if diagnosis is None:
             continue
         number = int(values["case_num"])
-        cases.append(
-            Case(
-                case_id=_case_id(number),
-                image=on_disk.get(values["derm"].lower(), images / values["derm"]),
-                diagnosis=diagnosis,
-                fine_diagnosis=values["diagnosis"],
-                lesion_id=_case_id(_SAME_LESION.get(number, number)),
-                sex=values["sex"] or None,
-                site=values["location"] or None,
-                elevation=values["elevation"] or None,
-                source="Derm7pt",
-                checklist=checklist,
-                extra={
-                    "difficulty": values["level_of_diagnostic_difficulty"],
-                    "official_split": splits.get(position, ""),
-                },
-            )
+        case = Case(
+            case_id=_case_id(number),
+            image=on_disk.get(values["derm"].lower(), images / values["derm"]),
+            diagnosis=diagnosis,
+            fine_diagnosis=values["diagnosis"],
+            diagnosis_path=DIAGNOSES.named(values["diagnosis"], "Derm7pt"),
+            lesion_id=_case_id(_SAME_LESION.get(number, number)),
+            sex=values["sex"] or None,
+            site=values["location"] or None,
+            elevation=values["elevation"] or None,
+            source="Derm7pt",
+            image_type="dermoscopic",
+            **_TERMS,
+            checklist=checklist,
+            extra={
+                "difficulty": values["level_of_diagnostic_difficulty"],
+                "official_split": splits.get(position, ""),
+            },
         )
+        cases.append(case)
+        if clinical and values["clinic"].lower() not in ("", values["derm"].lower()):  # nine rows name one file twice
+            other = on_disk.get(values["clinic"].lower(), images / values["clinic"])
+            changes = {"case_id": f"{case.case_id}-clinical", "image": other, "image_type": "clinical: close-up"}
+            cases.append(case.model_copy(update={**changes, "checklist": {}}))
     return cases
 
 

@@ -7,11 +7,17 @@ known by their places: what names a patient ends here.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from dermquery.data.decoding import Decoders
-from dermquery.data.dicom.container import DicomError, need_libraries
+from dermquery.data.dicom.container import DicomError
+from dermquery.data.dicom.importing import Import
+from dermquery.data.dicom.objects import Objects
+from dermquery.data.dicom.site_key import SiteKey, default_site_key
+from dermquery.data.dicom.site_key import site_key as read_site_key
 from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
 
 __all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "prepare_dicom"]
@@ -58,38 +64,41 @@ def prepare_dicom(
         PrepareError: there is nothing to read, no photograph in it, or ``out`` was prepared in another way.
         SiteKeyError: the key cannot be used.
     """
-    try:
-        need_libraries()
-        from dermquery.data.dicom.importing import Import
-        from dermquery.data.dicom.objects import Objects
-        from dermquery.data.dicom.site_key import site_key as read_key
-
-        check_allowed(allow)
-        if keep_identity and objects:
-            raise PrepareError("de-identified copies are written only when identities are removed; leave one out")
-        files = Objects(source, without=out)
-    except DicomError as error:
-        raise PrepareError(f"{source}: {error}") from error
-    key = None if keep_identity else read_key(site_key)
-    importing = Import(key, allow, clinic, named=name_files or keep_identity)
-    decoders = bounded_decoders()
-    try:
+    check_allowed(allow)
+    if keep_identity and objects:
+        raise PrepareError("de-identified copies are written only when identities are removed; leave one out")
+    with _opened(source, out, None if keep_identity else site_key or default_site_key()) as (files, key):
+        importing = Import(key, allow, clinic, named=name_files or keep_identity)
         for file in files.files:
             importing.take(file)
         if not importing.frames:
-            raise PrepareError(f"{source}: no photograph to prepare. {importing.said(files.beyond)}".rstrip())
-        report = prepare_cases(
-            [frame.case for frame in importing.frames.values()], out,
-            source="dicom with identity" if keep_identity else "dicom",
-            size=size, crop=crop, skip_bad=skip_bad, progress=progress,
-            read=partial(importing.opened, decoders=decoders),
-        )  # fmt: skip
-        if objects is not None:
-            importing.write_objects(objects, decoders, {case.case_id for case in report.cases})
-    finally:
-        decoders.close()
-        files.close()
-    return dataclasses.replace(report, bad=(*importing.bad, *report.bad), note=importing.said(files.beyond))
+            reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
+            raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
+        decoders = bounded_decoders()
+        try:
+            report = prepare_cases(
+                [frame.case for frame in importing.frames.values()], out,
+                source="dicom with identity" if keep_identity else "dicom",
+                size=size, crop=crop, skip_bad=skip_bad, progress=progress,
+                read=partial(importing.opened, decoders=decoders), bad=importing.bad,
+            )  # fmt: skip
+            written = {case.case_id for case in report.cases} if objects else set()
+            unwritten = importing.write_objects(objects, decoders, written) if objects else ()
+        finally:
+            decoders.close()
+        notes = (*report.notes, *importing.notes(files.beyond))
+        return dataclasses.replace(report, bad=(*report.bad, *unwritten), notes=notes)
+
+
+@contextmanager
+def _opened(source: Path, out: Path, key: Path | None) -> Iterator[tuple[Objects, SiteKey | None]]:
+    """The files to read, and the key if there is to be one."""
+    try:
+        files = Objects(source, without=out)
+    except DicomError as error:
+        raise PrepareError(f"{source}: {error}") from error
+    with closing(files):
+        yield files, None if key is None else read_site_key(key)
 
 
 def check_allowed(allow: frozenset[str]) -> None:

@@ -16,19 +16,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dermquery.data.case_table import read_cases
-from dermquery.data.dicom.container import DicomError, need_libraries
+from dermquery.data.decoding import Decoders
+from dermquery.data.dicom.importing import Import
+from dermquery.data.dicom.objects import DicomFile
+from dermquery.data.dicom.site_key import site_key as read_site_key
+from dermquery.data.dicom.web import Found, NoSuchObjectError, WebArchive, read_token
 from dermquery.data.files import make_folder, replacing
 from dermquery.data.sources.dicom import bounded_decoders, check_allowed
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
-
-if TYPE_CHECKING:
-    from dermquery.data.decoding import Decoders
-    from dermquery.data.dicom.importing import Import
-    from dermquery.data.dicom.objects import DicomFile
-    from dermquery.data.dicom.web import Found, WebArchive
 
 __all__ = ["LEFT_OUT", "Wanted", "prepare_dicomweb"]
 
@@ -87,20 +84,11 @@ def prepare_dicomweb(
 
     Raises:
         DicomWebError: the archive cannot be read.
-        PrepareError: a library is missing, or ``out`` was prepared in another way.
+        PrepareError: ``out`` was prepared in another way.
         SiteKeyError: the key cannot be used.
     """
     check_allowed(allow)
-    try:
-        need_libraries()
-        import httpx  # noqa: F401 - said here, before anything is asked
-    except (DicomError, ModuleNotFoundError) as error:
-        raise PrepareError(f"{error}; DICOMweb needs: pip install 'dermquery[dicom]'") from error
-    from dermquery.data.dicom.importing import Import
-    from dermquery.data.dicom.site_key import site_key as read_key
-    from dermquery.data.dicom.web import WebArchive, read_token
-
-    key = None if keep_identity else read_key(site_key)
+    key = None if keep_identity else read_site_key(site_key)
     call = str if key is None else key.uid
     token = read_token(wanted.token) if wanted.token else None
     with WebArchive(wanted.url, token, most_bytes=wanted.most_bytes) as archive:
@@ -165,7 +153,7 @@ class _Run:
         )  # fmt: skip
         self.cases += report.cases
         self._made += report.made
-        self._notes[importing.said()] = None
+        self._notes |= dict.fromkeys((*report.notes, *importing.notes()))
         prepared = {case.instance_uid for case in report.cases}
         for bad in report.bad:
             uid = bad.case_id.partition("#")[0]
@@ -184,13 +172,10 @@ class _Run:
         if self._passed_over:
             again = f"remove {self._out / LEFT_OUT} to try them again"
             self._notes[f"{self._passed_over} objects were left out before and not fetched; {again}"] = None
-        note = "; ".join(filter(None, self._notes))
-        return PrepareReport(self._out, table, tuple(self.cases), self._made, self._before, tuple(self._bad), note)
+        cases, bad, notes = tuple(self.cases), tuple(self._bad), tuple(self._notes)
+        return PrepareReport(self._out, table, cases, self._made, self._before, bad, notes)
 
     def _fetched(self, batch: dict[str, Found]) -> Iterator[DicomFile]:
-        from dermquery.data.dicom.objects import DicomFile
-        from dermquery.data.dicom.web import NoSuchObjectError
-
         for place, (name, found) in enumerate(batch.items(), start=1):
             path = self._received / f"{name}.dcm"
             try:

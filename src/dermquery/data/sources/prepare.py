@@ -27,8 +27,18 @@ from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
+from dermquery.data.vocabulary.words import reworded
 
-__all__ = ["BadImage", "Original", "PrepareError", "PrepareReport", "Progress", "prepare_cases", "read_records"]
+__all__ = [
+    "BadImage",
+    "Original",
+    "PrepareError",
+    "PrepareReport",
+    "Progress",
+    "origin_of",
+    "prepare_cases",
+    "read_records",
+]
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
@@ -77,7 +87,7 @@ class PrepareReport:
         made: images made in this run.
         kept: images that an earlier run had finished.
         bad: images that could not be used.
-        note: how the table was read where that is a guess; empty if it is none.
+        notes: what there is to tell of the source: guesses, what was passed over, counts that differ.
     """
 
     out: Path
@@ -86,7 +96,7 @@ class PrepareReport:
     made: int
     kept: int
     bad: tuple[BadImage, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def diagnoses(self) -> dict[str, int]:
@@ -104,12 +114,15 @@ def prepare_cases(
     skip_bad: bool = False,
     progress: Progress | None = None,
     read: Callable[[Path], Original] | None = None,
+    bad: Sequence[BadImage] = (),
     earlier: Sequence[Case] = (),
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
     Each image stays as it came, upright and without metadata, so that people see its true proportions; a model brings
-    it to its own size. Images that an earlier run finished from the same source image are kept.
+    it to its own size. Images that an earlier run finished from the same source image are kept. Cases are written in
+    the project's words (:mod:`dermquery.data.vocabulary.words`); words without a counterpart stay, and are in the
+    report's notes.
 
     Args:
         cases: what to prepare.
@@ -120,6 +133,7 @@ def prepare_cases(
         skip_bad: write the table without the images that cannot be used.
         progress: called after each image.
         read: opens a case's image, from two threads; by default it is a file.
+        bad: source images that became no case; they count like those that cannot be used.
         earlier: cases of the folder's table that stay in it, before these.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
@@ -130,9 +144,11 @@ def prepare_cases(
     if size is not None and size < 32:
         raise PrepareError(f"size is {size} pixels; use at least 32")
     _claim(out, {"source": source, "size": size, "borders": not (crop or size), "pipeline": _PIPELINE})
+    worded = reworded(cases)
+    cases = worded.cases
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
     prepared: list[Case] = []
-    bad: list[BadImage] = []
+    unusable = list(bad)
     made = 0
     jobs = [
         (partial(read or _file, case.image), target, size, crop) for case, target in zip(cases, targets, strict=True)
@@ -141,16 +157,16 @@ def prepare_cases(
         for done, outcome in enumerate(pool.map(_prepare_image, jobs), start=1):
             case, target = cases[done - 1], targets[done - 1]
             if isinstance(outcome, str):
-                bad.append(BadImage(case.case_id, outcome))
+                unusable.append(BadImage(case.case_id, outcome))
             else:
                 made += outcome
                 prepared.append(case.model_copy(update={"image": target.absolute()}))
             if progress:
                 progress(done, len(cases))
-    table = out / "cases.csv" if prepared and (skip_bad or not bad) else None
+    table = out / "cases.csv" if prepared and (skip_bad or not unusable) else None
     if table:
         write_cases([*earlier, *prepared], table)
-    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(bad))
+    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(unusable), worded.notes)
 
 
 def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:
@@ -238,12 +254,13 @@ def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
 
 
 def _file(source: Path) -> Original:
-    """Its origin is the comment of a prepared file, so that a corrected table or a replaced image is noticed."""
-    origin = b""
-    if source.is_file():
-        with source.open("rb") as file:
-            origin = b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
-    return Original(origin, partial(load_image, source), source.read_bytes)
+    return Original(_origin(source) if source.is_file() else b"", partial(load_image, source), source.read_bytes)
+
+
+def _origin(source: Path) -> bytes:
+    """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
+    with source.open("rb") as file:
+        return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
 def _made_from(target: Path) -> object:
@@ -279,3 +296,11 @@ def _claim(out: Path, made_by: dict[str, object]) -> None:
         raise PrepareError(f"{out} has images but no prepare.json, so it was not prepared here; use another folder")
     with replacing(record) as part:
         part.write_text(json.dumps(made_by, indent=1) + "\n", encoding="utf-8")
+
+
+def origin_of(image: Path) -> bytes | None:
+    """What names the file that a prepared image was made of, or an image itself; None if there is no such file."""
+    if not image.is_file():
+        return None
+    made = _made_from(image)
+    return made if isinstance(made, bytes) and made.startswith(b"source ") else _origin(image)

@@ -243,7 +243,8 @@ def make_folds(cases: Iterable[Case], n_splits: int = 5, seed: int = 0, validati
 def _groups(cases: Sequence[Case]) -> dict[str, str]:
     """Group of each case id: :attr:`Case.group`, joined where cases of one lesion have different ones.
 
-    That happens when the patient is recorded for some images of a lesion only.
+    That happens when the patient is recorded for some images of a lesion only. A group is named without its source
+    where no other source has one of that name: folds of such a table are what they were before ids had sources.
     """
     parent: dict[str, str] = {}
 
@@ -253,12 +254,16 @@ def _groups(cases: Sequence[Case]) -> dict[str, str]:
         return node
 
     for case in cases:
-        if case.lesion_id:
-            parent[root(f"lesion:{case.lesion_id}")] = root(case.group)
+        if case.lesion_key:
+            parent[root(case.lesion_key)] = root(case.group)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        groups[case.group_in_source].add(root(case.group))
     name: dict[str, str] = {}
     for case in cases:
         joined = root(case.group)
-        name[joined] = min(name.get(joined, case.group), case.group)
+        own = case.group_in_source if len(groups[case.group_in_source]) == 1 else case.group
+        name[joined] = min(name.get(joined, own), own)
     return {case.case_id: name[root(case.group)] for case in cases}
 
 

@@ -86,14 +86,14 @@ def _codes(
 
 def exclude_own(queries: Sequence[Case], gallery: Sequence[Case]) -> BoolArray:
     """Exclude the query's own case and its lesion: :meth:`Case.same_lesion` for all pairs, (n_q, n_g)."""
-    own, case = _codes(queries, gallery, "case_id")
-    asked, lesion = _codes(queries, gallery, "lesion_id")
+    own, case = _codes(queries, gallery, "case_key")
+    asked, lesion = _codes(queries, gallery, "lesion_key")
     return np.asarray((own[:, None] == case) | (asked[:, None] == lesion), np.bool_)
 
 
 def exclude_patient(queries: Sequence[Case], gallery: Sequence[Case]) -> BoolArray:
     """Exclude the query's own case, its lesion and, where known, every case of its patient; (n_q, n_g)."""
-    asked, patient = _codes(queries, gallery, "patient_id")
+    asked, patient = _codes(queries, gallery, "patient_key")
     return np.asarray(exclude_own(queries, gallery) | (asked[:, None] == patient), np.bool_)
 
 

@@ -37,7 +37,7 @@ def held_out(case: Case, share: int) -> bool:
 
     A rule and no list, so that anybody can name the part: ``int(sha256(lesion_id).hexdigest(), 16) % share == 0``.
     """
-    return int(hashlib.sha256(case.group.encode()).hexdigest(), 16) % share == 0
+    return int(hashlib.sha256(case.group_in_source.encode()).hexdigest(), 16) % share == 0
 
 
 def teacher_vision(name: str, size: int) -> VisionConfig:

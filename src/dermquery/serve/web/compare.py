@@ -18,8 +18,9 @@ from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Site, Visit, spoken
 from dermquery.serve.web.texts import _
-from dermquery.store.filters import AllOf, Equals, Filter
+from dermquery.store.filters import AllOf, Filter
 from dermquery.store.protocol import ExplainingEncoder
+from dermquery.store.where import of_same
 
 __all__ = ["of_lesion", "router"]
 
@@ -58,9 +59,9 @@ def _panes(visit: Visit, key: str, question: Question, items: list[HitContent]) 
 
 def of_lesion(visit: Visit, case: Case) -> list[Case]:
     """Other images of the case's lesion, by their dates."""
-    if not case.lesion_id:
+    if (same := of_same(case, "lesion_id")) is None:
         return []
-    where = Filter(condition=AllOf(conditions=(Equals(field="lesion_id", value=case.lesion_id),)))
+    where = Filter(condition=AllOf(conditions=(same,)))
     rows = visit.site.service.cases(where, limit=_MOST_EARLIER + 1)
     others = [row.case for row in rows if row.case.case_id != case.case_id]
     return sorted(others, key=lambda other: (str(other.date or ""), other.case_id))

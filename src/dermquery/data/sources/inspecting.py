@@ -1,0 +1,276 @@
+"""What a foreign table seems to hold, and the command that prepares it.
+
+Columns are known by their names, in the languages that clinics write, and else by what they hold. Nothing is decided:
+what is proposed is tried on the table before it is shown, and stands in the command for everybody to change.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import shlex
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.case_table import COLUMNS, CaseTable, cell_problem, read_cases
+from dermquery.data.rows import Rows, read_rows
+from dermquery.data.sources.images import ImageFolder
+from dermquery.data.vocabulary.trees import TREES
+
+__all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
+
+_PICTURE = re.compile(r".*\.(jpe?g|png|tiff?|bmp|webp|gif|heic|jp2)", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_FREQUENT = 6
+
+
+@dataclass(frozen=True)
+class ColumnSeen:
+    """A column of the table.
+
+    Attributes:
+        name: as the table has it.
+        taken_for: our name; its own if it is kept beside the case; empty if it is left out.
+        kind: what it holds: "numbers", "days", "files", "one word", "words" or "text"; "nothing" if it is empty.
+        filled: cells that hold something.
+        values: each with its count.
+    """
+
+    name: str
+    taken_for: str
+    kind: str
+    filled: int
+    values: Counter[str]
+
+    @property
+    def frequent(self) -> list[tuple[str, int]]:
+        """The most frequent values, if some repeat."""
+        repeat = len(self.values) < max(self.filled, 2)
+        return self.values.most_common(_FREQUENT) if repeat else []
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How the table could be read: what :func:`~dermquery.data.sources.folder.prepare_folder` takes."""
+
+    columns: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]]
+    ignore: tuple[str, ...]
+    sheet: str | None
+    skip_bad: bool
+
+    def command(self, table: Path, images: Path | None, map_file: Path | None = None) -> str:
+        """The command line; the value maps are in ``map_file`` if there is one."""
+        words = ["dermquery", "data", "prepare", "folder", str(images or "IMAGES"), "--table", str(table)]
+        words += ["--sheet", self.sheet] if self.sheet is not None else []
+        words += [word for theirs, ours in self.columns.items() for word in ("--column", f"{theirs}={ours}")]
+        words += [word for name in self.ignore for word in ("--ignore", name)]
+        if map_file is not None:
+            words += ["--map-file", str(map_file)]
+        else:
+            maps = ((name, *pair) for name, mapped in self.values.items() for pair in mapped.items())
+            words += [word for name, theirs, ours in maps for word in ("--map", f"{name}:{theirs}={ours}")]
+        words += ["--skip-bad"] if self.skip_bad else []
+        return shlex.join([*words, "--out", "prepared"])
+
+
+@dataclass(frozen=True)
+class TableSeen:
+    """What was seen of a table.
+
+    Attributes:
+        rows: how many.
+        columns: in the table's order.
+        unknown: by our column, values that cannot be used as they are, with their counts.
+        strange: by our column, words that no vocabulary knows, and that are kept as they are.
+        proposal: how it could be read; None if no column names a case.
+        read: how many cases that gives, and the rows that would be left out; None without images.
+        notes: what there is to tell.
+    """
+
+    rows: int
+    columns: tuple[ColumnSeen, ...]
+    unknown: Mapping[str, Counter[str]]
+    strange: Mapping[str, Counter[str]]
+    proposal: Proposal | None
+    read: CaseTable | None
+    notes: tuple[str, ...]
+
+    @property
+    def maps(self) -> list[tuple[str, str, str]]:
+        """Column, value and what is proposed for it."""
+        values = {} if self.proposal is None else self.proposal.values
+        return [(name, theirs, ours) for name, mapped in values.items() for theirs, ours in mapped.items()]
+
+
+def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None = None) -> TableSeen:
+    """Look at a table, and propose how it is prepared.
+
+    Args:
+        path: the table.
+        images: the folder of its images, if it is at hand: then the image column is known by its files, and the
+            proposal is tried.
+        sheet: of a spreadsheet, the sheet.
+
+    Raises:
+        CaseTableError: the table cannot be read.
+        PrepareError: ``images`` is no folder of images.
+    """
+    rows = read_rows(path, sheet=sheet)
+    folder = None if images is None else ImageFolder(images)
+    counted = [
+        Counter(cells[place] for _, cells in rows.numbered if place < len(cells)) for place in range(len(rows.header))
+    ]
+    for values in counted:
+        values.pop("", None)
+    taken = _taken(rows, counted, folder, path)
+    ignored = tuple(dict.fromkeys(name for name, ours in zip(rows.header, taken, strict=True) if name and not ours))
+    columns = tuple(
+        ColumnSeen(name, ours, _kind(values), values.total(), values)
+        for name, ours, values in zip(rows.header, taken, counted, strict=True)
+    )
+    unknown = {seen.taken_for: found for seen in columns if seen.taken_for in CASE_FIELDS and (found := _unknown(seen))}
+    strange = {seen.taken_for: found for seen in columns if (found := _strange(seen))}
+    renamed = {seen.name: seen.taken_for for seen in columns if seen.taken_for and seen.taken_for != seen.name}
+    maps = {name: {word: _proposed(name, word) for word in found} for name, found in unknown.items()}
+    notes = [rows.note] if rows.note else []
+    if "case_id" not in taken:
+        notes.append("no column names each row once; add one with an id for each, or call it case_id")
+        return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
+    proposal = Proposal(renamed, maps, ignored, sheet, skip_bad=False)
+    read = None if folder is None else _tried(path, folder, proposal)
+    if read is not None and read.skipped:
+        proposal = Proposal(renamed, maps, ignored, sheet, skip_bad=True)
+        notes += [f"{len(read.skipped)} rows would be left out, the first: {'; '.join(read.skipped[0].problems)}"]
+    return TableSeen(len(rows.numbered), columns, unknown, strange, proposal, read, tuple(notes))
+
+
+def _tried(path: Path, folder: ImageFolder, proposal: Proposal) -> CaseTable:
+    """The cases that the proposal gives.
+
+    Raises:
+        CaseTableError: none.
+    """
+    return read_cases(
+        path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore, sheet=proposal.sheet,
+        skip_bad=True, find_image=lambda name: folder.find(name, beside=path),
+    )  # fmt: skip
+
+
+@cache
+def _aliases() -> Mapping[str, list[str]]:
+    """By our column, the names that others give it, in their order of preference."""
+    names: Mapping[str, list[str]] = json.loads((Path(__file__).parent / "column_names.json").read_text("utf-8"))
+    return names
+
+
+# --- columns -------------------------------------------------------------------------------------------------------
+
+
+def _taken(rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | None, path: Path) -> list[str]:
+    """Our name for each column; its own where it is none of ours; none where it is left out."""
+    names = [_plain(name) for name in rows.header]
+    taken = [
+        "" if rows.header.count(name) > 1 or not values else name
+        for name, values in zip(rows.header, counted, strict=True)
+    ]
+    ours: dict[str, int] = {}
+    for name in COLUMNS:
+        places = [
+            place for alias in (name, *_aliases().get(name, ())) for place, known in enumerate(names) if known == alias
+        ]
+        free = [
+            place
+            for place in places
+            if taken[place] and place not in ours.values() and _fits(name, rows, counted[place])
+        ]
+        if free:
+            ours[name] = free[0]
+    pictures = _pictures(counted, taken, folder, path)
+    if pictures is not None:
+        ours = {name: place for name, place in ours.items() if place != pictures or name == "case_id"}
+        ours["image"] = pictures
+    if "case_id" not in ours and "image" in ours and _fits("case_id", rows, counted[ours["image"]]):
+        ours["case_id"] = ours.pop("image")  # the case id is looked for where there is no image column
+    if ours.get("image") == ours.get("case_id"):
+        ours.pop("image", None)
+    for name, place in ours.items():
+        taken[place] = name
+    return [known if known not in COLUMNS or ours.get(known) == place else "" for place, known in enumerate(taken)]
+
+
+def _plain(name: str) -> str:
+    """A column's name without accents, capitals and signs."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return re.sub(r"[^a-z0-9]+", "_", "".join(sign for sign in letters if not unicodedata.combining(sign))).strip("_")
+
+
+def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
+    """Whether a column may be the one of that name: ids are there once, most numbers and days, any finding is read."""
+    if name == "case_id":
+        return len(values) == values.total() == len(rows.numbered)
+    field = CASE_FIELDS.get(name)
+    if field is None or not (field.is_ordered or field.kind is Kind.CRITERION):
+        return True
+    good = sum(count for value, count in values.items() if cell_problem(name, value) is None)
+    return good > 0 if field.kind is Kind.CRITERION else 2 * good >= values.total()
+
+
+def _pictures(
+    counted: Sequence[Counter[str]], taken: Sequence[str], folder: ImageFolder | None, path: Path
+) -> int | None:
+    """The column that names images: by the files if there are, else by its endings."""
+    best, most = None, 0
+    for place, values in enumerate(counted):
+        if taken[place]:
+            found = sum(_is_picture(value, folder, path) for value in list(values)[:200])
+            if 2 * found >= min(len(values), 200) and found > most:
+                best, most = place, found
+    return best
+
+
+def _is_picture(value: str, folder: ImageFolder | None, path: Path) -> bool:
+    if folder is None:
+        return _PICTURE.fullmatch(value) is not None
+    try:
+        return folder.found(value, beside=path) is not None
+    except ValueError:  # several
+        return False
+
+
+def _kind(values: Counter[str]) -> str:
+    if not values:
+        return "nothing"
+    if len(values) == 1:
+        return "one word"
+    if all(_NUMBER.fullmatch(value) for value in values):
+        return "numbers"
+    if all(cell_problem("date", value) is None for value in values):
+        return "days"
+    if all(_PICTURE.fullmatch(value) for value in values):
+        return "files"
+    return "text" if sum(map(len, values)) > 40 * len(values) else "words"
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+def _unknown(seen: ColumnSeen) -> Counter[str]:
+    return Counter({value: n for value, n in seen.values.items() if cell_problem(seen.taken_for, value) is not None})
+
+
+def _strange(seen: ColumnSeen) -> Counter[str]:
+    tree = TREES.get("diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for)
+    return Counter({word: n for word, n in seen.values.items() if tree and tree.named(word) is None})
+
+
+def _proposed(name: str, word: str) -> str:
+    """The nearest legal word; empty, "not recorded", if none is near."""
+    near = difflib.get_close_matches(word.casefold(), CASE_FIELDS[name].values, 1)
+    return near[0] if near else ""

@@ -1,0 +1,171 @@
+"""What a data source is, and how one is added: the extension point of ``dermquery data prepare``.
+
+A source is an object like :class:`Source`, named by an entry point of the group ``dermquery.sources``. A package of its
+own adds one with three lines of its pyproject.toml, and ``dermquery data prepare NAME`` is there when it is installed::
+
+    [project.entry-points."dermquery.sources"]
+    clinic = "our_package.clinic:SOURCE"
+
+Most releases are a folder of images and a few tables: those are described by a
+:class:`~dermquery.data.sources.tables.TableSource`, and need no code of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol
+
+from dermquery.data.case import Case
+from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
+
+__all__ = ["GROUP", "Reading", "Source", "load_source", "prepare_source", "recognised", "source_names", "terms_in"]
+
+GROUP = "dermquery.sources"
+"""The group of entry points."""
+_TERMS = ("attribution.txt", "license.txt", "licence.txt")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a source read of a release.
+
+    Attributes:
+        cases: each with the file of the release as its image.
+        bad: rows that cannot be used, if they were to be left out.
+        notes: what there is to tell, a line each: counts that differ from those published, what was passed over.
+    """
+
+    cases: tuple[Case, ...]
+    bad: tuple[BadImage, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A release that is read with one command.
+
+    Attributes:
+        name: of the command, and of its entry point.
+        title: one line for ``--help``.
+        flags: options of its own that take no value, each with its help: ``{"all": "All diagnoses."}`` is ``--all``.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def flags(self) -> Mapping[str, str]: ...
+
+    def recognises(self, header: Collection[str]) -> bool:
+        """Whether a table with these columns is one of this release's."""
+        ...
+
+    def read(
+        self,
+        folder: Path,
+        tables: Sequence[Path] = (),
+        *,
+        flags: Collection[str] = (),
+        skip_bad: bool = False,
+        without: Path | None = None,
+    ) -> Reading:
+        """Read the tables of a release and find their images.
+
+        Args:
+            folder: of the images; the tables lie anywhere in it, unless they are given.
+            tables: the tables that count.
+            flags: those of its options that were set.
+            skip_bad: leave out rows that cannot be used.
+            without: a folder within ``folder`` to pass over.
+
+        Raises:
+            PrepareError: it is another release, or a part is missing.
+            CaseTableError: bad rows, all listed, without ``skip_bad``.
+        """
+        ...
+
+
+@cache
+def _registered() -> Mapping[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP)):
+        if found.setdefault(entry.name, entry).value != entry.value:
+            raise PrepareError(
+                f"two installed packages have a source {entry.name!r}: {found[entry.name].value} and {entry.value}; "
+                "uninstall one"
+            )
+    return found
+
+
+def source_names() -> list[str]:
+    """Names of the sources that are installed, in alphabetical order.
+
+    Raises:
+        PrepareError: two packages give different sources one name.
+    """
+    return sorted(_registered())
+
+
+def load_source(name: str) -> Source:
+    """A source by its name.
+
+    Raises:
+        PrepareError: there is none of that name.
+    """
+    if name not in _registered():
+        raise PrepareError(f"no source {name!r}; there are: {', '.join(source_names())}")
+    source: Source = _registered()[name].load()
+    return source
+
+
+def recognised(header: Collection[str]) -> list[str]:
+    """Names of the sources that know a table with these columns."""
+    loaded = {name: load_source(name) for name in source_names()}
+    return [name for name, source in loaded.items() if source.recognises(header)]
+
+
+def prepare_source(
+    source: Source,
+    folder: Path,
+    out: Path,
+    tables: Sequence[Path] = (),
+    *,
+    flags: Collection[str] = (),
+    size: int | None = None,
+    crop: bool = False,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Read a release and prepare its images; see :func:`~dermquery.data.sources.prepare.prepare_cases`.
+
+    The texts of licences and attributions that lie in the folder are copied beside the case table.
+
+    Raises:
+        PrepareError, CaseTableError: as :meth:`Source.read`, or if ``out`` is the folder itself.
+    """
+    if out.resolve() == folder.resolve():
+        raise PrepareError(f"{out} is the folder whose images are read; prepare into another one")
+    reading = source.read(folder, tables, flags=flags, skip_bad=skip_bad, without=out)
+    report = prepare_cases(
+        reading.cases, out, source=source.name, size=size, crop=crop, skip_bad=skip_bad, progress=progress
+    )
+    for path in terms_in(folder):
+        target = out / path.relative_to(folder)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, target)
+    return dataclasses.replace(report, bad=(*reading.bad, *report.bad), notes=(*reading.notes, *report.notes))
+
+
+def terms_in(folder: Path) -> list[Path]:
+    """The files of a release that say under which terms it may be used."""
+    return sorted(path for path in folder.glob("*.txt") if path.name.lower() in _TERMS) + sorted(
+        folder.glob("licenses/*.txt")
+    )

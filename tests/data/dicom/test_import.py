@@ -1,0 +1,231 @@
+"""``dermquery data prepare dicom``: folders, files, DICOMDIRs and archives."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.fileset import FileSet
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from typer.testing import CliRunner, Result
+
+from dermquery.cli.data import app
+from dermquery.data.case import Case
+from dermquery.data.case_table import read_cases
+from dermquery.data.dicom import objects
+from dermquery.data.image import load_image
+from dermquery.data.sources import dicom
+from tests.data.dicom.made import (
+    CLINICAL,
+    SECONDARY,
+    dermoscopic,
+    encapsulated,
+    jpeg,
+    picture,
+    put_pixels,
+    written,
+)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DERMQUERY_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(dicom, "_DECODERS", 1)  # a second one takes longer to start than these take
+
+
+def prepare(source: Path, out: Path, *options: object) -> Result:
+    return CliRunner().invoke(app, ["prepare", "dicom", str(source), "--out", str(out), *map(str, options)])
+
+
+def cases_of(out: Path) -> tuple[Case, ...]:
+    return tuple(read_cases(out / "cases.csv").cases)
+
+
+def photograph(number: int, **attributes: object) -> bytes:
+    return written(dermoscopic(SOPInstanceUID=f"1.2.3.4.6.{number}", **attributes))
+
+
+def report() -> bytes:
+    made = dermoscopic(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.59")
+    del made.PixelData
+    return written(made)
+
+
+def test_a_folder_of_everything(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    (source / "deep" / "er").mkdir(parents=True)
+    (source / "a.dcm").write_bytes(photograph(1))
+    (source / "deep" / "IM0001").write_bytes(photograph(2, SOPClassUID=CLINICAL, ContactMethod=None, Modality="XC"))
+    (source / "deep" / "er" / "sc").write_bytes(photograph(3, SOPClassUID=SECONDARY))
+    frames = np.stack([picture(), picture()[::-1], picture()[:, ::-1]])
+    several = put_pixels(dermoscopic(SOPInstanceUID="1.2.3.4.6.4", NumberOfFrames=3), frames)
+    (source / "several").write_bytes(written(several))
+    (source / "copy").write_bytes(photograph(1))
+    for number in range(2):
+        (source / f"ko{number}").write_bytes(report())
+    (source / "ct").write_bytes(photograph(9, SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
+    (source / "notes.txt").write_text("no image", encoding="utf-8")
+    done = prepare(source, tmp_path / "out", "--keep-identity")
+    assert done.exit_code == 0, done.output
+    for said in ("2 × Key Object Selection", "1 × CT Image", "1 × no DICOM file", "1 × a further copy"):
+        assert said in done.stderr
+    read = {case.case_id: case for case in cases_of(tmp_path / "out")}
+    assert set(read) == {"1.2.3.4.6.1", "1.2.3.4.6.2", "1.2.3.4.6.3", *(f"1.2.3.4.6.4#{n}" for n in (1, 2, 3))}
+    assert [read[f"1.2.3.4.6.{n}"].image_type for n in (1, 2, 3)] == ["dermoscopic", "clinical", "dermoscopic"]
+    for number, frame in enumerate(frames, start=1):
+        image = np.asarray(load_image(read[f"1.2.3.4.6.4#{number}"].image)).astype(int)
+        assert np.abs(image - frame).mean() < 1.5
+
+
+def test_a_jpeg_is_kept_as_it_was_encoded(tmp_path: Path) -> None:
+    code = jpeg(picture())
+    (tmp_path / "x.dcm").write_bytes(encapsulated(code, JPEGBaseline8Bit, "YBR_FULL_422"))
+    assert prepare(tmp_path / "x.dcm", tmp_path / "out").exit_code == 0
+    (case,) = cases_of(tmp_path / "out")
+    kept = case.image.read_bytes()
+    assert code[code.index(b"\xff\xda") :].rstrip(b"\0") in kept
+    assert load_image(case.image).tobytes() == load_image(code).tobytes()
+
+
+def test_a_run_is_continued_and_the_pseudonyms_stay(tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "1").write_bytes(photograph(1))
+    assert "1 images made" in prepare(source, out).output
+    first = cases_of(out)
+    (source / "0").write_bytes(photograph(2))
+    assert "1 images made, 1 kept from before" in prepare(source, out).output
+    assert {case.case_id for case in first} < {case.case_id for case in cases_of(out)}
+    assert len({case.patient_id for case in cases_of(out)}) == 1
+
+
+def test_bad_objects_are_named_by_place_or_by_name(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "1").write_bytes(photograph(1))
+    (source / "2_Muster").write_bytes(photograph(2)[:900])
+    (source / "3_Muster").write_bytes(photograph(3, BurnedInAnnotation="YES"))
+    done = prepare(source, tmp_path / "out")
+    assert done.exit_code == 1
+    assert "Muster" not in done.output
+    assert "bad: file 2: it is" in done.stderr
+    assert "bad: file 3: text is burned into" in done.stderr
+    assert "--skip-bad" in done.stderr
+    assert "bad: 2_Muster: it is" in prepare(source, tmp_path / "out", "--name-files").stderr
+    done = prepare(source, tmp_path / "out", "--skip-bad", "--allow", "burned-in")
+    assert done.exit_code == 0
+    assert len(cases_of(tmp_path / "out")) == 2
+
+
+def test_options_that_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(photograph(1))
+    assert "nothing to allow is called 'names'" in prepare(tmp_path / "1", tmp_path / "o", "--allow", "names").output
+    done = prepare(tmp_path / "1", tmp_path / "o", "--keep-identity", "--objects", tmp_path / "p")
+    assert "leave one out" in done.output
+    assert "no such file or folder" in prepare(tmp_path / "nothing", tmp_path / "o").output
+    (tmp_path / "ko").write_bytes(report())
+    assert "1 × Key Object Selection" in prepare(tmp_path / "ko", tmp_path / "o").output
+
+
+def _dicomdir(folder: Path, count: int) -> Path:
+    made = FileSet()
+    for number in range(count):
+        dataset = dermoscopic(SOPInstanceUID=f"1.2.3.4.6.{number}", PatientName="X", StudyTime="101500", StudyID="1")
+        dataset.SeriesNumber, dataset.InstanceNumber, dataset.AccessionNumber = 1, number, ""
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        made.add(dataset)
+    made.write(folder)
+    return folder / "DICOMDIR"
+
+
+def test_a_dicomdir(tmp_path: Path) -> None:
+    directory = _dicomdir(tmp_path / "cd", 3)
+    (tmp_path / "cd" / "unlisted").write_bytes(photograph(9))
+    done = prepare(directory, tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert len(cases_of(tmp_path / "out")) == 3
+    assert len(list((tmp_path / "cd").rglob("*"))) > 4
+    done = prepare(tmp_path / "cd", tmp_path / "all")
+    assert len(cases_of(tmp_path / "all")) == 4
+    assert "1 × Media Storage Directory" in done.stderr
+
+
+def test_a_dicomdir_that_points_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "cd").mkdir()
+    (tmp_path / "secret").write_bytes(photograph(1))
+    (tmp_path / "cd" / "inside").write_bytes(photograph(2))
+    (tmp_path / "cd" / "link").symlink_to(tmp_path / "secret")
+    records = []
+    for name in (["..", "secret"], str(tmp_path / "secret"), "..\\secret", ["link"], ["missing"], ["inside"], "INSIDE"):
+        record = Dataset()
+        record.DirectoryRecordType = "IMAGE"
+        record.add_new("ReferencedFileID", "LO", name)
+        records.append(record)
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.1.3.10", "1.2.3"
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.DirectoryRecordSequence = Sequence(records)
+    made.save_as(tmp_path / "cd" / "DICOMDIR", enforce_file_format=True)
+    done = prepare(tmp_path / "cd" / "DICOMDIR", tmp_path / "out", "--keep-identity")
+    assert done.exit_code == 0, done.output
+    assert [case.case_id for case in cases_of(tmp_path / "out")] == ["1.2.3.4.6.2"]
+    assert "5 records of the DICOMDIR name no file below its folder" in done.stderr
+
+
+def _zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_an_archive(tmp_path: Path) -> None:
+    names = {
+        "a/Muster.dcm": photograph(1),
+        "../../up": photograph(2),
+        "readme": b"no image",
+        "cut": photograph(3)[:900],
+    }
+    done = prepare(_zip(tmp_path / "x.zip", names), tmp_path / "out", "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert len(cases_of(tmp_path / "out")) == 2
+    assert "Muster" not in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "state", "x.zip"]  # nothing was unpacked
+
+
+def test_an_archive_that_is_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = photograph(1) + bytes(30 << 20)
+    archive = _zip(tmp_path / "x.zip", {"bomb": bomb, "true": photograph(2)})
+    monkeypatch.setattr(objects, "_MOST_MEMBER", 20 << 20)
+    done = prepare(archive, tmp_path / "out", "--skip-bad")
+    assert "more than 20 MiB in an archive" in done.stderr
+    assert len(cases_of(tmp_path / "out")) == 1
+    monkeypatch.setattr(objects, "_FREE", 1 << 20)
+    done = prepare(archive, tmp_path / "other")
+    assert done.exit_code != 0
+    assert "would unpack to" in done.output
+
+
+def test_an_archive_that_lies_about_sizes_or_is_damaged(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "x.zip", {"bomb": photograph(1) + bytes(1 << 20), "true": photograph(2)})
+    data = path.read_bytes()
+    size = len(photograph(1)) + (1 << 20)
+    path.write_bytes(data.replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little")))
+    done = prepare(path, tmp_path / "out", "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert len(cases_of(tmp_path / "out")) == 1
+    assert "damaged or encrypted within its archive" in done.stderr or "cut off" in done.stderr
+
+
+def test_a_mended_photometric_interpretation_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(photograph(1, PhotometricInterpretation="YBR_FULL_422"))
+    done = prepare(tmp_path / "x", tmp_path / "out")
+    assert "1 × YBR_FULL_422 with 3 samples a pixel is read as RGB" in done.stderr
+    (case,) = cases_of(tmp_path / "out")
+    assert "read as RGB" in case.extra["pixels_read_as"]

@@ -1,0 +1,204 @@
+"""``data inspect`` and ``data overlap``."""
+
+from __future__ import annotations
+
+import shlex
+import string
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from dermquery.cli.data import app
+from dermquery.data.case_table import read_cases
+from dermquery.data.sources.inspecting import inspect_table
+from dermquery.data.sources.source import load_source, prepare_source
+from tests.data.made_up import write_csv, write_skin
+from tests.data.releases import RELEASES
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def paste(said: str) -> Result:
+    """Run the command that was proposed."""
+    line = next(line for line in said.splitlines() if line.startswith("dermquery data prepare folder"))
+    return run(*shlex.split(line)[2:])
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images of a clinic with the table that its secretary keeps."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        write_skin(tmp_path / "bilder" / f"b {number}.jpg", seed=number, width=32, height=32)
+    columns = (
+        "Fall-Nr.",
+        "Bilddatei",
+        "Diagnose",
+        "Geschlecht",
+        "Alter",
+        "Lokalisation",
+        "Pigment Network",
+        "leer",
+        "Arzt",
+    )
+    rows = (
+        (1, "B 0.JPG", "Schnabeltier", "w", 45, "Rücken", "atypical", "", "Dr. A"),
+        (2, "bilder\\b 1.jpg", "Nävus", "m", "ca. 50", "Bein", "atypcal", "", "Dr. B"),
+        (3, "b 2.jpg", "Nävus", "m", 60, "Bein", "Netz", "", "Dr. B"),
+        (4, "verloren.jpg", "Melanom", "w", 61, "", "", "", "Dr. A"),
+    )
+    write_csv(tmp_path / "faelle.csv", [dict(zip(columns, row, strict=True)) for row in rows])
+    return tmp_path
+
+
+def test_a_clinics_table_with_its_images(clinic: Path) -> None:
+    done = run("inspect", "faelle.csv", "bilder")
+    assert done.exit_code == 0, done.output
+    for parts in (
+        ("faelle.csv: 4 rows, 9 columns",),
+        ("Fall-Nr.", "case_id", "numbers", "4"),
+        ("Bilddatei", "image", "files"),
+        ("Diagnose", "diagnosis", "Nävus 2"),
+        ("Pigment Network", "pigment_network"),
+        ("Arzt", "(kept beside)", "Dr. A 2"),
+        ("leer", "(left out)", "nothing"),
+        ("not to be used as age: 'ca. 50' 1",),
+        ("not to be used as pigment_network: 'atypcal' 1, 'Netz' 1",),
+        ("in no vocabulary of diagnosis: 'Schnabeltier' 1",),
+        ("1 rows would be left out", "no image 'verloren.jpg'"),
+    ):
+        assert any(all(part in line for part in parts) for line in done.stdout.splitlines()), parts
+    pasted = paste(done.stdout)
+    assert pasted.exit_code == 0, pasted.output
+    cases = read_cases(clinic / "prepared" / "cases.csv").cases
+    assert [(case.case_id, case.age) for case in cases] == [("1", 45), ("2", None), ("3", 60)]
+    assert [case.checklist.get("pigment_network") for case in cases] == ["atypical", "atypical", None]
+    assert cases[0].extra == {"Arzt": "Dr. A"}
+
+
+def test_the_map_can_be_written_and_corrected(clinic: Path) -> None:
+    done = run("inspect", "faelle.csv", "bilder", "--write-map", "map.csv")
+    text = (clinic / "map.csv").read_text(encoding="utf-8")
+    assert text.splitlines() == [
+        "column,value,becomes", "age,ca. 50,", "pigment_network,atypcal,atypical", "pigment_network,Netz,",
+    ]  # fmt: skip
+    (clinic / "map.csv").write_text(
+        text.replace("ca. 50,", "ca. 50,50").replace("Netz,", "Netz,typical"), encoding="utf-8"
+    )
+    assert paste(done.stdout).exit_code == 0
+    cases = read_cases(clinic / "prepared" / "cases.csv").cases
+    assert [case.age for case in cases] == [45, 50, 60]
+    assert cases[2].checklist == {"pigment_network": "typical"}
+
+
+def test_without_images_and_without_ids(clinic: Path) -> None:
+    done = run("inspect", "faelle.csv")
+    assert "folder IMAGES --table faelle.csv" in done.stdout
+    write_csv(clinic / "t.csv", [{"dx": "nv", "note": "a"}, {"dx": "nv", "note": "a"}])
+    seen = inspect_table(clinic / "t.csv")
+    assert seen.proposal is None
+    assert "no column names each row once" in seen.notes[0]
+    assert run("inspect", "t.csv").exit_code == 0
+    write_csv(clinic / "t.csv", [{"file": f"b {n}.jpg", "dx": "nv"} for n in range(4)])
+    done = run("inspect", "t.csv", "bilder")
+    assert "--column file=case_id" in done.stdout, "the id is the image's name where there is no other"
+    assert paste(done.stdout).exit_code == 0
+
+
+def test_a_sheet_of_several(clinic: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Notizen"])
+    book.create_sheet("Fälle 2024").append(["Titel"])
+    for row in (["id", "Bild", "dx"], ["a", "b 0", "nv"], ["b", "b 1", "nv"]):
+        book["Fälle 2024"].append(row)
+    book.save(clinic / "t.xlsx")
+    assert "several sheets hold something: 'Sheet', 'Fälle 2024'" in run("inspect", "t.xlsx", "bilder").stderr
+    done = run("inspect", "t.xlsx", "bilder", "--sheet", "Fälle 2024")
+    assert "passed over as a title: 'Titel'" in done.stdout
+    pasted = paste(done.stdout)
+    assert pasted.exit_code == 0, pasted.output
+    assert len(read_cases(clinic / "prepared" / "cases.csv")) == 2
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_tables_of_known_releases_are_recognised(name: str, tmp_path: Path) -> None:
+    if name == "ph2":
+        return  # a legend stands around its table, which is known by its name
+    release = RELEASES[name](tmp_path / "release")
+    for table in release.glob("*.csv"):
+        done = run("inspect", table)
+        assert done.exit_code == 0, done.output
+        assert name in done.stdout.partition("for that, use: dermquery data prepare ")[2]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "PK\x03\x04"])
+def test_what_cannot_be_read(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    done = run("inspect", tmp_path / "t.csv")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+
+
+def test_a_header_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,dx\n", encoding="utf-8")
+    done = run("inspect", tmp_path / "t.csv")
+    assert done.exit_code == 0
+    assert "0 rows, 2 columns" in done.stdout
+
+
+NAMES = st.sampled_from(
+    ["id", "image", "Datei", "dx", "age", "Alter", "sex", "date", "streaks", "x", "case_id", "patient", "", "x y"]
+)
+CELLS = st.one_of(
+    st.sampled_from(
+        ["", "nv", "45", "45,5", "-1", "ca. 50", "2024-03-31", "31.3.", "absent", "b 1.jpg", "b 2", "irregulr"]
+    ),
+    st.text(string.ascii_letters + string.digits + " ',;\"$\\=:-äß", max_size=6),
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_whatever_is_proposed_works_when_pasted(clinic: Path, data: st.DataObject) -> None:
+    header = data.draw(st.lists(NAMES, min_size=1, max_size=6))
+    rows = data.draw(st.lists(st.lists(CELLS, min_size=len(header), max_size=len(header)), min_size=1, max_size=5))
+    quoted = ["\t".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) for row in (header, *rows)]
+    (clinic / "t.tsv").write_text("\n".join(quoted), encoding="utf-8")
+    done = run("inspect", "t.tsv", "bilder")
+    if done.exit_code == 0 and "dermquery data prepare folder" in done.stdout:
+        pasted = paste(done.stdout)
+        assert pasted.exit_code == 0, done.stdout + pasted.output
+    else:
+        assert "error: " in done.stderr or "note: no " in done.stdout, done.output
+    assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit)
+
+
+def test_overlap(tmp_path: Path) -> None:
+    for name in ("ham10000", "isic2019", "pad-ufes-20"):
+        prepare_source(load_source(name), RELEASES[name](tmp_path / name), tmp_path / f"{name}-out")
+    tables = [tmp_path / f"{name}-out" / "cases.csv" for name in ("ham10000", "isic2019", "pad-ufes-20")]
+    done = run("overlap", *tables)
+    assert done.exit_code == 0, done.output
+    first, second, third = done.stdout.splitlines()
+    assert "5 images have one id (ISIC_0000001, ISIC_0000002, ISIC_0000003, …)" in first
+    assert "content" not in first, "what the ids tell already is not told twice"
+    assert second.endswith("no image in common")
+    assert third.endswith("no image in common")
+    assert run("overlap", tables[0]).exit_code == 2
+    assert "given twice" in run("overlap", tables[0], tables[0]).stderr
+
+
+def test_one_content_under_two_ids(tmp_path: Path) -> None:
+    """A prepared copy, or the file itself, is known by the file that it was made of."""
+    for clinic in ("a", "b"):
+        write_skin(tmp_path / clinic / f"{clinic}.png", seed=1)
+        write_csv(tmp_path / f"{clinic}.csv", [{"case_id": f"{clinic}1", "image": f"{clinic}/{clinic}.png"}])
+    assert run("prepare", "folder", tmp_path / "a", "--out", tmp_path / "out").exit_code == 0
+    for first in (tmp_path / "out" / "cases.csv", tmp_path / "a.csv"):
+        assert "1 images have one content and other ids (a" in run("overlap", first, tmp_path / "b.csv").stdout

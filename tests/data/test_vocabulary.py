@@ -1,0 +1,230 @@
+"""The words of sources, and the hierarchies they stand in."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.data.sources.derm7pt import group_diagnosis
+from dermquery.data.vocabulary.ages_days import day_of, order_of, years
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
+from dermquery.data.vocabulary.sites import SITES
+from dermquery.data.vocabulary.spelling import folded, rows_of
+from dermquery.data.vocabulary.trees import TREES, below
+from dermquery.data.vocabulary.words import is_missing, reworded, skin_type, word_for
+from tests.data.test_derm7pt import COUNTS
+
+WORD_FIELDS = ("sex", "site", "laterality", "confirmed_by", "image_type", "polarisation", "contact", "licence")
+
+
+def case(**values: object) -> Case:
+    return Case(**{"case_id": "a", "image": Path("a.jpg"), **values})
+
+
+def test_every_path_is_one_of_the_archives() -> None:
+    from isic_metadata.anatom_site_hierarchical import AnatomSiteEnum
+    from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
+
+    paths = {str(path.value) for path in DiagnosisEnum}
+    tables = ("diagnosis_words.csv", "diagnosis_codes.csv")
+    assert len(paths) == 418
+    assert {row["path"] for table in tables for row in rows_of(table) if row["path"]} <= paths
+    places = {str(path.value) for path in AnatomSiteEnum}
+    assert {site.isic_path for site in SITES.by_word.values() if site.isic_path} <= places
+    for path in places:
+        assert SITES.named(path) in SITES.by_word, "every place of the archive is below one of ours"
+
+
+def test_every_code_is_in_dicoms_list_of_sites() -> None:
+    pytest.importorskip("pydicom", reason="it holds the standard's lists")
+    from pydicom.sr._cid_dict import cid_concepts
+    from pydicom.sr._concepts_dict import concepts
+
+    listed = {
+        (scheme, code) for scheme, names in cid_concepts[4029].items() for n in names for code in concepts[scheme][n]
+    }
+    assert {(site.scheme, site.code) for site in SITES.by_word.values() if site.code} <= listed
+    assert SITES.named("66643007") == SITES.named("SCT 66643007") == "back"
+
+
+def test_every_hierarchical_field_has_its_tree() -> None:
+    assert set(TREES) == {name for name, field in CASE_FIELDS.items() if field.kind is Kind.TREE}
+
+
+def test_no_spelling_means_two_places() -> None:
+    seen: dict[str, str] = {}
+    for site in SITES.by_word.values():
+        assert set(site.parents) <= set(SITES.by_word)
+        for spelling in (site.word, *site.spellings):
+            assert seen.setdefault(folded(spelling), site.word) == site.word
+            assert SITES.named(spelling) == site.word
+
+
+@pytest.mark.parametrize(
+    ("source", "word", "place"),
+    [
+        ("Derm7pt", "head neck", "head and neck"), ("Derm7pt", "upper limbs", "upper extremity"),
+        ("Derm7pt", "buttocks", "buttock"), ("Derm7pt", "acral", "palms and soles"),
+        ("Derm7pt", "genital areas", "genital"), ("HAM10000", "lower extremity", "lower extremity"),
+        ("HAM10000", "scalp", "scalp"), ("ISIC 2019", "posterior torso", "back"),
+        ("ISIC 2019", "anterior torso", "anterior trunk"), ("ISIC 2020", "head/neck", "head and neck"),
+        ("ISIC 2020", "palms/soles", "palms and soles"), ("ISIC 2020", "oral/genital", "oral or genital"),
+        ("MILK10k", "head_neck_face", "head and neck"), ("PAD-UFES-20", "FOREARM", "forearm"),
+        ("clinic", "Rücken", "back"), ("clinic", "Ruecken", "back"), ("clinic", "bovenbeen", "thigh"),
+        ("ISIC Archive", "Trunk:Posterior trunk:Upper back:Lateral upper back", "upper back"),
+    ],
+)  # fmt: skip
+def test_the_sites_of_sources(source: str, word: str, place: str) -> None:
+    assert SITES.named(word) == place
+
+
+def test_the_trunk_has_back_chest_and_abdomen() -> None:
+    assert {"back", "chest", "abdomen", "posterior torso", "Rücken"} <= set(below("site", ["trunk"]).values)
+    assert {"hand", "foot", "trunk and limbs"}.isdisjoint(below("site", ["trunk"]).values)
+    assert {"palm", "sole", "acral"} <= set(below("site", ["palms and soles"]).values)
+    assert "palm" in below("site", ["upper extremity"]).values
+
+
+@pytest.mark.parametrize("word", COUNTS)
+def test_derm7pts_words_have_the_papers_group(word: str) -> None:
+    assert (DIAGNOSES.group(word, "Derm7pt") or None) in (group_diagnosis(word), *({None} & {group_diagnosis(word)}))
+    placed = DIAGNOSES.named(word, "Derm7pt")
+    assert (placed is None) == (word == "miscellaneous")
+    if word.startswith("melanoma"):
+        assert DIAGNOSES.codes(placed or "").group == "mel"
+
+
+@pytest.mark.parametrize(
+    ("source", "word", "place"),
+    [
+        ("HAM10000", "akiec", None), ("ISIC 2019", "AK", "Solar or actinic keratosis"), ("HAM10000", "vasc", "Benign"),
+        ("PAD-UFES-20", "SCC", "Malignant epidermal proliferations"), ("", "Basaliom", "Basal cell carcinoma"),
+        ("", "Nävuszellnävus", "Nevus"), ("", "Naevus", "Nevus"), ("", "blauer Nävus", "Blue nevus"),
+        ("MILK10k", "SCCKA", "Malignant epidermal proliferations"), ("ISIC 2020", "nevus", "Nevus"),
+        ("", "no such lesion", None), ("", "nevus, clark", "Nevus, Clark"),
+    ],
+)  # fmt: skip
+def test_the_diagnoses_of_sources(source: str, word: str, place: str | None) -> None:
+    path = DIAGNOSES.named(word, source)
+    assert (path.rpartition(":")[2] if path else None) == place
+
+
+def test_codes_come_from_the_nearest_place_above() -> None:
+    nodular = DIAGNOSES.named("Basal cell carcinoma, Nodular") or ""
+    assert (DIAGNOSES.codes(nodular).icd10, DIAGNOSES.codes(nodular).icdo3) == ("C44", "8090/3")
+    in_situ = DIAGNOSES.codes(DIAGNOSES.named("melanoma in situ") or "")
+    assert (in_situ.group, in_situ.icd10, in_situ.icdo3) == ("mel", "D03", "8720/2")
+    assert DIAGNOSES.codes("Benign").icd10 == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "word"),
+    [
+        ("sex", "M", "male"), ("sex", "männlich", "male"), ("sex", "WEIBLICH", "female"), ("sex", "man", "male"),
+        ("sex", "vrouw", "female"), ("sex", "divers", "other"), ("laterality", "L", "left"),
+        ("laterality", "rechts", "right"), ("confirmed_by", "histo", "histopathology"),
+        ("confirmed_by", "follow_up", "serial imaging showing no change"), ("image_type", "Dermoscopic", "dermoscopic"),
+        ("polarisation", "NON_POLARIZED", "non-polarised"), ("contact", "NON_CONTACT", "non-contact"),
+        ("licence", "CC BY-NC 4.0", "CC-BY-NC"), ("licence", "https://creativecommons.org/licenses/by/4.0/", "CC-BY"),
+        ("licence", "all rights reserved", None), ("skin_type", "III", "Fitzpatrick III"),
+        ("skin_type", "Fitzpatrick 3", "Fitzpatrick III"), ("skin_type", "monk 4", "Monk 4"), ("skin_type", "3", None),
+        ("skin_type", "Fitzpatrick 7", None), ("skin_type", "VII", None),
+    ],
+)  # fmt: skip
+def test_words(field: str, written: str, word: str | None) -> None:
+    assert word_for(field, written) == word
+
+
+def test_a_mere_step_needs_its_scale() -> None:
+    assert skin_type("5", "MILK10k") == "MILK10k 5"
+    assert skin_type("2.0", "Fitzpatrick") == "Fitzpatrick II"
+    assert skin_type("0", "Fitzpatrick") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "age"),
+    [
+        ("65", 65),
+        ("65,5", 65.5),
+        ("85+", 85),
+        ("045Y", 45),
+        ("018M", 1.5),
+        ("010D", 0.027),
+        ("3 Jahre", 3),
+        ("60 y.", 60),
+    ],
+)
+def test_ages(written: str, age: float) -> None:
+    assert years(written) == age
+
+
+@pytest.mark.parametrize("written", ["old", "30-35", "45Q", "", "+", "1,2,3"])
+def test_what_is_no_age(written: str) -> None:
+    with pytest.raises(ValueError, match="could not convert"):
+        years(written)
+
+
+@given(st.dates(), st.sampled_from(["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y-%m-%d"]))
+def test_a_day_is_read_in_the_order_of_its_column(day: datetime.date, form: str) -> None:
+    written = f"{day:{form}}".replace(f"{day:%Y}", f"{day.year:04d}")
+    order = "dmy" if form.startswith("%d") else "mdy" if form.startswith("%m") else "ymd"
+    assert day_of(written, order) == day
+    settled = order_of([written])
+    assert settled in (None, order)
+    if settled:
+        assert day_of(written, None) == day
+
+
+def test_days_that_do_not_settle_their_order() -> None:
+    assert order_of(["03/04/2024", "25/12/2024"]) == "dmy"
+    assert order_of(["03/04/2024"]) is None
+    assert f"{day_of('03.04.2024', None)}" == "2024-04-03"
+    with pytest.raises(
+        ValueError, match="'03/04/2024' may have the day or the month first; say which with --date-order"
+    ):
+        day_of("03/04/2024", None)
+    with pytest.raises(ValueError, match="'25/12/2024' has the day first and '12/25/2024' the month"):
+        order_of(["25/12/2024", "12/25/2024"])
+    for wrong in ("31.02.2024", "1.2.24", "yesterday"):
+        with pytest.raises(ValueError, match=wrong):
+            day_of(wrong, None)
+
+
+written = st.sampled_from(["M", "Rücken", "histo", "CC0", "unknown", "something else", "LEFT", "head/neck"]) | st.text(
+    max_size=6
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys((*WORD_FIELDS, "diagnosis", "fine_diagnosis"), written)))
+def test_rewording_twice_changes_nothing_more(values: dict[str, str]) -> None:
+    once = reworded([case(**values)])
+    (first,) = once.cases
+    twice = reworded([first])
+    assert twice.cases == once.cases
+    assert (first.diagnosis, first.fine_diagnosis) == (values.get("diagnosis"), values.get("fine_diagnosis"))
+    for field in WORD_FIELDS:
+        if (own := values.get(field)) and not is_missing(own) and word_for(field, own) is None:
+            assert getattr(first, field) == own, "an unknown word survives as it is"
+            assert once.unknown[field][own] == 1
+
+
+def test_the_original_spelling_is_kept_where_it_differs() -> None:
+    (made,) = reworded(
+        [case(site="upper limbs", sex="male", laterality="?", diagnosis="nv", fine_diagnosis="clark nevus")]
+    ).cases
+    assert (made.site, made.sex, made.laterality) == ("upper extremity", "male", None)
+    assert made.extra == {"site_as_recorded": "upper limbs"}
+    assert (made.diagnosis_path or "").endswith("Nevus, Clark")
+
+
+def test_what_has_no_counterpart_is_listed() -> None:
+    notes = reworded([case(sex="sometimes", diagnosis="akiec", source="HAM10000"), case(sex="sometimes")]).notes
+    assert notes == (
+        "sex: 'sometimes' (2) kept as written",
+        "diagnosis: 'akiec' (1) without a place in the hierarchy of diagnoses",
+    )
