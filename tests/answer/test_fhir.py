@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dermquery.answer.fhir import hits_fhir, write_fhir
 from dermquery.data.case import Case
@@ -29,6 +31,12 @@ PLANTED = (
     "Jane's query",
 )
 """What would name somebody: ids of case, patient and lesion, source, date, free texts of case, column and query."""
+
+
+WORDS = (
+    "diagnosis", "fine_diagnosis", "diagnosis_path", "sex", "site", "laterality", "licence", "attribution",
+    "image_type", "confirmed_by", "study_uid", "series_uid", "instance_uid", "source", "lesion_id", "patient_id",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +159,17 @@ def test_hits_of_one_patient_share_it_and_their_study(bundle: dict[str, Any], re
 def test_no_two_answers_share_an_id(result: SearchResult) -> None:
     one, other = (json.loads(hits_fhir(result)) for _ in range(2))
     assert {entry["fullUrl"] for entry in one["entry"]}.isdisjoint(entry["fullUrl"] for entry in other["entry"])
+
+
+_WORDS = st.text(max_size=20) | st.sampled_from([" ", "two  blanks", "\t", "a\0b", "x" * 300, "1.2.3", "é\u2028"])
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(WORDS, _WORDS)), st.floats(0, 130))
+@settings(max_examples=60)
+def test_whatever_a_table_holds_gives_a_bundle_of_r4b(result: SearchResult, words: dict[str, str], age: float) -> None:
+    case = result.hits[0].case.model_copy(update={"age": age, **words})
+    found = replace(result, hits=(replace(result.hits[0], case=case),))
+    Bundle.model_validate_json(hits_fhir(found))
 
 
 def test_an_answer_without_hits_says_so(result: SearchResult) -> None:

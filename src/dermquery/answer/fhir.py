@@ -11,6 +11,7 @@ Plain JSON: fhir.resources, which validates it in the tests, would only make the
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -99,7 +100,7 @@ class _Bundle:
         return self._shared[key]
 
     def resource(self) -> Json:
-        """The bundle, without members that are empty, which FHIR forbids."""
+        """The bundle, without members that are empty and signs that do not print, both of which FHIR forbids."""
         bundle = {"resourceType": "Bundle", "type": "collection", "timestamp": self.when, "entry": self._entries}
         return dict(_filled(bundle))
 
@@ -107,6 +108,8 @@ class _Bundle:
 def _filled(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: kept for name, one in value.items() if (kept := _filled(one)) not in (None, "", [], {})}
+    if isinstance(value, str):
+        return " ".join("".join(sign if sign.isprintable() else " " for sign in value).split())
     return [_filled(one) for one in value] if isinstance(value, list) else value
 
 
@@ -161,7 +164,7 @@ def _hit(made: _Bundle, item: HitContent, device: Json) -> Json:
     patient, _ = made.once(person, {"resourceType": "Patient", "gender": case.sex if case.sex in _GENDERS else None})
     structure, _ = made.once(lesion, _body_structure(case, patient))
     seen = {"subject": patient, "focus": [structure], "device": device}
-    study = [_study(made, case, patient, hit.viewer)] if case.study_uid else []
+    study = [_study(made, case, patient, hit.viewer)] if _is_uid(case.study_uid) else []
     criteria = [made.add(_criterion(name, value) | seen) for name, value in case.checklist.items()]
     rights = ", ".join(filter(None, (case.licence, case.attribution)))
     return made.add(
@@ -187,7 +190,7 @@ def _components(item: HitContent) -> list[Json]:
     said += [("diagnosis-in-full", {"valueString": word}) for word in words]
     if case.confirmed_by is not None:
         said.append(("confirmed-by", {"valueString": case.confirmed_by}))
-    if case.instance_uid is not None:
+    if _is_uid(case.instance_uid):
         said.append(("sop-instance-uid", {"valueString": f"urn:oid:{case.instance_uid}"}))
     if case.age is not None:
         years = {"value": min(case.age, _OLDEST), "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}
@@ -233,9 +236,14 @@ def _study(made: _Bundle, case: Case, patient: Json, viewer: str | None) -> Json
     )
     if modality not in study["modality"]:
         study["modality"].append(modality)
-    if case.series_uid and all(series["uid"] != case.series_uid for series in study["series"]):
+    if _is_uid(case.series_uid) and all(series["uid"] != case.series_uid for series in study["series"]):
         study["series"].append({"uid": case.series_uid, "modality": modality})
     return reference
+
+
+def _is_uid(written: str | None) -> bool:
+    """Whether it is a UID of DICOM; tables hold anything."""
+    return re.fullmatch(r"[0-9][0-9.]{0,63}", written or "") is not None
 
 
 def _modality(case: Case) -> Json:
