@@ -16,6 +16,7 @@ import pytest
 from dicomweb_client import DICOMwebClient
 from PIL import Image
 from pydicom import dcmread
+from pydicom.uid import UID
 from typer.testing import CliRunner
 
 from dermquery.cli import app
@@ -45,7 +46,7 @@ def stored(orthanc: Archive) -> Iterator[list[str]]:
     uids = []
     for n, name in enumerate(list(ENCODINGS)[:N]):
         made = dcmread(BytesIO(ENCODINGS[name]()))
-        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{n + 1}"
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{n + 1}")
         made.StudyInstanceUID, made.SeriesInstanceUID = f"1.2.4.{n % 2}", f"1.2.5.{n % 2}"
         made.PatientName, made.PatientID, made.TrackingID = PLANTED[0], f"{PLANTED[1]}-{n % 2}", PLANTED[2]
         DICOMwebClient(orthanc.url).store_instances([made])
@@ -60,7 +61,12 @@ def fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Found]:
     monkeypatch.setenv("DERMQUERY_STATE", str(tmp_path / "state"))
     found: list[Found] = []
     fetch = WebArchive.fetch
-    monkeypatch.setattr(WebArchive, "fetch", lambda self, item: (found.append(item), fetch(self, item))[1])
+
+    def noted(self: WebArchive, item: Found) -> bytes:
+        found.append(item)
+        return fetch(self, item)
+
+    monkeypatch.setattr(WebArchive, "fetch", noted)
     return found
 
 
