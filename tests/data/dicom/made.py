@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import gdcm
 import numpy as np
 from numpy.typing import NDArray
 from openjpeg.utils import encode_array
@@ -27,6 +25,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -161,24 +160,6 @@ def jpeg(pixels: Pixels, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def _jpeg_lossless() -> bytes:
-    """By GDCM, which encodes from file to file, and knows no dermoscopic class."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "native.dcm", Path(folder) / "lossless.dcm"
-        source.write_bytes(written(dermoscopic(SOPClassUID=SECONDARY)))
-        reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-        reader.SetFileName(str(source))
-        assert reader.Read()
-        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer.SetFileName(str(target))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
-        return target.read_bytes()
-
-
 def _palette() -> bytes:
     indexed = Image.fromarray(picture()).quantize(256, method=Image.Quantize.MEDIANCUT)
     colours = np.array(indexed.getpalette(), np.uint16).reshape(-1, 3)
@@ -209,13 +190,13 @@ ENCODINGS: Mapping[str, Callable[[], bytes]] = {
     "JPEG 2000 lossless": lambda: encapsulated(_j2k(), JPEG2000Lossless, "YBR_RCT"),
     "JPEG 2000": lambda: encapsulated(_j2k(compression_ratios=[4]), JPEG2000, "YBR_ICT"),
     "JPEG": lambda: encapsulated(jpeg(picture(), subsampling=0), JPEGBaseline8Bit, "YBR_FULL_422"),
-    "JPEG lossless": _jpeg_lossless,
+    "JPEG lossless": lambda: encapsulated((_HERE / "picture.ljpeg").read_bytes(), JPEGLosslessSV1, "RGB"),
     "HTJ2K lossless": lambda: encapsulated((_HERE / "picture.htj2k").read_bytes(), HTJ2KLossless, "YBR_RCT"),
     "PALETTE COLOR": _palette,
     "16 bits": _sixteen,
 }
-"""One picture in each encoding, by name. For HTJ2K there is no encoder that installs with the decoders: its code was
-made once by imagecodecs 2026.3.6."""
+"""One picture in each encoding, by name. For two no encoder installs with the decoders: HTJ2K was encoded once by
+imagecodecs 2026.3.6, lossless JPEG by python-gdcm 3.2.6."""
 
 
 def _j2k(**options: Any) -> bytes:

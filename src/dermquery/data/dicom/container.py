@@ -8,7 +8,13 @@ import re
 __all__ = ["REMEDY", "DicomError", "is_dicom", "need_libraries"]
 
 REMEDY = 'reading DICOM needs more libraries; install them with: pip install "dermquery[dicom]"'
-_LIBRARIES = {"pydicom": "pydicom", "pyjpegls": "jpeg_ls", "pylibjpeg-openjpeg": "openjpeg", "python-gdcm": "gdcm"}
+_LIBRARIES = {
+    "pydicom": "pydicom",
+    "pyjpegls": "jpeg_ls",
+    "pylibjpeg": "pylibjpeg",
+    "pylibjpeg-openjpeg": "openjpeg",
+    "dicom-anonymizer": "dicomanonymizer",
+}
 """Packages and what is imported of them."""
 _WITHOUT_PREAMBLE = re.compile(
     rb"\x02\x00(?:\x00\x00UL\x04\x00|\x01\x00OB|\x02\x00UI|\x10\x00UI)"  # the file meta information

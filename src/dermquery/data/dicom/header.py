@@ -67,7 +67,8 @@ class Header:
     @property
     def swapped(self) -> bool:
         """Whether pixels of one byte are swapped in pairs: big endian, and written as words."""
-        return bool(self.syntax == ExplicitVRBigEndian and self.vr == "OW")
+        swapped: bool = self.syntax == ExplicitVRBigEndian
+        return swapped and self.vr == "OW"
 
     @property
     def class_uid(self) -> UID:

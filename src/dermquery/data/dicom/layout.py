@@ -12,6 +12,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -22,11 +24,12 @@ from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import UNDEFINED, Header
 from dermquery.data.dicom.values import number, text
 
-__all__ = ["HTJ2K", "Layout", "frame_bytes", "layout_of"]
+__all__ = ["HTJ2K", "LOSSLESS", "NATIVE", "Layout", "frame_bytes", "layout_of"]
 
 NATIVE = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 )
+LOSSLESS = frozenset({JPEGLossless, JPEGLosslessSV1})
 HTJ2K = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (201, 202, 203))
 _JPEG2000 = frozenset({*JPEG2000TransferSyntaxes[:2], *HTJ2K})
 _DECODED = frozenset({*NATIVE, RLELossless, *JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *_JPEG2000})
@@ -181,6 +184,8 @@ def _of_codestream(said: Layout, header: Header, frame: int) -> Layout:
         raise DicomError(f"its pixels are no {header.syntax.name}; get it again")
     if header.syntax in JPEGLSTransferSyntaxes and b"\xff\xd9" not in encoded:
         raise DicomError("its JPEG-LS pixels are cut off; get it again")  # CharLS would look for the end for 20 s
+    if code.bits > 8 and header.syntax in JPEGTransferSyntaxes:
+        raise DicomError(f"a JPEG of {code.bits} bits a sample, which is not decoded; export it with 8 bits")
     if (code.rows, code.columns) != (said.rows, said.columns):
         raise DicomError(
             f"it says {said.columns} × {said.rows} pixels, and its code {code.columns} × {code.rows}; export it again"

@@ -5,6 +5,7 @@ Colour profiles and grey values of more than 8 bits are left to :mod:`dermquery.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import Header
-from dermquery.data.dicom.layout import HTJ2K, NATIVE, Layout, frame_bytes
+from dermquery.data.dicom.layout import HTJ2K, LOSSLESS, NATIVE, Layout, frame_bytes
 from dermquery.data.dicom.quiet import quiet
 from dermquery.data.dicom.values import number, numbers, value
 
@@ -66,6 +68,8 @@ def decoded_frame(header: Header, layout: Layout, frame: int = 1) -> Frame:
 
 def _decoded(encoded: bytes, header: Header, layout: Layout) -> _Pixels:
     """Pixels (rows, columns) or (rows, columns, 3)."""
+    if header.syntax in LOSSLESS:
+        return _lossless(encoded, layout)
     native = header.syntax in NATIVE
     options: dict[str, Any] = {
         "rows": layout.rows,
@@ -82,8 +86,36 @@ def _decoded(encoded: bytes, header: Header, layout: Layout) -> _Pixels:
         "pixel_vr": "OB" if layout.allocated == 8 else header.vr,
     }
     source = encoded if native else encapsulate([encoded])
-    pixels, _ = get_decoder(header.syntax).as_array(source, index=0, **options)
+    plugin = "" if native else _plugin(header.syntax)
+    pixels, _ = get_decoder(header.syntax).as_array(source, index=0, decoding_plugin=plugin, **options)
     return pixels
+
+
+def _plugin(syntax: str) -> str:
+    """The decoder to use; pydicom would try any that is installed, GDCM first, which ends the process on bad pixels."""
+    if syntax in JPEGTransferSyntaxes:
+        return "pillow"
+    if syntax in JPEGLSTransferSyntaxes:
+        return "pyjpegls"
+    return "pydicom" if syntax == RLELossless else "pylibjpeg"
+
+
+def _lossless(encoded: bytes, layout: Layout) -> _Pixels:
+    """A lossless JPEG by Pillow, which cannot turn its colours: so they are asked for as they are, by either name."""
+    shape = (layout.rows, layout.columns, layout.samples)[: 3 if layout.samples > 1 else 2]
+    for mode in ("YCbCr", None) if layout.samples > 1 else (None,):
+        with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
+            if mode:
+                image.draft(mode, image.size)
+            try:
+                pixels: _Pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(shape)
+            except OSError:
+                if mode is None:
+                    raise
+                continue
+            ybr = layout.photometric.startswith("YBR_FULL") or image.info.get("adobe_transform") == 1
+            return convert_color_space(pixels, "YBR_FULL", "RGB") if ybr and layout.samples > 1 else pixels
+    raise DicomError("its lossless JPEG has no colours that are known; get it again")
 
 
 def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
