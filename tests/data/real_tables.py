@@ -20,6 +20,7 @@ from dermquery.data.sources.source import load_source
 from dermquery.data.sources.tables import TableSource
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
+from dermquery.data.vocabulary.words import reworded
 
 # Cases; labels of them; cases without any place in the hierarchy of diagnoses. Counted by hand, apart from our code.
 MILK10K = {"bcc": 5044, "nv": 1492, "bkl": 1088, "scc": 946, "mel": 900, "akiec": 606, "df": 104, "vasc": 94}
@@ -52,8 +53,9 @@ def main(folder: Path) -> int:
             print(f"{name}: no table below {folder / name}, not checked")  # noqa: T201
             continue
         reading = source.read_tables(tables, Path)
-        read[name] = reading.cases
-        failed += told(name, [*reading.notes, *facts(reading.cases)], faults(name, reading.cases))
+        worded = reworded(reading.cases)
+        read[name] = worded.cases
+        failed += told(name, [*reading.notes, *worded.notes, *facts(worded.cases)], faults(name, worded.cases))
     for first, second in combinations(sorted(read), 2):
         shared = len({case.case_id for case in read[first]} & {case.case_id for case in read[second]})
         wrong = shared != SHARED.get((first, second), 0)

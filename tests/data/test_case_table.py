@@ -432,9 +432,26 @@ def test_a_date_is_a_day(tmp_path: Path, written: str) -> None:
 
 
 def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,31.03.2024\n")
-    with pytest.raises(CaseTableError, match=r"date '31\.03\.2024' is not a day written as 2024-03-31"):
+    (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,in March 2024\n")
+    with pytest.raises(CaseTableError, match="date 'in March 2024' is not a day written as 2024-03-31"):
         read_cases(tmp_path / "cases.csv", check_images=False)
+
+
+def test_dates_are_read_in_the_order_that_the_column_settles_or_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text("case_id,image,age,date\na,a.png,045Y,03/04/2024\nb,b.png,85+,25/12/2023\n")
+    first, second = read_cases(path, check_images=False)
+    assert (first.date, second.date) == (datetime.date(2024, 4, 3), datetime.date(2023, 12, 25))
+    assert (first.age, second.age) == (45, 85)
+    assert first.extra == {"age_as_recorded": "045Y", "date_as_recorded": "03/04/2024"}
+    path.write_text("case_id,image,date\na,a.png,03/04/2024\n")
+    with pytest.raises(CaseTableError, match=r"say which with --date-order dmy or mdy"):
+        read_cases(path, check_images=False)
+    (case,) = read_cases(path, check_images=False, date_order="mdy")
+    assert case.date == datetime.date(2024, 3, 4)
+    path.write_text("case_id,image,date\na,a.png,13/04/2024\nb,b.png,04/13/2024\n")
+    with pytest.raises(CaseTableError, match=r"'13/04/2024' has the day first and '04/13/2024' the month"):
+        read_cases(path, check_images=False)
 
 
 @pytest.mark.parametrize("separator", [":", "^", "~", "\x1f", "§", "¦", " "])

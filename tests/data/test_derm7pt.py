@@ -71,7 +71,7 @@ def test_prepare(release: Path, tmp_path: Path) -> None:
         SOURCE, release.parent, tmp_path / "out", size=64, progress=lambda *step: steps.append(step)
     )
     assert report.diagnoses == {"nv": 4, "mel": 3, "bkl": 2}
-    assert report.notes == ("9 lesions, of 888 published ones",)
+    assert report.notes[0] == "9 lesions, of 888 published ones"
     assert (report.made, report.kept, report.bad) == (9, 0, ())
     assert steps == [(i, 9) for i in range(1, 10)]
 

@@ -79,7 +79,7 @@ def test_a_clinics_table_with_its_images(clinic: Path) -> None:
     cases = read_cases(clinic / "prepared" / "cases.csv").cases
     assert [(case.case_id, case.age) for case in cases] == [("1", 45), ("2", None), ("3", 60)]
     assert [case.checklist.get("pigment_network") for case in cases] == ["atypical", "atypical", None]
-    assert cases[0].extra == {"Arzt": "Dr. A"}
+    assert cases[0].extra == {"Arzt": "Dr. A", "sex_as_recorded": "w", "site_as_recorded": "Rücken"}
 
 
 def test_the_map_can_be_written_and_corrected(clinic: Path) -> None:
@@ -109,6 +109,27 @@ def test_without_images_and_without_ids(clinic: Path) -> None:
     done = run("inspect", "t.csv", "bilder")
     assert "--column file=case_id" in done.stdout, "the id is the image's name where there is no other"
     assert paste(done.stdout).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "order", "months"),
+    [
+        (("03/04/2024", "05/06/2024"), "dmy", [4, 6]),
+        (("03/14/2024", "05/06/2024"), None, [3, 5]),
+        (("14/03/2024", "05/06/2024"), None, [3, 6]),
+        (("14/03/2024", "05/16/2024"), "dmy", [3, 5]),
+        (("14.03.2024", "2024-05-16"), None, [3, 5]),
+    ],
+)
+def test_the_order_of_days_is_stated_where_no_day_settles_it(
+    clinic: Path, days: tuple[str, str], order: str | None, months: list[int]
+) -> None:
+    write_csv(clinic / "t.csv", [{"id": n, "image": f"b {n}.jpg", "Datum": day} for n, day in enumerate(days)])
+    done = run("inspect", "t.csv", "bilder")
+    assert ("--date-order" in done.stdout) == (order is not None)
+    assert paste(done.stdout).exit_code == 0
+    found = [case.date for case in read_cases(clinic / "prepared" / "cases.csv").cases]
+    assert [day.month for day in found if day] == months
 
 
 def test_a_sheet_of_several(clinic: Path) -> None:

@@ -63,7 +63,7 @@ def test_ham10000(tmp_path: Path) -> None:
     assert [c.lesion_id for c in cases] == ["HAM_1", "HAM_1", "HAM_2", "HAM_3", "HAM_4"]
     assert [c.age for c in cases] == [80, 80, None, 5, 0]
     assert [c.sex for c in cases] == ["male", "male", None, "female", "female"]
-    assert cases[2].site is None
+    assert [c.site for c in cases] == ["scalp", "scalp", None, "trunk", "lower extremity"]
     assert [c.confirmed_by for c in cases[2:]] == [
         "single image expert consensus",
         "serial imaging showing no change",
@@ -221,6 +221,7 @@ def test_pad_ufes_20(tmp_path: Path) -> None:
     assert (second.sex, second.elevation, second.diameter_mm, second.skin_type) == (None, None, None, None)
     assert second.confirmed_by == "single image expert consensus"
     assert "itch" not in second.extra
+    assert first.site == "face"
 
 
 def test_ph2(tmp_path: Path) -> None:

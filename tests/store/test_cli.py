@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from dermquery.cli.data import app as data_app
 from dermquery.cli.index import index
 from dermquery.cli.search import search
 from dermquery.data.case import Case
-from dermquery.data.case_table import write_cases
+from dermquery.data.case_table import read_cases, write_cases
 from dermquery.store.casebase import CaseBase
-from tests.store.conftest import make_cases
+from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import ProjectionEncoder
 from tests.store.loading import load_by
 
@@ -40,6 +42,77 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, cases: Sequence[Case]) -> 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+GERMAN = """Fall;Bild;Diagnose;Quelle;Laesion;Geschlecht;Alter;Region;Seite;Sicherung;Breslow;Aufnahme
+1;1.png;Melanom;Klinik A;12;weiblich;085Y;Rücken;links;Histologie;1,2;03.04.2024
+2;2.png;Basaliom;Klinik A;13;M;65,5;Gesicht;re;histo;;25.12.2023
+3;3.png;Nävus;Klinik B;12;männlich;85+;Bauch;;Verlaufskontrolle;;01.02.2024
+4;4.png;Rötung;Klinik B;14;?;;Zeh;;;;
+"""
+COLUMNS = (
+    "Fall=case_id", "Bild=image", "Diagnose=diagnosis", "Quelle=source", "Laesion=lesion_id", "Geschlecht=sex",
+    "Alter=age", "Region=site", "Seite=laterality", "Sicherung=confirmed_by", "Breslow=breslow_mm", "Aufnahme=date",
+)  # fmt: skip
+
+
+def test_a_clinics_table_from_its_own_words_to_hits(tmp_path: Path) -> None:
+    for i in range(1, 5):
+        draw_lesion(tmp_path / "images" / f"{i}.png", i)
+    (tmp_path / "t.csv").write_text(GERMAN, encoding="utf-8")
+    columns = [part for pair in COLUMNS for part in ("--column", pair)]
+    made = CliRunner().invoke(
+        data_app,
+        [
+            "prepare",
+            "folder",
+            f"{tmp_path}/images",
+            "--out",
+            f"{tmp_path}/out",
+            "--table",
+            f"{tmp_path}/t.csv",
+            *columns,
+        ],
+    )
+    assert made.exit_code == 0, made.output
+    assert "note: site: 'Zeh' (1) kept as written" in made.stderr
+    assert "note: diagnosis: 'Rötung' (1) without a place in the hierarchy of diagnoses" in made.stderr
+    first, *_ = cases = read_cases(tmp_path / "out" / "cases.csv").cases
+    assert (first.sex, first.age, first.site, first.laterality) == ("female", 85, "back", "left")
+    assert (first.confirmed_by, first.breslow_mm, f"{first.date}") == ("histopathology", 1.2, "2024-04-03")
+    assert first.extra["site_as_recorded"] == "Rücken"
+    assert first.diagnosis == "Melanom", "labels stay as they are"
+    assert not first.same_lesion(cases[2]), "lesion 12 of A and 12 of B"
+
+    base = tmp_path / "base"
+    assert run("index", tmp_path / "out" / "cases.csv", "--base", base, "--model", 0).exit_code == 0
+    for clauses, expected in {
+        ("diagnosis=Malignant",): "1 2",
+        ("diagnosis=malignant,Nävus",): "1 2 3",
+        ("diagnosis!=Malignant",): "3 4",
+        ("diagnosis=Melanom",): "1",
+        ("diagnosis=melanoma",): "1",
+        ("diagnosis_path=Basal cell carcinoma",): "2",
+        ("site=trunk",): "1 3",
+        ("site=Rumpf", "sex=male"): "3",
+        ("site!=trunk",): "2 4",
+        ("site=zeh",): "4",
+        ("confirmed_by=histopathology",): "1 2",
+        ("breslow_mm>1",): "1",
+        ("breslow_mm=missing",): "2 3 4",
+        ("laterality=right",): "2",
+    }.items():
+        where = [part for clause in clauses for part in ("--where", clause)]
+        found = run("search", "--base", base, "--image", tmp_path / "images" / "1.png", *where, "--json", "-")
+        assert found.exit_code == 0, found.output
+        hits = json.loads(found.stdout)["hits"]
+        assert " ".join(sorted(hit["case_id"] for hit in hits)) == expected, clauses
+    told = run("search", "--base", base, "--image", tmp_path / "images" / "1.png", "--csv", tmp_path / "hits.csv")
+    assert "histopathology" in told.stdout
+    row = next(csv.DictReader((tmp_path / "hits.csv").open(encoding="utf-8-sig")))
+    assert (row["confirmed_by"], row["breslow_mm"], row["site"]) == ("histopathology", "1.2", "back")
+    refused = run("search", "--base", base, "--image", tmp_path / "images" / "1.png", "--where", "site=knee")
+    assert "no case has the site 'knee'; there are:" in plain(refused.stderr)
 
 
 def plain(text: str) -> str:

@@ -8,10 +8,10 @@ import pytest
 
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase, EmptyBaseError
-from dermquery.store.filters import Equals, Filter, FilterError, Missing, Not
+from dermquery.store.filters import Equals, Filter, FilterError, Missing, Not, matches
 from dermquery.store.lance.sql import to_lance
 from dermquery.store.milvus.expression import to_milvus
-from dermquery.store.where import Written, parse_where
+from dermquery.store.where import Written, apart_from, parse_where
 from tests.store.conftest import draw_lesion
 from tests.store.encoder import ProjectionEncoder
 
@@ -133,3 +133,23 @@ def test_a_column_of_a_table_never_reaches_a_stores_language() -> None:
     with pytest.raises(FilterError, match="is in no column"):
         to_lance(Filter(condition=Missing(field="extra.a")))
     assert parse_where(["x y=1"]).fields == ("extra.x y",)
+
+
+def test_a_case_is_left_out_with_its_own_lesion_and_no_other_sources() -> None:
+    def case(case_id: str, source: str | None, lesion: str, patient: str = "") -> Case:
+        ids = {"lesion_id": lesion, "patient_id": patient or None}
+        return Case(case_id=case_id, image=Path("a.png"), source=source, **ids)
+
+    asking = case("a", "A", "12", "7")
+    others = [
+        asking, case("b", "A", "12"), case("c", "B", "12"), case("d", "B", "1", "7"), case("e", "A", "1", "7"),
+        case("f", None, "12"),
+    ]  # fmt: skip
+    where = Filter().also(*apart_from(asking))
+    assert [other.case_id for other in others if matches(where, other)] == ["c", "d", "f"]
+    for other in others[:3]:
+        assert matches(where, other) != asking.same_lesion(other)
+    archived = case("g", "HAM10000", "HAM_0000118")
+    assert not matches(Filter().also(*apart_from(archived)), case("h", "ISIC 2019", "HAM_0000118"))
+    unsourced = case("i", None, "12")
+    assert not matches(Filter().also(*apart_from(unsourced)), case("c", "B", "12")), "without a source as ever"

@@ -272,6 +272,9 @@ def _table(content: Content) -> Table:
     table.add_column("rank", justify="right")
     table.add_column("case", overflow="fold", min_width=min(longest, _ID_WIDTH))  # it is what people copy
     table.add_column("diagnosis")
+    confirmed = any(item.hit.case.confirmed_by for item in content.hits)
+    if confirmed:
+        table.add_column("confirmed by")
     names = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
     for title in ("score", *names):
         table.add_column(title, justify="right", no_wrap=True)
@@ -281,6 +284,7 @@ def _table(content: Content) -> Table:
         parts = {part.name: part.brief for part in item.parts}
         numbers = [Text(item.score.words), *(Text(parts.get(name, "")) for name in names)]
         words = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
+        words += [Text(hit.case.confirmed_by or "")] if confirmed else []
         shared = (", ".join(item.shared) or "none") if content.query.terms else ""
         shared = "; ".join(filter(None, (item.same_image and item.same_image.lower(), shared)))
         table.add_row(Text(str(hit.rank)), *words, *numbers, Text(shared))

@@ -308,9 +308,9 @@ def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -
     return found
 
 
-def cell_problem(name: str, value: str) -> str | None:
+def cell_problem(name: str, value: str, order: DayOrder | None = None) -> str | None:
     """What is wrong with a value of one of our columns, with the remedy; None if nothing is."""
-    return next(iter(_problems({name: value}, ())), None)
+    return next(iter(_problems({name: value}, (), order)), None)
 
 
 def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:

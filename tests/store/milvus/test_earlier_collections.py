@@ -18,7 +18,7 @@ from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.export_base import export_base
 from dermquery.store.filters import FIELDS, field_value
 from dermquery.store.migrate import tidy
-from dermquery.store.milvus.expression import MISSING_AGE, column_text
+from dermquery.store.milvus.expression import MISSING_NUMBER, column_text
 from dermquery.store.milvus.server_home import MilvusHome
 from dermquery.store.protocol import StoredCase, packed
 from dermquery.store.upgrade import upgrade
@@ -44,7 +44,7 @@ def _record(row: StoredCase, schema: int) -> dict[str, Any]:
         case["extra"] |= {name: value for name, value in late.items() if value}
     stamp = [row.stamp.sha256, row.stamp.size, row.stamp.mtime_ns, *([row.stamp.phash] if schema > 2 else [])]
     payload = json.dumps({"case": case, "stamp": stamp}, ensure_ascii=False)
-    age = MISSING_AGE if row.case.age is None else row.case.age
+    age = MISSING_NUMBER if row.case.age is None else row.case.age
     vector = row.vector[:36] if schema < 6 else row.vector
     key = {"image_key": row.stamp.key} if schema >= 6 else {}
     return {**written, **key, "age": age, "payload": payload, "vector": np.asarray(vector, np.float32)}

@@ -15,7 +15,6 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.data.sources.prepare import PrepareError, read_records
 from dermquery.data.sources.source import Reading
-from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
 __all__ = ["SOURCE", "group_diagnosis", "read_release"]
 
@@ -113,7 +112,6 @@ def read_release(release: Path, *, all_diagnoses: bool = False, clinical: bool =
             image=on_disk.get(values["derm"].lower(), images / values["derm"]),
             diagnosis=diagnosis,
             fine_diagnosis=values["diagnosis"],
-            diagnosis_path=DIAGNOSES.named(values["diagnosis"], "Derm7pt"),
             lesion_id=_case_id(_SAME_LESION.get(number, number)),
             sex=values["sex"] or None,
             site=values["location"] or None,

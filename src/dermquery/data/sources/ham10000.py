@@ -7,15 +7,9 @@ from __future__ import annotations
 
 from dermquery.data.sources.tables import Layout, Part, TableSource
 
-__all__ = ["CLASSES", "CONFIRMED_BY", "SOURCE", "TERMS"]
+__all__ = ["CLASSES", "SOURCE", "TERMS"]
 
 CLASSES = {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115}
-CONFIRMED_BY = {
-    "histo": "histopathology",
-    "follow_up": "serial imaging showing no change",
-    "consensus": "single image expert consensus",
-    "confocal": "confocal microscopy with consensus dermoscopy",
-}
 TERMS = {
     "licence": "CC-BY-NC",
     "attribution": "ViDIR Group, Department of Dermatology, Medical University of Vienna",
@@ -31,6 +25,5 @@ SOURCE = TableSource(
         ),
     ),
     constants={"source": "HAM10000", "image_type": "dermoscopic", **TERMS},
-    values={"confirmed_by": CONFIRMED_BY},
     parts={"metadata": Part(10_015, CLASSES)},
 )  # fmt: skip

@@ -6,6 +6,7 @@ what is proposed is tried on the table before it is shown, and stands in the com
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import re
@@ -21,13 +22,17 @@ from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_table import COLUMNS, CaseTable, cell_problem, read_cases
 from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.images import ImageFolder
-from dermquery.data.vocabulary.trees import TREES
+from dermquery.data.vocabulary.ages_days import DayOrder, order_of
+from dermquery.data.vocabulary.words import is_missing, word_for
 
 __all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
 
 _PICTURE = re.compile(r".*\.(jpe?g|png|tiff?|bmp|webp|gif|heic|jp2)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _FREQUENT = 6
+_FIRST: DayOrder = "dmy"
+_WORDED = ("diagnosis", "site", "sex", "laterality", "confirmed_by", "image_type", "licence")
+"""The columns whose words a vocabulary knows."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Proposal:
     values: Mapping[str, Mapping[str, str]]
     ignore: tuple[str, ...]
     sheet: str | None
+    date_order: DayOrder | None
     skip_bad: bool
 
     def command(self, table: Path, images: Path | None, map_file: Path | None = None) -> str:
@@ -76,6 +82,7 @@ class Proposal:
         else:
             maps = ((name, *pair) for name, mapped in self.values.items() for pair in mapped.items())
             words += [word for name, theirs, ours in maps for word in ("--map", f"{name}:{theirs}={ours}")]
+        words += ["--date-order", self.date_order] if self.date_order else []
         words += ["--skip-bad"] if self.skip_bad else []
         return shlex.join([*words, "--out", "prepared"])
 
@@ -143,10 +150,15 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     if "case_id" not in taken:
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
-    proposal = Proposal(renamed, maps, ignored, sheet, skip_bad=False)
+    order = _stated_order(columns)
+    if order:
+        notes.append(
+            "dates may have the day or the month first; the command says day first, for which mdy is the other"
+        )
+    proposal = Proposal(renamed, maps, ignored, sheet, order, skip_bad=False)
     read = None if folder is None else _tried(path, folder, proposal)
     if read is not None and read.skipped:
-        proposal = Proposal(renamed, maps, ignored, sheet, skip_bad=True)
+        proposal = dataclasses.replace(proposal, skip_bad=True)
         notes += [f"{len(read.skipped)} rows would be left out, the first: {'; '.join(read.skipped[0].problems)}"]
     return TableSeen(len(rows.numbered), columns, unknown, strange, proposal, read, tuple(notes))
 
@@ -159,7 +171,7 @@ def _tried(path: Path, folder: ImageFolder, proposal: Proposal) -> CaseTable:
     """
     return read_cases(
         path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore, sheet=proposal.sheet,
-        skip_bad=True, find_image=lambda name: folder.find(name, beside=path),
+        skip_bad=True, find_image=lambda name: folder.find(name, beside=path), date_order=proposal.date_order,
     )  # fmt: skip
 
 
@@ -218,7 +230,7 @@ def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
     field = CASE_FIELDS.get(name)
     if field is None or not (field.is_ordered or field.kind is Kind.CRITERION):
         return True
-    good = sum(count for value, count in values.items() if cell_problem(name, value) is None)
+    good = sum(count for value, count in values.items() if cell_problem(name, value, _FIRST) is None)
     return good > 0 if field.kind is Kind.CRITERION else 2 * good >= values.total()
 
 
@@ -251,7 +263,7 @@ def _kind(values: Counter[str]) -> str:
         return "one word"
     if all(_NUMBER.fullmatch(value) for value in values):
         return "numbers"
-    if all(cell_problem("date", value) is None for value in values):
+    if all(cell_problem("date", value, _FIRST) is None for value in values):
         return "days"
     if all(_PICTURE.fullmatch(value) for value in values):
         return "files"
@@ -262,12 +274,31 @@ def _kind(values: Counter[str]) -> str:
 
 
 def _unknown(seen: ColumnSeen) -> Counter[str]:
-    return Counter({value: n for value, n in seen.values.items() if cell_problem(seen.taken_for, value) is not None})
+    return Counter(
+        {value: n for value, n in seen.values.items() if cell_problem(seen.taken_for, value, _FIRST) is not None}
+    )
+
+
+def _stated_order(columns: Sequence[ColumnSeen]) -> DayOrder | None:
+    """The order of days that has to be stated: the days of the table say none, or several."""
+    for seen in columns:
+        if seen.taken_for == "date":
+            try:
+                order = order_of(seen.values)
+            except ValueError:
+                return _FIRST
+            unclear = any(
+                cell_problem("date", value, order) != cell_problem("date", value, _FIRST) for value in seen.values
+            )
+            return _FIRST if unclear and order != "mdy" else None
+    return None
 
 
 def _strange(seen: ColumnSeen) -> Counter[str]:
-    tree = TREES.get("diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for)
-    return Counter({word: n for word, n in seen.values.items() if tree and tree.named(word) is None})
+    if seen.taken_for not in _WORDED:
+        return Counter()
+    field = "diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for
+    return Counter({w: n for w, n in seen.values.items() if word_for(field, w) is None and not is_missing(w)})
 
 
 def _proposed(name: str, word: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dermquery.data.sources.ham10000 import CLASSES, CONFIRMED_BY, TERMS
+from dermquery.data.sources.ham10000 import CLASSES, TERMS
 from dermquery.data.sources.tables import Layout, Part, TableSource
 
 __all__ = ["SOURCE"]
@@ -21,7 +21,6 @@ SOURCE = TableSource(
         ),
     ),
     constants={"source": "ISIC 2018", "image_type": "dermoscopic", **TERMS},
-    values={"confirmed_by": CONFIRMED_BY},
     parts={
         "training": Part(10_015, {name.upper(): count for name, count in CLASSES.items()}),
         "validation": Part(193),

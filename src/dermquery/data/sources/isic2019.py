@@ -20,8 +20,6 @@ _OWNERS = {
 
 
 def _refine(row: Row) -> None:
-    if row.get("fine_diagnosis") == "UNK":
-        del row["fine_diagnosis"], row["diagnosis"]
     row["image"] = row["case_id"]
     row["case_id"] = row["case_id"].removesuffix("_downsampled")
     if owner := _OWNERS.get(row.get("lesion_id", "").partition("_")[0]):

@@ -17,9 +17,8 @@ _COUNTS = {
 
 
 def _refine(row: Row) -> None:
-    if row.get("fine_diagnosis") == "unknown":
-        del row["fine_diagnosis"], row["diagnosis"]
-        row["diagnosis_path"] = {"benign": "Benign", "malignant": "Malignant"}.get(row.get("benign_malignant", ""), "")
+    if "fine_diagnosis" not in row:
+        row["diagnosis_path"] = row.get("benign_malignant", "").capitalize()
 
 
 SOURCE = TableSource(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dermquery.data.sources.isic_archive import ARCHIVE_COLUMNS, refine_archive
 from dermquery.data.sources.tables import Layout, Part, Row, TableSource
-from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 
 __all__ = ["SOURCE"]
 
@@ -21,8 +20,6 @@ _COLUMNS = tuple(sorted(_LESIONS))
 
 
 def _refine(row: Row) -> None:
-    if path := DIAGNOSES.named(row.get("fine_diagnosis", ""), row["source"]):
-        row["diagnosis_path"] = path
     if tone := row.pop("skin_tone_class", ""):
         row["skin_type"] = f"MILK10k {tone}"
     klass = row.get("diagnosis")

@@ -8,7 +8,6 @@ from dermquery.data.sources.tables import Layout, Part, Row, TableSource
 
 __all__ = ["SOURCE"]
 
-_ROMAN = {"1": "I", "2": "II", "3": "III", "4": "IV", "5": "V", "6": "VI"}
 _CONFIRMED_BY = {"true": "histopathology", "false": "single image expert consensus"}
 _ELEVATION = {"true": "elevated", "false": "flat"}
 
@@ -26,10 +25,7 @@ def _refine(row: Row) -> None:
     row["case_id"] = row["case_id"].removesuffix(".png")
     for name in [name for name, word in row.items() if word == "UNK"]:
         del row[name]
-    for name in ("sex", "site"):
-        if name in row:
-            row[name] = row[name].lower()
-    if skin := _ROMAN.get(row.pop("fitspatrick", "").partition(".")[0]):
+    if skin := row.pop("fitspatrick", ""):
         row["skin_type"] = f"Fitzpatrick {skin}"
     if widths := [row[name] for name in ("diameter_1", "diameter_2") if row.get(name, "0") not in ("0", "0.0")]:
         row["diameter_mm"] = max(widths, key=_number)

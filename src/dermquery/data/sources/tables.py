@@ -18,12 +18,12 @@ from dermquery.data.sources.layouts import Layout, NamedTable, Row, header_of, k
 from dermquery.data.sources.prepare import BadImage, PrepareError
 from dermquery.data.sources.source import Reading, terms_in
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
+from dermquery.data.vocabulary.words import is_missing
 
 __all__ = ["Layout", "NamedTable", "Part", "Row", "TableSource"]
 
 FindImage = Callable[[str], Path | None]
 """From the name of an image to its file; None if there is none, ValueError if there are several."""
-_UNKNOWN = {"sex": {"unknown": ""}, "site": {"unknown": ""}}
 _NAMED = 3
 _LISTED = 20
 
@@ -39,6 +39,8 @@ class Part:
 @dataclass(frozen=True)
 class TableSource:
     """A :class:`~dermquery.data.sources.source.Source` by its description.
+
+    Words that the vocabularies know (:mod:`dermquery.data.vocabulary`) need none: "histo" is histopathology everywhere.
 
     Attributes:
         name, title, flags: as every source has them.
@@ -166,14 +168,15 @@ class TableSource:
     def _finished(self, row: Row) -> Row:
         """A joined row in the words of all."""
         done = {**self.constants, **row}
-        if word := done.pop("class", ""):
+        if (word := done.pop("class", "")) and not is_missing(word):
             known = self.words.get(word, word)
             group = DIAGNOSES.group(known, done.get("source", "")) or word.lower()
-            path = DIAGNOSES.named(known, done.get("source", "")) or ""
-            done = {"diagnosis": group, "fine_diagnosis": word, "diagnosis_path": path, **done}
+            done = {"diagnosis": group, "fine_diagnosis": word, **done}
+            if known != word:
+                done["diagnosis_path"] = DIAGNOSES.named(known) or ""
         if self.refine:
             self.refine(done)
-        for name, mapped in {**_UNKNOWN, **self.values}.items():
+        for name, mapped in self.values.items():
             if name in done:
                 done[name] = mapped.get(done[name], done[name])
         return {"image": done["case_id"], **done} if "case_id" in done else done

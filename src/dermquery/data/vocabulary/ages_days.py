@@ -32,7 +32,8 @@ def years(written: str) -> float:
     match = _AGE.fullmatch(written.strip().casefold())
     if match is None or (match["unit"] and match["unit"] not in _PER_YEAR):
         return float(written)
-    return round(float(match["number"].replace(",", ".")) / _PER_YEAR.get(match["unit"], 1.0), 3)
+    number, units = float(match["number"].replace(",", ".")), _PER_YEAR.get(match["unit"], 1.0)
+    return number if units == 1.0 else round(number / units, 3)
 
 
 def order_of(written: Iterable[str]) -> DayOrder | None:

@@ -56,8 +56,12 @@ def evaluate(
     ] = None,
     local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="Break down by a column: sex, site, age, ... Can be repeated.")
+        list[str] | None, typer.Option("--by", help="Break down by a column: sex, site:1, age, ... Can be repeated.")
     ] = None,
+    group_by: Annotated[
+        str,
+        typer.Option(help="Label that decides what is relevant: diagnosis, fine_diagnosis, diagnosis_path:1, ..."),
+    ] = "diagnosis",
     json_path: RowsOption = None,
 ) -> None:
     """Rank a gallery for every query and judge the rankings; a query never retrieves its own case or lesion."""
@@ -72,6 +76,7 @@ def evaluate(
     check_columns(asking, by or ())
     encoder = load_model(model)
     facts |= _check_unseen(encoder, protocol, asking, searched, facts)
+    asking, searched = _grouped(asking, group_by), _grouped(searched, group_by)
     block = evaluate_model(
         encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described,
         weights=weights,
@@ -84,7 +89,7 @@ def evaluate(
         "described_gallery": described,
         "local_weight": weight,
         "weights": weights or PAPER_NAME,
-    }
+    } | ({} if group_by == "diagnosis" else {"group_by": group_by})
     parted = strata(block, asking, by or ())
     result = {**block.model_dump(mode="json"), "strata": parted, "provenance": provenance(**facts)}
     if json_path is not None:
@@ -246,6 +251,17 @@ def _sets(
     splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
     asking, searched = protocol_sets(chosen, splits, fold, cases)
     return asking, searched, splits.facts(fold)
+
+
+def _grouped(cases: Sequence[Any], by: str) -> list[Any]:
+    from dermquery.lab.evaluate.levels import regrouped
+
+    if by == "diagnosis":
+        return list(cases)
+    found, left_out = regrouped(cases, by)
+    if left_out:
+        Console(stderr=True).print(f"[yellow]{left_out} of {len(cases)} cases have no {by} and are left out[/]")
+    return found
 
 
 def _check_unseen(

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.data.vocabulary.trees import TREES
 from dermquery.lab.evaluate.intervals import bootstrap_interval
+from dermquery.lab.evaluate.levels import place_at, split_level
 from dermquery.lab.evaluate.metrics import mean_known
 from dermquery.lab.evaluate.result_block import EvaluationBlock, query_name, to_json
 
@@ -32,8 +34,8 @@ def strata(
     Args:
         block: an evaluation with its rows per query.
         queries: the cases that asked, in any order.
-        by: a field of few or many words (``sex``, ``site``, ``fine_diagnosis``), ``age`` (bands of twenty years), or a
-            further column of the case table.
+        by: a field of few or many words (``sex``, ``fine_diagnosis``), a hierarchy with or without a level (``site:1``,
+            ``diagnosis_path:2``), ``age`` (bands of twenty years), or a further column of the case table.
         n_boot: resamples of groups (patients or lesions) for the 95 % intervals.
         seed: of the resamples.
 
@@ -59,8 +61,14 @@ def strata(
 def check_columns(queries: Sequence[Case], by: Sequence[str]) -> None:
     """Raise ValueError for a column that no query has, before hours of encoding are spent on it."""
     for name in by:
-        if name != "age" and name not in _FIELDS and not any(name in case.extra for case in queries):
-            known = ", ".join(dict.fromkeys([*_FIELDS, "age", *(key for case in queries for key in case.extra)]))
+        if (
+            name != "age"
+            and split_level(name)[0] not in (*_FIELDS, *TREES)
+            and not any(name in case.extra for case in queries)
+        ):
+            known = ", ".join(
+                dict.fromkeys([*_FIELDS, *TREES, "age", *(key for case in queries for key in case.extra)])
+            )
             raise ValueError(f"no querying case has a column {name!r}; choose from: {known}")
 
 
@@ -70,6 +78,8 @@ def _value(case: Case, name: str) -> str:
             return NOT_RECORDED
         start = int(case.age // _AGE_BAND) * _AGE_BAND
         return f"{start} to {start + _AGE_BAND - 1}"
+    if (split := split_level(name))[0] in TREES:
+        return place_at(case, *split) or NOT_RECORDED
     recorded = getattr(case, name) if name in _FIELDS else case.extra.get(name)
     return recorded or NOT_RECORDED
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.datastructures import ImmutableMultiDict
 
-from dermquery.data.case import CASE_FIELDS, MAX_AGE, Kind
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
-from dermquery.store.filters import FilterError
+from dermquery.store.filters import DAYS, FilterError
 from dermquery.store.where import Written
 
-__all__ = ["CHOSEN_FIELDS", "TOP_K", "Address", "clause"]
+__all__ = ["CHOSEN_FIELDS", "RANGES", "TOP_K", "Address", "clause"]
 
 TOP_K = (10, 20, 50)
 """The choices for the number of hits."""
 CHOSEN_FIELDS = tuple(name for name, known in CASE_FIELDS.items() if known.kind in (Kind.CHOICE, Kind.TREE))
 """Fields whose values are offered to choose from."""
-_BOUNDS = {"age_from": "age>=", "age_to": "age<=", "date_from": "date>=", "date_to": "date<="}
+RANGES = (*NUMBERS, *DAYS)
+"""Fields that are asked for by a least and a greatest value."""
+_BOUNDS = {f"{name}_{end}": f"{name}{sign}" for name in RANGES for end, sign in (("from", ">="), ("to", "<="))}
 _PARTS = ("meaning", "findings", "look")
 _MOST = 100
 
@@ -116,15 +119,21 @@ class Address:
         """What a field of the form for a bound holds, such as ``age_from``."""
         return next((c.removeprefix(_BOUNDS[name]) for c in self.where if c.startswith(_BOUNDS[name])), "")
 
+    def others(self, shown: Collection[str]) -> tuple[str, ...]:
+        """The conditions that are neither bounds nor among those that are shown."""
+        bounds = tuple(_BOUNDS.values())
+        return tuple(made for made in self.where if made not in shown and not made.startswith(bounds))
+
     def options(self) -> dict[str, Any]:
         """Arguments of :meth:`SearchService.search`.
 
         Raises:
             FilterError: a condition cannot be read.
         """
-        for name in ("age_from", "age_to"):
-            if (asked := self.bound(name)) and not _is_age(asked):
-                raise FilterError(f"the age {asked!r} is no number of years between 0 and 130; write for example 40")
+        for name in NUMBERS:
+            for asked in (self.bound(f"{name}_from"), self.bound(f"{name}_to")):
+                if asked and not _is_within(asked, CASE_FIELDS[name].most):
+                    raise FilterError(f"{name} {asked!r} is no number between 0 and {CASE_FIELDS[name].most:g}")
         return {
             "where": Written(self.clauses()),
             "weights": self.weights or None,
@@ -140,9 +149,9 @@ class Address:
         return urlencode([*pairs, ("top_k", str(self.top_k))])
 
 
-def _is_age(written: str) -> bool:
+def _is_within(written: str, most: float) -> bool:
     try:
-        return 0 <= float(written) <= MAX_AGE
+        return 0 <= float(written) <= most
     except ValueError:
         return False
 
