@@ -28,7 +28,7 @@ COLUMNS = (
     "same_image", "same_photograph", "trained_on", "shared_criteria", "differing_criteria",
     *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
     *CRITERIA, *(f"query_{name}" for name in CRITERIA),
-    "viewer", "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
+    "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
 """Every row says what was asked and which base and model it comes from, because rows get copied into other tables. The
 base is named without its folder, which says something of the server. Patient ids, the UIDs of an archive, free text
@@ -97,7 +97,6 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),
         **hit.case.checklist,
         **{f"query_{name}": value for name, value in result.terms.items()},
-        "viewer": hit.viewer,
         "preset": result.preset,
         "weights": written(result.weights),
         "local_weight": result.local_weight,
