@@ -163,7 +163,10 @@ class Client:
         return self._ask("GET", url, params={"over": over} | ({"level": level} if level else {})).content
 
     def report(
-        self, search: str, ending: Literal["pdf", "html", "csv", "json"] = "pdf", **ranking: Unpack[Ranking]
+        self,
+        search: str,
+        ending: Literal["pdf", "html", "csv", "json", "fhir.json"] = "pdf",
+        **ranking: Unpack[Ranking],
     ) -> bytes:
         """A search's hits as a file: a report with images, or data."""
         asked = _sent(ranking)

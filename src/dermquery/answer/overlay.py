@@ -19,15 +19,18 @@ __all__ = [
     "ALL_LEVELS",
     "LONGEST_SIDE",
     "LevelOverlays",
+    "brightness",
     "level_overlays",
     "lit_picture",
     "of_hit",
     "of_query",
     "png",
+    "query_evidence",
     "small_picture",
     "spotlight",
 ]
 
+Box = tuple[int, int, int, int]
 ALL_LEVELS = "all"
 """Name of the overlay that adds up the levels."""
 LONGEST_SIDE = 1024
@@ -49,11 +52,20 @@ def of_hit(result: SearchResult, rank: int, size: tuple[int, int], side: int) ->
 
 def of_query(result: SearchResult, size: tuple[int, int], side: int) -> Image.Image | None:
     """The veil over the query's image, from the mean of its evidence for the hits; None if there is none."""
+    found = query_evidence(result)
+    return None if found is None else spotlight(*found, size, side)
+
+
+def query_evidence(result: SearchResult) -> tuple[list[NDArray[np.float32]], Box] | None:
+    """The evidence on the query's image, the mean over the hits: a map (h_l, w_l) per level, and the part they cover.
+
+    None if nothing was explained, or the query has no image.
+    """
     boxes = [found.query_box for found in result.evidence if found.query_box is not None]
     if not boxes:
         return None
-    levels = [np.mean(level, axis=0) for level in zip(*(found.query for found in result.evidence), strict=True)]
-    return spotlight(levels, boxes[0], size, side)
+    each = zip(*(found.query for found in result.evidence), strict=True)
+    return [np.mean(level, axis=0, dtype=np.float32) for level in each], boxes[0]
 
 
 def small_picture(result: SearchResult, hit: Hit | None, side: int) -> tuple[Image.Image, Image.Image | None]:
@@ -138,7 +150,7 @@ def png(image: Image.Image) -> bytes:
 def _by_level(
     maps: Sequence[NDArray[np.float32]],
     levels: Sequence[str],
-    box: tuple[int, int, int, int],
+    box: Box,
     size: tuple[int, int],
     side: int,
 ) -> Mapping[str, Image.Image]:
@@ -146,14 +158,12 @@ def _by_level(
     return MappingProxyType({ALL_LEVELS: spotlight(maps, box, size, side), **each})
 
 
-def spotlight(
-    levels: Sequence[NDArray[np.float32]], box: tuple[int, int, int, int], size: tuple[int, int], side: int
-) -> Image.Image:
+def spotlight(levels: Sequence[NDArray[np.float32]], box: Box, size: tuple[int, int], side: int) -> Image.Image:
     """A black veil of varying opacity to lay over an image.
 
     Args:
-        levels: evidence maps (h_l, w_l) over the box; they are added up, and what speaks against counts as nothing.
-        box: left, top, right, bottom of the part that they cover, in pixels of the image.
+        levels: evidence maps, as of :func:`brightness`.
+        box: the part of the image that they cover, in its pixels.
         size: width and height of the image.
         side: the veil's longer side in pixels.
 
@@ -163,6 +173,23 @@ def spotlight(
     scale = side / max(size)
     width, height = (max(1, round(length * scale)) for length in size)
     left, top, right, bottom = (round(edge * scale) for edge in box)
+    veil = np.zeros((height, width, 4), np.uint8)
+    veil[..., 3] = np.rint(_DIMMED * (1 - brightness(levels, (left, top, right, bottom), (width, height))) * 255)
+    return Image.fromarray(veil, "RGBA")
+
+
+def brightness(levels: Sequence[NDArray[np.float32]], box: Box, size: tuple[int, int]) -> NDArray[np.float32]:
+    """How much each pixel speaks for the similarity, from 0 to 1; scaled to the 98th percentile of its own values.
+
+    Args:
+        levels: evidence maps (h_l, w_l) over the box; they are added up, and what speaks against counts as nothing.
+        box: left, top, right, bottom of the part that they cover, in pixels; outside of it all is 0.
+        size: width and height.
+
+    Returns:
+        (height, width)
+    """
+    left, top, right, bottom = box
     inner = (max(1, right - left), max(1, bottom - top))
     total = np.zeros(inner[::-1], np.float32)
     for level in levels:
@@ -170,9 +197,7 @@ def spotlight(
         density = Image.fromarray((np.maximum(level, 0) * level.size).astype(np.float32))
         total += np.asarray(density.resize(inner, Image.Resampling.BICUBIC)).clip(0)
     peak = float(np.quantile(total, 0.98)) or 1.0
-    alpha = np.full((height, width), _DIMMED, np.float32)
-    placed = alpha[top : top + inner[1], left : left + inner[0]]
-    placed[:] = _DIMMED * (1 - (total / peak).clip(0, 1))[: placed.shape[0], : placed.shape[1]]
-    veil = np.zeros((height, width, 4), np.uint8)
-    veil[..., 3] = np.rint(alpha * 255)
-    return Image.fromarray(veil, "RGBA")
+    bright = np.zeros(size[::-1], np.float32)
+    placed = bright[top : top + inner[1], left : left + inner[0]]
+    placed[:] = (total / peak).clip(0, 1)[: placed.shape[0], : placed.shape[1]]
+    return bright

@@ -155,7 +155,7 @@ def _height(page: ReportPage, item: HitContent) -> float:
     width = _columns(page)[1]
     words = sum(page.height(text, size, width, bold=bold) for text, size, _, bold in _lines(item))
     cells = [max(page.height(value or "–", 7.0, width * 0.3) for value in (c.asked, c.held)) for c in _said(item)]
-    return words + sum(cells) + 16
+    return words + sum(cells) + (20 if item.hit.viewer else 16)
 
 
 def _said(item: HitContent) -> list[Comparison]:
@@ -171,6 +171,8 @@ def _hit(page: ReportPage, item: HitContent, image: Image.Image | None) -> None:
     page.set_y(top)
     for text, size, colour, bold in _lines(item):
         page.words(text, size, colour, x=x, width=width, bold=bold)
+    if item.hit.viewer:
+        page.words("Open in viewer", 7.5, STRONG, x=x, width=width, link=item.hit.viewer)
     page.ln(1.2)
     y = page.get_y()
     page.words(item.score.words, 12, x=x, width=20, bold=True)

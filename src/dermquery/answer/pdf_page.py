@@ -150,6 +150,7 @@ class ReportPage(FPDF):
         right: bool = False,
         fill: str | None = None,
         padding: float = 0.0,
+        link: str = "",
     ) -> None:
         """Write a paragraph, wrapped to its width, from the present height on; long words are broken."""
         self._style(size, colour, bold=bold)
@@ -164,6 +165,7 @@ class ReportPage(FPDF):
             align="R" if right else "L",
             fill=fill is not None,
             padding=Padding(padding, padding, padding, padding),
+            link=link,
             new_x=XPos.LMARGIN,
             new_y=YPos.NEXT,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -21,6 +22,16 @@ DateOrderOption = Annotated[
     str | None,
     typer.Option("--date-order", help="Of dates such as 03/04/2024: dmy or mdy; needed where no date settles it."),
 ]
+SiteKeyOption = Annotated[
+    Path | None, typer.Option("--site-key", help="File of the key for pseudonyms; made at the first use.")
+]
+KeepIdentityOption = Annotated[
+    bool, typer.Option("--keep-identity", help="Do not de-identify: ids, UIDs and dates stay.")
+]
+AllowOption = Annotated[
+    list[str] | None, typer.Option("--allow", help="Pixels with burned-in text or faces: burned-in, faces.")
+]
+ClinicOption = Annotated[str, typer.Option("--source", help="Recorded as the source of the cases.")]
 _SHOWN = 10
 """Values of a column that are named."""
 
@@ -81,22 +92,16 @@ def folder(
 def dicom(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder, file, DICOMDIR or ZIP archive.")],
     out: OutOption,
-    site_key: Annotated[
-        Path | None, typer.Option("--site-key", help="File of the key for pseudonyms; made at the first use.")
-    ] = None,
-    keep_identity: Annotated[
-        bool, typer.Option("--keep-identity", help="Do not de-identify: ids, UIDs and dates stay.")
-    ] = False,
-    allow: Annotated[
-        list[str] | None, typer.Option("--allow", help="Pixels with burned-in text or faces: burned-in, faces.")
-    ] = None,
+    site_key: SiteKeyOption = None,
+    keep_identity: KeepIdentityOption = False,
+    allow: AllowOption = None,
     objects: Annotated[
         Path | None, typer.Option("--objects", help="Folder for de-identified copies of the objects.")
     ] = None,
     name_files: Annotated[
         bool, typer.Option("--name-files", help="Call files by their names, which may name patients.")
     ] = False,
-    clinic: Annotated[str, typer.Option("--source", help="Recorded as the source of the cases.")] = "DICOM",
+    clinic: ClinicOption = "DICOM",
     size: SizeOption = None,
     crop: CropOption = False,
     skip_bad: SkipOption = False,
@@ -113,6 +118,45 @@ def dicom(
             name_files=name_files, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad, progress=step,
         )  # fmt: skip
     finish(report, skip_bad=skip_bad)
+
+
+@app.command()
+@expected_errors
+def dicomweb(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="DICOMweb services, for example https://pacs.example.org/dicom-web")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to, or to add what is new to.")],
+    modality: Annotated[str, typer.Option("--modality", help="Modalities of the series, with commas.")] = "DMS,XC",
+    since: Annotated[
+        datetime.datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="First day of the studies.")
+    ] = None,
+    token: Annotated[
+        Path | None, typer.Option("--token-file", help="File with a bearer token, or with 'Basic …'.")
+    ] = None,
+    most_mib: Annotated[int, typer.Option("--most-mib", min=1, help="Largest object, in MiB.")] = 512,
+    site_key: SiteKeyOption = None,
+    keep_identity: KeepIdentityOption = False,
+    allow: AllowOption = None,
+    clinic: ClinicOption = "DICOM",
+) -> None:
+    """Photographs of a picture archive that are not yet in the folder, de-identified."""
+    from dermquery.data.dicom.container import need_libraries
+
+    need_libraries()
+    from dermquery.data.sources.dicomweb import Wanted, prepare_dicomweb
+
+    modalities = tuple(filter(None, (part.strip().upper() for part in modality.split(","))))
+    wanted = Wanted(url, modalities, since.date() if since else None, token, most_mib << 20)
+    with bar("DICOMweb") as step:
+        report = prepare_dicomweb(
+            wanted, out, site_key=site_key, keep_identity=keep_identity, allow=frozenset(allow or ()), clinic=clinic,
+            progress=step,
+        )  # fmt: skip
+    if report.table is None and not report.bad:
+        typer.echo("; ".join(report.notes) or "the archive has no such photograph")
+        return
+    finish(report, skip_bad=True)
 
 
 @app.command()

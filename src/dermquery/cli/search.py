@@ -16,6 +16,8 @@ from dermquery.cli.expected_errors import expected_errors
 from dermquery.data.checklist import render_text
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
     from dermquery.answer.content import Content, Warned
     from dermquery.store.casebase import CaseBase
     from dermquery.store.hits import SearchResult
@@ -65,22 +67,41 @@ def search(
     pdf: Annotated[Path | None, typer.Option(help="Write a report as PDF, on A4.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write the result as one picture.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the hits as a table that a spreadsheet opens safely.")] = None,
+    fhir: Annotated[
+        Path | None, typer.Option(help="Write the answer as a FHIR R4B bundle, without ids of cases and patients.")
+    ] = None,
+    seg: Annotated[
+        Path | None, typer.Option(help="Write where the query is alike its hits as a DICOM segmentation of its image.")
+    ] = None,
+    sr: Annotated[
+        Path | None, typer.Option(help="Write the query's findings as a DICOM structured report about its image.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in page, report and picture where the local similarity comes from.")
     ] = False,
+    viewer: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DERMQUERY_VIEWER",
+            help="Where hits open in a picture archive, for example https://pacs/viewer?StudyInstanceUIDs={study}",
+        ),
+    ] = None,
     notice: Annotated[str | None, typer.Option(help="A line shown on top of page, report and picture.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Model to encode the query with; the base's own if not given.")
     ] = None,
 ) -> None:
     """Find the most similar cases of a case base."""
+    from dermquery.data.viewer import Viewer
     from dermquery.store.casebase import CaseBase
     from dermquery.store.where import Written
 
     if preset is not None and weights is not None:
         raise ValueError(f"--preset {preset!r} and --weights {weights!r} say the same thing twice; give one of them")
-    outputs = _Outputs(json_out, html, pdf, png, csv)
+    opens = Viewer(viewer) if viewer else None
+    outputs = _Outputs(json_out, html, pdf, png, csv, fhir, seg, sr)
     outputs.check()
+    source = _dicom_source(image, seg, sr)
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
         image=image,
@@ -95,15 +116,17 @@ def search(
         exclude_case=exclude_case,
         exclude_lesion=exclude_lesion,
         exclude_patient=exclude_patient,
-    )
-    if explain:
-        if html is None and pdf is None and png is None:
-            raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
+    ).with_links(opens)
+    if explain and html is None and pdf is None and png is None:
+        raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
+    if explain or seg is not None:
         result = case_base.explain(result)
     warnings = _warnings(case_base, result)
     if case_base.read_only:
         Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
     _write(result, outputs, warnings, notice)
+    if source is not None:
+        _write_objects(result, source, seg, sr)
     if json_out != "-":
         print_result(result, case_base, warnings)
 
@@ -128,6 +151,9 @@ class _Outputs(NamedTuple):
     pdf: Path | None
     png: Path | None
     csv: Path | None
+    fhir: Path | None
+    seg: Path | None
+    sr: Path | None
 
     def check(self) -> None:
         """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
@@ -170,6 +196,10 @@ def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notic
         write_json(result, to.json, warnings)
     if to.csv is not None:
         write_csv(result, to.csv)
+    if to.fhir is not None:
+        from dermquery.answer.fhir import write_fhir
+
+        write_fhir(result, to.fhir, warnings, notice)
     if to.pdf is not None:
         from dermquery.answer.pdf import write_pdf
 
@@ -184,6 +214,35 @@ def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notic
         write_png(result, to.png, notice=notice)
 
 
+def _dicom_source(image: Path | None, seg: Path | None, sr: Path | None) -> Dataset | None:
+    """Attributes of the query's image, if an object about it is to be written."""
+    if seg is None and sr is None:
+        return None
+    option = "--seg" if sr is None else "--sr"
+    if image is None:
+        raise ValueError(f"{option} writes an object about the query's image; give one by --image")
+    from dermquery.data.dicom.container import is_dicom, need_libraries
+
+    with image.open("rb") as file:
+        if not is_dicom(file.read(256)):
+            raise ValueError(f"{image} is no DICOM object, which {option} could refer to; leave {option} out")
+    need_libraries()
+    from dermquery.data.dicom.header import read_header
+
+    return read_header(image).dataset
+
+
+def _write_objects(result: SearchResult, source: Dataset, seg: Path | None, sr: Path | None) -> None:
+    if seg is not None:
+        from dermquery.answer.dicom.seg import write_seg
+
+        write_seg(result, source, seg)
+    if sr is not None:
+        from dermquery.answer.dicom.sr import write_sr
+
+        write_sr(result, source, sr)
+
+
 def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[Warned] = ()) -> None:
     """Print the ranked table, or why there is none."""
     from dermquery.answer.content import report_content
@@ -194,6 +253,9 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
         out.print(Text("\n".join([content.no_hits, *_values_there(result, case_base)])))
     else:
         out.print(_table(content))
+        for hit in result.hits:
+            if hit.viewer:
+                out.print(Text(f"{hit.rank} in the viewer: {hit.viewer}"), style="dim", soft_wrap=True)
     if result.query.text:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
     for said in (*content.query.notes, *content.warnings):

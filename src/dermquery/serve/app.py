@@ -70,6 +70,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         keep_query_images=settings.keep_query_images,
         image_bytes=settings.upload_bytes,
         disk_bytes=settings.job_disk_bytes,
+        viewer=settings.viewer,
     )
     app = FastAPI(
         title="dermquery",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dermquery.answer.csv_json import hits_csv, hits_json
+from dermquery.answer.fhir import hits_fhir
 from dermquery.answer.html import write_html
 from dermquery.answer.pdf import write_pdf
 from dermquery.serve.answers import Answer
@@ -43,10 +44,15 @@ def _json(answer: Answer, _notice: str | None) -> bytes:
     return hits_json(answer.result, answer.warnings).encode()
 
 
+def _fhir(answer: Answer, notice: str | None) -> bytes:
+    return hits_fhir(answer.result, answer.warnings, notice).encode()
+
+
 FILES: Mapping[str, ReportFile] = {
     "pdf": ReportFile("application/pdf", _pdf),
     "html": ReportFile("text/html; charset=utf-8", _html),
     "csv": ReportFile("text/csv; charset=utf-8", _csv),
     "json": ReportFile("application/json", _json),
+    "fhir.json": ReportFile("application/fhir+json", _fhir),
 }
 """Kinds of files by their ending."""

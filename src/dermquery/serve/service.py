@@ -17,6 +17,7 @@ from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, UprightImage
+from dermquery.data.viewer import Viewer
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
@@ -55,6 +56,7 @@ class SearchService(BaseReader):
         jobs: the queue of jobs that add many cases.
         intake: the line before it.
         facts: counts, map and duplicates of the base.
+        viewer: where the images of cases open; None for none.
 
     Args:
         base: the case base.
@@ -67,6 +69,7 @@ class SearchService(BaseReader):
         keep_query_images: keep the images of queries in ``state``, by their SHA-256.
         image_bytes: largest image file of a job.
         disk_bytes: what uploads of jobs may take of the disk.
+        viewer: the attribute.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class SearchService(BaseReader):
         keep_query_images: bool = False,
         image_bytes: int = 20 << 20,
         disk_bytes: int = 2 << 30,
+        viewer: Viewer | None = None,
     ) -> None:
         places = concurrency + 1  # so that one is left while somebody's images take all the time that they may
         super().__init__(
@@ -97,6 +101,7 @@ class SearchService(BaseReader):
         self._evidence = Kept[tuple[str, str, str], Explained](512)
         self._keep_images = state / "queries" if keep_query_images else None
         self._loading, self._state = threading.Lock(), state
+        self.viewer = viewer
 
     def warm(self) -> None:
         """Encode once, so that no query waits for the first use of the model."""
@@ -267,7 +272,7 @@ class SearchService(BaseReader):
         self._cautions.measure(result.base.count)
         unlike = self._cautions.unlike(prepared.key, prepared.alone, result.weights)
         said = (*prepared.warnings, *said_of_hits(result.hits), *unlike, *result.damage)
-        return Answer(prepared, result, offset, said)
+        return Answer(prepared, result.with_links(self.viewer), offset, said)
 
     def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Which parts make up the local similarity with a case, as pictures to lay over both images.

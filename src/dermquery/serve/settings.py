@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from dermquery.data.files import make_folder
 from dermquery.data.home import default_state
+from dermquery.data.viewer import Viewer
 
 __all__ = [
     "Algorithm",
@@ -60,6 +61,10 @@ def _network(value: str) -> str:
         return str(ipaddress.ip_network(value))
     except ValueError as error:
         raise ValueError(f"{value!r} is no address or network; write 127.0.0.1 or 10.0.0.0/8") from error
+
+
+def _viewer(value: object) -> object:
+    return Viewer(value) if isinstance(value, str) else value
 
 
 class _Section(BaseModel):
@@ -120,6 +125,7 @@ class ServeSettings(_Section):
         history: last searches that the page lists for who asked them, while the server runs; 0 lists none.
         keep_query_images: keep the images of queries; otherwise the log has only their hash.
         audit_bytes: size at which a new file of the audit log begins.
+        viewer: address of a picture archive's viewer with ``{study}`` in it, which hits of that archive link to.
         notice: a line shown on every page, such as "These cases are synthetic."
     """
 
@@ -147,6 +153,7 @@ class ServeSettings(_Section):
     history: int = Field(default=20, ge=0, le=100)
     keep_query_images: bool = False
     audit_bytes: int = Field(default=64 * MIB, ge=4096)
+    viewer: Annotated[Viewer | None, BeforeValidator(_viewer)] = None
     notice: str | None = None
 
     @field_validator("hosts")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
+from dermquery.data.viewer import Viewer
 from dermquery.model.alignment import Evidence
 from dermquery.model.parts import Weights
 from dermquery.store.archive import ArchiveError, ImageArchive
@@ -45,6 +46,7 @@ class Hit:
         likely_criteria: those that nobody recorded of it, with the model's probability of the query's value.
         trained_on: whether the model was trained on its image; None where the model does not say.
         sha256: of the image file that the case's vector was made of.
+        viewer: address of its images in a picture archive's viewer, where one is configured and has them.
     """
 
     rank: int
@@ -63,6 +65,7 @@ class Hit:
     same_photograph: bool = False
     trained_on: bool | None = None
     sha256: str = ""
+    viewer: str | None = None
 
     @property
     def parts(self) -> dict[str, float | None]:
@@ -85,6 +88,7 @@ class Hit:
             "shared_criteria": dict(self.shared_criteria),
             "differing_criteria": dict(self.differing_criteria),
             "likely_criteria": dict(self.likely_criteria),
+            "viewer": self.viewer,
             "case": self.case.model_dump(mode="json"),
         }
 
@@ -150,6 +154,12 @@ class SearchResult:
     def local_weight(self) -> float:
         """λ of equation 9."""
         return self.weights.local_weight
+
+    def with_links(self, viewer: Viewer | None) -> Self:
+        """The same with each hit's address in a viewer."""
+        if viewer is None:
+            return self
+        return replace(self, hits=tuple(replace(hit, viewer=viewer.link(hit.case)) for hit in self.hits))
 
     def picture(self, hit: Hit) -> ImageSource:
         """The image that a hit's vector was made of, from the archive; without it, the file that the case names."""

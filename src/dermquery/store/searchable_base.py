@@ -247,7 +247,9 @@ class SearchableBase:
             ImageError: the image of a hit cannot be read any more.
         """
         if not isinstance(self.model, ExplainingEncoder):
-            raise QueryError(f"the model {self.model.name!r} cannot explain a similarity; leave --explain out")
+            raise QueryError(
+                f"the model {self.model.name!r} cannot explain a similarity; leave --explain and --seg out"
+            )
         described = self.manifest.described
         evidence = [
             self.model.evidence(result.query, hit.case, described=described, image=result.picture(hit))

@@ -24,6 +24,8 @@ def test_a_ranking_is_taken_away_as_a_file(served: Served, client: Client) -> No
     assert [row["case_id"] for row in rows] == ids
     assert client.report(found.search).startswith(b"%PDF-")
     assert b"Research use only" in client.report(found.search, "html", top_k=1)
+    bundle = json.loads(client.report(found.search, "fhir.json", top_k=3, weights="paper"))
+    assert bundle["resourceType"] == "Bundle"
     with pytest.raises(ApiError) as caught:
         client.report("no such search", "csv")
     assert caught.value.status == 404

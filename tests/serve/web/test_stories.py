@@ -266,6 +266,7 @@ def test_the_answer_can_be_taken_away(served: Served, visit: Visit) -> None:
         "html": "Report (HTML)",
         "csv": "Hits (CSV)",
         "json": "Hits (JSON)",
+        "fhir.json": "Hits (FHIR bundle)",
     }.items():
         page.click("summary:has-text('Take away')")
         with page.expect_download() as download:

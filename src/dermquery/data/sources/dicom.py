@@ -20,7 +20,7 @@ from dermquery.data.dicom.site_key import SiteKey, default_site_key
 from dermquery.data.dicom.site_key import site_key as read_site_key
 from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
 
-__all__ = ["ALLOWED", "prepare_dicom"]
+__all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "prepare_dicom"]
 
 ALLOWED = ("burned-in", "faces")
 """What may be seen in pixels only if it is allowed: burned-in text, and features by which a person is recognised."""
@@ -64,8 +64,7 @@ def prepare_dicom(
         PrepareError: there is nothing to read, no photograph in it, or ``out`` was prepared in another way.
         SiteKeyError: the key cannot be used.
     """
-    if unknown := sorted(allow - set(ALLOWED)):
-        raise PrepareError(f"nothing to allow is called {unknown[0]!r}; use some of: {', '.join(ALLOWED)}")
+    check_allowed(allow)
     if keep_identity and objects:
         raise PrepareError("de-identified copies are written only when identities are removed; leave one out")
     with _opened(source, out, None if keep_identity else site_key or default_site_key()) as (files, key):
@@ -75,7 +74,7 @@ def prepare_dicom(
         if not importing.frames:
             reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
             raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
-        decoders = Decoders(_DECODERS, max_pixels=_MOST_PIXELS, seconds=_SECONDS)
+        decoders = bounded_decoders()
         try:
             report = prepare_cases(
                 [frame.case for frame in importing.frames.values()], out,
@@ -100,3 +99,14 @@ def _opened(source: Path, out: Path, key: Path | None) -> Iterator[tuple[Objects
         raise PrepareError(f"{source}: {error}") from error
     with closing(files):
         yield files, None if key is None else read_site_key(key)
+
+
+def check_allowed(allow: frozenset[str]) -> None:
+    """Raise PrepareError unless all are of :data:`ALLOWED`."""
+    if unknown := sorted(allow - set(ALLOWED)):
+        raise PrepareError(f"nothing to allow is called {unknown[0]!r}; use some of: {', '.join(ALLOWED)}")
+
+
+def bounded_decoders() -> Decoders:
+    """What decodes the pixels of an import, in bounded time and memory."""
+    return Decoders(_DECODERS, max_pixels=_MOST_PIXELS, seconds=_SECONDS)

@@ -115,6 +115,7 @@ def prepare_cases(
     progress: Progress | None = None,
     read: Callable[[Path], Original] | None = None,
     bad: Sequence[BadImage] = (),
+    earlier: Sequence[Case] = (),
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
@@ -133,6 +134,7 @@ def prepare_cases(
         progress: called after each image.
         read: opens a case's image, from two threads; by default it is a file.
         bad: source images that became no case; they count like those that cannot be used.
+        earlier: cases of the folder's table that stay in it, before these.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
@@ -163,7 +165,7 @@ def prepare_cases(
                 progress(done, len(cases))
     table = out / "cases.csv" if prepared and (skip_bad or not unusable) else None
     if table:
-        write_cases(prepared, table)
+        write_cases([*earlier, *prepared], table)
     return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(unusable), worded.notes)
 
 

@@ -52,6 +52,9 @@ class HitAnswer(Out):
     likely_criteria: Mapping[str, float] = Field(
         description="Criteria that the query gives and nobody recorded, with how likely its value is by the image."
     )
+    viewer: str | None = Field(
+        description="Address of its images in the picture archive's viewer; null where none is configured or has them."
+    )
     case: CaseAnswer
 
     @classmethod
@@ -72,6 +75,7 @@ class HitAnswer(Out):
             shared_criteria=dict(hit.shared_criteria),
             differing_criteria=dict(hit.differing_criteria),
             likely_criteria=dict(hit.likely_criteria),
+            viewer=hit.viewer,
             case=CaseAnswer.shown(hit.case, hit.sha256, root),
         )
 

@@ -136,7 +136,7 @@ async def overlay(
     response_class=Response,
     responses={
         200: {
-            "description": "A report with images (pdf, html), or the hits as data (csv, json).",
+            "description": "A report with images (pdf, html), or the hits as data (csv, json, fhir.json).",
             "content": {kind.media_type.partition(";")[0]: {} for kind in FILES.values()},
         },
         **problems(404, 409, 422),
@@ -148,7 +148,7 @@ async def report(
     service: ServiceHere,
     audit: Audited,
     key: SearchKey,
-    ending: Literal["pdf", "html", "csv", "json"],
+    ending: Literal["pdf", "html", "csv", "json", "fhir.json"],
     ranking: Annotated[RankingParameters, Query()],
 ) -> Response:
     """A ranking as a file to take away."""
