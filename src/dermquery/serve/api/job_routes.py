@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermquery.answer.language import said
 from dermquery.serve.api.common import (
     Audited,
     Handler,
@@ -93,19 +94,19 @@ async def submit(
 
     job = await attended(request, service.intake.call(work))
     response.headers["Location"] = f"{root_of(request)}{PREFIX}/jobs/{job.id}"
-    return job
+    return _told(job)
 
 
 @router.get("", operation_id="jobs", responses=problems())
 async def jobs(principal: Writer, service: Here) -> JobList:
     """Every job, the latest first."""
-    return JobList(jobs=tuple(service.jobs.all()))
+    return JobList(jobs=tuple(map(_told, service.jobs.all())))
 
 
 @router.get("/{job_id}", operation_id="job", responses=problems(404, 422))
 async def job(principal: Writer, service: Here, job_id: JobId) -> Job:
     """Where a job stands; what it says is done is on disk."""
-    return service.jobs.get(job_id)
+    return _told(service.jobs.get(job_id))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel", responses=problems(404, 409, 422))
@@ -142,4 +143,10 @@ async def _changed(
         audit.write("job", principal, job=job_id, state=what)
         return changed
 
-    return await attended(request, service.intake.call(work))
+    return _told(await attended(request, service.intake.call(work)))
+
+
+def _told(job: Job) -> Job:
+    """A job with what it says in the client's language."""
+    bad = tuple(one.model_copy(update={"reason": said(one.reason)}) for one in job.bad)
+    return job.model_copy(update={"message": said(job.message or "") or None, "bad": bad})

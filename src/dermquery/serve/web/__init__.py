@@ -9,7 +9,7 @@ from dermquery.serve.api.common import Reader
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.serve.web import base, browse, compare, images, search, writing
-from dermquery.serve.web.site import Site
+from dermquery.serve.web.site import Site, Visit, switch_language
 
 __all__ = ["install"]
 
@@ -26,6 +26,10 @@ def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> No
     @files.get("/favicon.ico")
     def favicon(request: Request) -> Response:
         return RedirectResponse(f"{request.scope.get('root_path', '')}{site.files.path('favicon.svg')}", 303)
+
+    @files.post("/language")
+    async def language(request: Request, who: Reader) -> Response:
+        return await switch_language(Visit.of(site, request))
 
     app.include_router(files)
     for part in (search, images, compare, browse, base, writing):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dermquery.answer.language import _
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.api.common import attended
 from dermquery.serve.api.searches import ranked
@@ -14,7 +15,6 @@ from dermquery.serve.web.address import Address
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Asked, Question
 from dermquery.serve.web.site import Visit
-from dermquery.serve.web.texts import _
 
 __all__ = ["IMAGE_EXPIRED", "answered", "ask", "ask_unmarked", "prepare", "rank"]
 
@@ -89,7 +89,7 @@ async def ask(visit: Visit, question: Question, known: Asked | None) -> Asked:
 def _title(question: Question) -> str:
     if question.like:
         return _("More like case %s") % question.like
-    words = question.text.strip() or ", ".join(f"{CRITERIA[n].title} {v}" for n, v in question.terms.items())
+    words = question.text.strip() or ", ".join(f"{_(CRITERIA[n].title)} {_(v)}" for n, v in question.terms.items())
     return ", ".join(filter(None, (_("Image") if question.image else "", words)))[:120]
 
 

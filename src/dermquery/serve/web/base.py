@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dermquery.answer.words import TITLES, Tone, describe_case, diagnosis_title, tones
+from dermquery.answer.language import _
+from dermquery.answer.words import TITLES, Tone, describe_case, diagnosis_title, tones, value_title
 from dermquery.serve.api.common import Reader, ScopedRoute
 from dermquery.serve.web.address import CHOSEN_FIELDS, Address, clause
 from dermquery.serve.web.site import Site, Visit, spoken
@@ -45,13 +46,13 @@ def _counts(visit: Visit) -> list[Counts]:
             continue
         total = max(sum(counts.values()), 1)
         values = [_count(field, value, n, total) for value, n in list(counts.items())[:_MOST_VALUES]]
-        found.append(Counts(TITLES[field], tuple(values), max(len(counts) - _MOST_VALUES, 0)))
+        found.append(Counts(_(TITLES[field]), tuple(values), max(len(counts) - _MOST_VALUES, 0)))
     return found
 
 
 def _count(field: str, value: str | float | None, n: int, total: int) -> Count:
     written = None if value is None else str(value)
-    title = diagnosis_title(written) if field == "diagnosis" or written is None else written
+    title = diagnosis_title(None) if written is None else value_title(field, written)
     path = "" if written is None else Address(where=(clause(field, written),)).path().replace("/?", "/browse?", 1)
     return Count(title, n, n / total, path)
 

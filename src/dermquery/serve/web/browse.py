@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.content import TRAINED_ON, Fact, case_facts
+from dermquery.answer.language import _
 from dermquery.answer.words import describe_case
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
@@ -86,7 +87,7 @@ def _read(visit: Visit, case_id: str) -> CaseShown:
     return CaseShown(
         case,
         case_facts(case),
-        TRAINED_ON if service.base.trained_on([row.stamp.phash])[0] else None,
+        _(TRAINED_ON) if service.base.trained_on([row.stamp.phash])[0] else None,
         seven_point_score(case.checklist) if case.checklist else None,
         of_lesion(visit, case),
         tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != case_id),

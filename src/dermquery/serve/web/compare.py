@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.content import HitContent, report_content
+from dermquery.answer.language import _
 from dermquery.data.case import Case
 from dermquery.serve.api.common import Reader, ScopedRoute
 from dermquery.serve.api.schemas import PREFIX, case_url
@@ -17,7 +18,6 @@ from dermquery.serve.web.asking import answered
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Site, Visit, spoken
-from dermquery.serve.web.texts import _
 from dermquery.store.filters import AllOf, Equals, Filter
 from dermquery.store.protocol import ExplainingEncoder
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dermquery.answer.words import TITLES, diagnosis_title
+from dermquery.answer.language import _
+from dermquery.answer.words import TITLES, upper_first, value_title
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.service import SearchService
 from dermquery.serve.web.address import CHOSEN_FIELDS, Address, clause
@@ -88,7 +89,6 @@ def _facet(
             continue
         only, excluded = clause(name, str(value)), clause(name, str(value), excluded=True)
         asked = "only" if only in address.where else "not" if excluded in address.where else ""
-        title = diagnosis_title(str(value)) if name == "diagnosis" else str(value)
-        found.append(FacetValue(title, only, excluded, left.get(value, 0), asked))
+        found.append(FacetValue(value_title(name, value), only, excluded, left.get(value, 0), asked))
     shown = [value for place, value in enumerate(found) if place < _MOST_VALUES or value.asked]
-    return Facet(name, CRITERIA[name].title.capitalize() if finding else TITLES[name], tuple(shown), finding)
+    return Facet(name, upper_first(_(CRITERIA[name].title)) if finding else _(TITLES[name]), tuple(shown), finding)

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from dermquery.answer.content import Warned
+from dermquery.answer.language import _, said
 from dermquery.data.image import load_image
 from dermquery.data.image_quality import check_image
 from dermquery.serve.api.common import Reader, ScopedRoute
@@ -18,7 +19,6 @@ from dermquery.serve.prepared import ExpiredQueryError
 from dermquery.serve.uploads import ExpiredImageError, read_crop, turned_and_cropped
 from dermquery.serve.web.asking import IMAGE_EXPIRED
 from dermquery.serve.web.site import Site, Visit
-from dermquery.serve.web.texts import _
 from dermquery.store.same_image import said_of
 
 __all__ = ["router"]
@@ -64,6 +64,6 @@ def _kept(visit: Visit, data: bytes) -> dict[str, object]:
     kept, image = site.images.keep(visit.owner, data)
     same = site.service.base.cases_of_image(hashlib.sha256(data).hexdigest())
     found: Sequence[Warned] = (*said_of(same), *check_image(image))
-    said = [warning.message for warning in found]
+    warnings = [said(warning.message) for warning in found]
     links = [{"case": case_id, "url": visit.case_page(case_id)} for case_id in same[:5]]
-    return {"key": kept.key, "size": image.size, "warnings": said, "same": links}
+    return {"key": kept.key, "size": image.size, "warnings": warnings, "same": links}

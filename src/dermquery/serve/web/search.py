@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from dermquery.answer.content import Content, report_content
+from dermquery.answer.language import _
 from dermquery.answer.words import describe_condition
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.model.presets import default_preset
@@ -21,7 +22,7 @@ from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import AskError, words_for
 from dermquery.serve.web.question import LONGEST_TEXT, Asked, Question
 from dermquery.serve.web.site import Site, Visit, form_of, spoken
-from dermquery.serve.web.texts import TERMS, _
+from dermquery.serve.web.texts import TERMS
 
 __all__ = ["Shown", "router", "shown"]
 

@@ -11,34 +11,39 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.datastructures import FormData
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery import __version__
-from dermquery.answer.words import diagnosis_title, tones
+from dermquery.answer.language import LANGUAGES
+from dermquery.answer.rendering import environment_of
+from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
+from dermquery.data.reading.lexicon import languages
 from dermquery.serve.api.common import owner_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.security.addresses import is_secure
 from dermquery.serve.security.browsers import name_browser
 from dermquery.serve.security.identity import Principal, principal_of
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
+from dermquery.serve.tongues import LANGUAGE_COOKIE
 from dermquery.serve.uploads import KeptImages
 from dermquery.serve.web import texts
 from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.question import AskedQuestions
 from dermquery.serve.web.static_files import StaticFiles
 
-__all__ = ["POLICY", "Site", "Visit", "form_of", "spoken"]
+__all__ = ["POLICY", "Site", "Visit", "form_of", "spoken", "switch_language"]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Everything comes from this server; nothing is inline and nothing is evaluated."""
-_MOST_FIELDS, _WORTH_PACKING = 1000, 1400
+_MOST_FIELDS, _WORTH_PACKING, _A_YEAR = 1000, 1400, 365 * 86400
 Handler = Callable[..., Awaitable[Response]]
 
 
@@ -137,6 +142,20 @@ async def form_of(request: Request) -> FormData:
     return await request.form(max_files=0, max_fields=_MOST_FIELDS)
 
 
+async def switch_language(visit: Visit) -> Response:
+    """Remember the language that was chosen, and load the page again: what it shows is in its address."""
+    code = str((await form_of(visit.request)).get("language") or "")
+    response: Response = RedirectResponse(visit.to("/"), 303)
+    if visit.is_part:
+        response = Response(status_code=204, headers={"HX-Refresh": "true"})
+    if code in LANGUAGES:
+        response.set_cookie(
+            LANGUAGE_COOKIE, code, max_age=_A_YEAR, path=visit.to("/"), secure=is_secure(visit.request.scope),
+            httponly=True, samesite="lax",
+        )  # fmt: skip
+    return response
+
+
 def spoken(target: str = "#problem") -> Callable[[Handler], Handler]:
     """Let a handler of ``(visit, …)`` answer its errors in words, in the element that shows them."""
 
@@ -158,21 +177,17 @@ def _pair(name: str, value: str) -> str:
 
 
 def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("dermquery.serve.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    made.install_gettext_callables(texts._, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made = environment_of("dermquery.serve.web")
     made.globals.update(
         version=__version__,
         tone_of=lambda name: tones([name])[name],
         criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
         diagnosis_title=diagnosis_title,
         part_names=texts.PARTS,
+        languages=LANGUAGES,
+        language_titles={code: known.name for code, known in languages().items()},
+        remark_question=remark_question,
+        value_title=value_title,
         presets_in_words=texts.PRESETS,
     )
     return made

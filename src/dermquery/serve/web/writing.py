@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from dermquery.answer.language import _, said
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
@@ -19,7 +20,6 @@ from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.records import Records, looks_personal
 from dermquery.serve.web.site import Site, Visit, form_of, spoken
-from dermquery.serve.web.texts import _
 
 __all__ = ["form_values", "router"]
 
@@ -46,9 +46,9 @@ def _described(form: Fields) -> dict[str, Any]:
 
 def _faults(error: ValidationError) -> AskError:
     """The faults of the fields, for the person who filled them in."""
-    names = {"case_id": _("Case id"), **TITLES}
-    said = (f"{names.get(str(fault['loc'][0]), fault['loc'][0])}: {fault['msg']}" for fault in error.errors())
-    return AskError("; ".join(said))
+    names = {"case_id": "Case id", **TITLES}
+    faults = (f"{_(names.get(str(one['loc'][0]), ''))}: {said(one['msg'])}" for one in error.errors())
+    return AskError("; ".join(faults))
 
 
 @spoken()
