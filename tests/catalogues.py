@@ -61,8 +61,8 @@ def collected() -> Texts:
     for package in ("dermquery.answer", "dermquery.serve.web", "dermquery.serve.security"):
         found |= {text: [] for text in _of_templates(package)}
     found |= {text: [] for text in _of_tables() if text not in found}
-    for path in _SAYING:
-        tree = ast.parse((SOURCE / path).read_text(encoding="utf-8"))
+    for name in _SAYING:
+        tree = ast.parse((SOURCE / name).read_text(encoding="utf-8"))
         found |= {text: ["sentence"] for text in _sentences(tree) if text not in found}
     return found | {text: ["sentence"] for text in _OTHERS}
 
