@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.language import _
 from dermquery.answer.words import TITLES, Tone, describe_case, diagnosis_title, tones, value_title
-from dermquery.serve.api.common import Reader, ScopedRoute
 from dermquery.serve.web.address import CHOSEN_FIELDS, Address, clause
-from dermquery.serve.web.site import Site, Visit, spoken
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.store.duplicates import DuplicateGroup
 
 __all__ = ["router"]
 
+router = pages()
 _MOST_VALUES, _MOST_GROUPS = 12, 30
 
 
@@ -63,7 +62,9 @@ def _diagnoses(visit: Visit) -> list[tuple[str | None, str, Tone]]:
     return [(name, diagnosis_title(name), palette[name]) for name in names]
 
 
-async def _base(visit: Visit) -> Response:
+@router.get("/base")
+async def base(visit: Reading) -> Response:
+    """The overview."""
     service = visit.site.service
     info = await service.readers.call(service.info)
     await service.readers.call(service.facts.fetch)
@@ -73,8 +74,11 @@ async def _base(visit: Visit) -> Response:
     )
 
 
+@router.get("/base/duplicates")
 @spoken("#duplicates")
-async def _duplicates(visit: Visit) -> Response:
+async def duplicates(visit: Reading) -> Response:
+    """Images that occur twice."""
+
     def work() -> list[DuplicateGroup] | None:
         groups = visit.site.service.facts.find_duplicates()
         if groups:
@@ -85,18 +89,3 @@ async def _duplicates(visit: Visit) -> Response:
     return visit.render(
         "duplicates.html", groups=groups, shown=(groups or [])[:_MOST_GROUPS], titles=TITLES, describe=describe_case
     )
-
-
-def router(site: Site) -> APIRouter:
-    """The routes of the overview."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-
-    @routes.get("/base")
-    async def base(request: Request, who: Reader) -> Response:
-        return await _base(Visit.of(site, request))
-
-    @routes.get("/base/duplicates")
-    async def duplicates(request: Request, who: Reader) -> Response:
-        return await _duplicates(Visit.of(site, request))
-
-    return routes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.content import TRAINED_ON, Fact, case_facts
@@ -12,20 +11,21 @@ from dermquery.answer.language import _
 from dermquery.answer.words import describe_case
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.serve.api.common import Reader, ScopedRoute, attended
+from dermquery.serve.api.common import attended
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import prepare, rank
 from dermquery.serve.web.compare import of_lesion
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.question import Question
-from dermquery.serve.web.site import Site, Visit, spoken
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.serve.web.writing import form_values
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import Written
 
 __all__ = ["router"]
 
+router = pages()
 _PAGE, _NEIGHBOURS = 60, 12
 
 
@@ -49,7 +49,9 @@ def _page(visit: Visit, address: Address, after: str | None) -> tuple[list[Store
     return rows, service.base.count(condition)
 
 
-async def _browse(visit: Visit) -> Response:
+@router.get("/browse")
+async def browse(visit: Reading) -> Response:
+    """A page of the gallery."""
     parameters, readers = visit.request.query_params, visit.site.service.readers
     address, after = Address.of_form(parameters), parameters.get("after") or None
     status, problem = 200, ""
@@ -94,7 +96,9 @@ def _read(visit: Visit, case_id: str) -> CaseShown:
     )
 
 
-async def _case(visit: Visit) -> Response:
+@router.get("/case")
+async def case(visit: Reading) -> Response:
+    """A case's own page."""
     try:
         shown = await visit.site.service.readers.call(_read, visit, str(visit.request.query_params.get("id") or ""))
     except Exception as error:
@@ -106,27 +110,10 @@ async def _case(visit: Visit) -> Response:
     return visit.render("case.html", shown=shown, case=shown.case, names=CRITERIA, **form_values(visit))
 
 
+@router.get("/case/neighbours")
 @spoken("#neighbours")
-async def _neighbours(visit: Visit) -> Response:
+async def neighbours(visit: Reading) -> Response:
+    """The most similar cases."""
     question = Question(like=str(visit.request.query_params.get("id") or ""))
     answer = await rank(visit, await prepare(visit, question), Address())
     return visit.render("neighbours.html", tiles=[Tile.of(hit.case) for hit in answer.result.hits[:_NEIGHBOURS]])
-
-
-def router(site: Site) -> APIRouter:
-    """The routes for looking through the base."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-
-    @routes.get("/browse")
-    async def browse(request: Request, who: Reader) -> Response:
-        return await _browse(Visit.of(site, request))
-
-    @routes.get("/case")
-    async def case(request: Request, who: Reader) -> Response:
-        return await _case(Visit.of(site, request))
-
-    @routes.get("/case/neighbours")
-    async def neighbours(request: Request, who: Reader) -> Response:
-        return await _neighbours(Visit.of(site, request))
-
-    return routes

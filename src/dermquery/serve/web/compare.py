@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.content import HitContent, report_content
 from dermquery.answer.language import _
 from dermquery.data.case import Case
-from dermquery.serve.api.common import Reader, ScopedRoute
 from dermquery.serve.api.schemas import PREFIX, case_url
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import answered
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
-from dermquery.serve.web.site import Site, Visit, spoken
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.store.filters import AllOf, Equals, Filter
 from dermquery.store.protocol import ExplainingEncoder
 
 __all__ = ["of_lesion", "router"]
 
+router = pages()
 _MOST_EARLIER = 12
 
 
@@ -66,8 +65,10 @@ def of_lesion(visit: Visit, case: Case) -> list[Case]:
     return sorted(others, key=lambda other: (str(other.date or ""), other.case_id))
 
 
+@router.get("/compare")
 @spoken("#compare")
-async def _compare(visit: Visit) -> Response:
+async def compare(visit: Reading) -> Response:
+    """The comparison of an address."""
     address = Address.of(visit.request.query_params)
     asked = visit.site.asked.get(visit.owner, address.query)
     if asked is None:
@@ -90,14 +91,3 @@ async def _compare(visit: Visit) -> Response:
         "compare.html", address=address, hits=hits, place=place, items=items, panes=panes, lesion=lesion,
         levels=visit.site.service.base.manifest.levels if any(pane.overlay for pane in panes) else (),
     )  # fmt: skip
-
-
-def router(site: Site) -> APIRouter:
-    """The route of the comparison."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-
-    @routes.get("/compare")
-    async def compare(request: Request, who: Reader) -> Response:
-        return await _compare(Visit.of(site, request))
-
-    return routes

@@ -174,9 +174,5 @@ class Records:
         self._site.audit.write(event, visit.who, case=row.case.case_id, image=row.stamp.sha256)
 
 
-def _size(changes: Sequence[Change]) -> int:
-    return sum(len(change.before[1] or b"") for change in changes if change.before)
-
-
 def _mark(row: StoredCase) -> str:
     return fingerprint(row.case, row.stamp.sha256)

@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
-from fastapi import Request
+from fastapi import APIRouter, Depends, Request
 from jinja2 import Environment
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,12 +21,12 @@ from dermquery.answer.rendering import environment_of
 from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
-from dermquery.serve.api.common import owner_of
+from dermquery.serve.api.common import Reader, ScopedRoute, Writer, owner_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.addresses import is_secure
 from dermquery.serve.security.browsers import name_browser
-from dermquery.serve.security.identity import Principal, principal_of
+from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.serve.tongues import LANGUAGE_COOKIE
@@ -36,7 +36,7 @@ from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.question import AskedQuestions
 from dermquery.serve.web.static_files import StaticFiles
 
-__all__ = ["POLICY", "Site", "Visit", "form_of", "spoken", "switch_language"]
+__all__ = ["POLICY", "Reading", "Site", "Visit", "Writing", "pages", "router", "spoken"]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -80,11 +80,6 @@ class Visit:
     request: Request
     who: Principal
 
-    @classmethod
-    def of(cls, site: Site, request: Request) -> Visit:
-        """The visit of a request."""
-        return cls(site, request, principal_of(request))
-
     @property
     def owner(self) -> str:
         """The owner of what is asked here, as in the API."""
@@ -110,6 +105,10 @@ class Visit:
     def like(self, case_id: str, back: str = "") -> str:
         """Address of a search for more like a case."""
         return self.to(f"/?{_pair('like', case_id)}" + (f"&{_pair('back', back)}" if back else ""))
+
+    async def form(self) -> FormData:
+        """The form that was sent, without files."""
+        return await self.request.form(max_files=0, max_fields=_MOST_FIELDS)
 
     def log(self, what: str, case_ids: Sequence[str]) -> None:
         """Log who sees which cases, before they see them."""
@@ -137,14 +136,44 @@ class Visit:
         return response
 
 
-async def form_of(request: Request) -> FormData:
-    """The form that was sent, without files."""
-    return await request.form(max_files=0, max_fields=_MOST_FIELDS)
+def _reading(request: Request, who: Reader) -> Visit:
+    return Visit(request.app.state.site, request, who)
 
 
-async def switch_language(visit: Visit) -> Response:
+def _writing(request: Request, who: Writer) -> Visit:
+    return Visit(request.app.state.site, request, who)
+
+
+Reading = Annotated[Visit, Depends(_reading)]
+"""The visit of somebody who may read."""
+Writing = Annotated[Visit, Depends(_writing)]
+"""The visit of somebody who may write."""
+
+
+def pages() -> APIRouter:
+    """A router for pages, which programs are not told of."""
+    return APIRouter(include_in_schema=False, route_class=ScopedRoute)
+
+
+router = pages()
+
+
+@router.get("/static/{version}/{name}")
+def static(visit: Reading, version: str, name: str) -> Response:
+    """A file of the page."""
+    return visit.site.files.answer(visit.request, name)
+
+
+@router.get("/favicon.ico")
+def favicon(visit: Reading) -> Response:
+    """Where browsers look for the icon."""
+    return RedirectResponse(visit.to(visit.site.files.path("favicon.svg")), 303)
+
+
+@router.post("/language")
+async def switch_language(visit: Reading) -> Response:
     """Remember the language that was chosen, and load the page again: what it shows is in its address."""
-    code = str((await form_of(visit.request)).get("language") or "")
+    code = str((await visit.form()).get("language") or "")
     response: Response = RedirectResponse(visit.to("/"), 303)
     if visit.is_part:
         response = Response(status_code=204, headers={"HX-Refresh": "true"})
@@ -157,15 +186,15 @@ async def switch_language(visit: Visit) -> Response:
 
 
 def spoken(target: str = "#problem") -> Callable[[Handler], Handler]:
-    """Let a handler of ``(visit, …)`` answer its errors in words, in the element that shows them."""
+    """Let a handler, which has a ``visit``, answer its errors in words, in the element that shows them."""
 
     def around(handle: Handler) -> Handler:
         @wraps(handle)
-        async def handled(visit: Visit, *arguments: Any) -> Response:
+        async def handled(**given: Any) -> Response:
             try:
-                return await handle(visit, *arguments)
+                return await handle(**given)
             except Exception as error:
-                return visit.refuse(error, target)
+                return cast("Visit", given["visit"]).refuse(error, target)
 
         return handled
 

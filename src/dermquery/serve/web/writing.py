@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -13,17 +13,25 @@ from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.answers import CaseExistsError
-from dermquery.serve.api.common import Reader, ScopedRoute, Writer
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.web.address import Fields
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.records import Records, looks_personal
-from dermquery.serve.web.site import Site, Visit, form_of, spoken
+from dermquery.serve.web.site import Reading, Visit, Writing, pages, spoken
 
-__all__ = ["form_values", "router"]
+__all__ = ["Records", "form_values", "router"]
 
+router = pages()
 _MOST_SUGGESTED = 100
+
+
+def _records(request: Request) -> Records:
+    records: Records = request.app.state.records
+    return records
+
+
+Kept = Annotated[Records, Depends(_records)]
 
 
 def form_values(visit: Visit) -> dict[str, Any]:
@@ -51,9 +59,18 @@ def _faults(error: ValidationError) -> AskError:
     return AskError("; ".join(faults))
 
 
+@router.get("/add")
+async def page(visit: Reading) -> Response:
+    """The page to add cases."""
+    await visit.site.service.readers.call(visit.site.service.facts.fetch)
+    return visit.render("add.html", question=Question(), case=None, **form_values(visit))
+
+
+@router.post("/add")
 @spoken()
-async def _add(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
+async def add(visit: Writing, records: Kept) -> Response:
+    """Add a case."""
+    form = await visit.form()
     case_id, question = str(form.get("case_id") or "").strip(), Question.of(form)
     replacing, sure = str(form.get("replacing") or ""), str(form.get("sure") or "")
     if not question.image:
@@ -80,9 +97,11 @@ async def _add(visit: Visit, records: Records) -> Response:
     return response
 
 
+@router.post("/case")
 @spoken()
-async def _change(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
+async def change(visit: Writing, records: Kept) -> Response:
+    """Change what is recorded of a case."""
+    form = await visit.form()
     case_id, described = str(form.get("case_id") or ""), _described(form)
     try:
         key = await visit.site.service.writer.line.call(records.change, visit, case_id, described)
@@ -91,9 +110,11 @@ async def _change(visit: Visit, records: Records) -> Response:
     return visit.render("done.html", done=_("Case %s was changed.") % case_id, key=key, case_id=case_id)
 
 
+@router.post("/case/delete")
 @spoken()
-async def _delete(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
+async def delete(visit: Writing, records: Kept) -> Response:
+    """Delete a case, or keep it alone of several."""
+    form = await visit.form()
     case_id, line = str(form.get("case_id") or ""), visit.site.service.writer.line
     others = [str(name) for name in form.getlist("other")]
     if others:
@@ -104,39 +125,11 @@ async def _delete(visit: Visit, records: Records) -> Response:
     return visit.render("done.html", done=_("Case %s was deleted.") % case_id, key=key, case_id="")
 
 
+@router.post("/undo")
 @spoken()
-async def _undo(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
+async def undo(visit: Writing, records: Kept) -> Response:
+    """Undo what was written."""
+    form = await visit.form()
     ids = await visit.site.service.writer.line.call(records.undo, visit, str(form.get("key") or ""))
     done = _("Undone: the base is as it was before.")
     return visit.render("done.html", done=done, key="", case_id=ids[0] if records.held(ids[0]) else "")
-
-
-def router(site: Site) -> APIRouter:
-    """The routes; each needs the right to write."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-    records = Records(site)
-
-    @routes.get("/add")
-    async def page(request: Request, who: Reader) -> Response:
-        visit = Visit.of(site, request)
-        await site.service.readers.call(site.service.facts.fetch)
-        return visit.render("add.html", question=Question(), case=None, **form_values(visit))
-
-    @routes.post("/add")
-    async def add(request: Request, who: Writer) -> Response:
-        return await _add(Visit.of(site, request), records)
-
-    @routes.post("/case")
-    async def change(request: Request, who: Writer) -> Response:
-        return await _change(Visit.of(site, request), records)
-
-    @routes.post("/case/delete")
-    async def delete(request: Request, who: Writer) -> Response:
-        return await _delete(Visit.of(site, request), records)
-
-    @routes.post("/undo")
-    async def undo(request: Request, who: Writer) -> Response:
-        return await _undo(Visit.of(site, request), records)
-
-    return routes
