@@ -40,7 +40,7 @@ class Counts:
 def _counts(visit: Visit) -> list[Counts]:
     found = []
     for field in CHOSEN_FIELDS:
-        counts = visit.site.service.facts.counts(field)
+        counts = visit.service.facts.counts(field)
         if not any(value is not None for value in counts):
             continue
         total = max(sum(counts.values()), 1)
@@ -57,7 +57,7 @@ def _count(field: str, value: str | float | None, n: int, total: int) -> Count:
 
 
 def _diagnoses(visit: Visit) -> list[tuple[str | None, str, Tone]]:
-    names = [None if value is None else str(value) for value in visit.site.service.facts.counts("diagnosis")]
+    names = [None if value is None else str(value) for value in visit.service.facts.counts("diagnosis")]
     palette = tones(names)
     return [(name, diagnosis_title(name), palette[name]) for name in names]
 
@@ -65,9 +65,9 @@ def _diagnoses(visit: Visit) -> list[tuple[str | None, str, Tone]]:
 @router.get("/base")
 async def base(visit: Reading) -> Response:
     """The overview."""
-    service = visit.site.service
-    info = await service.readers.call(service.info)
-    await service.readers.call(service.facts.fetch)
+    service = visit.service
+    info = await visit.read(service.info)
+    await visit.read(service.facts.fetch)
     manifest = service.base.manifest
     return visit.render(
         "base.html", info=info, version_of_base=manifest.version, counts=_counts(visit), diagnoses=_diagnoses(visit)
@@ -80,12 +80,12 @@ async def duplicates(visit: Reading) -> Response:
     """Images that occur twice."""
 
     def work() -> list[DuplicateGroup] | None:
-        groups = visit.site.service.facts.find_duplicates()
+        groups = visit.service.facts.find_duplicates()
         if groups:
-            visit.log("duplicates", [case.case_id for group in groups[:_MOST_GROUPS] for case in group.cases])
+            visit.sees("duplicates", [case.case_id for group in groups[:_MOST_GROUPS] for case in group.cases])
         return groups
 
-    groups = await visit.site.service.readers.call(work)
+    groups = await visit.read(work)
     return visit.render(
         "duplicates.html", groups=groups, shown=(groups or [])[:_MOST_GROUPS], titles=TITLES, describe=describe_case
     )

@@ -11,7 +11,6 @@ from dermquery.answer.language import _
 from dermquery.answer.words import describe_case
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.serve.api.common import attended
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import prepare, rank
 from dermquery.serve.web.compare import of_lesion
@@ -43,24 +42,24 @@ class Tile:
 
 
 def _page(visit: Visit, address: Address, after: str | None) -> tuple[list[StoredCase], int]:
-    service, condition = visit.site.service, Written(address.clauses())
+    service, condition = visit.service, Written(address.clauses())
     rows = service.cases(condition, after, _PAGE + 1)
-    visit.log("list", [row.case.case_id for row in rows[:_PAGE]])
+    visit.sees("list", [row.case.case_id for row in rows[:_PAGE]])
     return rows, service.base.count(condition)
 
 
 @router.get("/browse")
 async def browse(visit: Reading) -> Response:
     """A page of the gallery."""
-    parameters, readers = visit.request.query_params, visit.site.service.readers
+    parameters = visit.request.query_params
     address, after = Address.of_form(parameters), parameters.get("after") or None
     status, problem = 200, ""
     try:
-        rows, count = await attended(visit.request, readers.call(_page, visit, address, after))
+        rows, count = await visit.read(_page, visit, address, after)
     except Exception as error:
         (status, problem), rows, count = words_for(error), [], 0
         address = Address()
-    facets = await readers.call(facets_of, visit.site.service, address)
+    facets = await visit.read(facets_of, visit.service, address)
     more = rows[_PAGE - 1].case.case_id if len(rows) > _PAGE else ""
     template = "gallery_part.html" if visit.is_part and status == 200 else "browse.html"
     return visit.render(
@@ -82,9 +81,9 @@ class CaseShown:
 
 
 def _read(visit: Visit, case_id: str) -> CaseShown:
-    service = visit.site.service
+    service = visit.service
     row = service.case(case_id)
-    visit.log("case", [case_id])
+    visit.sees("case", [case_id])
     case = row.case
     return CaseShown(
         case,
@@ -100,13 +99,13 @@ def _read(visit: Visit, case_id: str) -> CaseShown:
 async def case(visit: Reading) -> Response:
     """A case's own page."""
     try:
-        shown = await visit.site.service.readers.call(_read, visit, str(visit.request.query_params.get("id") or ""))
+        shown = await visit.read(_read, visit, str(visit.request.query_params.get("id") or ""))
     except Exception as error:
         status, words = words_for(error)
         return visit.render("failed.html", status, problem=words)
     if visit.is_part:
         return visit.render("small_case.html", tile=Tile.of(shown.case), trained_on=shown.trained_on)
-    await visit.site.service.readers.call(visit.site.service.facts.fetch)
+    await visit.read(visit.service.facts.fetch)
     return visit.render("case.html", shown=shown, case=shown.case, names=CRITERIA, **form_values(visit))
 
 

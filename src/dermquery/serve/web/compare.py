@@ -37,7 +37,7 @@ class Pane:
 
 
 def _panes(visit: Visit, key: str, question: Question, items: list[HitContent]) -> list[Pane]:
-    service = visit.site.service
+    service = visit.service
     prepared = service.prepared(visit.owner, key)
     asked_with = visit.case_image(question.like) if question.like else visit.to(f"/queries/{key}/image")
     explains = isinstance(service.base.model, ExplainingEncoder)
@@ -60,7 +60,7 @@ def of_lesion(visit: Visit, case: Case) -> list[Case]:
     if not case.lesion_id:
         return []
     where = Filter(condition=AllOf(conditions=(Equals(field="lesion_id", value=case.lesion_id),)))
-    rows = visit.site.service.cases(where, limit=_MOST_EARLIER + 1)
+    rows = visit.service.cases(where, limit=_MOST_EARLIER + 1)
     others = [row.case for row in rows if row.case.case_id != case.case_id]
     return sorted(others, key=lambda other: (str(other.date or ""), other.case_id))
 
@@ -83,11 +83,11 @@ async def compare(visit: Reading) -> Response:
 
     def work() -> tuple[list[Pane], list[Case]]:
         lesion = of_lesion(visit, items[0].hit.case)
-        visit.log("compare", [*(item.hit.case.case_id for item in items), *(case.case_id for case in lesion)])
+        visit.sees("compare", [*(item.hit.case.case_id for item in items), *(case.case_id for case in lesion)])
         return _panes(visit, answer.prepared.key, asked.question, items), lesion
 
-    panes, lesion = await visit.site.service.readers.call(work)
+    panes, lesion = await visit.read(work)
     return visit.render(
         "compare.html", address=address, hits=hits, place=place, items=items, panes=panes, lesion=lesion,
-        levels=visit.site.service.base.manifest.levels if any(pane.overlay for pane in panes) else (),
+        levels=visit.service.base.manifest.levels if any(pane.overlay for pane in panes) else (),
     )  # fmt: skip

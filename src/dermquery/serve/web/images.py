@@ -30,7 +30,7 @@ async def keep_image(visit: Reading) -> Response:
     """Keep an image for the query to come."""
     data = await visit.request.body()  # the middlewares bound its length
     # In a line: a decoded image may take 200 MB, and forty threads would decode as many at once.
-    return JSONResponse(await visit.site.service.readers.call(_kept, visit, data))
+    return JSONResponse(await visit.read(_kept, visit, data))
 
 
 @router.get("/images/{key}/image")
@@ -50,7 +50,7 @@ def uploaded(visit: Reading, key: str, turn: int = 0, crop: str = "") -> Respons
 def asked_with(visit: Reading, key: str) -> Response:
     """The image of a query."""
     try:
-        image = visit.site.service.prepared(visit.owner, key).image
+        image = visit.service.prepared(visit.owner, key).image
     except ExpiredQueryError:
         image = None
     return _gone() if image is None else Response(image, media_type="image/jpeg")

@@ -62,7 +62,7 @@ def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: d
     conditions = []
     for condition in address.where:
         rest = replace(address, where=tuple(other for other in address.where if other != condition))
-        alone = visit.site.service.base.filter_of([condition])
+        alone = visit.service.base.filter_of([condition])
         conditions.append(("; ".join(describe_condition(alone.condition)), rest.path()))
     excluded = answer.prepared.excluded
     kinds = ((_("case"), excluded.cases), (_("lesion"), excluded.lesions), (_("patient"), excluded.patients))
@@ -76,7 +76,7 @@ def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: d
 
 async def page(visit: Visit, address: Address) -> Response:
     """The whole page; a question that cannot be answered is there with the reason."""
-    service, status, problem, view = visit.site.service, 200, "", None
+    service, status, problem, view = visit.service, 200, "", None
     asked = visit.site.asked.get(visit.owner, address.query) if address.query else None
     if address.query and asked is None:
         status, problem = 410, _(_EXPIRED)
@@ -86,10 +86,10 @@ async def page(visit: Visit, address: Address) -> Response:
             view = shown(visit, asked, address, answer)
         except Exception as error:
             status, problem = words_for(error)
-    await service.readers.call(service.facts.fetch)
+    await visit.read(service.facts.fetch)
     if problem and view is None:
         address = Address(weights=address.weights)
-    facets = await service.readers.call(facets_of, service, address)
+    facets = await visit.read(facets_of, service, address)
     question = Question() if asked is None else asked.question
     return visit.render(
         "search.html", status, address=address, question=question, asked=asked, view=view, problem=problem,
@@ -102,18 +102,18 @@ async def part(
 ) -> Response:
     """The answer alone, with the new counts of the filters; while a slider moves, the hits alone."""
     asked, answer = await answered(visit, asked, address)
-    service = visit.site.service
+    service = visit.service
     view = shown(visit, asked, address, answer, marks)
     if slides:
         response = visit.render("hits_part.html", view=view, address=address, **_form(visit))
         response.headers["HX-Retarget"] = "#hits"
         return response
-    facets = await service.readers.call(facets_of, service, address)
+    facets = await visit.read(facets_of, service, address)
     return visit.render("answer_part.html", view=view, facets=facets, address=address, **_form(visit))
 
 
 def _form(visit: Visit) -> dict[str, Any]:
-    presets = visit.site.service.base.manifest.weights
+    presets = visit.service.base.manifest.weights
     return {
         "criteria": CRITERIA,
         "together": TERMS,
@@ -121,7 +121,7 @@ def _form(visit: Visit) -> dict[str, Any]:
         "counts_of_hits": TOP_K,
         "presets": presets,
         "default_preset": default_preset(presets),
-        "examples": visit.site.service.facts.examples,
+        "examples": visit.service.facts.examples,
     }
 
 

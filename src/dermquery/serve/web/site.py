@@ -21,12 +21,11 @@ from dermquery.answer.rendering import environment_of
 from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
-from dermquery.serve.api.common import Reader, ScopedRoute, Writer, owner_of
+from dermquery.serve.api.common import Call, Reader, ScopedRoute, Writer
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.addresses import is_secure
 from dermquery.serve.security.browsers import name_browser
-from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.serve.tongues import LANGUAGE_COOKIE
@@ -67,23 +66,10 @@ class Site:
 
 
 @dataclass(frozen=True, eq=False)
-class Visit:
-    """One request for a page.
-
-    Attributes:
-        site: the server's.
-        request: itself.
-        who: the person.
-    """
+class Visit(Call):
+    """One request for a page of a site."""
 
     site: Site
-    request: Request
-    who: Principal
-
-    @property
-    def owner(self) -> str:
-        """The owner of what is asked here, as in the API."""
-        return owner_of(self.who)
 
     @property
     def is_part(self) -> bool:
@@ -92,7 +78,7 @@ class Visit:
 
     def to(self, path: str) -> str:
         """An address of this server."""
-        return f"{self.request.scope.get('root_path', '')}{path}"
+        return f"{self.root}{path}"
 
     def case_image(self, case_id: str, *, small: bool = False) -> str:
         """Address of a case's image."""
@@ -110,9 +96,9 @@ class Visit:
         """The form that was sent, without files."""
         return await self.request.form(max_files=0, max_fields=_MOST_FIELDS)
 
-    def log(self, what: str, case_ids: Sequence[str]) -> None:
+    def sees(self, what: str, case_ids: Sequence[str]) -> None:
         """Log who sees which cases, before they see them."""
-        self.site.audit.write("view", self.who, cases=list(case_ids), what=what)
+        self.log("view", cases=list(case_ids), what=what)
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one."""
@@ -137,11 +123,13 @@ class Visit:
 
 
 def _reading(request: Request, who: Reader) -> Visit:
-    return Visit(request.app.state.site, request, who)
+    site = request.app.state.site
+    return Visit(request, who, site.service, site.audit, site)
 
 
 def _writing(request: Request, who: Writer) -> Visit:
-    return Visit(request.app.state.site, request, who)
+    site = request.app.state.site
+    return Visit(request, who, site.service, site.audit, site)
 
 
 Reading = Annotated[Visit, Depends(_reading)]

@@ -36,7 +36,7 @@ Kept = Annotated[Records, Depends(_records)]
 
 def form_values(visit: Visit) -> dict[str, Any]:
     """What the form of a case needs: its fields, and values to suggest."""
-    facts = visit.site.service.facts
+    facts = visit.service.facts
     suggested = {
         name: list(field.values) or [str(v) for v in list(facts.counts(name))[:_MOST_SUGGESTED] if v is not None]
         for name in TITLES
@@ -62,7 +62,7 @@ def _faults(error: ValidationError) -> AskError:
 @router.get("/add")
 async def page(visit: Reading) -> Response:
     """The page to add cases."""
-    await visit.site.service.readers.call(visit.site.service.facts.fetch)
+    await visit.read(visit.service.facts.fetch)
     return visit.render("add.html", question=Question(), case=None, **form_values(visit))
 
 
@@ -89,7 +89,7 @@ async def add(visit: Writing, records: Kept) -> Response:
         return records.add(visit, fields, question, replace=replacing == case_id)
 
     try:
-        key = await visit.site.service.writer.line.call(work)
+        key = await visit.service.writer.line.call(work)
     except CaseExistsError:
         return visit.render("add_asks.html", case_id=case_id, asks="replace")
     response = visit.render("done.html", done=_("Case %s was added.") % case_id, key=key, case_id=case_id)
@@ -104,7 +104,7 @@ async def change(visit: Writing, records: Kept) -> Response:
     form = await visit.form()
     case_id, described = str(form.get("case_id") or ""), _described(form)
     try:
-        key = await visit.site.service.writer.line.call(records.change, visit, case_id, described)
+        key = await visit.service.writer.line.call(records.change, visit, case_id, described)
     except ValidationError as error:
         raise _faults(error) from error
     return visit.render("done.html", done=_("Case %s was changed.") % case_id, key=key, case_id=case_id)
@@ -115,7 +115,7 @@ async def change(visit: Writing, records: Kept) -> Response:
 async def delete(visit: Writing, records: Kept) -> Response:
     """Delete a case, or keep it alone of several."""
     form = await visit.form()
-    case_id, line = str(form.get("case_id") or ""), visit.site.service.writer.line
+    case_id, line = str(form.get("case_id") or ""), visit.service.writer.line
     others = [str(name) for name in form.getlist("other")]
     if others:
         key = await line.call(records.merge, visit, case_id, others)
@@ -130,6 +130,6 @@ async def delete(visit: Writing, records: Kept) -> Response:
 async def undo(visit: Writing, records: Kept) -> Response:
     """Undo what was written."""
     form = await visit.form()
-    ids = await visit.site.service.writer.line.call(records.undo, visit, str(form.get("key") or ""))
+    ids = await visit.service.writer.line.call(records.undo, visit, str(form.get("key") or ""))
     done = _("Undone: the base is as it was before.")
     return visit.render("done.html", done=done, key="", case_id=ids[0] if records.held(ids[0]) else "")
