@@ -7,6 +7,7 @@ every model and base. So a base keeps quantiles of each part over pairs of other
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -18,7 +19,7 @@ from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PartLayout, Weights
 from dermquery.store.protocol import StoredCase
 
-__all__ = ["FEWEST", "SAMPLE", "Pairs", "has_grown", "measure_pairs", "same_lesion", "shares_of"]
+__all__ = ["FEWEST", "SAMPLE", "PairSample", "Pairs", "has_grown", "measure_pairs", "same_lesion", "shares_of"]
 
 FEWEST = 20
 """Cases below which pairs are too few to say anything."""
@@ -71,6 +72,57 @@ class Pairs(BaseModel):
         return min(float(found), 1 - 1 / self.pairs)
 
 
+@dataclass(frozen=True, eq=False)
+class PairSample:
+    """Pairs of other lesions of a sample, each once, part by part: those of any weights follow by a sum.
+
+    Attributes:
+        count: cases in the base.
+        local, global_, posterior: what a meaning is summed of, (pairs,); the last is empty for a model without it.
+        findings, look: quantiles.
+    """
+
+    count: int
+    local: Vectors
+    global_: Vectors
+    posterior: Vectors
+    findings: _Quantiles
+    look: _Quantiles
+
+    @classmethod
+    def of(cls, rows: Sequence[StoredCase], layout: PartLayout, count: int) -> PairSample | None:
+        """The pairs of some rows, with vectors, of a base of ``count`` cases; None for too few."""
+        other = ~same_lesion([row.case for row in rows])
+        if len(rows) < FEWEST or not other.any():
+            return None
+        vectors = np.stack([row.vector for row in rows])
+        asking, once = layout.asking(vectors), np.triu(other)
+        asked, held = layout.split(asking), layout.split(vectors)
+        asks = other & (asked["findings"].max(axis=1) > 0)[:, None]
+        local, global_ = (part[once] for part in layout.blocks.parts(asked["blocks"], held["blocks"]))
+        posterior, findings, look = (asked[name] @ held[name].T for name in ("posterior", "findings", "look"))
+        return cls(
+            count,
+            local,
+            global_,
+            posterior[once] if layout.diagnoses else posterior[:0, 0],
+            _quantiles(findings[asks]),
+            _quantiles(look[once]) if layout.look else (),
+        )
+
+    def by(self, weights: Iterable[Weights]) -> Pairs:
+        """Quantiles of the parts, with the meaning by the shares λ and ρ of some weights."""
+        meaning: dict[str, _Quantiles] = {}
+        for each in weights:
+            if (shares := shares_of(each)) not in meaning:
+                meant = np.float32(each.local_weight) * self.local + np.float32(1 - each.local_weight) * self.global_
+                if each.posterior and len(self.posterior):
+                    meant = np.float32(1 - each.posterior) * meant + np.float32(each.posterior) * self.posterior
+                meaning[shares] = _quantiles(meant)
+        n = len(self.local)
+        return Pairs(count=self.count, pairs=n, meaning=meaning, findings=self.findings, look=self.look)
+
+
 def measure_pairs(
     rows: Sequence[StoredCase], layout: PartLayout, weights: Iterable[Weights], count: int
 ) -> Pairs | None:
@@ -82,22 +134,8 @@ def measure_pairs(
         weights: with whose shares the meaning is measured.
         count: cases in the base.
     """
-    other = ~same_lesion([row.case for row in rows])
-    if len(rows) < FEWEST or not other.any():
-        return None
-    vectors = np.stack([row.vector for row in rows])
-    asking = layout.asking(vectors)
-    once = np.triu(other)
-    asks = other & (asking[:, layout.slices["findings"]].max(axis=1) > 0)[:, None]
-    meaning: dict[str, _Quantiles] = {}
-    for each in weights:
-        if shares_of(each) not in meaning:
-            parts = layout.parts(asking, vectors, each)
-            meaning[shares_of(each)] = _quantiles(parts.meaning[once])
-    look = _quantiles(parts.look[once]) if layout.look else ()
-    return Pairs(
-        count=count, pairs=int(once.sum()), meaning=meaning, findings=_quantiles(parts.findings[asks]), look=look
-    )
+    sample = PairSample.of(rows, layout, count)
+    return None if sample is None else sample.by(weights)
 
 
 def same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:

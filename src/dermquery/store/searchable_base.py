@@ -22,7 +22,7 @@ from dermquery.store.filters import Filter, matches
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
-from dermquery.store.pairs import SAMPLE, Pairs, has_grown, measure_pairs, shares_of
+from dermquery.store.pairs import SAMPLE, Pairs, PairSample, has_grown, shares_of
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.scoring import hit_of
 from dermquery.store.where import Written, as_filter, excluding
@@ -62,7 +62,8 @@ class SearchableBase:
     ) -> None:
         self.uri, self.manifest, self.store, self.archive = uri, manifest, store, archive
         self._model = model
-        self._measured: dict[str, tuple[int, Pairs | None]] = {}
+        self._sample: tuple[int, PairSample | None] | None = None
+        self._measured: dict[str, Pairs] = {}
 
     @property
     def model(self) -> Encoder:
@@ -235,8 +236,7 @@ class SearchableBase:
         """
         if self.archive is not None and sha256 not in self.archive:
             return ()
-        rows = (row for batch in self.store.scan(vectors=False, whole=False) for row in batch)
-        return tuple(sorted(row.case.case_id for row in rows if row.stamp.sha256 == sha256))
+        return self._with_image(sha256)
 
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
@@ -323,13 +323,19 @@ class SearchableBase:
             return known
         if self.manifest.outdated:
             return None
-        shares = shares_of(weights)
-        measured = self._measured.get(shares)
-        if measured is None or has_grown(measured[0], count):
+        shares, sample = shares_of(weights), self.sample(count)
+        if sample is None:
+            return None
+        if shares not in self._measured:
+            self._measured = dict([*self._measured.items()][1 - _KEPT :]) | {shares: sample.by([weights])}
+        return self._measured[shares]
+
+    def sample(self, count: int) -> PairSample | None:
+        """Pairs of a sample of a base of so many cases, taken at the first use and when it has grown."""
+        if self._sample is None or has_grown(self._sample[0], count):
             rows = self.store.page(limit=SAMPLE, vectors=True)
-            measured = count, measure_pairs(rows, self.manifest.layout, [weights], count)
-            self._measured = dict([*self._measured.items()][1 - _KEPT :]) | {shares: measured}
-        return measured[1]
+            self._sample, self._measured = (count, PairSample.of(rows, self.manifest.layout, count)), {}
+        return self._sample[1]
 
 
 def _among(known: Fingerprints, hashes: Sequence[str]) -> list[bool | None]:
