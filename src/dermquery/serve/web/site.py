@@ -153,9 +153,10 @@ def static(visit: Reading, version: str, name: str) -> Response:
 
 
 @router.get("/favicon.ico")
-def favicon(visit: Reading) -> Response:
-    """Where browsers look for the icon."""
-    return RedirectResponse(visit.to(visit.site.files.path("favicon.svg")), 303)
+def favicon(request: Request) -> Response:
+    """Where browsers look for the icon, also before anybody signs in."""
+    icon = request.app.state.site.files.path("favicon.svg")
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{icon}", 303)
 
 
 @router.post("/language")
