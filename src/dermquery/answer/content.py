@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from dermquery import __version__
+from dermquery.answer.language import _, current, ngettext, number, said
 from dermquery.answer.shares import Share, diagnosis_shares
 from dermquery.answer.words import (
     TITLES,
@@ -123,14 +124,15 @@ class Comparison:
     @property
     def words(self) -> str:
         """The same in a few words: ``streaks: regular (asked: irregular)``."""
-        said = {
-            "shared": f"{self.held}, as asked",
-            "differing": f"{self.held} (asked: {self.asked})",
-            "recorded": f"{self.held}",
-            "likely": f"{self.asked}? Not recorded; {100 * (self.likely or 0):.0f} % by the image",
-            "unknown": "not recorded",
+        values = {"held": self.held, "asked": self.asked, "percent": number(100 * (self.likely or 0))}
+        words = {
+            "shared": _("%(held)s, as asked"),
+            "differing": _("%(held)s (asked: %(asked)s)"),
+            "recorded": "%(held)s",
+            "likely": _("%(asked)s? Not recorded; %(percent)s %% by the image"),
+            "unknown": _("not recorded"),
         }
-        return f"{self.title}: {said[self.kind]}"
+        return f"{self.title}: {words[self.kind] % values}"
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class Measure:
     @property
     def words(self) -> str:
         """With three digits."""
-        return f"{self.value:.3f}"
+        return number(self.value, 3)
 
     @property
     def percent(self) -> str | None:
@@ -173,7 +175,7 @@ class Measure:
         if self.closer_than is None:
             return None
         digits = 1 if self.closer_than < _NEARLY_ALL else 3
-        return f"{math.floor(self.closer_than * 100 * 10**digits) / 10**digits:.{digits}f} %"
+        return f"{number(math.floor(self.closer_than * 100 * 10**digits) / 10**digits, digits)} %"
 
     @property
     def brief(self) -> str:
@@ -235,6 +237,7 @@ class Content:
 
     Attributes:
         heading: how many hits of how many cases.
+        language: code of the language that it is written in.
         when: local time with its zone: a report is filed where it was printed.
         notice: a line on top, for example "These cases are synthetic.".
         warnings: what is wrong with the base or the query's image, or that it is like nothing in the base.
@@ -247,6 +250,7 @@ class Content:
     """
 
     heading: str
+    language: str
     when: str
     version: str
     research_use: str
@@ -260,8 +264,8 @@ class Content:
     evidence: str | None
     shares: tuple[Share, ...]
     source: tuple[tuple[str, str], ...]
-    no_probability: str = NO_PROBABILITY
-    no_diagnosis: str = NO_DIAGNOSIS
+    no_probability: str
+    no_diagnosis: str
 
 
 def report_content(
@@ -278,23 +282,26 @@ def report_content(
         heading=_heading(result),
         when=(created or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip(),
         version=__version__,
-        research_use=RESEARCH_USE,
+        language=current().code,
+        research_use=_(RESEARCH_USE),
         notice=notice,
-        warnings=tuple(warning.message for warning in warnings),
+        warnings=tuple(said(warning.message) for warning in warnings),
         query=_query(result),
         hits=tuple(_hit(hit, result.terms, palette[hit.case.diagnosis]) for hit in result.hits),
         no_hits=None if result.hits else _no_hits(result),
         formula=_formula(result),
-        scale=_SCALE if any(hit.closer_than for hit in result.hits) else None,
-        evidence=_EVIDENCE if result.evidence else None,
+        scale=_(_SCALE) if any(hit.closer_than for hit in result.hits) else None,
+        evidence=_(_EVIDENCE) if result.evidence else None,
         shares=shares,
         source=(
-            ("Case base", result.base.uri),
-            ("Version of the base", f"{result.base.version}, {result.base.count} cases"),
-            ("Model", result.base.model_name),
-            ("Artifact", result.base.model_hash),
-            ("Program", f"dermquery {__version__}"),
+            (_("Case base"), result.base.uri),
+            (_("Version of the base"), f"{result.base.version}, {_n_cases(result.base.count)}"),
+            (_("Model"), result.base.model_name),
+            (_("Artifact"), result.base.model_hash),
+            (_("Program"), f"dermquery {__version__}"),
         ),
+        no_probability=_(NO_PROBABILITY),
+        no_diagnosis=_(NO_DIAGNOSIS),
     )
 
 
@@ -302,64 +309,87 @@ def _formula(result: SearchResult) -> str:
     """What a score is made of."""
     weights = result.weights
     parts = [(value, name) for name in ("meaning", "findings", "look") if (value := getattr(weights, name))]
-    total = " + ".join(f"{value:g} × {name}" for value, name in parts)
-    local = f"{weights.local_weight:g} × local + {1 - weights.local_weight:g} × global similarity"
+    total = " + ".join(f"{_few(value)} × {_(name)}" for value, name in parts)
+    values = {"local": _few(weights.local_weight), "other": _few(1 - weights.local_weight)}
+    local = _("%(local)s × local + %(other)s × global similarity") % values
     if weights.posterior:
-        local = f"{1 - weights.posterior:g} × ({local}) + {weights.posterior:g} × agreement of the diagnoses"
-    named = f" ({result.preset})" if result.preset else ""
-    said = [f"Score = {total}{named}."]
-    said += [f"Meaning = {local}."] if weights.meaning else []
-    return " ".join(said)
+        values = {"other": _few(1 - weights.posterior), "local": local, "posterior": _few(weights.posterior)}
+        local = _("%(other)s × (%(local)s) + %(posterior)s × agreement of the diagnoses") % values
+    named = f" ({_(result.preset)})" if result.preset else ""
+    sums = [_("Score = %s.") % f"{total}{named}"]
+    sums += [_("Meaning = %s.") % local] if weights.meaning else []
+    return " ".join(sums)
+
+
+def _few(value: float) -> str:
+    """A weight, with as many digits as it has."""
+    written = f"{value:g}"
+    return number(value, len(written.partition(".")[2]))
+
+
+def _n_cases(n: int) -> str:
+    return ngettext("%s case", "%s cases", n) % number(n)
 
 
 def _no_hits(result: SearchResult) -> str:
     """Why an answer without hits has none: no case may be found, or the offset lies beyond the last one."""
     n = result.n_candidates
     if not n:
-        return "No case satisfies the conditions."
-    cases = "1 case satisfies" if n == 1 else f"{n} cases satisfy"
-    return f"The ranking ends at {n}: {cases} the conditions, and the offset passes over {'it' if n == 1 else 'them'}."
+        return _("No case satisfies the conditions.")
+    words = ngettext(
+        "The ranking ends at %(n)s: 1 case satisfies the conditions, and the offset passes over it.",
+        "The ranking ends at %(n)s: %(n)s cases satisfy the conditions, and the offset passes over them.",
+        n,
+    )
+    return words % {"n": number(n)}
 
 
 def _heading(result: SearchResult) -> str:
     n = len(result.hits)
     if not n:
-        return "No case found"
-    first = result.hits[0].rank
+        return _("No case found")
+    first, last = result.hits[0].rank, result.hits[-1].rank
+    values = {"n": number(n), "first": number(first), "last": number(last), "all": number(result.n_candidates)}
     if first > 1:
-        return f"Cases {first} to {result.hits[-1].rank} of {result.n_candidates} by similarity"
-    return f"{n} most similar case{'' if n == 1 else 's'} of {result.n_candidates}"
+        return _("Cases %(first)s to %(last)s of %(all)s by similarity") % values
+    return ngettext("%(n)s most similar case of %(all)s", "%(n)s most similar cases of %(all)s", n) % values
 
 
 def _query(result: SearchResult) -> QueryContent:
     terms = result.terms
     score = seven_point_score(terms) if terms else None
-    advised = "Three or more: excision is usually advised."
+    below = _("Excision is usually advised from three.")
+    advised = _("Three or more: excision is usually advised.")
     conditions = "; ".join(describe_condition(result.where.condition))
     return QueryContent(
         text=(result.query.text or "").strip() or None,
         notes=reading_notes(result.reading),
         terms=tuple(
-            Term(CRITERIA[name].title, value, CRITERIA[name].points if value in CRITERIA[name].suspicious else 0)
+            Term(_(CRITERIA[name].title), _(value), CRITERIA[name].points if value in CRITERIA[name].suspicious else 0)
             for name, value in terms.items()
         ),
         score=score,
-        score_hint=advised if score is not None and score >= _EXCISION else "Excision is usually advised from three.",
-        conditions=f"Only cases with {conditions}." if conditions else None,
+        score_hint=advised if score is not None and score >= _EXCISION else below,
+        conditions=_("Only cases with %s.") % conditions if conditions else None,
     )
 
 
 def case_facts(case: Case) -> tuple[Fact, ...]:
     """Every field of a case that has a title, in the order in which people see them."""
     return tuple(
-        Fact(name, title, CASE_FIELDS[name].of(case), field_words(case, name)) for name, title in TITLES.items()
+        Fact(name, _(title), CASE_FIELDS[name].of(case), field_words(case, name)) for name, title in TITLES.items()
     )
 
 
 def _same(hit: Hit) -> str | None:
     if hit.same_image:
-        return "Byte-identical image"
-    return "Looks like the same photograph" if hit.same_photograph else None
+        return _("Byte-identical image")
+    return _("Looks like the same photograph") if hit.same_photograph else None
+
+
+def _values(asked: Mapping[str, str], case: Case, name: str) -> tuple[str | None, str | None]:
+    """What the query and a case say of a criterion, in words."""
+    return tuple(_(held[name]) if held.get(name) else None for held in (asked, case.checklist))  # type: ignore[return-value]
 
 
 def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
@@ -372,23 +402,23 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
             Measure(name, value, hit.closer_than.get(name)) for name, value in hit.parts.items() if value is not None
         ),
         same_image=_same(hit),
-        trained_on=TRAINED_ON if hit.trained_on else None,
+        trained_on=_(TRAINED_ON) if hit.trained_on else None,
         title=title,
         tone=tone,
-        alt=f"Dermoscopic image of case {case.case_id}, {title}",
+        alt=_("Dermoscopic image of case %(id)s, %(diagnosis)s") % {"id": case.case_id, "diagnosis": title},
         label=case.diagnosis if case.diagnosis != title else None,
         fine=case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,
         shared=tuple(term_phrase(name, value) for name, value in hit.shared_criteria.items()),
-        differing=tuple((term_phrase(name, value), asked[name]) for name, value in hit.differing_criteria.items()),
+        differing=tuple((term_phrase(name, value), _(asked[name])) for name, value in hit.differing_criteria.items()),
         likely=tuple(
-            (term_phrase(name, asked[name]), f"{100 * probability:.0f} %")
+            (term_phrase(name, asked[name]), f"{number(100 * probability)} %")
             for name, probability in hit.likely_criteria.items()
         ),
         criteria=tuple(
-            Comparison(criterion.title, asked.get(name), case.checklist.get(name), hit.likely_criteria.get(name))
+            Comparison(_(criterion.title), *_values(asked, case, name), hit.likely_criteria.get(name))
             for name, criterion in CRITERIA.items()
         ),
         about=describe_case(case),
-        seven_point=f"seven-point score {seven_point_score(case.checklist)}" if case.checklist else None,
+        seven_point=_("seven-point score %s") % seven_point_score(case.checklist) if case.checklist else None,
         facts=case_facts(case),
     )

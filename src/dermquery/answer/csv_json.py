@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dermquery.answer.content import HitContent, Warned, report_content
+from dermquery.answer.language import ENGLISH, speaking
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.checklist import CRITERIA
@@ -46,8 +47,9 @@ def hits_csv(result: SearchResult) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\r\n", extrasaction="ignore")
     writer.writeheader()
-    for item in report_content(result).hits:
-        row = _row(item, result)
+    with speaking(ENGLISH):  # other programs read it, whoever asks for it
+        rows = [_row(item, result) for item in report_content(result).hits]
+    for row in rows:
         writer.writerow({name: safe_cell(v) if isinstance(v, str) else v for name, v in row.items()})
     return buffer.getvalue()
 

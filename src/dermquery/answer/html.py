@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from dermquery.answer.content import Warned, report_content
+from dermquery.answer.language import said
 from dermquery.answer.overlay import small_picture
 from dermquery.answer.png import write_png
+from dermquery.answer.rendering import environment_of
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError
 from dermquery.store.hits import Hit, SearchResult
@@ -66,13 +67,7 @@ def write_html(
         The path.
     """
     path = Path(path)
-    environment = Environment(
-        loader=PackageLoader("dermquery.answer"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of("dermquery.answer")
     content = report_content(result, warnings=warnings, notice=notice, created=created)
     classes = {share.diagnosis: f"tone-{i}" for i, share in enumerate(content.shares)}
     style = environment.get_template("sheet.css.j2").render(
@@ -104,7 +99,7 @@ def _picture(result: SearchResult, hit: Hit | None, side: int) -> Picture:
     try:
         image, veil = small_picture(result, hit, side)
     except ImageError as error:
-        return Picture(problem=str(error))
+        return Picture(problem=said(str(error)))
     return Picture(
         uri=_data_uri(image, "JPEG", quality=_QUALITY, optimize=True),
         overlay=None if veil is None else _data_uri(veil, "PNG", optimize=True),

@@ -14,8 +14,10 @@ from typing import BinaryIO
 from PIL import Image
 
 from dermquery.answer.content import Comparison, Content, HitContent, Warned, report_content
+from dermquery.answer.language import _, number
 from dermquery.answer.overlay import lit_picture
 from dermquery.answer.pdf_page import BAD, GOOD, INK, PALE, SOFT, STRONG, ReportPage
+from dermquery.answer.words import upper_first
 from dermquery.data.files import replacing
 from dermquery.store.hits import SearchResult
 
@@ -51,8 +53,14 @@ def write_pdf(
     """
     content = report_content(result, warnings=warnings, notice=notice, created=created)
     foot = f"{content.research_use} {content.no_diagnosis}"
-    producer = f"dermquery {content.version}"
-    page = ReportPage(foot, title="Similar cases", producer=producer, created=created or datetime.now(UTC))
+    program, made = f"dermquery {content.version}", created or datetime.now(UTC)
+    page = ReportPage(
+        foot,
+        title=_("Similar cases"),
+        language=content.language,
+        producer=program,
+        created=made,
+    )
     _head(page, content)
     _query(page, content, result)
     _hits(page, content, result)
@@ -80,11 +88,11 @@ def _head(page: ReportPage, content: Content) -> None:
 
 def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
     query, with_image = content.query, result.query.image is not None
-    page.heading("Query")
+    page.heading(_("Query"))
     top, beside = page.get_y(), page.left
     if with_image:
         image = lit_picture(result, None, _PIXELS)
-        page.picture(page.left, top, _QUERY_SIDE, image, "Dermoscopic image of the query")
+        page.picture(page.left, top, _QUERY_SIDE, image, _("Dermoscopic image of the query"))
         beside += _QUERY_SIDE + _GAP
     page.set_y(top)
     for term in query.terms:
@@ -92,7 +100,7 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
         width = page.left + page.inner - beside
         page.row(
             [
-                (beside, width * 0.46, term.title.capitalize(), INK),
+                (beside, width * 0.46, upper_first(term.title), INK),
                 (beside + width * 0.46, width * 0.44, term.value, INK),
                 (beside + width * 0.9, width * 0.1, points, SOFT),
             ],
@@ -100,8 +108,8 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
         )
         page.ln(0.8)
     if query.score is not None:
-        page.words(f"Seven-point score {query.score}", 8.5, x=beside, bold=True)
-        page.words(f"Of the criteria given. {query.score_hint}", 7.5, SOFT, x=beside)
+        page.words(f"{_('Seven-point score')} {query.score}", 8.5, x=beside, bold=True)
+        page.words(f"{_('Of the criteria given.')} {query.score_hint}", 7.5, SOFT, x=beside)
         page.ln(1.5)
     for said in filter(None, (content.formula, content.scale)):
         page.words(said, 7.5, SOFT, x=beside)
@@ -122,7 +130,7 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
 
 def _hits(page: ReportPage, content: Content, result: SearchResult) -> None:
     page.room(_HIT_ROOM + 8)
-    page.heading("Most similar first" if content.hits else "Hits")
+    page.heading(_("Most similar first") if content.hits else _("Hits"))
     if content.no_hits:
         page.words(content.no_hits, 9, SOFT)
         page.ln(3)
@@ -153,7 +161,7 @@ def _columns(page: ReportPage) -> tuple[float, float]:
 
 def _height(page: ReportPage, item: HitContent) -> float:
     width = _columns(page)[1]
-    words = sum(page.height(text, size, width, bold=bold) for text, size, _, bold in _lines(item))
+    words = sum(page.height(text, size, width, bold=bold) for text, size, _colour, bold in _lines(item))
     cells = [max(page.height(value or "–", 7.0, width * 0.3) for value in (c.asked, c.held)) for c in _said(item)]
     return words + sum(cells) + (20 if item.hit.viewer else 16)
 
@@ -180,7 +188,7 @@ def _hit(page: ReportPage, item: HitContent, image: Image.Image | None) -> None:
     for row, part in enumerate(item.parts):
         offset = 3.2 * row
         page.set_y(y + offset)
-        page.words(part.name, 7, SOFT, x=x + 22, width=14)
+        page.words(_(part.name), 7, SOFT, x=x + 22, width=14)
         page.bar(x + 36, y + offset + 0.9, width - 36 - 26, part.bar, PALE if row else STRONG)
         page.set_y(y + offset)
         page.words(part.brief, 7, SOFT, x=x + width - 26, width=26, right=True)
@@ -194,7 +202,7 @@ def _criteria(page: ReportPage, item: HitContent, x: float, width: float) -> Non
         return
     at = (x, x + width * 0.34, x + width * 0.64, x + width * 0.95)
     wide = (width * 0.34, width * 0.3, width * 0.3, width * 0.05)
-    head = ("criterion", "query", "this case", "")
+    head = (_("criterion"), _("query"), _("this case"), "")
     page.row([(left, room, word, SOFT) for left, room, word in zip(at, wide, head, strict=True)], 6.5)
     for row in rows:
         mark, colour = _MARKS[row.same]
@@ -209,11 +217,12 @@ def _shares(page: ReportPage, content: Content) -> None:
     page.room(24 + 5 * min(len(content.shares), 8))
     page.rule()
     page.ln(3)
-    page.heading("Diagnoses found, beside the base")
+    page.heading(_("Diagnoses found, beside the base"))
     x, name, bar = page.left, page.inner * 0.34, page.inner * 0.19
     hits, cases = x + name, x + name + page.inner * 0.33
     n_cases = sum(row.cases for row in content.shares)
-    page.row([(hits, 60, f"These {len(content.hits)} hits", SOFT), (cases, 60, f"All {n_cases} cases", SOFT)], 7.5)
+    these, everything = _("These %(n)s hits") % {"n": len(content.hits)}, _("All %(n)s cases") % {"n": number(n_cases)}
+    page.row([(hits, 60, these, SOFT), (cases, 60, everything, SOFT)], 7.5)
     for row in content.shares:
         page.room(6)
         y = page.get_y()
@@ -225,7 +234,7 @@ def _shares(page: ReportPage, content: Content) -> None:
             [
                 (x + 4, name - 6, _short(row.title, 60), INK),
                 (hits + bar + 1, room, f"{row.hits} ({100 * row.hit_share:.0f} %)", INK),
-                (cases + bar + 1, room, f"{row.cases} ({100 * row.base_share:.0f} %)", INK),
+                (cases + bar + 1, room, f"{number(row.cases)} ({100 * row.base_share:.0f} %)", INK),
             ],
             8,
         )
@@ -236,14 +245,17 @@ def _shares(page: ReportPage, content: Content) -> None:
 
 def _source(page: ReportPage, content: Content) -> None:
     page.room(36)
-    page.heading("Where this comes from")
+    page.heading(_("Where this comes from"))
     for name, value in content.source:
         page.row([(page.left, 40, name, SOFT), (page.left + 40, page.inner - 40, value, INK)], 8)
     page.ln(2)
     if page.lacking:
         page.words(
-            f"{len(page.lacking)} characters, which the fonts of this file lack, are written as their Unicode numbers "
-            "in brackets; the page, JSON and CSV have the characters themselves.",
+            _(
+                "%s characters, which the fonts of this file lack, are written as their Unicode numbers in brackets; "
+                "the page, JSON and CSV have the characters themselves."
+            )
+            % len(page.lacking),
             8,
             SOFT,
         )

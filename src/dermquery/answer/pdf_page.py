@@ -73,11 +73,12 @@ class ReportPage(FPDF):
     Args:
         foot: left part of every page's foot.
         title: of the document.
+        language: its code.
         producer: the program.
         created: time in the metadata.
     """
 
-    def __init__(self, foot: str, *, title: str, producer: str, created: datetime) -> None:
+    def __init__(self, foot: str, *, title: str, language: str, producer: str, created: datetime) -> None:
         super().__init__(format="A4", unit="mm")
         self._foot = foot
         fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -92,7 +93,7 @@ class ReportPage(FPDF):
         self.set_title(title)
         self.set_creator(producer)
         self.set_producer("fpdf2")
-        self.set_lang("en")
+        self.set_lang(language)
         self.set_creation_date(created)
         self.add_page()
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dermquery.data.case import NUMBERS, Case
+from dermquery.answer.language import _, day, number
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.findings import Findings, Remark
 from dermquery.data.reading.lexicon import DEFAULT, languages
@@ -24,11 +25,15 @@ __all__ = [
     "diagnosis_title",
     "field_words",
     "reading_notes",
+    "remark_question",
     "term_phrase",
     "tones",
+    "upper_first",
+    "value_title",
 ]
 
 NOT_RECORDED = "Not recorded"
+_OF_FEW_WORDS = (Kind.CHOICE, Kind.TREE, Kind.CRITERION)
 
 TITLES: Mapping[str, str] = {
     "diagnosis": "Diagnosis",
@@ -77,6 +82,14 @@ _DIAGNOSES = {
 }
 """Names of the labels that the field's data sets share (HAM10000, ISIC, Derm7pt as grouped here)."""
 
+VALUES = (
+    *("female", "male", "flat", "palpable", "nodular"),
+    *("abdomen", "acral", "back", "buttocks", "chest", "ear", "face", "foot", "genital", "genital areas", "hand"),
+    *("head", "head neck", "lower extremity", "lower limbs", "neck", "scalp", "trunk", "upper extremity"),
+    *("upper limbs", "unknown"),
+)
+"""Values of the fields of few words that data sets share, for the catalogues; others are shown as they were written."""
+
 
 @dataclass(frozen=True)
 class Tone:
@@ -110,7 +123,7 @@ def tones(diagnoses: Iterable[str | None]) -> dict[str | None, Tone]:
 
 def diagnosis_title(diagnosis: str | None) -> str:
     """Name of a diagnosis for people: ``Melanoma`` for ``mel``, other labels as they were written."""
-    return NOT_RECORDED if diagnosis is None else _DIAGNOSES.get(diagnosis, diagnosis)
+    return _(NOT_RECORDED if diagnosis is None else _DIAGNOSES.get(diagnosis, diagnosis))
 
 
 def field_words(case: Case, name: str) -> str | None:
@@ -118,11 +131,24 @@ def field_words(case: Case, name: str) -> str | None:
     value = getattr(case, name)
     if value is None or value == "":
         return None
-    if name == "diagnosis":
-        return diagnosis_title(value)
     if name in NUMBERS:
-        return f"{value:g} {UNITS.get(name, '')}".rstrip()
-    return value.replace(":", " › ") if name == "diagnosis_path" else str(value)
+        said = number(value, len(f"{value:g}".partition(".")[2]))
+        return _("%s y") % said if name == "age" else f"{said} {UNITS.get(name, '')}".rstrip()
+    return day(value) if isinstance(value, datetime.date) else value_title(name, value)
+
+
+def upper_first(text: str) -> str:
+    """A text as a sentence or a heading begins it; what follows keeps its letters, as German nouns must."""
+    return text[:1].upper() + text[1:]
+
+
+def value_title(name: str, value: object) -> str:
+    """A recorded value for people: of a field of few words in their language, else as it was written."""
+    if name == "diagnosis":
+        return diagnosis_title(str(value))
+    if name == "diagnosis_path":
+        return str(value).replace(":", " › ")
+    return _(str(value)) if CASE_FIELDS[name].kind in _OF_FEW_WORDS else str(value)
 
 
 def describe_case(case: Case) -> str:
@@ -132,24 +158,34 @@ def describe_case(case: Case) -> str:
 
 def term_phrase(name: str, value: str) -> str:
     """A criterion and its value: ``pigment network: atypical``."""
-    return f"{CRITERIA[name].title}: {value}"
+    return f"{_(CRITERIA[name].title)}: {_(value)}"
 
 
 def reading_notes(reading: Findings) -> tuple[str, ...]:
     """What the writer of a text has to know: what of it does not count and why, and what is asked back."""
-    kinds = (("Uncertain", reading.uncertain), ("Contradictory", reading.conflicts), ("Incomplete", reading.incomplete))
+    doubtful, against, open_ = _("Uncertain"), _("Contradictory"), _("Incomplete")
+    kinds = ((doubtful, reading.uncertain), (against, reading.conflicts), (open_, reading.incomplete))
     notes = [_remark(kind, remark, reading) for kind, remarks in kinds for remark in remarks]
     if reading.unread:
-        notes.append(f"No finding recognised in: “{'”, “'.join(reading.unread)}”.")
+        notes.append(_("No finding recognised in: %s.") % f"“{'”, “'.join(reading.unread)}”")
     if reading.language not in ("", DEFAULT):
-        notes.append(f"The text was read as {languages()[reading.language].name}.")
+        notes.append(_("The text was read as %s.") % _(languages()[reading.language].name))
     return tuple(notes)
+
+
+def remark_question(remark: Remark) -> str:
+    """What is asked back about a remark: ``streaks: regular or irregular?``."""
+    title, _colon, rest = remark.question.partition(": ")
+    options = rest.rstrip("?").replace(" or ", ", ").split(", ")
+    *first, last = (_(option) for option in options)
+    return f"{_(title)}: {_('%s or %s') % (', '.join(first), last) if first else last}?"
 
 
 def _remark(kind: str, remark: Remark, reading: Findings) -> str:
     counted = reading.checklist.get(remark.criterion)
-    counts = f"“{counted}” counts" if counted else "not counted"
-    return f"{kind}, {counts}: “{remark.words}”. {remark.question[0].upper()}{remark.question[1:]}"
+    counts = _("“%s” counts") % _(counted) if counted else _("not counted")
+    question = remark_question(remark)
+    return f"{kind}, {counts}: “{remark.words}”. {upper_first(question)}"
 
 
 def describe_condition(node: Any) -> list[str]:
@@ -160,21 +196,25 @@ def describe_condition(node: Any) -> list[str]:
 
 
 def _words(node: Any, *, negated: bool) -> str:
+    no = f"{_('not')} " if negated else ""
     if isinstance(node, Not):
         return _words(node.condition, negated=not negated)
     if isinstance(node, AllOf):
-        return ("not " if negated else "") + "(" + " and ".join(_words(c, negated=False) for c in node.conditions) + ")"
-    name = node.field.removeprefix("extra.").replace("_", " ")
+        return no + "(" + f" {_('and')} ".join(_words(c, negated=False) for c in node.conditions) + ")"
+    name = _(node.field.removeprefix("extra.").replace("_", " "))
     if isinstance(node, Missing):
-        return f"{name} {'recorded' if negated else 'not recorded'}"
+        return f"{name} {_('recorded') if negated else _('not recorded')}"
     if isinstance(node, Equals):
-        return f"{name} {'not ' if negated else ''}{_value(node.value)}"
+        return f"{name} {no}{_value(node.value)}"
     if isinstance(node, OneOf):
-        return f"{name} {'not ' if negated else ''}{' or '.join(map(_value, node.values)) or 'one of none'}"
+        either = f" {_('or')} ".join(map(_value, node.values))
+        return f"{name} {no}{either or _('one of none')}"
     bounds = {"≥": node.ge, ">": node.gt, "≤": node.le, "<": node.lt}
-    limits = " and ".join(f"{sign} {_value(bound)}" for sign, bound in bounds.items() if bound is not None)
-    return f"{'not ' if negated else ''}{name} {limits or 'recorded'}"
+    limits = f" {_('and')} ".join(f"{sign} {_value(bound)}" for sign, bound in bounds.items() if bound is not None)
+    return f"{no}{name} {limits or _('recorded')}"
 
 
 def _value(value: str | float | datetime.date) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    if isinstance(value, datetime.date):
+        return day(value)
+    return f"{value:g}" if isinstance(value, int | float) else _(value)

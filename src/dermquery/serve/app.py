@@ -24,6 +24,7 @@ from dermquery.serve.prometheus import Metrics
 from dermquery.serve.security.binding import check_binding
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings, usable_state
+from dermquery.serve.tongues import Tongues
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE
 
@@ -96,6 +97,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
 
         web.install(app, service, settings)
     app.add_middleware(errors.CrashGuard, unready=service.unready)
+    app.add_middleware(Tongues)
     app.add_middleware(_Measured, metrics=service.metrics)
     app.add_middleware(security.SecurityHeaders)  # again, around the guards above, whose answers need them too
     app.openapi = _openapi(app)  # type: ignore[method-assign]

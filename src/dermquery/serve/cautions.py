@@ -79,6 +79,7 @@ class Cautions:
         likeness: Likeness | None
         try:
             likeness = Likeness.of(self._base)
+            self._base.sample(count)
         except Exception:  # searches go on without this warning
             _log.exception("the base cannot be measured")
             likeness = self._likeness

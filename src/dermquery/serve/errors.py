@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermquery.answer.language import said
 from dermquery.data.decoding import DecodersError
 from dermquery.data.image import ImageError
 from dermquery.data.rows import CaseTableError
@@ -52,12 +53,12 @@ def problem(
     Args:
         status: HTTP status.
         title: short, and the same for every problem of a kind; docs/api.md explains each.
-        detail: what was wrong here, and what to do.
+        detail: what was wrong here, and what to do; in the client's language, as RFC 9457 has it.
         headers: of the answer, such as ``Retry-After``.
         extra: further members; without an ``instance`` among them, the problem gets a new one.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-    members = {"type": f"docs/api.md#{slug}", "title": title, "status": status, "detail": detail}
+    members = {"type": f"docs/api.md#{slug}", "title": title, "status": status, "detail": said(detail)}
     members["instance"] = f"urn:uuid:{uuid.uuid4()}"
     return JSONResponse({**members, **extra}, status, dict(headers or {}), MEDIA_TYPE)
 

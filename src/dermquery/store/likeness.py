@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,12 +103,31 @@ class Likeness:
             return np.zeros(0, np.float32)
         weights = _of_images(weights)
         if weights not in self._best:
-            scores = self.layout.score(self.cases, self.cases, weights)
-            best = np.where(self._same, -np.inf, scores).max(axis=1)
+            best = self._scores(weights).max(axis=1)
             while len(self._best) >= _REMEMBERED:
                 self._best.pop(next(iter(self._best)), None)
             self._best[weights] = np.sort(best[np.isfinite(best)]).astype(np.float32)
         return self._best[weights]
+
+    def _scores(self, weights: Weights) -> NDArray[np.float32]:
+        """Scores of all with all, (n, n), −∞ within a lesion: a sum of products that are made once, for a hand on λ."""
+        share = weights.posterior if self.layout.diagnoses else 0.0
+        meaning, local = weights.meaning * (1 - share), weights.local_weight
+        factors = (meaning * local, meaning * (1 - local), weights.meaning * share, weights.look)
+        scores = np.where(self._same, np.float32(-np.inf), np.float32(0))
+        for factor, product in zip(factors, self._products, strict=True):
+            if factor:
+                scores += np.float32(factor) * product
+        return scores
+
+    @cached_property
+    def _products(self) -> tuple[NDArray[np.float32], ...]:
+        """Local and global similarity, agreement of the posteriors and of the looks, each (n, n)."""
+        parts = self.layout.split(self.cases)
+        return (
+            *self.layout.blocks.parts(parts["blocks"], parts["blocks"]),
+            *(parts[name] @ parts[name].T for name in ("posterior", "look")),
+        )
 
     def threshold(self, weights: Weights = PAPER) -> float:
         """The score below which an image is called unlike the base; NaN without two lesions."""

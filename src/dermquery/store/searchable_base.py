@@ -236,8 +236,7 @@ class SearchableBase:
         """
         if self.archive is not None and sha256 not in self.archive:
             return ()
-        rows = (row for batch in self.store.scan(vectors=False, whole=False) for row in batch)
-        return tuple(sorted(row.case.case_id for row in rows if row.stamp.sha256 == sha256))
+        return self._with_image(sha256)
 
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
@@ -323,10 +322,13 @@ class SearchableBase:
         """How alike a query is to a sample of the base, which is drawn at the first search."""
         if self.manifest.outdated:
             return None
-        layout = self.manifest.layout
+        return closeness(encoded.vector, self.sample(count), self.manifest.layout, weights)
+
+    def sample(self, count: int) -> Vectors:
+        """Vectors of a sample of a base of so many cases, (n, size), drawn at the first use and when it has changed."""
         if self._sample is None or abs(count - self._sample[0]) > _GROWN * self._sample[0]:
-            self._sample = count, sample_vectors(self.store.spread(SAMPLE), layout.size)
-        return closeness(encoded.vector, self._sample[1], layout, weights)
+            self._sample = count, sample_vectors(self.store.spread(SAMPLE), self.manifest.layout.size)
+        return self._sample[1]
 
 
 def _among(known: Fingerprints, hashes: Sequence[str]) -> list[bool | None]:

@@ -240,3 +240,10 @@ def ids(page: Page) -> list[str]:
 def scores(page: Page) -> list[float]:
     """Their scores."""
     return [float(text.split()[-1]) for text in page.locator(".card .total").all_inner_texts()]
+
+
+def set_weight(page: Page, weight: str) -> None:
+    """Move the slider as a hand does."""
+    if not page.locator("#local-weight").is_visible():
+        page.click("#advanced summary")
+    settled(page, lambda: page.locator("#local-weight").fill(weight))

@@ -1,15 +1,15 @@
-"""The description, the health and the counters of the service."""
+"""The description, the health and the counters of the call.service."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from dermquery.serve.api.common import Audited, Reader, ScopedRoute, ServiceHere, attended, problems, signed
+from dermquery.serve.api.common import Audited, Reading, ScopedRoute, ServiceHere, problems, signed
 from dermquery.serve.api.schemas import PREFIX, InfoAnswer, ValueCount, ValueCounts
 from dermquery.serve.audit_log import AuditError
 from dermquery.serve.errors import problem
@@ -30,17 +30,17 @@ class Health(BaseModel):
 
 
 @router.get("/info", operation_id="info", responses=problems())
-async def info(request: Request, principal: Reader, service: ServiceHere) -> InfoAnswer:
+async def info(call: Reading) -> InfoAnswer:
     """The model, the base, and what can be asked."""
-    found = await attended(request, service.readers.call(service.info))
-    return InfoAnswer.of(found, request.app.state.settings.notice)
+    found = await call.read(call.service.info)
+    return InfoAnswer.of(found, call.request.app.state.settings.notice)
 
 
 @router.get("/fields/{field}", operation_id="field", responses=problems(422))
-async def field(request: Request, principal: Reader, service: ServiceHere, field: FieldName) -> ValueCounts:
+async def field(call: Reading, field: FieldName) -> ValueCounts:
     """The values that a field has in the base, to filter by."""
-    counts = await attended(request, service.readers.call(service.base.store.value_counts, field))
-    return ValueCounts(field=field, values=tuple(ValueCount(value=name, count=n) for name, n in counts.items()))
+    counts = await call.read(call.service.base.store.value_counts, field)
+    return ValueCounts(field=field, values=ValueCount.all_of(counts))
 
 
 @health.get("/healthz", operation_id="healthz")
@@ -79,7 +79,7 @@ async def readyz(service: ServiceHere, audit: Audited) -> Response:
         **problems(),
     },
 )
-async def metrics(principal: Reader, service: ServiceHere) -> Response:
+async def metrics(call: Reading) -> Response:
     """Counters for Prometheus."""
-    page = await service.probes.call(service.metrics_page)
+    page = await call.service.probes.call(call.service.metrics_page)
     return Response(page, media_type=CONTENT_TYPE_LATEST)

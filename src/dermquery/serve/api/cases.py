@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import JSONResponse
 
 from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
-from dermquery.serve.api.common import (
-    Audited,
-    Reader,
-    ScopedRoute,
-    ServiceHere,
-    Writer,
-    attended,
-    named,
-    problems,
-    root_of,
-    signed,
-)
+from dermquery.serve.api.common import Call, Reading, ScopedRoute, Writing, named, problems, signed
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.pictures import Picture
-from dermquery.serve.service import SearchService
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import Written
 
@@ -45,10 +33,7 @@ _LOCATION = {"Location": {"description": "Address of the case.", "schema": {"typ
 
 @router.get("/cases", operation_id="cases", responses=problems(422))
 async def cases(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     where: Annotated[
         list[str] | None, Query(max_length=100, description="Condition such as `site=back`; repeatable.")
     ] = None,
@@ -59,27 +44,25 @@ async def cases(
     condition = Written(tuple(where or ()))
 
     def work() -> list[StoredCase]:
-        rows = service.cases(condition, after, limit + 1)
-        audit.write("view", principal, cases=[row.case.case_id for row in rows[:limit]], what="list")
+        rows = call.service.cases(condition, after, limit + 1)
+        call.log("view", cases=[row.case.case_id for row in rows[:limit]], what="list")
         return rows
 
-    rows = await attended(request, service.readers.call(work))
+    rows = await call.read(work)
     more = rows[limit - 1].case.case_id if len(rows) > limit else None
-    return CasePage(cases=tuple(_answer(row, request) for row in rows[:limit]), next=more)
+    return CasePage(cases=tuple(_answer(row, call) for row in rows[:limit]), next=more)
 
 
 @router.get("/cases/{case_id}", operation_id="case", responses=problems(404, 422))
-async def case(
-    request: Request, principal: Reader, service: ServiceHere, audit: Audited, case_id: CaseIdPath
-) -> CaseAnswer:
+async def case(call: Reading, case_id: CaseIdPath) -> CaseAnswer:
     """One case."""
 
     def work() -> StoredCase:
-        row = service.case(case_id)
-        audit.write("view", principal, case=case_id, what="case")
+        row = call.service.case(case_id)
+        call.log("view", case=case_id, what="case")
         return row
 
-    return _answer(await attended(request, service.readers.call(work)), request)
+    return _answer(await call.read(work), call)
 
 
 @router.get(
@@ -88,17 +71,15 @@ async def case(
     response_class=Response,
     responses={**_PICTURE, **problems(404, 422)},
 )
-async def image(
-    request: Request, principal: Reader, service: ServiceHere, audit: Audited, case_id: CaseIdPath
-) -> Response:
+async def image(call: Reading, case_id: CaseIdPath) -> Response:
     """A case's image."""
 
     def work() -> Picture:
-        picture = service.image(case_id)
-        audit.write("view", principal, case=case_id, what="image")
+        picture = call.service.image(case_id)
+        call.log("view", case=case_id, what="image")
         return picture
 
-    return await _picture(request, service, work)
+    return await _picture(call, work)
 
 
 @router.get(
@@ -107,9 +88,9 @@ async def image(
     response_class=Response,
     responses={**_PICTURE, **problems(404, 422)},
 )
-async def thumbnail(request: Request, principal: Reader, service: ServiceHere, case_id: CaseIdPath) -> Response:
+async def thumbnail(call: Reading, case_id: CaseIdPath) -> Response:
     """A case's image as a JPEG of at most 256 pixels a side. Thumbnails by themselves are not in the audit log."""
-    return await _picture(request, service, lambda: service.thumbnail(case_id))
+    return await _picture(call, lambda: call.service.thumbnail(case_id))
 
 
 @router.post(
@@ -124,36 +105,30 @@ async def thumbnail(request: Request, principal: Reader, service: ServiceHere, c
     },
 )
 async def add(
-    request: Request,
-    principal: Writer,
-    service: ServiceHere,
-    audit: Audited,
+    call: Writing,
     form: Annotated[NewCaseForm, Form(media_type="multipart/form-data")],
 ) -> Response:
     """Put a case in; it can be found when the answer is there."""
     data, fields = await form.image.read(), form.case
 
     def others(row: StoredCase) -> tuple[str, ...]:
-        return tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != row.case.case_id)
+        return tuple(name for name in call.service.base.cases_of_image(row.stamp.sha256) if name != row.case.case_id)
 
     def work() -> tuple[bool, CaseAnswer]:
         with named(form.image):
-            written = service.writer.put(fields, data, update=form.update)
+            written = call.service.writer.put(fields, data, update=form.update)
         event = "add" if written.added else "update"
-        audit.write(event, principal, case=fields.case_id, image=written.row.stamp.sha256)
-        return written.added, _answer(written.row, request).model_copy(update={"same_image_as": others(written.row)})
+        call.log(event, case=fields.case_id, image=written.row.stamp.sha256)
+        return written.added, _answer(written.row, call).model_copy(update={"same_image_as": others(written.row)})
 
-    added, answer = await attended(request, service.writer.line.call(work))
+    added, answer = await call.wait(call.service.writer.line.call(work))
     status, headers = (201, {"Location": answer.url}) if added else (200, {})
     return JSONResponse(answer.model_dump(mode="json"), status, headers)
 
 
 @router.put("/cases/{case_id}", operation_id="update", responses=problems(400, 404, 413, 422))
 async def update(
-    request: Request,
-    principal: Writer,
-    service: ServiceHere,
-    audit: Audited,
+    call: Writing,
     case_id: CaseIdPath,
     form: Annotated[ReplacedCaseForm, Form(media_type="multipart/form-data")],
 ) -> CaseAnswer:
@@ -163,36 +138,34 @@ async def update(
 
     def work() -> StoredCase:
         with named(form.image):
-            row = service.writer.change(fields, data).row
-        audit.write("update", principal, case=case_id, image=row.stamp.sha256)
+            row = call.service.writer.change(fields, data).row
+        call.log("update", case=case_id, image=row.stamp.sha256)
         return row
 
-    return _answer(await attended(request, service.writer.line.call(work)), request)
+    return _answer(await call.wait(call.service.writer.line.call(work)), call)
 
 
 @router.delete("/cases/{case_id}", operation_id="delete", status_code=204, responses=problems(404, 422))
-async def delete(
-    request: Request, principal: Writer, service: ServiceHere, audit: Audited, case_id: CaseIdPath
-) -> None:
+async def delete(call: Writing, case_id: CaseIdPath) -> None:
     """Take a case out; its image stays until `dermquery base tidy`."""
 
     def work() -> None:
-        service.case(case_id)
-        service.writer.delete([case_id])
-        audit.write("delete", principal, case=case_id)
+        call.service.case(case_id)
+        call.service.writer.delete([case_id])
+        call.log("delete", case=case_id)
 
-    await attended(request, service.writer.line.call(work))
-
-
-def _answer(row: StoredCase, request: Request) -> CaseAnswer:
-    return CaseAnswer.shown(row.case, row.stamp.sha256, root_of(request))
+    await call.wait(call.service.writer.line.call(work))
 
 
-async def _picture(request: Request, service: SearchService, work: Callable[[], Picture]) -> Response:
+def _answer(row: StoredCase, call: Call) -> CaseAnswer:
+    return CaseAnswer.shown(row.case, row.stamp.sha256, call.root)
+
+
+async def _picture(call: Call, work: Callable[[], Picture]) -> Response:
     """An image with its entity tag, or 304 for a client that has it."""
-    picture = await attended(request, service.readers.call(work))
+    picture = await call.read(work)
     tag = f'"{picture.etag}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-    if tag in [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]:
+    if tag in [known.strip().removeprefix("W/") for known in call.request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
     return Response(picture.data, media_type=picture.media_type, headers=headers)

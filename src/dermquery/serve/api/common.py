@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -22,18 +23,19 @@ from dermquery.serve.service import SearchService
 
 __all__ = [
     "Audited",
+    "Call",
     "Handler",
     "Reader",
+    "Reading",
     "ScopedRoute",
     "ServiceHere",
     "SmallJson",
     "Writer",
-    "attended",
+    "Writing",
     "named",
     "owner_of",
     "png",
     "problems",
-    "root_of",
     "signed",
     "small_json",
 ]
@@ -64,6 +66,75 @@ def _audit(request: Request) -> AuditLog:
 
 ServiceHere = Annotated[SearchService, Depends(_service)]
 Audited = Annotated[AuditLog, Depends(_audit)]
+
+
+def owner_of(who: Principal) -> str:
+    """The owner of a principal's prepared queries and images: the person, in one browser."""
+    return f"{who.method} {who.name} {who.browser}".rstrip()
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One request: what it is, who asks, and what answers."""
+
+    request: Request
+    who: Principal
+    service: SearchService
+    audit: AuditLog
+
+    @property
+    def owner(self) -> str:
+        """The owner of what is asked here."""
+        return owner_of(self.who)
+
+    @property
+    def root(self) -> str:
+        """The path under which a proxy shows the service."""
+        return str(self.request.scope.get("root_path", ""))
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Log what they do, before they see what comes of it."""
+        self.audit.write(event, self.who, **facts)
+
+    async def wait(self, work: Coroutine[Any, Any, R]) -> R:
+        """Wait for work as long as the client does; if it leaves, its place in the line is free again.
+
+        Raises:
+            ClientDisconnect: the client has left.
+        """
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(self.request))
+        try:
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ClientDisconnect
+            return task.result()
+        finally:
+            gone.cancel()
+            task.cancel()
+
+    async def read(self, work: Callable[..., R], *arguments: Any) -> R:
+        """The same in the line of readers."""
+        return await self.wait(self.service.readers.call(work, *arguments))
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has disconnected; read the body before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _reading(request: Request, who: Reader, service: ServiceHere, audit: Audited) -> Call:
+    return Call(request, who, service, audit)
+
+
+def _writing(request: Request, who: Writer, service: ServiceHere, audit: Audited) -> Call:
+    return Call(request, who, service, audit)
+
+
+Reading = Annotated[Call, Depends(_reading)]
+"""A request of somebody who may read."""
+Writing = Annotated[Call, Depends(_writing)]
+"""A request of somebody who may write."""
 
 
 def small_json(body: bytes | str) -> bytes | str:
@@ -110,16 +181,6 @@ class ScopedRoute(APIRoute):
         return handle
 
 
-def owner_of(principal: Principal) -> str:
-    """The owner of a principal's prepared queries and images: the person, in one browser."""
-    return f"{principal.method} {principal.name} {principal.browser}".rstrip()
-
-
-def root_of(request: Request) -> str:
-    """The path under which a proxy shows the service."""
-    return str(request.scope.get("root_path", ""))
-
-
 _MEANINGS = {
     400: "The body cannot be taken apart as JSON or as a form.",
     401: "Nobody is signed in.",
@@ -159,26 +220,3 @@ def named(upload: UploadFile | None) -> Iterator[None]:
         yield
     except ImageError as error:
         raise error.called((upload.filename or "")[:_NAME_SHOWN] if upload else None) from error
-
-
-async def attended(request: Request, work: Coroutine[Any, Any, R]) -> R:
-    """Wait for work as long as its client does; if the client disconnects, its place in the line is free again.
-
-    Raises:
-        ClientDisconnect: the client has left.
-    """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        gone.cancel()
-        task.cancel()
-
-
-async def _gone(request: Request) -> None:
-    """Return when the client has disconnected; read the body before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

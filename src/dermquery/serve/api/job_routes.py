@@ -8,18 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermquery.serve.api.common import (
-    Audited,
-    Handler,
-    ScopedRoute,
-    Writer,
-    attended,
-    owner_of,
-    problems,
-    root_of,
-    signed,
-)
-from dermquery.serve.api.common import ServiceHere as Here
+from dermquery.answer.language import said
+from dermquery.serve.api.common import Call, Handler, ScopedRoute, Writing, owner_of, problems, signed
 from dermquery.serve.api.schemas import PREFIX, Out
 from dermquery.serve.bundle import BundleError
 from dermquery.serve.job_folder import Job
@@ -73,11 +63,8 @@ class JobList(Out):
     "", operation_id="submit", status_code=202, responses={202: {"headers": _LOCATION}, **problems(400, 413, 422)}
 )
 async def submit(
-    request: Request,
+    call: Writing,
     response: Response,
-    principal: Writer,
-    service: Here,
-    audit: Audited,
     form: Annotated[JobForm, Form(media_type="multipart/form-data")],
 ) -> Job:
     """Take many cases; the answer means that they are on disk and will be put in."""
@@ -87,59 +74,57 @@ async def submit(
 
     def work() -> Job:
         archive = None if form.archive is None else form.archive.file
-        job = service.jobs.submit(principal.name, archive, files, update=form.update, skip_bad=form.skip_bad)
-        audit.write("job", principal, job=job.id, state=job.state, cases=job.total)
+        job = call.service.jobs.submit(call.who.name, archive, files, update=form.update, skip_bad=form.skip_bad)
+        call.log("job", job=job.id, state=job.state, cases=job.total)
         return job
 
-    job = await attended(request, service.intake.call(work))
-    response.headers["Location"] = f"{root_of(request)}{PREFIX}/jobs/{job.id}"
-    return job
+    job = await call.wait(call.service.intake.call(work))
+    response.headers["Location"] = f"{call.root}{PREFIX}/jobs/{job.id}"
+    return _told(job)
 
 
 @router.get("", operation_id="jobs", responses=problems())
-async def jobs(principal: Writer, service: Here) -> JobList:
+async def jobs(call: Writing) -> JobList:
     """Every job, the latest first."""
-    return JobList(jobs=tuple(service.jobs.all()))
+    return JobList(jobs=tuple(map(_told, call.service.jobs.all())))
 
 
 @router.get("/{job_id}", operation_id="job", responses=problems(404, 422))
-async def job(principal: Writer, service: Here, job_id: JobId) -> Job:
+async def job(call: Writing, job_id: JobId) -> Job:
     """Where a job stands; what it says is done is on disk."""
-    return service.jobs.get(job_id)
+    return _told(call.service.jobs.get(job_id))
 
 
 @router.post("/{job_id}/cancel", operation_id="cancel", responses=problems(404, 409, 422))
-async def cancel(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
+async def cancel(call: Writing, job_id: JobId) -> Job:
     """Stop a job after the cases that are being written; what it has added stays."""
-    return await _changed(request, principal, service, audit, job_id, "cancel", service.jobs.cancel)
+    return await _changed(call, job_id, "cancel", call.service.jobs.cancel)
 
 
 @router.post("/{job_id}/resume", operation_id="resume", responses=problems(404, 409, 422))
-async def resume(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
+async def resume(call: Writing, job_id: JobId) -> Job:
     """Let a job that failed go on where it stopped."""
-    return await _changed(request, principal, service, audit, job_id, "resume", service.jobs.resume)
+    return await _changed(call, job_id, "resume", call.service.jobs.resume)
 
 
 @router.post("/{job_id}/undo", operation_id="undo", responses=problems(404, 409, 422))
-async def undo(request: Request, principal: Writer, service: Here, audit: Audited, job_id: JobId) -> Job:
+async def undo(call: Writing, job_id: JobId) -> Job:
     """Take out exactly the cases that a job added and that nobody changed since."""
-    return await _changed(request, principal, service, audit, job_id, "undo", service.jobs.undo)
+    return await _changed(call, job_id, "undo", call.service.jobs.undo)
 
 
-async def _changed(
-    request: Request,
-    principal: Writer,
-    service: Here,
-    audit: Audited,
-    job_id: str,
-    what: str,
-    change: Callable[[str], Job],
-) -> Job:
+async def _changed(call: Call, job_id: str, what: str, change: Callable[[str], Job]) -> Job:
     """Change the state of a job, and log who did."""
 
     def work() -> Job:
         changed = change(job_id)
-        audit.write("job", principal, job=job_id, state=what)
+        call.log("job", job=job_id, state=what)
         return changed
 
-    return await attended(request, service.intake.call(work))
+    return _told(await call.wait(call.service.intake.call(work)))
+
+
+def _told(job: Job) -> Job:
+    """A job with what it says in the client's language."""
+    bad = tuple(one.model_copy(update={"reason": said(one.reason)}) for one in job.bad)
+    return job.model_copy(update={"message": said(job.message or "") or None, "bad": bad})

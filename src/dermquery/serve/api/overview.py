@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import Field
 
 from dermquery.answer.words import TITLES
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import ConflictError
-from dermquery.serve.api.common import Audited, Reader, ScopedRoute, ServiceHere, attended, problems, signed
+from dermquery.serve.api.common import Reading, ScopedRoute, problems, signed
 from dermquery.serve.api.schemas import PREFIX, Out
 from dermquery.store.casebase import EmptyBaseError
 from dermquery.store.duplicates import DuplicateGroup
@@ -63,30 +63,30 @@ class DuplicatesAnswer(Out):
 
 
 @router.get("/map", operation_id="map", responses=problems(409))
-async def base_map(request: Request, principal: Reader, service: ServiceHere, audit: Audited) -> MapAnswer:
+async def base_map(call: Reading) -> MapAnswer:
     """The base on a plane, by the default weights; drawn anew at most once a minute."""
 
     def work() -> Projection:
-        if not service.facts.count:
+        if not call.service.facts.count:
             raise EmptyBaseError("the base holds no case")
-        drawn = service.facts.map
-        audit.write("view", principal, cases=[point.case_id for point in drawn.points], what="map")
+        drawn = call.service.facts.map
+        call.log("view", cases=[point.case_id for point in drawn.points], what="map")
         return drawn
 
-    return MapAnswer.model_validate((await attended(request, service.readers.call(work))).to_dict())
+    return MapAnswer.model_validate((await call.read(work)).to_dict())
 
 
 @router.get("/duplicates", operation_id="duplicates", responses=problems(409))
-async def duplicates(request: Request, principal: Reader, service: ServiceHere, audit: Audited) -> DuplicatesAnswer:
+async def duplicates(call: Reading) -> DuplicatesAnswer:
     """Cases that show the same image; a base of more than 20,000 cases is looked through on the command line only."""
 
     def work() -> list[DuplicateGroup]:
-        groups = service.facts.find_duplicates()
+        groups = call.service.facts.find_duplicates()
         if groups is None:
             raise ConflictError("the base is too large to compare while somebody waits; run: dermquery base duplicates")
         shown = [case.case_id for group in groups[:MOST_GROUPS] for case in group.cases]
-        audit.write("view", principal, cases=shown, what="duplicates")
+        call.log("view", cases=shown, what="duplicates")
         return groups
 
-    groups = await attended(request, service.readers.call(work))
+    groups = await call.read(work)
     return DuplicatesAnswer(groups=tuple(map(Duplicates.of, groups[:MOST_GROUPS])), n_groups=len(groups))

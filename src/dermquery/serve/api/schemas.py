@@ -42,7 +42,7 @@ Notice = Annotated[str, Field(description="Stands with every answer that shows c
 class Out(BaseModel):
     """Something that is sent."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, from_attributes=True)
 
 
 class Problem(BaseModel):
@@ -114,7 +114,7 @@ class CriterionAnswer(Out):
 class InfoAnswer(Out):
     """What answers here."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     notice: Notice = RESEARCH_USE
     banner: str | None = Field(description="What the administrator says of this base, such as that it is synthetic.")
@@ -136,27 +136,15 @@ class InfoAnswer(Out):
     @classmethod
     def of(cls, info: Info, banner: str | None) -> InfoAnswer:
         """What is sent for the service's own description."""
-        checklist = tuple(
-            CriterionAnswer(name=c.name, title=c.title, definition=c.definition, values=c.values)
-            for c in CRITERIA.values()
-        )
-        return cls(
-            banner=banner,
-            version=info.version,
-            model=info.model_name,
-            model_hash=info.model_hash,
-            labels=info.labels,
-            levels=info.levels,
-            presets=dict(info.presets),
-            preset=info.preset,
-            local_weight=info.presets[info.preset].local_weight,
-            explains=info.explains,
-            described=info.described,
-            keeps_images=info.keeps_images,
-            count=info.count,
-            diagnoses=tuple(ValueCount(value=name, count=n) for name, n in info.diagnoses.items()),
-            checklist=checklist,
-        )
+        facts = {
+            **vars(info),
+            "model": info.model_name,
+            "banner": banner,
+            "local_weight": info.presets[info.preset].local_weight,
+            "diagnoses": ValueCount.all_of(info.diagnoses),
+            "checklist": tuple(CRITERIA.values()),
+        }
+        return cls.model_validate(facts)
 
 
 class ValueCount(Out):
@@ -164,6 +152,11 @@ class ValueCount(Out):
 
     value: str | float | None
     count: int
+
+    @classmethod
+    def all_of(cls, counts: Mapping[Any, int]) -> tuple[ValueCount, ...]:
+        """The answers for some values."""
+        return tuple(cls(value=value, count=n) for value, n in counts.items())
 
 
 class ValueCounts(Out):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, Json
 
-from dermquery.answer.content import Warned
 from dermquery.answer.shares import diagnosis_shares
 from dermquery.data.checklist import seven_point_score
-from dermquery.data.findings import Remark
 from dermquery.model.parts import Weights
 from dermquery.serve.answers import MAX_RANK, Answer
 from dermquery.serve.api.common import SmallJson
@@ -60,24 +58,9 @@ class HitAnswer(Out):
     @classmethod
     def of(cls, hit: Hit, root: str) -> HitAnswer:
         """The answer for a hit."""
-        return cls.model_construct(
-            rank=hit.rank,
-            score=hit.score,
-            meaning=hit.meaning,
-            findings=hit.findings,
-            look=hit.look,
-            closer_than=dict(hit.closer_than),
-            same_image=hit.same_image,
-            same_photograph=hit.same_photograph,
-            trained_on=hit.trained_on,
-            local=hit.local,
-            global_=hit.global_,
-            shared_criteria=dict(hit.shared_criteria),
-            differing_criteria=dict(hit.differing_criteria),
-            likely_criteria=dict(hit.likely_criteria),
-            viewer=hit.viewer,
-            case=CaseAnswer.shown(hit.case, hit.sha256, root),
-        )
+        values: dict[str, Any] = {n: dict(v) if isinstance(v, Mapping) else v for n, v in vars(hit).items()}
+        values["case"] = CaseAnswer.shown(hit.case, hit.sha256, root)
+        return cls.model_construct(**{name: values[name] for name in cls.model_fields})
 
 
 class DiagnosisShare(Out):
@@ -110,11 +93,6 @@ class WarningAnswer(Out):
     kind: str
     message: str
 
-    @classmethod
-    def of(cls, warning: Warned) -> WarningAnswer:
-        """The answer for a warning."""
-        return cls(kind=warning.kind, message=warning.message)
-
 
 class RemarkAnswer(Out):
     """What the text says of a criterion without giving it a value."""
@@ -122,11 +100,6 @@ class RemarkAnswer(Out):
     criterion: str
     words: str = Field(description="As they were written.")
     question: str = Field(description="Asks for what is missing, for example `streaks: regular or irregular?`.")
-
-    @classmethod
-    def all_of(cls, remarks: Sequence[Remark]) -> tuple[RemarkAnswer, ...]:
-        """The answers for some remarks."""
-        return tuple(cls(criterion=r.criterion, words=r.words, question=r.question) for r in remarks)
 
 
 class QueryAnswer(Out):
@@ -174,22 +147,19 @@ class SearchAnswer(Out):
         prepared, result = answer.prepared, answer.result
         reading, marks = prepared.encoded.reading, prepared.marks
         terms = dict(reading.checklist)
-        query = QueryAnswer(
-            image_sha256=prepared.sha256,
-            like=prepared.like,
-            terms=terms,
-            language=reading.language or None,
-            uncertain=RemarkAnswer.all_of(reading.uncertain),
-            conflicts=RemarkAnswer.all_of(reading.conflicts),
-            incomplete=RemarkAnswer.all_of(reading.incomplete),
-            unread=reading.unread,
-            seven_point_score=seven_point_score(terms) if terms else None,
-            relevant=tuple(case_id for case_id, relevant in marks.items() if relevant),
-            irrelevant=tuple(case_id for case_id, relevant in marks.items() if not relevant),
-        )
+        query = {
+            **vars(reading),
+            "image_sha256": prepared.sha256,
+            "like": prepared.like,
+            "terms": terms,
+            "language": reading.language or None,
+            "seven_point_score": seven_point_score(terms) if terms else None,
+            "relevant": tuple(case_id for case_id, relevant in marks.items() if relevant),
+            "irrelevant": tuple(case_id for case_id, relevant in marks.items() if not relevant),
+        }
         return cls.model_construct(
             search=prepared.key,
-            query=query,
+            query=QueryAnswer.model_validate(query),
             preset=result.preset,
             weights=result.weights,
             local_weight=result.local_weight,
@@ -201,7 +171,7 @@ class SearchAnswer(Out):
             model_hash=result.base.model_hash,
             hits=tuple(HitAnswer.of(hit, root) for hit in result.hits),
             diagnoses=DiagnosisShare.all_of(result),
-            warnings=tuple(WarningAnswer.of(warning) for warning in answer.warnings),
+            warnings=tuple(map(WarningAnswer.model_validate, answer.warnings)),
         )
 
 

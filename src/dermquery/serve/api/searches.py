@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Form, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Form, Path, Query, Response
 
 from dermquery.serve.answers import Answer
-from dermquery.serve.api.common import (
-    Audited,
-    Reader,
-    ScopedRoute,
-    ServiceHere,
-    attended,
-    named,
-    owner_of,
-    png,
-    problems,
-    root_of,
-    signed,
-)
+from dermquery.serve.api.common import Call, Reading, ScopedRoute, named, png, problems, signed
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX
 from dermquery.serve.api.search_schemas import (
@@ -29,11 +17,8 @@ from dermquery.serve.api.search_schemas import (
     SearchAnswer,
     SearchForm,
 )
-from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.prepared import Prepared
 from dermquery.serve.reports import FILES
-from dermquery.serve.security.identity import Principal
-from dermquery.serve.service import SearchService
 
 __all__ = ["ranked", "router"]
 
@@ -44,64 +29,52 @@ Ranking = Annotated[RankingRequest, Body(description="How to rank; leave it out 
 
 @router.post("/searches", operation_id="search", responses=problems(400, 409, 413, 422))
 async def search(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     form: Annotated[SearchForm, Form(media_type="multipart/form-data")],
 ) -> SearchAnswer:
     """Find the most similar cases for an image, a text, checklist terms, or any of them together."""
     options, terms = form.options(), form.terms()
     image = await form.image.read() if form.image is not None else None
-    encoding = service.encoders.call(service.encode, owner_of(principal), image, form.text, terms)
+    encoding = call.service.encoders.call(call.service.encode, call.owner, image, form.text, terms)
     with named(form.image):
-        prepared = await attended(request, encoding)
-    return await _ranked(request, service, audit, principal, prepared, options)
+        prepared = await call.wait(encoding)
+    return await _ranked(call, prepared, options)
 
 
 @router.post("/searches/{key}", operation_id="rerank", responses=problems(400, 404, 409, 413, 422))
 async def rerank(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     key: SearchKey,
     ranking: Ranking = RankingRequest(),
 ) -> SearchAnswer:
     """Rank again with other weights, another filter or page; nothing is encoded."""
-    options, prepared = ranking.options(), service.prepared(owner_of(principal), key)
-    return await _ranked(request, service, audit, principal, prepared, options)
+    options, prepared = ranking.options(), call.service.prepared(call.owner, key)
+    return await _ranked(call, prepared, options)
 
 
 @router.post("/searches/{key}/feedback", operation_id="feedback", responses=problems(400, 404, 409, 413, 422))
 async def feedback(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     key: SearchKey,
     marks: FeedbackRequest,
 ) -> SearchAnswer:
     """Move the query towards the cases marked as relevant and away from the others; a new search with its own key."""
     options = marks.options()
-    moving = service.readers.call(service.marked, owner_of(principal), key, marks.relevant, marks.irrelevant)
-    prepared = await attended(request, moving)
-    return await _ranked(request, service, audit, principal, prepared, options)
+    moving = call.service.readers.call(call.service.marked, call.owner, key, marks.relevant, marks.irrelevant)
+    prepared = await call.wait(moving)
+    return await _ranked(call, prepared, options)
 
 
 @router.post("/cases/{case_id}/similar", operation_id="similar", responses=problems(400, 404, 409, 413, 422))
 async def similar(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     case_id: CaseIdPath,
     ranking: Ranking = RankingRequest(),
 ) -> SearchAnswer:
     """Find more like a case; itself, its lesion and its patient are left out."""
     options = ranking.options()
-    prepared = await attended(request, service.readers.call(service.like, owner_of(principal), case_id))
-    return await _ranked(request, service, audit, principal, prepared, options)
+    prepared = await call.read(call.service.like, call.owner, case_id)
+    return await _ranked(call, prepared, options)
 
 
 @router.get(
@@ -111,10 +84,7 @@ async def similar(
     responses={200: png("Black veil of varying opacity, with the aspect of the image."), **problems(404, 422)},
 )
 async def overlay(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     key: SearchKey,
     case_id: CaseIdPath,
     over: Annotated[Literal["case", "query"], Query(description="The image that the overlay is for.")] = "case",
@@ -123,10 +93,10 @@ async def overlay(
     ] = None,
 ) -> Response:
     """Where the local similarity with a case comes from: a transparent PNG to lay over an image."""
-    prepared = service.prepared(owner_of(principal), key)
-    drawn = await attended(request, service.encoders.call(service.overlays, prepared, case_id, level))
-    await attended(request, service.readers.call(audit.write, "view", principal, case=case_id, what="overlay"))
-    data = drawn.case if over == "case" else service.query_overlay(drawn)
+    prepared = call.service.prepared(call.owner, key)
+    drawn = await call.wait(call.service.encoders.call(call.service.overlays, prepared, case_id, level))
+    await call.read(lambda: call.log("view", case=case_id, what="overlay"))
+    data = drawn.case if over == "case" else call.service.query_overlay(drawn)
     return Response(data, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 
 
@@ -143,49 +113,34 @@ async def overlay(
     },
 )
 async def report(
-    request: Request,
-    principal: Reader,
-    service: ServiceHere,
-    audit: Audited,
+    call: Reading,
     key: SearchKey,
     ending: Literal["pdf", "html", "csv", "json", "fhir.json"],
     ranking: Annotated[RankingParameters, Query()],
 ) -> Response:
     """A ranking as a file to take away."""
-    options, prepared = ranking.options(), service.prepared(owner_of(principal), key)
+    options, prepared = ranking.options(), call.service.prepared(call.owner, key)
 
     def work() -> bytes:
-        answer = service.search(prepared, **options)
+        answer = call.service.search(prepared, **options)
         shown = [hit.case.case_id for hit in answer.result.hits]
-        audit.write("view", principal, cases=shown, what="report", search=prepared.key)
-        return FILES[ending].write(answer, request.app.state.settings.notice)
+        call.log("view", cases=shown, what="report", search=prepared.key)
+        return FILES[ending].write(answer, call.request.app.state.settings.notice)
 
-    data = await attended(request, service.readers.call(work))
+    data = await call.read(work)
     headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
     return Response(data, media_type=FILES[ending].media_type, headers=headers)
 
 
-async def _ranked(
-    request: Request,
-    service: SearchService,
-    audit: AuditLog,
-    principal: Principal,
-    prepared: Prepared,
-    options: dict[str, Any],
-) -> SearchAnswer:
-    """Rank in the line of readers."""
-    ranking = service.readers.call(ranked, service, audit, principal, prepared, options)
-    return SearchAnswer.of(await attended(request, ranking), root_of(request))
+async def _ranked(call: Call, prepared: Prepared, options: dict[str, Any]) -> SearchAnswer:
+    return SearchAnswer.of(await call.read(ranked, call, prepared, options), call.root)
 
 
-def ranked(
-    service: SearchService, audit: AuditLog, principal: Principal, prepared: Prepared, options: dict[str, Any]
-) -> Answer:
+def ranked(call: Call, prepared: Prepared, options: dict[str, Any]) -> Answer:
     """Rank, and log who saw which cases; the log has no text, and only the hash of an image."""
-    answer = service.search(prepared, **options)
-    audit.write(
+    answer = call.service.search(prepared, **options)
+    call.log(
         "search",
-        principal,
         search=prepared.key,
         image=prepared.sha256,
         like=prepared.like,

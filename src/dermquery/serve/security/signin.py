@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from dermquery.answer.language import _
+from dermquery.answer.rendering import environment_of
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address, is_secure
@@ -29,9 +30,7 @@ __all__ = ["local_path", "router"]
 _FORM_COOKIE = "dermquery-form"
 _MARK_COOKIE, _MARK_SECONDS = "dermquery-known", 90 * 86400
 _LONGEST_NAME = 65  # one more than a name may have, so that no megabyte becomes the name of a bucket
-_TEMPLATES = Environment(
-    loader=PackageLoader("dermquery.serve.security"), autoescape=True, undefined=StrictUndefined, auto_reload=False
-)
+_TEMPLATES = environment_of("dermquery.serve.security")
 
 
 class _SignIn:
@@ -62,17 +61,17 @@ class _SignIn:
         name = name[:_LONGEST_NAME]
         form = request.cookies.get(_FORM_COOKIE, "")
         if not form or not hmac.compare_digest(form.encode(), str(fields.get(CSRF_FIELD, "")).encode()):
-            return self._form(request, local_path(wanted), "The form was out of date. Please sign in again.", 403)
+            return self._form(request, local_path(wanted), _("The form was out of date. Please sign in again."), 403)
         address, known_user = client_address(request.scope), self._users.get(name)
         browser = marked(request.cookies.get(_MARK_COOKIE, ""), name, known_user)
         if wait := self._attempts.begin(name, address, browser):
-            message = f"Too many attempts. Please wait {int(wait) + 1} seconds."
+            message = _("Too many attempts. Please wait %s seconds.") % (int(wait) + 1)
             return self._form(request, local_path(wanted), message, 429, {"Retry-After": str(int(wait) + 1)})
         user = await asyncio.to_thread(self._users.check, name, password)
         if user is None:
             known = name if name in self._users.list() else None  # people type passwords into the field for names
             await asyncio.to_thread(self._audit.write, "sign-in-failed", None, name=known, address=address)
-            return self._form(request, local_path(wanted), "Name or password is wrong.", 403)
+            return self._form(request, local_path(wanted), _("Name or password is wrong."), 403)
         self._attempts.succeeded(name, address, browser)
         await asyncio.to_thread(self._audit.write, "sign-in", user.principal(name), address=address)
         secure = is_secure(request.scope)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dermquery.answer.language import _
 from dermquery.data.checklist import CRITERIA
-from dermquery.serve.api.common import attended
 from dermquery.serve.api.searches import ranked
 from dermquery.serve.prepared import ExpiredQueryError, Prepared
 from dermquery.serve.service import Answer
@@ -14,7 +14,6 @@ from dermquery.serve.web.address import Address
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Asked, Question
 from dermquery.serve.web.site import Visit
-from dermquery.serve.web.texts import _
 
 __all__ = ["IMAGE_EXPIRED", "answered", "ask", "ask_unmarked", "prepare", "rank"]
 
@@ -26,7 +25,7 @@ IMAGE_EXPIRED = (
 
 async def answered(visit: Visit, asked: Asked, address: Address) -> tuple[Asked, Answer]:
     """Rank the hits of a question, which is encoded again if its encoding has expired."""
-    service = visit.site.service
+    service = visit.service
     try:
         prepared = service.prepared(visit.owner, asked.prepared)
     except ExpiredQueryError:
@@ -37,9 +36,7 @@ async def answered(visit: Visit, asked: Asked, address: Address) -> tuple[Asked,
 
 async def rank(visit: Visit, prepared: Prepared, address: Address) -> Answer:
     """Rank the hits of an encoded query."""
-    service, options = visit.site.service, address.options()
-    ranking = service.readers.call(ranked, service, visit.site.audit, visit.who, prepared, options)
-    return await attended(visit.request, ranking)
+    return await visit.read(ranked, visit, prepared, address.options())
 
 
 async def prepare(visit: Visit, question: Question) -> Prepared:
@@ -49,24 +46,24 @@ async def prepare(visit: Visit, question: Question) -> Prepared:
         AskError: it is empty, or its image is not kept any more.
         ValueError, LookupError, Busy: from the service, with messages for people.
     """
-    service, request = visit.site.service, visit.request
+    service = visit.service
     if question.is_empty:
         raise AskError(_("Give an image, words or a criterion first."))
     if question.like:
-        prepared = await attended(request, service.readers.call(service.like, visit.owner, question.like))
+        prepared = await visit.read(service.like, visit.owner, question.like)
     else:
-        prepared = await attended(request, service.encoders.call(_encode, visit, question))
+        prepared = await visit.wait(service.encoders.call(_encode, visit, question))
     if question.without_patient or question.without_lesion:
         lesions, patients = ([name] if name else [] for name in (question.without_lesion, question.without_patient))
         prepared = service.without(prepared, lesions, patients)
     if question.relevant or question.irrelevant:
         marks = (question.relevant, question.irrelevant)
-        prepared = await attended(request, service.readers.call(service.marked, visit.owner, prepared.key, *marks))
+        prepared = await visit.wait(service.readers.call(service.marked, visit.owner, prepared.key, *marks))
     return prepared
 
 
 def _encode(visit: Visit, question: Question) -> Prepared:
-    image, service = None, visit.site.service
+    image, service = None, visit.service
     if question.image:
         try:
             kept = visit.site.images.of(visit.owner, question.image)
@@ -89,7 +86,7 @@ async def ask(visit: Visit, question: Question, known: Asked | None) -> Asked:
 def _title(question: Question) -> str:
     if question.like:
         return _("More like case %s") % question.like
-    words = question.text.strip() or ", ".join(f"{CRITERIA[n].title} {v}" for n, v in question.terms.items())
+    words = question.text.strip() or ", ".join(f"{_(CRITERIA[n].title)} {_(v)}" for n, v in question.terms.items())
     return ", ".join(filter(None, (_("Image") if question.image else "", words)))[:120]
 
 

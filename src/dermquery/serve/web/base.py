@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dermquery.answer.words import TITLES, Tone, describe_case, diagnosis_title, tones
-from dermquery.serve.api.common import Reader, ScopedRoute
+from dermquery.answer.language import _
+from dermquery.answer.words import TITLES, Tone, describe_case, diagnosis_title, tones, value_title
 from dermquery.serve.web.address import CHOSEN_FIELDS, Address, clause
-from dermquery.serve.web.site import Site, Visit, spoken
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.store.duplicates import DuplicateGroup
 
 __all__ = ["router"]
 
+router = pages()
 _MOST_VALUES, _MOST_GROUPS = 12, 30
 
 
@@ -40,62 +40,52 @@ class Counts:
 def _counts(visit: Visit) -> list[Counts]:
     found = []
     for field in CHOSEN_FIELDS:
-        counts = visit.site.service.facts.counts(field)
+        counts = visit.service.facts.counts(field)
         if not any(value is not None for value in counts):
             continue
         total = max(sum(counts.values()), 1)
         values = [_count(field, value, n, total) for value, n in list(counts.items())[:_MOST_VALUES]]
-        found.append(Counts(TITLES[field], tuple(values), max(len(counts) - _MOST_VALUES, 0)))
+        found.append(Counts(_(TITLES[field]), tuple(values), max(len(counts) - _MOST_VALUES, 0)))
     return found
 
 
 def _count(field: str, value: str | float | None, n: int, total: int) -> Count:
     written = None if value is None else str(value)
-    title = diagnosis_title(written) if field == "diagnosis" or written is None else written
+    title = diagnosis_title(None) if written is None else value_title(field, written)
     path = "" if written is None else Address(where=(clause(field, written),)).path().replace("/?", "/browse?", 1)
     return Count(title, n, n / total, path)
 
 
 def _diagnoses(visit: Visit) -> list[tuple[str | None, str, Tone]]:
-    names = [None if value is None else str(value) for value in visit.site.service.facts.counts("diagnosis")]
+    names = [None if value is None else str(value) for value in visit.service.facts.counts("diagnosis")]
     palette = tones(names)
     return [(name, diagnosis_title(name), palette[name]) for name in names]
 
 
-async def _base(visit: Visit) -> Response:
-    service = visit.site.service
-    info = await service.readers.call(service.info)
-    await service.readers.call(service.facts.fetch)
+@router.get("/base")
+async def base(visit: Reading) -> Response:
+    """The overview."""
+    service = visit.service
+    info = await visit.read(service.info)
+    await visit.read(service.facts.fetch)
     manifest = service.base.manifest
     return visit.render(
         "base.html", info=info, version_of_base=manifest.version, counts=_counts(visit), diagnoses=_diagnoses(visit)
     )
 
 
+@router.get("/base/duplicates")
 @spoken("#duplicates")
-async def _duplicates(visit: Visit) -> Response:
+async def duplicates(visit: Reading) -> Response:
+    """Images that occur twice."""
+
     def work() -> list[DuplicateGroup] | None:
-        groups = visit.site.service.facts.find_duplicates()
+        groups = visit.service.facts.find_duplicates()
         if groups:
-            visit.log("duplicates", [case.case_id for group in groups[:_MOST_GROUPS] for case in group.cases])
+            visit.sees("duplicates", [case.case_id for group in groups[:_MOST_GROUPS] for case in group.cases])
         return groups
 
-    groups = await visit.site.service.readers.call(work)
+    groups = await visit.read(work)
     return visit.render(
         "duplicates.html", groups=groups, shown=(groups or [])[:_MOST_GROUPS], titles=TITLES, describe=describe_case
     )
-
-
-def router(site: Site) -> APIRouter:
-    """The routes of the overview."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-
-    @routes.get("/base")
-    async def base(request: Request, who: Reader) -> Response:
-        return await _base(Visit.of(site, request))
-
-    @routes.get("/base/duplicates")
-    async def duplicates(request: Request, who: Reader) -> Response:
-        return await _duplicates(Visit.of(site, request))
-
-    return routes

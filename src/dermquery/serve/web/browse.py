@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.content import TRAINED_ON, Fact, case_facts
+from dermquery.answer.language import _
 from dermquery.answer.words import describe_case
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.serve.api.common import Reader, ScopedRoute, attended
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import prepare, rank
 from dermquery.serve.web.compare import of_lesion
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.question import Question
-from dermquery.serve.web.site import Site, Visit, spoken
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.serve.web.writing import form_values
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import Written
 
 __all__ = ["router"]
 
+router = pages()
 _PAGE, _NEIGHBOURS = 60, 12
 
 
@@ -42,22 +42,24 @@ class Tile:
 
 
 def _page(visit: Visit, address: Address, after: str | None) -> tuple[list[StoredCase], int]:
-    service, condition = visit.site.service, Written(address.clauses())
+    service, condition = visit.service, Written(address.clauses())
     rows = service.cases(condition, after, _PAGE + 1)
-    visit.log("list", [row.case.case_id for row in rows[:_PAGE]])
+    visit.sees("list", [row.case.case_id for row in rows[:_PAGE]])
     return rows, service.base.count(condition)
 
 
-async def _browse(visit: Visit) -> Response:
-    parameters, readers = visit.request.query_params, visit.site.service.readers
+@router.get("/browse")
+async def browse(visit: Reading) -> Response:
+    """A page of the gallery."""
+    parameters = visit.request.query_params
     address, after = Address.of_form(parameters), parameters.get("after") or None
     status, problem = 200, ""
     try:
-        rows, count = await attended(visit.request, readers.call(_page, visit, address, after))
+        rows, count = await visit.read(_page, visit, address, after)
     except Exception as error:
         (status, problem), rows, count = words_for(error), [], 0
         address = Address()
-    facets = await readers.call(facets_of, visit.site.service, address)
+    facets = await visit.read(facets_of, visit.service, address)
     more = rows[_PAGE - 1].case.case_id if len(rows) > _PAGE else ""
     template = "gallery_part.html" if visit.is_part and status == 200 else "browse.html"
     return visit.render(
@@ -80,14 +82,14 @@ class CaseShown:
 
 
 def _read(visit: Visit, case_id: str) -> CaseShown:
-    service = visit.site.service
+    service = visit.service
     row = service.case(case_id)
-    visit.log("case", [case_id])
+    visit.sees("case", [case_id])
     case = row.case
     return CaseShown(
         case,
         case_facts(case),
-        TRAINED_ON if service.base.trained_on([row.stamp.phash])[0] else None,
+        _(TRAINED_ON) if service.base.trained_on([row.stamp.phash])[0] else None,
         seven_point_score(case.checklist) if case.checklist else None,
         of_lesion(visit, case),
         tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != case_id),
@@ -95,39 +97,24 @@ def _read(visit: Visit, case_id: str) -> CaseShown:
     )
 
 
-async def _case(visit: Visit) -> Response:
+@router.get("/case")
+async def case(visit: Reading) -> Response:
+    """A case's own page."""
     try:
-        shown = await visit.site.service.readers.call(_read, visit, str(visit.request.query_params.get("id") or ""))
+        shown = await visit.read(_read, visit, str(visit.request.query_params.get("id") or ""))
     except Exception as error:
         status, words = words_for(error)
         return visit.render("failed.html", status, problem=words)
     if visit.is_part:
         return visit.render("small_case.html", tile=Tile.of(shown.case), trained_on=shown.trained_on)
-    await visit.site.service.readers.call(visit.site.service.facts.fetch)
+    await visit.read(visit.service.facts.fetch)
     return visit.render("case.html", shown=shown, case=shown.case, names=CRITERIA, **form_values(visit))
 
 
+@router.get("/case/neighbours")
 @spoken("#neighbours")
-async def _neighbours(visit: Visit) -> Response:
+async def neighbours(visit: Reading) -> Response:
+    """The most similar cases."""
     question = Question(like=str(visit.request.query_params.get("id") or ""))
     answer = await rank(visit, await prepare(visit, question), Address())
     return visit.render("neighbours.html", tiles=[Tile.of(hit.case) for hit in answer.result.hits[:_NEIGHBOURS]])
-
-
-def router(site: Site) -> APIRouter:
-    """The routes for looking through the base."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-
-    @routes.get("/browse")
-    async def browse(request: Request, who: Reader) -> Response:
-        return await _browse(Visit.of(site, request))
-
-    @routes.get("/case")
-    async def case(request: Request, who: Reader) -> Response:
-        return await _case(Visit.of(site, request))
-
-    @routes.get("/case/neighbours")
-    async def neighbours(request: Request, who: Reader) -> Response:
-        return await _neighbours(Visit.of(site, request))
-
-    return routes

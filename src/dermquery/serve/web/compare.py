@@ -5,25 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dermquery.answer.content import HitContent, report_content
+from dermquery.answer.language import _
 from dermquery.data.case import Case
-from dermquery.serve.api.common import Reader, ScopedRoute
 from dermquery.serve.api.schemas import PREFIX, case_url
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import answered
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
-from dermquery.serve.web.site import Site, Visit, spoken
-from dermquery.serve.web.texts import _
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.store.filters import AllOf, Filter
 from dermquery.store.protocol import ExplainingEncoder
 from dermquery.store.where import of_same
 
 __all__ = ["of_lesion", "router"]
 
+router = pages()
 _MOST_EARLIER = 12
 
 
@@ -39,7 +38,7 @@ class Pane:
 
 
 def _panes(visit: Visit, key: str, question: Question, items: list[HitContent]) -> list[Pane]:
-    service = visit.site.service
+    service = visit.service
     prepared = service.prepared(visit.owner, key)
     asked_with = visit.case_image(question.like) if question.like else visit.to(f"/queries/{key}/image")
     explains = isinstance(service.base.model, ExplainingEncoder)
@@ -62,13 +61,15 @@ def of_lesion(visit: Visit, case: Case) -> list[Case]:
     if (same := of_same(case, "lesion_id")) is None:
         return []
     where = Filter(condition=AllOf(conditions=(same,)))
-    rows = visit.site.service.cases(where, limit=_MOST_EARLIER + 1)
+    rows = visit.service.cases(where, limit=_MOST_EARLIER + 1)
     others = [row.case for row in rows if row.case.case_id != case.case_id]
     return sorted(others, key=lambda other: (str(other.date or ""), other.case_id))
 
 
+@router.get("/compare")
 @spoken("#compare")
-async def _compare(visit: Visit) -> Response:
+async def compare(visit: Reading) -> Response:
+    """The comparison of an address."""
     address = Address.of(visit.request.query_params)
     asked = visit.site.asked.get(visit.owner, address.query)
     if asked is None:
@@ -83,22 +84,11 @@ async def _compare(visit: Visit) -> Response:
 
     def work() -> tuple[list[Pane], list[Case]]:
         lesion = of_lesion(visit, items[0].hit.case)
-        visit.log("compare", [*(item.hit.case.case_id for item in items), *(case.case_id for case in lesion)])
+        visit.sees("compare", [*(item.hit.case.case_id for item in items), *(case.case_id for case in lesion)])
         return _panes(visit, answer.prepared.key, asked.question, items), lesion
 
-    panes, lesion = await visit.site.service.readers.call(work)
+    panes, lesion = await visit.read(work)
     return visit.render(
         "compare.html", address=address, hits=hits, place=place, items=items, panes=panes, lesion=lesion,
-        levels=visit.site.service.base.manifest.levels if any(pane.overlay for pane in panes) else (),
+        levels=visit.service.base.manifest.levels if any(pane.overlay for pane in panes) else (),
     )  # fmt: skip
-
-
-def router(site: Site) -> APIRouter:
-    """The route of the comparison."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-
-    @routes.get("/compare")
-    async def compare(request: Request, who: Reader) -> Response:
-        return await _compare(Visit.of(site, request))
-
-    return routes

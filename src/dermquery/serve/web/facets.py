@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dermquery.answer.words import TITLES, diagnosis_title
+from dermquery.answer.language import _
+from dermquery.answer.words import TITLES, upper_first, value_title
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.vocabulary.trees import LEVEL, TREES
@@ -107,14 +108,13 @@ def _facet(name: str, whole: _Counts, left: _Counts, address: Address) -> Facet:
         asked = "only" if only in address.where else "not" if excluded in address.where else ""
         found.append(FacetValue(_title(name, str(value)), only, excluded, count, asked, depth))
     shown = [value for place, value in enumerate(found) if place < _MOST_VALUES or value.asked]
-    title = CRITERIA[name].title.capitalize() if name in CRITERIA else TITLES[name]
+    title = upper_first(_(CRITERIA[name].title)) if name in CRITERIA else _(TITLES[name])
     return Facet(name, title, tuple(shown), name in CRITERIA)
 
 
 def _title(name: str, value: str) -> str:
-    if name == "diagnosis":
-        return diagnosis_title(value)
-    return value.rpartition(LEVEL)[2] if name in TREES else value
+    """The value for people, of a path its last place."""
+    return value_title(name, value.rpartition(LEVEL)[2] if name == "diagnosis_path" else value)
 
 
 def _places(name: str, whole: _Counts, left: _Counts) -> list[tuple[str, int, int]]:

@@ -6,10 +6,10 @@ import logging
 
 from starlette.requests import ClientDisconnect
 
+from dermquery.answer.language import _, said
 from dermquery.serve.audit_log import AuditError
 from dermquery.serve.errors import answer_to
 from dermquery.serve.security.identity import RefusedError
-from dermquery.serve.web.texts import _
 
 __all__ = ["AskError", "words_for"]
 
@@ -52,4 +52,4 @@ def words_for(error: Exception) -> tuple[int, str]:
         "Case exists": _("The base has this case already."),
         "Search not kept": _("This search is not kept any more; search again."),
     }
-    return known[0], own.get(title, known[2])
+    return known[0], own.get(title, said(known[2]))

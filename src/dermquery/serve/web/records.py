@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dermquery.answer.language import _
 from dermquery.data.case import CASE_FIELDS
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.job_folder import fingerprint
@@ -18,7 +19,6 @@ from dermquery.serve.web.asking import IMAGE_EXPIRED
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Site, Visit
-from dermquery.serve.web.texts import _
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["Change", "Records", "looks_personal"]
@@ -172,10 +172,6 @@ class Records:
 
     def _log(self, visit: Visit, event: str, row: StoredCase) -> None:
         self._site.audit.write(event, visit.who, case=row.case.case_id, image=row.stamp.sha256)
-
-
-def _size(changes: Sequence[Change]) -> int:
-    return sum(len(change.before[1] or b"") for change in changes if change.before)
 
 
 def _mark(row: StoredCase) -> str:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from dermquery.answer.content import Content, report_content
+from dermquery.answer.language import _
 from dermquery.answer.words import describe_condition
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.model.presets import default_preset
-from dermquery.serve.api.common import Reader, ScopedRoute
 from dermquery.serve.service import Answer
 from dermquery.serve.web.address import TOP_K, Address
 from dermquery.serve.web.asking import answered, ask, ask_unmarked
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import AskError, words_for
 from dermquery.serve.web.question import LONGEST_TEXT, Asked, Question
-from dermquery.serve.web.site import Site, Visit, form_of, spoken
-from dermquery.serve.web.texts import TERMS, _
+from dermquery.serve.web.site import Reading, Visit, pages, spoken
+from dermquery.serve.web.texts import TERMS
 
 __all__ = ["Shown", "router", "shown"]
 
@@ -29,6 +28,8 @@ _EXPIRED = (
     "This query is not kept any more, or was asked in another browser: queries stay in the server's memory for some "
     "hours, and only for who asked them. Ask again."
 )
+
+router = pages()
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: d
     conditions = []
     for condition in address.where:
         rest = replace(address, where=tuple(other for other in address.where if other != condition))
-        alone = visit.site.service.base.filter_of([condition])
+        alone = visit.service.base.filter_of([condition])
         conditions.append(("; ".join(describe_condition(alone.condition)), rest.path()))
     excluded = answer.prepared.excluded
     kinds = ((_("case"), excluded.cases), (_("lesion"), excluded.lesions), (_("patient"), excluded.patients))
@@ -75,7 +76,7 @@ def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: d
 
 async def page(visit: Visit, address: Address) -> Response:
     """The whole page; a question that cannot be answered is there with the reason."""
-    service, status, problem, view = visit.site.service, 200, "", None
+    service, status, problem, view = visit.service, 200, "", None
     asked = visit.site.asked.get(visit.owner, address.query) if address.query else None
     if address.query and asked is None:
         status, problem = 410, _(_EXPIRED)
@@ -85,10 +86,10 @@ async def page(visit: Visit, address: Address) -> Response:
             view = shown(visit, asked, address, answer)
         except Exception as error:
             status, problem = words_for(error)
-    await service.readers.call(service.facts.fetch)
+    await visit.read(service.facts.fetch)
     if problem and view is None:
         address = Address(weights=address.weights)
-    facets = await service.readers.call(facets_of, service, address)
+    facets = await visit.read(facets_of, service, address)
     question = Question() if asked is None else asked.question
     return visit.render(
         "search.html", status, address=address, question=question, asked=asked, view=view, problem=problem,
@@ -101,18 +102,18 @@ async def part(
 ) -> Response:
     """The answer alone, with the new counts of the filters; while a slider moves, the hits alone."""
     asked, answer = await answered(visit, asked, address)
-    service = visit.site.service
+    service = visit.service
     view = shown(visit, asked, address, answer, marks)
     if slides:
         response = visit.render("hits_part.html", view=view, address=address, **_form(visit))
         response.headers["HX-Retarget"] = "#hits"
         return response
-    facets = await service.readers.call(facets_of, service, address)
+    facets = await visit.read(facets_of, service, address)
     return visit.render("answer_part.html", view=view, facets=facets, address=address, **_form(visit))
 
 
 def _form(visit: Visit) -> dict[str, Any]:
-    presets = visit.site.service.base.manifest.weights
+    presets = visit.service.base.manifest.weights
     return {
         "criteria": CRITERIA,
         "together": TERMS,
@@ -120,7 +121,7 @@ def _form(visit: Visit) -> dict[str, Any]:
         "counts_of_hits": TOP_K,
         "presets": presets,
         "default_preset": default_preset(presets),
-        "examples": visit.site.service.facts.examples,
+        "examples": visit.service.facts.examples,
     }
 
 
@@ -128,9 +129,11 @@ def _score(question: Question) -> int | None:
     return seven_point_score(question.counted) if question.counted else None
 
 
+@router.post("/searches")
 @spoken()
-async def _search(visit: Visit) -> Response:
-    form = await form_of(visit.request)
+async def searches(visit: Reading) -> Response:
+    """Ask, or rank again what was asked."""
+    form = await visit.form()
     address = Address.of_form(form)
     known = visit.site.asked.get(visit.owner, address.query)
     marks = {str(case_id): name == "relevant" for name in ("relevant", "irrelevant") for case_id in form.getlist(name)}
@@ -159,48 +162,40 @@ async def _again(visit: Visit, address: Address) -> Response:
     return await part(visit, asked, address)
 
 
+@router.post("/read")
 @spoken("#reading-problem")
-async def _read(visit: Visit) -> Response:
-    question = Question.of(await form_of(visit.request))
+async def read(visit: Reading) -> Response:
+    """What is read in the words."""
+    question = Question.of(await visit.form())
     return visit.render("reading.html", question=question, reading=question.reading, score=_score(question))
 
 
-def router(site: Site) -> APIRouter:
-    """The routes of the search page."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
+@router.get("/")
+async def search(visit: Reading) -> Response:
+    """The page, or the part of it that an address changes."""
+    parameters = visit.request.query_params
+    address = Address.of(parameters)
+    if like := parameters.get("like"):
+        question = Question(like=like[:2000], back=str(parameters.get("back") or "")[:100])
+        try:
+            asked = await ask(visit, question, None)
+        except Exception as error:
+            return _failed(visit, error)
+        return RedirectResponse(visit.to(Address(query=asked.key, weights=address.weights).path()), 303)
+    return await (_again(visit=visit, address=address) if visit.is_part else page(visit, address))
 
-    @routes.get("/")
-    async def search(request: Request, who: Reader) -> Response:
-        visit, address = Visit.of(site, request), Address.of(request.query_params)
-        if like := request.query_params.get("like"):
-            question = Question(like=like[:2000], back=str(request.query_params.get("back") or "")[:100])
-            try:
-                asked = await ask(visit, question, None)
-            except Exception as error:
-                return _failed(visit, error)
-            return RedirectResponse(visit.to(Address(query=asked.key, weights=address.weights).path()), 303)
-        return await (_again(visit, address) if visit.is_part else page(visit, address))
 
-    @routes.post("/searches")
-    async def searches(request: Request, who: Reader) -> Response:
-        return await _search(Visit.of(site, request))
+@router.post("/history/forget")
+async def forget(visit: Reading) -> Response:
+    """Erase the last searches."""
+    visit.site.asked.forget(visit.owner)
+    return visit.render("history.html", last=[])
 
-    @routes.post("/read")
-    async def read(request: Request, who: Reader) -> Response:
-        return await _read(Visit.of(site, request))
 
-    @routes.post("/history/forget")
-    async def forget(request: Request, who: Reader) -> Response:
-        visit = Visit.of(site, request)
-        site.asked.forget(visit.owner)
-        return visit.render("history.html", last=[])
-
-    @routes.get("/history")
-    async def history(request: Request, who: Reader) -> Response:
-        visit = Visit.of(site, request)
-        return visit.render("history.html", last=site.asked.last(visit.owner, site.settings.history))
-
-    return routes
+@router.get("/history")
+async def history(visit: Reading) -> Response:
+    """The last searches."""
+    return visit.render("history.html", last=visit.site.asked.last(visit.owner, visit.site.settings.history))
 
 
 def _failed(visit: Visit, error: Exception) -> Response:

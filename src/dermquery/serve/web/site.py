@@ -7,38 +7,42 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
-from fastapi import Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from fastapi import APIRouter, Depends, Request
+from jinja2 import Environment
 from starlette.datastructures import FormData
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery import __version__
-from dermquery.answer.words import diagnosis_title, tones
+from dermquery.answer.language import LANGUAGES
+from dermquery.answer.rendering import environment_of
+from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
-from dermquery.serve.api.common import owner_of
+from dermquery.data.reading.lexicon import languages
+from dermquery.serve.api.common import Call, Reader, ScopedRoute, Writer
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
+from dermquery.serve.security.addresses import is_secure
 from dermquery.serve.security.browsers import name_browser
-from dermquery.serve.security.identity import Principal, principal_of
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
+from dermquery.serve.tongues import LANGUAGE_COOKIE
 from dermquery.serve.uploads import KeptImages
 from dermquery.serve.web import texts
 from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.question import AskedQuestions
 from dermquery.serve.web.static_files import StaticFiles
 
-__all__ = ["POLICY", "Site", "Visit", "form_of", "spoken"]
+__all__ = ["POLICY", "Reading", "Site", "Visit", "Writing", "pages", "router", "spoken"]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Everything comes from this server; nothing is inline and nothing is evaluated."""
-_MOST_FIELDS, _WORTH_PACKING = 1000, 1400
+_MOST_FIELDS, _WORTH_PACKING, _A_YEAR = 1000, 1400, 365 * 86400
 Handler = Callable[..., Awaitable[Response]]
 
 
@@ -62,28 +66,10 @@ class Site:
 
 
 @dataclass(frozen=True, eq=False)
-class Visit:
-    """One request for a page.
-
-    Attributes:
-        site: the server's.
-        request: itself.
-        who: the person.
-    """
+class Visit(Call):
+    """One request for a page of a site."""
 
     site: Site
-    request: Request
-    who: Principal
-
-    @classmethod
-    def of(cls, site: Site, request: Request) -> Visit:
-        """The visit of a request."""
-        return cls(site, request, principal_of(request))
-
-    @property
-    def owner(self) -> str:
-        """The owner of what is asked here, as in the API."""
-        return owner_of(self.who)
 
     @property
     def is_part(self) -> bool:
@@ -92,7 +78,7 @@ class Visit:
 
     def to(self, path: str) -> str:
         """An address of this server."""
-        return f"{self.request.scope.get('root_path', '')}{path}"
+        return f"{self.root}{path}"
 
     def case_image(self, case_id: str, *, small: bool = False) -> str:
         """Address of a case's image."""
@@ -106,9 +92,13 @@ class Visit:
         """Address of a search for more like a case."""
         return self.to(f"/?{_pair('like', case_id)}" + (f"&{_pair('back', back)}" if back else ""))
 
-    def log(self, what: str, case_ids: Sequence[str]) -> None:
+    async def form(self) -> FormData:
+        """The form that was sent, without files."""
+        return await self.request.form(max_files=0, max_fields=_MOST_FIELDS)
+
+    def sees(self, what: str, case_ids: Sequence[str]) -> None:
         """Log who sees which cases, before they see them."""
-        self.site.audit.write("view", self.who, cases=list(case_ids), what=what)
+        self.log("view", cases=list(case_ids), what=what)
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one."""
@@ -132,21 +122,68 @@ class Visit:
         return response
 
 
-async def form_of(request: Request) -> FormData:
-    """The form that was sent, without files."""
-    return await request.form(max_files=0, max_fields=_MOST_FIELDS)
+def _reading(request: Request, who: Reader) -> Visit:
+    site = request.app.state.site
+    return Visit(request, who, site.service, site.audit, site)
+
+
+def _writing(request: Request, who: Writer) -> Visit:
+    site = request.app.state.site
+    return Visit(request, who, site.service, site.audit, site)
+
+
+Reading = Annotated[Visit, Depends(_reading)]
+"""The visit of somebody who may read."""
+Writing = Annotated[Visit, Depends(_writing)]
+"""The visit of somebody who may write."""
+
+
+def pages() -> APIRouter:
+    """A router for pages, which programs are not told of."""
+    return APIRouter(include_in_schema=False, route_class=ScopedRoute)
+
+
+router = pages()
+
+
+@router.get("/static/{version}/{name}")
+def static(visit: Reading, version: str, name: str) -> Response:
+    """A file of the page."""
+    return visit.site.files.answer(visit.request, name)
+
+
+@router.get("/favicon.ico")
+def favicon(request: Request) -> Response:
+    """Where browsers look for the icon, also before anybody signs in."""
+    icon = request.app.state.site.files.path("favicon.svg")
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{icon}", 303)
+
+
+@router.post("/language")
+async def switch_language(visit: Reading) -> Response:
+    """Remember the language that was chosen, and load the page again: what it shows is in its address."""
+    code = str((await visit.form()).get("language") or "")
+    response: Response = RedirectResponse(visit.to("/"), 303)
+    if visit.is_part:
+        response = Response(status_code=204, headers={"HX-Refresh": "true"})
+    if code in LANGUAGES:
+        response.set_cookie(
+            LANGUAGE_COOKIE, code, max_age=_A_YEAR, path=visit.to("/"), secure=is_secure(visit.request.scope),
+            httponly=True, samesite="lax",
+        )  # fmt: skip
+    return response
 
 
 def spoken(target: str = "#problem") -> Callable[[Handler], Handler]:
-    """Let a handler of ``(visit, …)`` answer its errors in words, in the element that shows them."""
+    """Let a handler, which has a ``visit``, answer its errors in words, in the element that shows them."""
 
     def around(handle: Handler) -> Handler:
         @wraps(handle)
-        async def handled(visit: Visit, *arguments: Any) -> Response:
+        async def handled(**given: Any) -> Response:
             try:
-                return await handle(visit, *arguments)
+                return await handle(**given)
             except Exception as error:
-                return visit.refuse(error, target)
+                return cast("Visit", given["visit"]).refuse(error, target)
 
         return handled
 
@@ -158,21 +195,17 @@ def _pair(name: str, value: str) -> str:
 
 
 def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("dermquery.serve.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    made.install_gettext_callables(texts._, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made = environment_of("dermquery.serve.web")
     made.globals.update(
         version=__version__,
         tone_of=lambda name: tones([name])[name],
         criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
         diagnosis_title=diagnosis_title,
         part_names=texts.PARTS,
+        languages=LANGUAGES,
+        language_titles={code: known.name for code, known in languages().items()},
+        remark_question=remark_question,
+        value_title=value_title,
         presets_in_words=texts.PRESETS,
     )
     return made

@@ -1,26 +1,10 @@
-"""The words of the page: English in the code and the templates, other languages by gettext."""
+"""Tables of the page's words, in English; whoever shows them translates them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
-from gettext import NullTranslations
 
-__all__ = ["LANGUAGE", "PARTS", "PRESETS", "TERMS", "_", "ngettext"]
-
-LANGUAGE: ContextVar[NullTranslations] = ContextVar("language", default=NullTranslations())  # noqa: B039 - never changed
-"""The catalogue of who is being answered."""
-
-
-def _(text: str) -> str:
-    """A text in the reader's language."""
-    return LANGUAGE.get().gettext(text)
-
-
-def ngettext(one: str, many: str, n: int) -> str:
-    """The text for one, or for many."""
-    return LANGUAGE.get().ngettext(one, many, n)
-
+__all__ = ["PARTS", "PRESETS", "TERMS"]
 
 PARTS: Mapping[str, str] = {"meaning": "means", "findings": "findings", "look": "looks"}
 """The parts of a score by the names that people read."""

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from dermquery.answer.language import _, said
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.answers import CaseExistsError
-from dermquery.serve.api.common import Reader, ScopedRoute, Writer
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.web.address import Fields
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.records import Records, looks_personal
-from dermquery.serve.web.site import Site, Visit, form_of, spoken
-from dermquery.serve.web.texts import _
+from dermquery.serve.web.site import Reading, Visit, Writing, pages, spoken
 
-__all__ = ["form_values", "router"]
+__all__ = ["Records", "form_values", "router"]
 
+router = pages()
 _MOST_SUGGESTED = 100
+
+
+def _records(request: Request) -> Records:
+    records: Records = request.app.state.records
+    return records
+
+
+Kept = Annotated[Records, Depends(_records)]
 
 
 def form_values(visit: Visit) -> dict[str, Any]:
     """What the form of a case needs: its fields, and values to suggest."""
-    facts = visit.site.service.facts
+    facts = visit.service.facts
     suggested = {
         name: list(field.values) or [str(v) for v in list(facts.counts(name))[:_MOST_SUGGESTED] if v is not None]
         for name in TITLES
@@ -46,14 +54,23 @@ def _described(form: Fields) -> dict[str, Any]:
 
 def _faults(error: ValidationError) -> AskError:
     """The faults of the fields, for the person who filled them in."""
-    names = {"case_id": _("Case id"), **TITLES}
-    said = (f"{names.get(str(fault['loc'][0]), fault['loc'][0])}: {fault['msg']}" for fault in error.errors())
-    return AskError("; ".join(said))
+    names = {"case_id": "Case id", **TITLES}
+    faults = (f"{_(names.get(str(one['loc'][0]), ''))}: {said(one['msg'])}" for one in error.errors())
+    return AskError("; ".join(faults))
 
 
+@router.get("/add")
+async def page(visit: Reading) -> Response:
+    """The page to add cases."""
+    await visit.read(visit.service.facts.fetch)
+    return visit.render("add.html", question=Question(), case=None, **form_values(visit))
+
+
+@router.post("/add")
 @spoken()
-async def _add(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
+async def add(visit: Writing, records: Kept) -> Response:
+    """Add a case."""
+    form = await visit.form()
     case_id, question = str(form.get("case_id") or "").strip(), Question.of(form)
     replacing, sure = str(form.get("replacing") or ""), str(form.get("sure") or "")
     if not question.image:
@@ -72,7 +89,7 @@ async def _add(visit: Visit, records: Records) -> Response:
         return records.add(visit, fields, question, replace=replacing == case_id)
 
     try:
-        key = await visit.site.service.writer.line.call(work)
+        key = await visit.service.writer.line.call(work)
     except CaseExistsError:
         return visit.render("add_asks.html", case_id=case_id, asks="replace")
     response = visit.render("done.html", done=_("Case %s was added.") % case_id, key=key, case_id=case_id)
@@ -80,21 +97,25 @@ async def _add(visit: Visit, records: Records) -> Response:
     return response
 
 
+@router.post("/case")
 @spoken()
-async def _change(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
+async def change(visit: Writing, records: Kept) -> Response:
+    """Change what is recorded of a case."""
+    form = await visit.form()
     case_id, described = str(form.get("case_id") or ""), _described(form)
     try:
-        key = await visit.site.service.writer.line.call(records.change, visit, case_id, described)
+        key = await visit.service.writer.line.call(records.change, visit, case_id, described)
     except ValidationError as error:
         raise _faults(error) from error
     return visit.render("done.html", done=_("Case %s was changed.") % case_id, key=key, case_id=case_id)
 
 
+@router.post("/case/delete")
 @spoken()
-async def _delete(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
-    case_id, line = str(form.get("case_id") or ""), visit.site.service.writer.line
+async def delete(visit: Writing, records: Kept) -> Response:
+    """Delete a case, or keep it alone of several."""
+    form = await visit.form()
+    case_id, line = str(form.get("case_id") or ""), visit.service.writer.line
     others = [str(name) for name in form.getlist("other")]
     if others:
         key = await line.call(records.merge, visit, case_id, others)
@@ -104,39 +125,11 @@ async def _delete(visit: Visit, records: Records) -> Response:
     return visit.render("done.html", done=_("Case %s was deleted.") % case_id, key=key, case_id="")
 
 
+@router.post("/undo")
 @spoken()
-async def _undo(visit: Visit, records: Records) -> Response:
-    form = await form_of(visit.request)
-    ids = await visit.site.service.writer.line.call(records.undo, visit, str(form.get("key") or ""))
+async def undo(visit: Writing, records: Kept) -> Response:
+    """Undo what was written."""
+    form = await visit.form()
+    ids = await visit.service.writer.line.call(records.undo, visit, str(form.get("key") or ""))
     done = _("Undone: the base is as it was before.")
     return visit.render("done.html", done=done, key="", case_id=ids[0] if records.held(ids[0]) else "")
-
-
-def router(site: Site) -> APIRouter:
-    """The routes; each needs the right to write."""
-    routes = APIRouter(include_in_schema=False, route_class=ScopedRoute)
-    records = Records(site)
-
-    @routes.get("/add")
-    async def page(request: Request, who: Reader) -> Response:
-        visit = Visit.of(site, request)
-        await site.service.readers.call(site.service.facts.fetch)
-        return visit.render("add.html", question=Question(), case=None, **form_values(visit))
-
-    @routes.post("/add")
-    async def add(request: Request, who: Writer) -> Response:
-        return await _add(Visit.of(site, request), records)
-
-    @routes.post("/case")
-    async def change(request: Request, who: Writer) -> Response:
-        return await _change(Visit.of(site, request), records)
-
-    @routes.post("/case/delete")
-    async def delete(request: Request, who: Writer) -> Response:
-        return await _delete(Visit.of(site, request), records)
-
-    @routes.post("/undo")
-    async def undo(request: Request, who: Writer) -> Response:
-        return await _undo(Visit.of(site, request), records)
-
-    return routes

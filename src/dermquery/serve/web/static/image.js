@@ -1,5 +1,5 @@
 // The query's image: dropped, pasted, chosen or photographed; turned and cropped by numbers that the server applies.
-import { read } from "./page.js";
+import { number, read } from "./page.js";
 
 const STEP = 0.02;
 const LEAST = 0.05;
@@ -48,7 +48,7 @@ if (field) {
 
   function send(file) {
     notes.replaceChildren();
-    const megabytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
+    const megabytes = (bytes) => number(bytes / 2 ** 20, 1);
     const limit = Number(said.limit);
     if (file.size > limit) return note(said.tooLarge.replace("{size}", megabytes(file.size)).replace("{limit}", megabytes(limit)), "problem");
     well.hidden = tools.hidden = drop.hidden = true;

@@ -10,6 +10,9 @@ export function say(words) {
   requestAnimationFrame(() => (toast.textContent = words));
 }
 
+// A number as the page's language writes it.
+export const number = (value, digits = 0) => Number(value).toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
 function problem(words) {
   const place = $("#problem");
   if (!place) return say(words);
@@ -49,7 +52,7 @@ ask?.addEventListener("input", (event) => {
   const { name } = event.target;
   if (name === "text" || name === "drop" || name?.startsWith("term.") || name?.startsWith("without_")) edited();
   if (name === "drop" || name?.startsWith("term.")) read();
-  if (event.target.type === "range") event.target.nextElementSibling.textContent = Number(event.target.value);
+  if (event.target.type === "range") event.target.nextElementSibling.textContent = number(event.target.value, 2);
 });
 ask?.addEventListener("edited", edited);
 
