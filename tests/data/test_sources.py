@@ -385,7 +385,14 @@ def test_a_package_of_its_own_adds_a_source(tmp_path: Path, monkeypatch: pytest.
         points.write_text("[dermquery.sources]\nham10000 = our_clinic:SOURCE\n")
         registry._registered.cache_clear()
         done = run("prepare", "ham10000", tmp_path / "images", "--out", tmp_path / "out")
-        assert "two installed packages have a source 'ham10000'" in str(done.exception) + done.output
+        assert done.exit_code == 2
+        assert "two installed packages have a source 'ham10000'" in done.stderr
+        points.write_text("[dermquery.sources]\nbroken = no_such_module:SOURCE\n")
+        registry._registered.cache_clear()
+        done = run("prepare", "--help")
+        assert "the source 'broken' (no_such_module:SOURCE) cannot be loaded" in done.stderr
+        assert "ham10000" in done.stdout
+        assert recognised(["image_name_1", "image_name_2"]) == ["isic2020"]
     finally:
         registry._registered.cache_clear()
         sys.modules.pop("our_clinic", None)

@@ -38,17 +38,27 @@ class SourceGroup(TyperGroup):
     """Commands that are looked for when somebody asks for them, so that the rest of the program starts at once."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        from dermquery.data.sources.source import source_names
-
-        return [*super().list_commands(ctx), *source_names()]
+        return [*super().list_commands(ctx), *_names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        from dermquery.data.sources.source import load_source, source_names
+        from dermquery.data.sources.prepare import PrepareError
+        from dermquery.data.sources.source import load_source
 
         own = super().get_command(ctx, cmd_name)
-        if own is not None or cmd_name not in source_names():
+        if own is not None or cmd_name not in _names():
             return own
-        return _command(load_source(cmd_name))
+        try:
+            return _command(load_source(cmd_name))
+        except PrepareError as error:  # the others are listed and run all the same
+            typer.echo(f"note: {error}", err=True)
+            return None
+
+
+@expected_errors
+def _names() -> list[str]:
+    from dermquery.data.sources.source import source_names
+
+    return source_names()
 
 
 def _command(source: Source) -> Any:

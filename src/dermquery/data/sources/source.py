@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -118,18 +119,27 @@ def load_source(name: str) -> Source:
     """A source by its name.
 
     Raises:
-        PrepareError: there is none of that name.
+        PrepareError: there is none of that name, or its package is broken.
     """
     if name not in _registered():
         raise PrepareError(f"no source {name!r}; there are: {', '.join(source_names())}")
-    source: Source = _registered()[name].load()
+    entry = _registered()[name]
+    try:
+        source: Source = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise PrepareError(
+            f"the source {name!r} ({entry.value}) cannot be loaded: {error}; install it again"
+        ) from error
     return source
 
 
 def recognised(header: Collection[str]) -> list[str]:
     """Names of the sources that know a table with these columns."""
-    loaded = {name: load_source(name) for name in source_names()}
-    return [name for name, source in loaded.items() if source.recognises(header)]
+    found = []
+    for name in source_names():
+        with suppress(PrepareError):  # a broken package of somebody's is told where that source is asked for
+            found += [name] if load_source(name).recognises(header) else []
+    return found
 
 
 def prepare_source(
