@@ -22,6 +22,8 @@ from dermquery.answer.rendering import environment_of
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
+from dermquery.data.vocabulary.sites import SITES
+from dermquery.data.vocabulary.words import _spellings
 from dermquery.serve.web.texts import PARTS, PRESETS, TERMS
 
 SOURCE = Path(words.__file__).parents[1]
@@ -93,6 +95,9 @@ def _of_tables() -> Iterator[str]:
         yield from (criterion.title, *criterion.values, criterion.definition)
     yield from (*words.TITLES.values(), words.NOT_RECORDED, *words._DIAGNOSES.values(), *words.VALUES, "Case id")
     yield from (name.replace("_", " ") for name in CASE_FIELDS)
+    yield from SITES.by_word
+    for field in ("sex", "laterality", "confirmed_by", "image_type", "polarisation", "contact"):
+        yield from dict.fromkeys(_spellings()[field].values())
     yield from (language.name for language in languages().values())
     yield from (*PARTS.values(), *PARTS, *PRESETS, *(text for pair in PRESETS.values() for text in pair), *TERMS)
     yield from ("Fine detail", "Structures", "Whole shape", "both", "the image", "image")

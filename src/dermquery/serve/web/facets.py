@@ -93,7 +93,7 @@ def facets_of(service: SearchService, address: Address) -> Facets:
         fields.append(_facet(name, whole, left, address))
     known = {condition for facet in fields for value in facet.values for condition in (value.only, value.excluded)}
     ranges = tuple(
-        RangeFacet(name, TITLES[name], CASE_FIELDS[name].kind is Kind.DAY, CASE_FIELDS[name].most)
+        RangeFacet(name, _(TITLES[name]), CASE_FIELDS[name].kind is Kind.DAY, CASE_FIELDS[name].most)
         for name in RANGES
         if any(value is not None for value in service.facts.counts(name))
     )
