@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from dermquery.data.case import CASE_FIELDS, Case, Kind
 from dermquery.data.sources.derm7pt import group_diagnosis
-from dermquery.data.vocabulary.ages_days import day_of, order_of, years
+from dermquery.data.vocabulary.ages_days import DayOrder, day_of, order_of, years
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded, rows_of
@@ -45,8 +46,9 @@ def test_every_code_is_in_dicoms_list_of_sites() -> None:
     from pydicom.sr._cid_dict import cid_concepts
     from pydicom.sr._concepts_dict import concepts
 
+    codes: Any = concepts
     listed = {
-        (scheme, code) for scheme, names in cid_concepts[4029].items() for n in names for code in concepts[scheme][n]
+        (scheme, code) for scheme, names in cid_concepts[4029].items() for n in names for code in codes[scheme][n]
     }
     assert {(site.scheme, site.code) for site in SITES.by_word.values() if site.code} <= listed
     assert SITES.named("66643007") == SITES.named("SCT 66643007") == "back"
@@ -169,10 +171,13 @@ def test_what_is_no_age(written: str) -> None:
         years(written)
 
 
-@given(st.dates(), st.sampled_from(["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y-%m-%d"]))
+@given(
+    st.dates(datetime.date(1900, 1, 1)),
+    st.sampled_from(["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y-%m-%d"]),
+)
 def test_a_day_is_read_in_the_order_of_its_column(day: datetime.date, form: str) -> None:
     written = f"{day:{form}}".replace(f"{day:%Y}", f"{day.year:04d}")
-    order = "dmy" if form.startswith("%d") else "mdy" if form.startswith("%m") else "ymd"
+    order: DayOrder = "dmy" if form.startswith("%d") else "mdy" if form.startswith("%m") else "ymd"
     assert day_of(written, order) == day
     settled = order_of([written])
     assert settled in (None, order)

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.fileset import FileSet
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
@@ -168,7 +168,8 @@ def test_a_dicomdir_that_points_outside_its_folder(tmp_path: Path) -> None:
         records.append(record)
     made = Dataset()
     made.file_meta = FileMetaDataset()
-    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.1.3.10", "1.2.3"
+    made.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.1.3.10")
+    made.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3")
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.DirectoryRecordSequence = Sequence(records)
     made.save_as(tmp_path / "cd" / "DICOMDIR", enforce_file_format=True)

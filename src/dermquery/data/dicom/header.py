@@ -67,7 +67,7 @@ class Header:
     @property
     def swapped(self) -> bool:
         """Whether pixels of one byte are swapped in pairs: big endian, and written as words."""
-        swapped: bool = self.syntax == ExplicitVRBigEndian
+        swapped = str(self.syntax) == str(ExplicitVRBigEndian)
         return swapped and self.vr == "OW"
 
     @property

@@ -6,6 +6,7 @@ Colour profiles and grey values of more than 8 bits are left to :mod:`dermquery.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
+from dermquery.data.colour import spans
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import Header
 from dermquery.data.dicom.layout import HTJ2K, LOSSLESS, NATIVE, Layout, frame_bytes
@@ -26,6 +28,7 @@ from dermquery.data.dicom.values import number, numbers, value
 __all__ = ["Frame", "bytes_to_decode", "decoded_frame", "profile_of"]
 
 _Pixels = NDArray[Any]
+_YBR = "YBR_FULL"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Frame:
     """Decoded pixels.
 
     Attributes:
-        image: mode ``RGB``, ``L`` or ``I;16``.
+        image: mode ``RGB``, ``YCbCr``, ``L`` or ``I;16``.
         white: the value of white in a grey image of more than 8 bits.
         inverted: whether 0 is white.
     """
@@ -57,7 +60,10 @@ def decoded_frame(header: Header, layout: Layout, frame: int = 1) -> Frame:
     encoded = frame_bytes(header, layout, frame)
     try:
         with quiet():
-            pixels = _decoded(encoded, header, layout)
+            pixels, ybr = _decoded(encoded, header, layout)
+            if ybr and layout.samples == 3:
+                size = (layout.columns, layout.rows)
+                return Frame(Image.frombytes("YCbCr", size, np.ascontiguousarray(_eight_bits(pixels, layout.stored))))
             return _shown(pixels, header, layout)
     except (DicomError, MemoryError):
         raise
@@ -66,10 +72,12 @@ def decoded_frame(header: Header, layout: Layout, frame: int = 1) -> Frame:
         raise DicomError(f"its {header.syntax.name} pixels are damaged or cut off ({reason}); get it again") from error
 
 
-def _decoded(encoded: bytes, header: Header, layout: Layout) -> _Pixels:
-    """Pixels (rows, columns) or (rows, columns, 3)."""
+def _decoded(encoded: bytes, header: Header, layout: Layout) -> tuple[_Pixels, bool]:
+    """Pixels (rows, columns) or (rows, columns, 3), and whether they are luminance and two colour differences."""
     if header.syntax in LOSSLESS:
         return _lossless(encoded, layout)
+    if header.syntax in JPEGTransferSyntaxes:
+        return _jpeg(encoded, layout), False
     native = header.syntax in NATIVE
     options: dict[str, Any] = {
         "rows": layout.rows,
@@ -84,23 +92,32 @@ def _decoded(encoded: bytes, header: Header, layout: Layout) -> _Pixels:
         "transfer_syntax_uid": header.syntax,
         "pixel_keyword": "PixelData",
         "pixel_vr": "OB" if layout.allocated == 8 else header.vr,
+        "decoding_plugin": "" if native else _plugin(header.syntax),
     }
     source = encoded if native else encapsulate([encoded])
-    plugin = "" if native else _plugin(header.syntax)
-    pixels, _ = get_decoder(header.syntax).as_array(source, index=0, decoding_plugin=plugin, **options)
-    return pixels
+    pixels, said = get_decoder(header.syntax).as_array(source, index=0, raw=True, **options)
+    return pixels, str(said["photometric_interpretation"]).startswith(_YBR)
 
 
 def _plugin(syntax: str) -> str:
     """The decoder to use; pydicom would try any that is installed, GDCM first, which ends the process on bad pixels."""
-    if syntax in JPEGTransferSyntaxes:
-        return "pillow"
     if syntax in JPEGLSTransferSyntaxes:
         return "pyjpegls"
     return "pydicom" if syntax == RLELossless else "pylibjpeg"
 
 
-def _lossless(encoded: bytes, layout: Layout) -> _Pixels:
+def _jpeg(encoded: bytes, layout: Layout) -> _Pixels:
+    """A JPEG as any program shows it, so that it may stay as it is outside of the object.
+
+    Without a marker of its own for them its colours are those that the object says.
+    """
+    with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
+        if layout.photometric == "RGB" and not {"jfif", "adobe_transform"} & set(image.info):
+            image.draft("YCbCr", image.size)  # as they are stored
+        return np.asarray(image if image.mode in {"L", "YCbCr"} else image.convert("RGB"))
+
+
+def _lossless(encoded: bytes, layout: Layout) -> tuple[_Pixels, bool]:
     """A lossless JPEG by Pillow, which cannot turn its colours: so they are asked for as they are, by either name."""
     shape = (layout.rows, layout.columns, layout.samples)[: 3 if layout.samples > 1 else 2]
     for mode in ("YCbCr", None) if layout.samples > 1 else (None,):
@@ -113,16 +130,15 @@ def _lossless(encoded: bytes, layout: Layout) -> _Pixels:
                 if mode is None:
                     raise
                 continue
-            ybr = layout.photometric.startswith("YBR_FULL") or image.info.get("adobe_transform") == 1
-            return convert_color_space(pixels, "YBR_FULL", "RGB") if ybr and layout.samples > 1 else pixels
+            return pixels, layout.photometric.startswith(_YBR) or image.info.get("adobe_transform") == 1
     raise DicomError("its lossless JPEG has no colours that are known; get it again")
 
 
 def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
     if layout.photometric == "PALETTE COLOR":
-        return Frame(_rgb(apply_color_lut(pixels, header.dataset), _palette_bits(header)))
+        return Frame(Image.fromarray(_palette(pixels, header, layout)))
     if layout.samples == 3:
-        return Frame(_rgb(pixels, layout.stored))
+        return Frame(Image.fromarray(np.ascontiguousarray(_eight_bits(pixels, layout.stored))))
     inverted = layout.photometric == "MONOCHROME1"
     if _has_window(header):
         windowed = apply_voi_lut(apply_modality_lut(pixels, header.dataset), header.dataset)
@@ -141,13 +157,28 @@ def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
     return Frame(Image.fromarray(grey.astype(np.uint16)), white=most, inverted=inverted)
 
 
-def _rgb(pixels: _Pixels, bits: int) -> Image.Image:
-    if bits > 8:
-        most = (1 << bits) - 1
-        pixels = np.rint(np.minimum(pixels, most) * (255.0 / most))
-    elif bits < 8:
-        pixels = np.minimum(pixels, (1 << bits) - 1).astype(np.float32) * (255.0 / ((1 << bits) - 1))
-    return Image.fromarray(np.ascontiguousarray(pixels[..., :3], dtype=np.uint8))
+def _eight_bits(pixels: _Pixels, bits: int) -> NDArray[np.uint8]:
+    if bits == 8:
+        return pixels.astype(np.uint8, copy=False)
+    kept = min(bits, 16)
+    most = (1 << kept) - 1
+    table = np.rint(np.arange(most + 1) * (255.0 / most)).astype(np.uint8)
+    return _looked_up(table, pixels, lambda part: np.minimum(part >> (bits - kept), most))
+
+
+def _palette(pixels: _Pixels, header: Header, layout: Layout) -> NDArray[np.uint8]:
+    """Colours of indices, by a table of what each index is; pydicom's takes 40 bytes a pixel."""
+    indices = np.arange(1 << min(layout.stored, 16)).astype(pixels.dtype)
+    table = _eight_bits(apply_color_lut(indices, header.dataset)[..., :3], _palette_bits(header))
+    return _looked_up(table, pixels, lambda part: np.clip(part, 0, len(table) - 1))
+
+
+def _looked_up(table: NDArray[np.uint8], pixels: _Pixels, index: Callable[[_Pixels], _Pixels]) -> NDArray[np.uint8]:
+    """``table[index(pixels)]`` in parts, as NumPy takes 8 bytes for each index."""
+    made = np.empty((*pixels.shape, *table.shape[1:]), np.uint8)
+    for top, bottom in spans(*pixels.shape[:2]):
+        made[top:bottom] = table[index(pixels[top:bottom])]
+    return made
 
 
 def _palette_bits(header: Header) -> int:
@@ -186,13 +217,11 @@ def profile_of(header: Header) -> bytes | None:
 def bytes_to_decode(header: Header, layout: Layout) -> int:
     """The greatest memory that decoding one frame takes beside Pillow's pixels."""
     sample = layout.allocated // 8
-    each = 3.0 * layout.samples * sample  # what is encoded, what the decoder makes, and its copy
+    each = 4.0 * layout.samples * sample  # what is encoded, what the decoder makes, and copies of it
     if header.syntax in HTJ2K or header.syntax.name.startswith("JPEG 2000"):
         each += 4.0 * layout.samples * 2
     if layout.samples == 1 and _has_window(header):
         each += 24
-    if layout.photometric == "PALETTE COLOR":
-        each += 16
-    if layout.samples == 3 and layout.stored > 8:
-        each += 24
+    if layout.photometric == "PALETTE COLOR" or (layout.samples == 3 and layout.stored > 8):
+        each += 3
     return int(each * layout.rows * layout.columns)

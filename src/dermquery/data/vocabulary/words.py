@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from dermquery.data.case import Case
@@ -71,6 +71,8 @@ def skin_type(written: str, scale: str = "") -> str | None:
 
 
 _SHOWN = 8
+_REMEMBERED = 4096
+"""Words whose reading is remembered: a table of many rows has few of them."""
 _FIELDS = ("sex", "site", "laterality", "confirmed_by", "image_type", "polarisation", "contact", "skin_type", "licence")
 
 
@@ -116,8 +118,8 @@ def _case(case: Case, unknown: dict[str, Counter[str]]) -> Case:
         written = getattr(case, field)
         if not written:
             continue
-        word = None if is_missing(written) else word_for(field, written)
-        if word is None and not is_missing(written):
+        missing, word = _read_word(field, written)
+        if word is None and not missing:
             unknown.setdefault(field, Counter())[written] += 1
         elif word != written:
             changes[field] = word
@@ -132,16 +134,27 @@ def _case(case: Case, unknown: dict[str, Counter[str]]) -> Case:
 
 def _path(case: Case, unknown: dict[str, Counter[str]]) -> str | None:
     if case.diagnosis_path:
-        if (path := DIAGNOSES.named(case.diagnosis_path)) is None:
+        if (path := _placed(case.diagnosis_path, "")) is None:
             unknown.setdefault("diagnosis_path", Counter())[case.diagnosis_path] += 1
         return path or case.diagnosis_path
     words = [word for word in (case.fine_diagnosis, case.diagnosis) if word and not is_missing(word)]
     for word in words:
-        if (path := DIAGNOSES.named(word, case.source or "")) is not None:
+        if (path := _placed(word, case.source or "")) is not None:
             return path
     if words:
         unknown.setdefault("diagnosis_path", Counter())[words[0]] += 1
     return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_word(field: str, written: str) -> tuple[bool, str | None]:
+    """Whether a word says that nothing is known, and the project's word for it."""
+    return (True, None) if is_missing(written) else (False, word_for(field, written))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _placed(word: str, source: str) -> str | None:
+    return DIAGNOSES.named(word, source)
 
 
 @cache
