@@ -165,7 +165,7 @@ _WORDS = st.text(max_size=20) | st.sampled_from([" ", "two  blanks", "\t", "a\0b
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(WORDS, _WORDS)), st.floats(0, 130))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_whatever_a_table_holds_gives_a_bundle_of_r4b(result: SearchResult, words: dict[str, str], age: float) -> None:
     case = result.hits[0].case.model_copy(update={"age": age, **words})
     found = replace(result, hits=(replace(result.hits[0], case=case),))

@@ -35,6 +35,7 @@ _SYSTEMS = {"SCT": _SCT, "DCM": _DCM}
 _SIDES = {"left": "7771000", "right": "24028007", "bilateral": "51440002"}
 _OLDEST = 90.0
 """Ages from here on are one, as de-identification has it (45 CFR 164.514)."""
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 _GENDERS = ("female", "male", "other")
 
 
@@ -107,10 +108,12 @@ class _Bundle:
 
 def _filled(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: kept for name, one in value.items() if (kept := _filled(one)) not in (None, "", [], {})}
+        return {name: kept for name, one in value.items() if (kept := _filled(one)) not in _EMPTY}
+    if isinstance(value, list):
+        return [kept for one in value if (kept := _filled(one)) not in _EMPTY]
     if isinstance(value, str):
         return " ".join("".join(sign if sign.isprintable() else " " for sign in value).split())
-    return [_filled(one) for one in value] if isinstance(value, list) else value
+    return value
 
 
 def _coded(system: str, code: str, display: str) -> Json:
