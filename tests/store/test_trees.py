@@ -13,6 +13,7 @@ from dermquery.data.case import Case
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.store.filters import Equals, Filter, Not, OneOf, matches
+from dermquery.store.milvus.expression import column_text, to_milvus
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 from tests.store.conftest import MakeStore
 
@@ -89,3 +90,14 @@ def filled(make_store: MakeStore, placed: list[Case]) -> CaseStore:
     store = make_store(2)
     store.upsert([StoredCase(one, np.ones(2, np.float32), ImageStamp("0", 0, 0, "")) for one in placed])
     return store
+
+
+@given(places, st.booleans())
+def test_milvus_is_asked_for_the_same(placed: list[Case], asked: tuple[str, str], negated: bool) -> None:
+    """Its expressions are Python's too, so their meaning can be had without a server."""
+    condition = Equals(field=asked[0], value=asked[1])
+    where = Filter(condition=Not(condition=condition) if negated else condition)
+    expression = compile(to_milvus(where), "expression", "eval")
+    for one in placed[::7]:
+        columns = {field: column_text(getattr(one, field)) for field in PLACES}
+        assert eval(expression, {}, columns) == matches(where, one)  # noqa: S307 - our own expression
