@@ -67,7 +67,7 @@ class Header:
     @property
     def swapped(self) -> bool:
         """Whether pixels of one byte are swapped in pairs: big endian, and written as words."""
-        swapped = str(self.syntax) == str(ExplicitVRBigEndian)
+        swapped: bool = self.syntax == ExplicitVRBigEndian
         return swapped and self.vr == "OW"
 
     @property
@@ -127,7 +127,7 @@ def _read(stream: BinaryIO) -> Header:
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
         if tag in (*_FLOATS, _PIXELS):
             found.append((tag, vr, length))
-        return tag >= _FLOATS[0]
+        return int(tag) >= _FLOATS[0]
 
     implicit = syntax == ImplicitVRLittleEndian
     dataset = read_dataset(_counted(stream), implicit, syntax != ExplicitVRBigEndian, stop_when=at_pixels)
