@@ -51,7 +51,10 @@ _EXCISION = 3
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
 NO_DIAGNOSIS = "Similar cases are evidence to look at, not a diagnosis."
 TRAINED_ON = "The model was trained on this image"
-_SCALE = "A percentage is the share of the base's cases that are less alike to the query."
+_SCALE = (
+    "Percentages: of meaning and look, the share of the base's cases that are less alike to the query; "
+    "of findings, the share of those asked for."
+)
 _EVIDENCE = "Bright parts of an image make up its local similarity; the rest is dimmed."
 
 
@@ -166,8 +169,8 @@ class Measure:
 
     @property
     def words(self) -> str:
-        """With three digits."""
-        return number(self.value, 3)
+        """With three digits; findings as the share of those asked for, never rounded up to all."""
+        return f"{math.floor(self.value * 100 + 1e-3)} %" if self.name == "findings" else number(self.value, 3)
 
     @property
     def percent(self) -> str | None:
