@@ -17,6 +17,7 @@ from dermquery.store.filters import AllOf, Equals, Missing, Not, OneOf
 __all__ = [
     "IN_BRIEF",
     "NOT_RECORDED",
+    "SELDOM",
     "TITLES",
     "UNITS",
     "Tone",
@@ -65,6 +66,22 @@ TITLES: Mapping[str, str] = {
     "text": "Text",
 }
 """What people call the fields of :class:`~dermquery.data.case.CaseFacts`, in the order in which they see them."""
+SELDOM = frozenset(
+    {
+        *(
+            "diagnosis_path",
+            "breslow_mm",
+            "skin_type",
+            "elevation",
+            "diameter_mm",
+            "image_type",
+            "polarisation",
+            "contact",
+        ),
+        *("magnification", "device", "licence", "attribution", "study_uid", "series_uid", "instance_uid"),
+    }
+)
+"""Fields that stand folded in a form."""
 UNITS: Mapping[str, str] = {"age": "y", "breslow_mm": "mm", "diameter_mm": "mm", "magnification": "×"}
 """What stands behind a number, for people."""
 IN_BRIEF = ("site", "sex", "age", "confirmed_by")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from dermquery.answer.language import _, said
-from dermquery.answer.words import TITLES
+from dermquery.answer.words import SELDOM, TITLES, UNITS
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.answers import CaseExistsError
@@ -42,7 +42,14 @@ def form_values(visit: Visit) -> dict[str, Any]:
         for name in TITLES
         if (field := CASE_FIELDS[name]).kind in (Kind.CHOICE, Kind.WORD, Kind.TREE)
     }
-    return {"titles": TITLES, "numbers": NUMBERS, "suggested": suggested, "criteria": CRITERIA}
+    return {
+        "titles": TITLES,
+        "seldom": SELDOM,
+        "numbers": NUMBERS,
+        "units": UNITS,
+        "suggested": suggested,
+        "criteria": CRITERIA,
+    }
 
 
 def _described(form: Fields) -> dict[str, Any]:
