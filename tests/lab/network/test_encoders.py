@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -84,7 +82,9 @@ def test_a_configuration_takes_mean_std_and_size_from_the_folder(tmp_path: Path)
     named = f"model.vision.backbone={folder}"
     vision = load_config("lite", (named,)).model.vision
     assert (vision.mean, vision.std, vision.image_size) == (MEAN, STD, SIDE)
-    vision = load_config("paper", (named, "model.vision.image_size=64", "model.vision.std=[0.5, 0.5, 0.5]")).model.vision
+    vision = load_config(
+        "paper", (named, "model.vision.image_size=64", "model.vision.std=[0.5, 0.5, 0.5]")
+    ).model.vision
     assert (vision.mean, vision.std, vision.image_size) == (MEAN, (0.5, 0.5, 0.5), 64)
     config = tmp_path / "own.toml"
     config.write_text(f'[model.vision]\nbackbone = "{folder}"\nmean = [0.1, 0.1, 0.1]\n')

@@ -34,7 +34,9 @@ def vit_folder(folder: Path, kind: str) -> Path:
     torch.manual_seed(0)
     model = getattr(transformers, kind)
     config = model.config_class
-    settings = config(vision_config=VISION, text_config=TEXT) if kind in ("CLIPModel", "SiglipModel") else config(**VISION)
+    settings = (
+        config(vision_config=VISION, text_config=TEXT) if kind in ("CLIPModel", "SiglipModel") else config(**VISION)
+    )
     network = model(settings)
     with torch.no_grad():  # what is all zeros or ones at first would hide a mistake
         for value in network.parameters():

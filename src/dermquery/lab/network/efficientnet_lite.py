@@ -198,7 +198,7 @@ def _package_key(key: str, places: dict[str, int]) -> str:
     return f"{outer[part][int(unit)]}.{leaf}"
 
 
-def _build(config: VisionConfig, pretrained: bool) -> nn.Module:  # noqa: FBT001 - an encoder's protocol
+def _build(config: VisionConfig, pretrained: bool) -> nn.Module:
     network = EfficientNetLite(config.backbone, config.drop_path, config.frozen_stages)
     if pretrained:
         load_package_weights(network, config.backbone)

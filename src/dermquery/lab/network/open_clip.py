@@ -1,8 +1,8 @@
 """Models in the layout of open_clip, read without that package: its weights under the names of ``transformers``.
 
-A folder holds ``open_clip_config.json`` and ``open_clip_model.safetensors`` or ``open_clip_pytorch_model.bin``. Read are
-image towers that are open_clip's own vision transformer or timm's plain ``vit_…``, and text towers that are open_clip's
-own or a BERT. Others are refused by name; nothing is loaded in part.
+A folder holds ``open_clip_config.json`` and ``open_clip_model.safetensors`` or ``open_clip_pytorch_model.bin``. Image
+towers that are open_clip's own vision transformer or timm's plain ``vit_…`` are read, and text towers that are
+open_clip's own or a BERT. Others are refused by name; nothing is loaded in part.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ State = dict[str, Tensor]
 
 
 def is_folder(name: str) -> bool:
-    """Whether a name is a folder in this layout, and in no other: many hold both, and ``transformers``' is then read."""
+    """Whether a name is a folder in this layout alone: many hold both, and ``transformers``' is then read."""
     folder = Path(name).expanduser()
     if not (folder / CONFIG).is_file():
         return False
@@ -182,7 +182,7 @@ def _blocks(blocks: State) -> State:
 
 
 def _timm_vision(state: State) -> State:
-    """timm's plain vision transformer as a ``ViTModel``."""
+    """Timm's plain vision transformer as a ``ViTModel``."""
     trunk = _under(state, "visual.trunk.")
     found = {
         "embeddings.cls_token": trunk["cls_token"],

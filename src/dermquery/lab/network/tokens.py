@@ -1,8 +1,8 @@
 """Plain vision transformers as a backbone: the tokens of three layers, each laid out as a map.
 
-They keep one resolution from the first layer to the last, so low, middle and high (equations 2 and 3) are depths and not
-sizes: tokens after a half, three quarters and all of the layers, as dense heads on such networks take them (Ranftl et
-al. 2021, arXiv 2103.13413). Every level passes the network's own last normalisation, as DINOv2 does
+They keep one resolution from the first layer to the last, so low, middle and high (equations 2 and 3) are depths and
+not sizes: tokens after a half, three quarters and all of the layers, as dense heads on such networks take them (Ranftl
+et al. 2021, arXiv 2103.13413). Every level passes the network's own last normalisation, as DINOv2 does
 (``get_intermediate_layers``): without it, a few channels of the middle layers outshine all others. The class token is
 left out; the regions and the mean over the map stand for the whole image.
 """
@@ -99,7 +99,7 @@ class TokenBackbone(nn.Module):
     def _map(self, tokens: Tensor) -> Tensor:
         """Patch tokens, which are the last ones, as a map (B, C, h, w)."""
         n = self.patches
-        return tokens[:, -n * n :].transpose(1, 2).reshape(len(tokens), -1, n, n)
+        return tokens[:, -n * n :].transpose(1, 2).reshape(tokens.shape[0], self.channels[0], n, n)
 
 
 def _layers(network: nn.Module, depth: int) -> nn.ModuleList:

@@ -206,7 +206,7 @@ def _tensors(modules: Sequence[Any]) -> list[Tensor]:
     return [module.weight for module in modules]
 
 
-def _build(config: VisionConfig, pretrained: bool) -> nn.Module:  # noqa: FBT001 - an encoder's protocol
+def _build(config: VisionConfig, pretrained: bool) -> nn.Module:
     network = Xception(config.frozen_stages)
     if pretrained:
         load_sklesion(network)

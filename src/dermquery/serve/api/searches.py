@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Form, Path, Query, Request, Response
+from pydantic import AfterValidator
 
+from dermquery.answer.formats import REPORTS, ending_of, render
 from dermquery.serve.answers import Answer
 from dermquery.serve.api.common import (
     Audited,
@@ -31,7 +33,6 @@ from dermquery.serve.api.search_schemas import (
 )
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.prepared import Prepared
-from dermquery.serve.reports import FILES
 from dermquery.serve.security.identity import Principal
 from dermquery.serve.service import SearchService
 
@@ -39,6 +40,11 @@ __all__ = ["ranked", "router"]
 
 router = APIRouter(prefix=PREFIX, tags=["searches"], dependencies=signed, route_class=ScopedRoute)
 SearchKey = Annotated[str, Path(description="Key of a search, from its answer.", max_length=100)]
+Ending = Annotated[
+    str,
+    Path(description="Format of the file.", json_schema_extra={"enum": REPORTS.names()}),
+    AfterValidator(lambda ending: ending_of(f"hits.{ending}")),
+]
 Ranking = Annotated[RankingRequest, Body(description="How to rank; leave it out for the defaults.")]
 
 
@@ -136,8 +142,8 @@ async def overlay(
     response_class=Response,
     responses={
         200: {
-            "description": "A report with images (pdf, html), or the hits as data (csv, json).",
-            "content": {kind.media_type.partition(";")[0]: {} for kind in FILES.values()},
+            "description": "A report with images (pdf, html, png), or the hits as data (csv, json).",
+            "content": {kind.media_type.partition(";")[0]: {} for name in REPORTS.own if (kind := REPORTS.find(name))},
         },
         **problems(404, 409, 422),
     },
@@ -148,21 +154,21 @@ async def report(
     service: ServiceHere,
     audit: Audited,
     key: SearchKey,
-    ending: Literal["pdf", "html", "csv", "json"],
+    ending: Ending,
     ranking: Annotated[RankingParameters, Query()],
 ) -> Response:
     """A ranking as a file to take away."""
     options, prepared = ranking.options(), service.prepared(owner_of(principal), key)
 
-    def work() -> bytes:
+    def work() -> tuple[bytes, str]:
         answer = service.search(prepared, **options)
         shown = [hit.case.case_id for hit in answer.result.hits]
         audit.write("view", principal, cases=shown, what="report", search=prepared.key)
-        return FILES[ending].write(answer, request.app.state.settings.notice)
+        return render(ending, answer.result, answer.warnings, request.app.state.settings.notice)
 
-    data = await attended(request, service.readers.call(work))
+    data, media_type = await attended(request, service.readers.call(work))
     headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
-    return Response(data, media_type=FILES[ending].media_type, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)
 
 
 async def _ranked(
