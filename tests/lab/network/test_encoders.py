@@ -121,7 +121,7 @@ def test_what_is_not_read_is_named_at_once(tmp_path: Path) -> None:
     from transformers import ViTMAEConfig
 
     ViTMAEConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2).save_pretrained(tmp_path / "mae")
-    with pytest.raises(ValueError, match="'vit_mae' with the stages.*plain vision transformers are read"):
+    with pytest.raises(ValueError, match=r"'vit_mae' with the stages.*plain vision transformers are read"):
         build_backbone(VisionConfig(backbone=str(tmp_path / "mae")))
     (tmp_path / "empty").mkdir()
     assert preprocessing_of(str(tmp_path / "empty")) == {}

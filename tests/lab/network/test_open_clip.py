@@ -1,4 +1,4 @@
-"""The open_clip layout, read without that package: against networks that are written as open_clip and timm have them."""
+"""The open_clip layout, read without that package: against networks written as open_clip and timm have them."""
 
 from __future__ import annotations
 
