@@ -20,7 +20,7 @@ _CELL = "padding:4px 8px;vertical-align:middle;text-align:left"
 
 
 def notebook_html(result: SearchResult) -> str:
-    """A table of the first 20 hits with thumbnails of 96 pixels, about 4 kB each; whatever comes from data is escaped."""
+    """A table of the first 20 hits with thumbnails of 96 pixels, some 4 kB each; what comes from data is escaped."""
     content = report_content(result)
     parts = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
     head = "".join(

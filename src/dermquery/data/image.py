@@ -265,8 +265,8 @@ def _of_array(array: NDArray[Any], name: str) -> Image.Image:
     """An image that shares no memory with an array of grey, or of red, green and blue."""
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise ImageError(
-            f"{name}: an array of {array.dtype} and shape {array.shape}; give uint8 of 0 to 255 and (H, W, 3), red first "
-            "(OpenCV puts blue first: give array[..., ::-1])"
+            f"{name}: an array of {array.dtype} and shape {array.shape}; give uint8 of 0 to 255, (H, W, 3), with red "
+            "first (OpenCV puts blue first: give array[..., ::-1])"
         )
     return Image.fromarray(np.array(array, order="C"))
 

@@ -65,7 +65,7 @@ class CaseNeighbors:
             setattr(self, name, value)
         return self
 
-    def fit(self, X: object = None, y: object = None) -> Self:  # noqa: N803 - as there
+    def fit(self, X: object = None, y: object = None) -> Self:
         """Open the base; both arguments are ignored, for the cases are in it.
 
         Raises:
@@ -109,7 +109,7 @@ class CaseNeighbors:
         distances = np.array([[-hit.score for hit in result.hits] for result in results], np.float64)
         return distances.reshape(indices.shape), np.asarray(indices, np.int64)
 
-    def predict_proba(self, X: Sequence[Asked]) -> NDArray[np.float64]:  # noqa: N803 - as there
+    def predict_proba(self, X: Sequence[Asked]) -> NDArray[np.float64]:
         """The share of each of :attr:`classes_` among the k nearest cases, (n, classes).
 
         A share is no probability that a lesion has a diagnosis: it depends on which cases are in the base, and nothing

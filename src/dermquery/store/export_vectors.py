@@ -22,7 +22,7 @@ _ROWS = 4096
 def export_vectors(base: CaseBase, out: Path) -> int:
     """Write every vector, in ascending order of the case ids; returns how many.
 
-    ``.npy`` holds (n, size) float32 alone, beside a ``.json`` of the same name with the ids and the places of the parts.
+    ``.npy`` holds (n, size) float32 alone; a ``.json`` of the same name the ids and the places of the parts.
     ``.parquet`` holds a row for each case: its id, its vector, and its fields; the places of the parts are in the
     schema's metadata. Both files are written whole or not at all.
 

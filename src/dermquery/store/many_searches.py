@@ -69,11 +69,18 @@ class ManySearches(SearchableBase):
 
         Args:
             queries: each a query, its fields by name, a text as ``str``, or an image (:data:`Asked`).
-            where, top_k, local_weight, offset, exact, weights: as for one search, the same for all.
-            exclude_case, exclude_lesion, exclude_patient: ids that no query must find.
+            where: which cases may be found, the same for all queries, as is everything below.
+            top_k: hits wanted of each.
+            local_weight: λ, in place of that of ``weights``.
+            exclude_case: ids of cases that must not be found.
+            exclude_lesion: ids of lesions of which no case must be found.
+            exclude_patient: ids of patients of whom no case must be found.
+            offset: best hits of each to pass over.
+            exact: look at every case also where a large base has an index.
+            weights: of the parts of the score.
 
         Raises:
-            QueryError, EmptyBaseError, FilterError, ImageError, ValueError: as for one search; nothing is returned then.
+            QueryError, EmptyBaseError, FilterError, ImageError, ValueError: as for one search; there is no result then.
         """
         condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
         preset, chosen = self._checked(weights, local_weight, top_k, offset)

@@ -64,7 +64,8 @@ class _Text(nn.Module):
         self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.network.text.states(ids, mask)
+        # An encoder may look at no mask, and an input that nothing uses would be missing in the graph.
+        return self.network.text.states(ids, mask) * mask[..., None]
 
 
 def write_graphs(network: ComposedNetwork, folder: Path, *, text: bool) -> None:
