@@ -230,7 +230,9 @@ def _activation(model_cfg: Mapping[str, Any]) -> str:
 def _weights(folder: Path) -> State:
     for name in _WEIGHTS:
         if (path := folder / name).is_file():
-            found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+            found: Any = (
+                load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+            )
             found = found.get("state_dict", found)
             return {key.removeprefix("module."): value.float() for key, value in found.items()}
     raise FileNotFoundError(f"{folder} has {CONFIG} and no weights beside it; it needs one of {', '.join(_WEIGHTS)}")

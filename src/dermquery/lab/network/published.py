@@ -125,7 +125,7 @@ def published_preprocessing(name: str) -> dict[str, Any]:
         return open_clip.preprocessing(Path(name).expanduser())
     files = {file: _read(name, file) for file in ("preprocessor_config.json", "config.json")}
     processor, settings = files["preprocessor_config.json"], files["config.json"]
-    found = {
+    found: dict[str, Any] = {
         ours: tuple(processor[theirs])
         for ours, theirs in (("mean", "image_mean"), ("std", "image_std"))
         if len(processor.get(theirs) or ()) == 3
