@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from dermquery.cli import app
 from dermquery.data.case import Case, Query
-from dermquery.data.image import ImageError
+from dermquery.data.image import ImageError, ImageSource
 from dermquery.store import one_pass
 from dermquery.store.casebase import CaseBase, QueryError
 from dermquery.store.estimator import CaseNeighbors, ShareWarning
@@ -111,7 +111,7 @@ def test_every_form_of_an_image_is_the_same_query(base: CaseBase, cases: Sequenc
     path = cases[7].image
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
-    forms = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), picture, np.asarray(picture)]
+    forms: list[ImageSource] = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), picture, np.asarray(picture)]
     alone = [base.search(image=form, top_k=4) for form in [str(path), *forms]]
     assert (
         len({tuple(hit.case.case_id for hit in result.hits) for result in (*alone, *base.search_many(forms, top_k=4))})
