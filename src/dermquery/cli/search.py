@@ -139,11 +139,12 @@ class _Outputs(NamedTuple):
         Raises:
             ValueError: there is no format of that ending.
         """
-        from dermquery.answer.formats import ending_of
+        files = [(form, Path(path)) for form, path in named.items()]
+        if others:  # a search that writes nothing does not import what would
+            from dermquery.answer.formats import ending_of
 
-        return cls(
-            (*((form, Path(path)) for form, path in named.items()), *((ending_of(path), path) for path in others))
-        )
+            files += [(ending_of(path), path) for path in others]
+        return cls(tuple(files))
 
     def check(self) -> None:
         """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
