@@ -27,10 +27,11 @@ class MeanColour:
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         """Scores (n_queries, n_gallery)."""
         asked, held = (np.stack([self._colour(case) for case in cases]) for cases in (queries, gallery))
-        return -np.linalg.norm(asked[:, None] - held[None], axis=-1)
+        return np.asarray(-np.linalg.norm(asked[:, None] - held[None], axis=-1))
 
     def _colour(self, case: Case) -> Scores:
-        return np.asarray(load_image(case.image, least_side=64), np.float32).mean(axis=(0, 1))
+        pixels = np.asarray(load_image(case.image, least_side=64), np.float32)
+        return np.asarray(pixels.mean(axis=(0, 1)))
 
 
 SYSTEM = System("example_colour", "mean colour", "image", "image", None, lambda bench: MeanColour())
