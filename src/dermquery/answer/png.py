@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from dermquery.answer.content import Content, HitContent, QueryContent, report_content
+from dermquery.answer.content import Content, HitContent, QueryContent, Warned, report_content
+from dermquery.answer.formats import ReportFormat
 from dermquery.answer.overlay import lit_picture
 from dermquery.data.files import replacing
 from dermquery.store.hits import RESEARCH_USE, SearchResult
@@ -19,7 +21,7 @@ from dermquery.store.hits import RESEARCH_USE, SearchResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "write_png"]
+__all__ = ["PNG", "draw", "write_png"]
 
 _WIDTH, _MIN_HEIGHT, _DPI = 1600, 600, 120
 _PIXELS = 640
@@ -45,9 +47,9 @@ def write_png(result: SearchResult, path: str | Path, *, notice: str | None = No
         The path.
     """
     path = Path(path)
-    figure = draw(result, notice)
+    content = _file(result, (), notice)
     with replacing(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": "dermquery"})
+        part.write_bytes(content)
     return path
 
 
@@ -208,3 +210,12 @@ def _foot(canvas: _Canvas, y: float, result: SearchResult) -> None:
     model = textwrap.shorten(result.base.model_name, 40, placeholder=" …")
     source = f"model {model} ({result.base.model_hash[:12]}), {result.base.count} cases in the base"
     canvas.text(_WIDTH - _LEFT, y + 16, source, 9, _SOFT, ha="right")
+
+
+def _file(result: SearchResult, _warnings: Sequence[Warned], notice: str | None) -> bytes:
+    buffer = io.BytesIO()
+    draw(result, notice).savefig(buffer, format="png", metadata={"Software": "dermquery"})
+    return buffer.getvalue()
+
+
+PNG = ReportFormat("image/png", _file, explained=True)
