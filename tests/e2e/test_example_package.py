@@ -100,7 +100,7 @@ def test_a_store_and_a_report_format(base: Path, tmp_path: Path, monkeypatch: py
     refused = dermquery("base", "info", "shelf://a/b", check=False)
     assert (refused.returncode, "write shelf://NAME" in refused.stderr) == (2, True)
     unknown = dermquery("search", "--base", "shelf://clinic", "--text", "x", "--report", "hits.xlsx", check=False)
-    assert "use one of: pdf, html, png, csv, json, md" in unknown.stderr
+    assert "use one of: pdf, html, png, csv, json, fhir.json, md" in unknown.stderr
 
 
 @pytest.mark.usefixtures("example")

@@ -9,6 +9,7 @@ from html import escape
 from PIL import Image
 
 from dermquery.answer.content import HitContent, report_content
+from dermquery.answer.language import _, ngettext, number, said
 from dermquery.answer.overlay import small_picture
 from dermquery.data.image import ImageError
 from dermquery.store.hits import Hit, SearchResult
@@ -24,15 +25,16 @@ def notebook_html(result: SearchResult) -> str:
     content = report_content(result)
     parts = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
     head = "".join(
-        f'<th style="{_CELL}">{escape(title)}</th>' for title in ("", "", "case", "diagnosis", "score", *parts)
+        f'<th style="{_CELL}">{escape(title)}</th>' for title in ("", "", _("Case"), _("Diagnosis"), _("Score"), *parts)
     )
     rows = "".join(_row(result, item, parts) for item in content.hits[:_SHOWN])
     asked = "" if result.query.image is None else _thumbnail(result, None)
     more = len(content.hits) - _SHOWN
-    lines = [content.no_hits, *content.query.notes, f"and {more} more hits" if more > 0 else "", content.research_use]
-    said = "".join(f"<div>{escape(line)}</div>" for line in lines if line)
+    left = ngettext("and %s more hit", "and %s more hits", more) % number(more) if more > 0 else None
+    lines = [content.no_hits, *content.query.notes, left, content.research_use]
+    below = "".join(f"<div>{escape(line)}</div>" for line in lines if line)
     text = f" {escape(result.query.text)}" if result.query.text else ""
-    return f"<div>{asked}{text}</div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{said}"
+    return f"<div>{asked}{text}</div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
 
 
 def _row(result: SearchResult, item: HitContent, parts: list[str]) -> str:
@@ -49,9 +51,9 @@ def _row(result: SearchResult, item: HitContent, parts: list[str]) -> str:
 
 def _thumbnail(result: SearchResult, hit: Hit | None) -> str:
     try:
-        image, _ = small_picture(result, hit, _SIDE)
+        image, _veil = small_picture(result, hit, _SIDE)
     except ImageError as error:
-        return f'<span title="{escape(str(error))}">no image</span>'
+        return f'<span title="{escape(said(str(error)))}">{escape(_("Image not available"))}</span>'
     return f'<img alt="" width="{image.width}" height="{image.height}" src="{_jpeg(image)}">'
 
 
