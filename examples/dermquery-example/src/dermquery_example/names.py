@@ -20,6 +20,10 @@ class Names:
     title: str = "A folder whose file names say the diagnosis: 0017_mel.jpg."
     flags: Mapping[str, str] = field(default_factory=dict)
 
+    def recognises(self, header: Collection[str]) -> bool:
+        """Never: it has no table."""
+        return False
+
     def read(
         self,
         folder: Path,
