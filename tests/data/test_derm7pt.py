@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_an_interrupted_run_is_continued(release: Path, tmp_path: Path, monkeypa
     out = tmp_path / "out"
     begun, stopped, make = itertools.count(1), threading.Event(), prepare._prepare_image
 
-    def held(job: tuple[Path, Path, int | None, bool]) -> bool | str:
+    def held(job: tuple[Callable[[], prepare.Original], Path, int | None, bool]) -> bool | str:
         """Threads run ahead of the report; the last images wait until it was interrupted."""
         if next(begun) > 5:
             stopped.wait(60)

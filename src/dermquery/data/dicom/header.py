@@ -127,7 +127,7 @@ def _read(stream: BinaryIO) -> Header:
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
         if tag in (*_FLOATS, _PIXELS):
             found.append((tag, vr, length))
-        return tag >= _FLOATS[0]
+        return bool(tag >= _FLOATS[0])
 
     implicit = syntax == ImplicitVRLittleEndian
     dataset = read_dataset(_counted(stream), implicit, syntax != ExplicitVRBigEndian, stop_when=at_pixels)
