@@ -80,6 +80,10 @@ def test_many_searches_find_what_a_loop_finds(
     assert [told(result) for result in together] == [told(result) for result in alone]
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose([h.score for h in one.hits], [h.score for h in other.hits], atol=1e-5)
+        assert [h.closer_than.keys() for h in one.hits] == [h.closer_than.keys() for h in other.hits]
+        for hit, same in zip(one.hits, other.hits, strict=True):
+            assert hit.closer_than
+            np.testing.assert_allclose([*hit.closer_than.values()], [*same.closer_than.values()], atol=1e-5)
 
 
 def test_one_pass_over_any_batches_orders_as_a_store_does() -> None:
