@@ -8,14 +8,19 @@ if TYPE_CHECKING:
     from dermquery.data.case import Case, Query
     from dermquery.model.load import load_model
     from dermquery.store.casebase import CaseBase
+    from dermquery.store.estimator import CaseNeighbors
+    from dermquery.store.hits import Hit, SearchResult
 
 __version__ = "0.2.0"
-__all__ = ["Case", "CaseBase", "Query", "__version__", "load_model"]
+__all__ = ["Case", "CaseBase", "CaseNeighbors", "Hit", "Query", "SearchResult", "__version__", "load_model"]
 
 _HOMES = {
     "Case": "dermquery.data.case",
     "CaseBase": "dermquery.store.casebase",
+    "CaseNeighbors": "dermquery.store.estimator",
+    "Hit": "dermquery.store.hits",
     "Query": "dermquery.data.case",
+    "SearchResult": "dermquery.store.hits",
     "load_model": "dermquery.model.load",
 }
 

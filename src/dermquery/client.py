@@ -162,13 +162,10 @@ class Client:
         url = f"{PREFIX}/searches/{quote(search, safe='')}{case_url(case_id).removeprefix(PREFIX)}/overlay"
         return self._ask("GET", url, params={"over": over} | ({"level": level} if level else {})).content
 
-    def report(
-        self,
-        search: str,
-        ending: Literal["pdf", "html", "csv", "json", "fhir.json"] = "pdf",
-        **ranking: Unpack[Ranking],
-    ) -> bytes:
-        """A search's hits as a file: a report with images, or data."""
+    def report(self, search: str, ending: str = "pdf", **ranking: Unpack[Ranking]) -> bytes:
+        """A search's hits as a file: a report with images (pdf, html, png), data (csv, json, fhir.json), or of another
+        package.
+        """
         asked = _sent(ranking)
         if "filter" in asked:
             asked["filter"] = json.dumps(asked["filter"])

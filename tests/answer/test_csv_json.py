@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermquery.answer.csv_json import COLUMNS, hits_csv, hits_json, safe_cell, write_csv, write_json
+from dermquery.answer.csv_json import COLUMNS, hits_csv, hits_json, safe_cell
+from dermquery.answer.formats import write_report
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.image_quality import ImageWarning
@@ -34,7 +35,7 @@ def with_case(result: SearchResult, **fields: object) -> SearchResult:
 
 
 def test_a_row_for_every_hit_in_its_order(result: SearchResult, tmp_path: Path) -> None:
-    table = pd.read_csv(write_csv(result, tmp_path / "hits.csv"))
+    table = pd.read_csv(write_report(result, tmp_path / "hits.csv"))
     assert tuple(table.columns) == COLUMNS
     assert list(table["rank"]) == [1, 2, 3, 4, 5]
     assert list(table["case_id"]) == [hit.case.case_id for hit in result.hits]
@@ -80,7 +81,7 @@ def test_no_cell_begins_like_a_formula(text: str) -> None:
 
 def test_spreadsheets_know_the_encoding(result: SearchResult, tmp_path: Path) -> None:
     found = with_case(result, fine_diagnosis="nävus źle λ")
-    written = write_csv(found, tmp_path / "hits.csv").read_bytes()
+    written = write_report(found, tmp_path / "hits.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbfrank,")
     assert "nävus źle λ" in written.decode("utf-8-sig")
     assert written.count(b"\r\n") == 6
@@ -96,4 +97,4 @@ def test_json_is_the_whole_answer_with_its_warnings(result: SearchResult, tmp_pa
     assert found["warnings"] == [{"kind": "blurred", "message": "The image is blurred."}]
     assert {name: found[name] for name in found if name != "warnings"} == json.loads(json.dumps(result.to_dict()))
     assert found["base"]["version"] == 1
-    assert json.loads(write_json(result, tmp_path / "hits.json").read_text(encoding="utf-8"))["warnings"] == []
+    assert json.loads(write_report(result, tmp_path / "hits.json").read_text(encoding="utf-8"))["warnings"] == []

@@ -12,7 +12,8 @@ from fhir.resources.R4B.bundle import Bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermquery.answer.fhir import hits_fhir, write_fhir
+from dermquery.answer.fhir import hits_fhir
+from dermquery.answer.formats import write_report
 from dermquery.data.case import Case
 from dermquery.data.image_quality import ImageWarning
 from dermquery.data.viewer import Viewer
@@ -136,7 +137,7 @@ def test_the_report_is_preliminary_and_for_research(bundle: dict[str, Any]) -> N
 
 def test_no_id_date_or_word_of_a_case_or_query_is_in_it(result: SearchResult, tmp_path: Path) -> None:
     warning = ImageWarning("blurred", f"It is in the base as case {PLANTED[0]}.", 1.0, 1.0)
-    written = write_fhir(result, tmp_path / "x.fhir.json", [warning]).read_bytes()
+    written = write_report(result, tmp_path / "x.fhir.json", warnings=[warning]).read_bytes()
     assert [planted for planted in PLANTED if planted.encode() in written] == []
     ids = {value for hit in result.hits for value in (hit.case.case_id, hit.case.lesion_id, hit.case.patient_id)}
     assert [value for value in ids if value and json.dumps(value).encode() in written] == []

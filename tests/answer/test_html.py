@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermquery.answer.html import write_html, write_png
-from dermquery.answer.png import draw
+from dermquery.answer.html import write_html
+from dermquery.answer.png import draw, write_png
 from dermquery.answer.words import describe_condition, diagnosis_title, tones
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase

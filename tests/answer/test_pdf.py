@@ -197,7 +197,7 @@ def test_an_image_that_is_lost_and_no_hits(result: SearchResult, tmp_path: Path)
     write_pdf(lost, tmp_path / "deep" / "report.pdf", created=WHEN)
     written = (tmp_path / "deep" / "report.pdf").read_bytes()
     assert pages(written) == 1
-    assert "image not available" in read(written)
+    assert "Image not available" in read(written)
     assert "No case satisfies the conditions." in read(written)
 
 

@@ -70,16 +70,17 @@ def test_every_way_to_pass_an_image(tmp_path: Path) -> None:
     stream = io.BytesIO(path.read_bytes())
     stream.seek(7)
     with path.open("rb") as file:
-        for source in (path, str(path), path.read_bytes(), SKIN, stream, file):
+        for source in (path, str(path), path.read_bytes(), SKIN, np.asarray(SKIN), stream, file):
             np.testing.assert_array_equal(pixels(source), np.asarray(SKIN))
 
 
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        (np.asarray(SKIN), r"which channel is red; give Image.fromarray\(array\)"),
+        (np.asarray(SKIN) / 255, r"an array of float64 and shape \(64, 96, 3\); give uint8 of 0 to 255, \(H, W, 3\)"),
+        (np.zeros((3, 64, 64), np.uint8), r"shape \(3, 64, 64\); give uint8"),
         (io.StringIO("text"), "open as text; open it with 'rb'"),
-        (42, "a int is no image; give a path, its bytes, an open file or a PIL image"),
+        (42, "a int is no image; give a path, its bytes, an open file, an array or a PIL image"),
         (None, "a NoneType is no image"),
         ("", "an empty path names no image"),
     ],

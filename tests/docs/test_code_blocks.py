@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context
 from typer.main import get_command
 
 from dermquery.cli import app, join_others
@@ -53,9 +54,9 @@ def _wrong(words: list[str]) -> str | None:
     """What the program would not know in these arguments."""
     command: Any = get_command(app)
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
-        if words[0] not in command.commands:
+        if (inner := command.get_command(Context(command), words[0])) is None:
             return f"no command {words[0]!r}"
-        command, words = command.commands[words[0]], words[1:]
+        command, words = inner, words[1:]
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     unknown = [
         word for word in words if re.fullmatch(r"--?[a-z][\w-]*(=.*)?", word) and word.split("=")[0] not in known

@@ -34,6 +34,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("encode", (), {"torch cases", "openvino cases", "torch query", "openvino query"}),
         ("ingest", (), {"bare encoder", "ingest"}),
         ("query", ("--base-size", 300), {"bare encoders", "search"}),
+        ("many", ("--base-size", 40), {"words loop", "words many", "image loop", "both many"}),
     ],
 )
 def test_a_benchmark_reports_times_and_ratios(

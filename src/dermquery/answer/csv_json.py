@@ -6,20 +6,19 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from dermquery.answer.content import HitContent, Warned, report_content
+from dermquery.answer.formats import ReportFormat
 from dermquery.answer.language import ENGLISH, speaking
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.checklist import CRITERIA
-from dermquery.data.files import replacing
 from dermquery.data.names import slashed
 from dermquery.model.presets import written
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
-__all__ = ["COLUMNS", "hits_csv", "hits_json", "safe_cell", "write_csv", "write_json"]
+__all__ = ["COLUMNS", "CSV", "JSON", "hits_csv", "hits_json", "safe_cell"]
 
 _FIRST = ("diagnosis", "fine_diagnosis")
 _PARTS = ("meaning", "findings", "look")
@@ -60,22 +59,6 @@ def hits_json(result: SearchResult, warnings: Sequence[Warned] = ()) -> str:
     return json.dumps({**result.to_dict(), "warnings": said}, indent=2, ensure_ascii=False)
 
 
-def write_csv(result: SearchResult, path: str | Path) -> Path:
-    """Write :func:`hits_csv`, whole or not at all; UTF-8 with a byte order mark, by which Excel knows it."""
-    path = Path(path)
-    with replacing(path) as part:
-        part.write_bytes(hits_csv(result).encode("utf-8-sig"))
-    return path
-
-
-def write_json(result: SearchResult, path: str | Path, warnings: Sequence[Warned] = ()) -> Path:
-    """Write :func:`hits_json`, whole or not at all."""
-    path = Path(path)
-    with replacing(path) as part:
-        part.write_text(hits_json(result, warnings) + "\n", encoding="utf-8")
-    return path
-
-
 def safe_cell(text: str) -> str:
     """Words as a spreadsheet shows them and never computes them."""
     return f"'{text}" if text.lstrip(" \u00a0\ufeff\0").startswith(_FORMULA) else text
@@ -108,3 +91,15 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         "model_hash": base.model_hash,
         "notice": RESEARCH_USE,
     }
+
+
+def _csv(result: SearchResult, _warnings: Sequence[Warned], _notice: str | None) -> bytes:
+    return hits_csv(result).encode("utf-8-sig")  # Excel recognises UTF-8 by its byte order mark
+
+
+def _json(result: SearchResult, warnings: Sequence[Warned], _notice: str | None) -> bytes:
+    return f"{hits_json(result, warnings)}\n".encode()
+
+
+CSV = ReportFormat("text/csv; charset=utf-8", _csv)
+JSON = ReportFormat("application/json", _json)

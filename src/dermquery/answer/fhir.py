@@ -15,18 +15,18 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from dermquery import __version__
 from dermquery.answer.content import NO_DIAGNOSIS, HitContent, Warned, report_content
+from dermquery.answer.formats import ReportFormat
+from dermquery.answer.language import ENGLISH, speaking
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.data.files import replacing
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
-__all__ = ["hits_fhir", "write_fhir"]
+__all__ = ["FHIR", "hits_fhir"]
 
 Json = dict[str, Any]
 _CHECKLIST, _OWN = "urn:dermquery:seven-point-checklist", "urn:dermquery:answer"
@@ -61,19 +61,11 @@ def hits_fhir(
         score = {"valueInteger": seven_point_score(result.terms), "derivedFrom": asked, "device": device}
         asked = [*asked, made.add(_observation(_own("seven-point-score", "Seven-point score")) | score)]
     made.add(_report(made, asked, warnings, notice))
-    found = [_hit(made, item, device) for item in report_content(result).hits]
-    made.add(_list(made, found, device, result))
+    with speaking(ENGLISH):  # other programs read it, whoever asks for it
+        content = report_content(result)
+    found = [_hit(made, item, device) for item in content.hits]
+    made.add(_list(made, found, device, content.heading))
     return json.dumps(made.resource(), indent=1, ensure_ascii=False)
-
-
-def write_fhir(
-    result: SearchResult, path: str | Path, warnings: Sequence[Warned] = (), notice: str | None = None
-) -> Path:
-    """Write :func:`hits_fhir`, whole or not at all."""
-    path = Path(path)
-    with replacing(path) as part:
-        part.write_text(hits_fhir(result, warnings, notice) + "\n", encoding="utf-8")
-    return path
 
 
 class _Bundle:
@@ -256,12 +248,12 @@ def _modality(case: Case) -> Json:
     return {"system": _DCM, "code": code, "display": names[code]}
 
 
-def _list(made: _Bundle, found: list[Json], device: Json, result: SearchResult) -> Json:
+def _list(made: _Bundle, found: list[Json], device: Json, heading: str) -> Json:
     return {
         "resourceType": "List",
         "status": "current",
         "mode": "snapshot",
-        "title": report_content(result).heading,
+        "title": heading,
         "code": _own("similar-cases", "Similar cases, most similar first"),
         "date": made.when,
         "source": device,
@@ -269,3 +261,10 @@ def _list(made: _Bundle, found: list[Json], device: Json, result: SearchResult) 
         "entry": [{"item": reference} for reference in found],
         "emptyReason": None if found else {"text": "no case found"},
     }
+
+
+def _file(result: SearchResult, warnings: Sequence[Warned], notice: str | None) -> bytes:
+    return f"{hits_fhir(result, warnings, notice)}\n".encode()
+
+
+FHIR = ReportFormat("application/fhir+json", _file)

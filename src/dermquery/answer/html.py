@@ -14,15 +14,15 @@ from typing import Any
 from PIL import Image
 
 from dermquery.answer.content import Warned, report_content
+from dermquery.answer.formats import ReportFormat
 from dermquery.answer.language import said
 from dermquery.answer.overlay import small_picture
-from dermquery.answer.png import write_png
 from dermquery.answer.rendering import environment_of
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError
 from dermquery.store.hits import Hit, SearchResult
 
-__all__ = ["Picture", "write_html", "write_png"]
+__all__ = ["HTML", "Picture", "html_sheet", "write_html"]
 
 _QUERY_SIDE, _HIT_SIDE, _QUALITY = 640, 420, 86
 
@@ -67,13 +67,27 @@ def write_html(
         The path.
     """
     path = Path(path)
+    sheet = html_sheet(result, warnings=warnings, notice=notice, created=created)
+    with replacing(path) as part:
+        part.write_text(sheet, encoding="utf-8")
+    return path
+
+
+def html_sheet(
+    result: SearchResult,
+    *,
+    warnings: Sequence[Warned] = (),
+    notice: str | None = None,
+    created: datetime | None = None,
+) -> str:
+    """What :func:`write_html` writes."""
     environment = environment_of("dermquery.answer")
     content = report_content(result, warnings=warnings, notice=notice, created=created)
     classes = {share.diagnosis: f"tone-{i}" for i, share in enumerate(content.shares)}
     style = environment.get_template("sheet.css.j2").render(
         tones=[(classes[share.diagnosis], share.tone) for share in content.shares]
     )
-    html = environment.get_template("sheet.html.j2").render(
+    return environment.get_template("sheet.html.j2").render(
         style=_Verbatim(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         content=content,
@@ -81,9 +95,6 @@ def write_html(
         pictures=[_picture(result, hit, _HIT_SIDE) for hit in result.hits],
         classes=classes,
     )
-    with replacing(path) as part:
-        part.write_text(html, encoding="utf-8")
-    return path
 
 
 class _Verbatim(str):
@@ -110,3 +121,10 @@ def _data_uri(image: Image.Image, format: str, **options: Any) -> str:  # noqa: 
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _file(result: SearchResult, warnings: Sequence[Warned], notice: str | None) -> bytes:
+    return html_sheet(result, warnings=warnings, notice=notice).encode()
+
+
+HTML = ReportFormat("text/html; charset=utf-8", _file, explained=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
 
 from dermquery.answer.content import Comparison, Content, HitContent, Warned, report_content
+from dermquery.answer.formats import ReportFormat
 from dermquery.answer.language import _, number
 from dermquery.answer.overlay import lit_picture
 from dermquery.answer.pdf_page import BAD, GOOD, INK, PALE, SOFT, STRONG, ReportPage
@@ -21,7 +23,7 @@ from dermquery.answer.words import upper_first
 from dermquery.data.files import replacing
 from dermquery.store.hits import SearchResult
 
-__all__ = ["write_pdf"]
+__all__ = ["PDF", "write_pdf"]
 
 _PIXELS = 560
 """Longer side of an embedded image: about 300 dots per inch in the size that a hit is printed in."""
@@ -265,3 +267,12 @@ def _source(page: ReportPage, content: Content) -> None:
 
 def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _file(result: SearchResult, warnings: Sequence[Warned], notice: str | None) -> bytes:
+    buffer = BytesIO()
+    write_pdf(result, buffer, warnings=warnings, notice=notice)
+    return buffer.getvalue()
+
+
+PDF = ReportFormat("application/pdf", _file, explained=True)

@@ -16,6 +16,8 @@ from fpdf.enums import MethodReturnValue, XPos, YPos
 from fpdf.util import Padding
 from PIL import Image
 
+from dermquery.answer.language import _
+
 __all__ = ["BAD", "GOOD", "INK", "PALE", "SOFT", "STRONG", "WELL", "ReportPage", "printable"]
 
 INK, SOFT, LINE, WELL = "#182026", "#58646e", "#d9dfe4", "#e9edf0"
@@ -210,7 +212,7 @@ class ReportPage(FPDF):
         if image is None:
             here = self.get_y()
             self.set_y(y + side / 2 - 2)
-            self.words("image not available", 7, SOFT, x=x + side / 2 - 14, width=28)
+            self.words(_("Image not available"), 7, SOFT, x=x + side / 2 - 14, width=28)
             self.set_y(here)
             return
         scale = side / max(image.size)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from dermquery.answer.content import Content, HitContent, QueryContent, report_content
+from dermquery.answer.content import Content, HitContent, QueryContent, Warned, report_content
+from dermquery.answer.formats import ReportFormat
+from dermquery.answer.language import _, number
 from dermquery.answer.overlay import lit_picture
+from dermquery.answer.words import upper_first
 from dermquery.data.files import replacing
-from dermquery.store.hits import RESEARCH_USE, SearchResult
+from dermquery.store.hits import SearchResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "write_png"]
+__all__ = ["PNG", "draw", "write_png"]
 
 _WIDTH, _MIN_HEIGHT, _DPI = 1600, 600, 120
 _PIXELS = 640
@@ -45,9 +49,9 @@ def write_png(result: SearchResult, path: str | Path, *, notice: str | None = No
         The path.
     """
     path = Path(path)
-    figure = draw(result, notice)
+    content = _file(result, (), notice)
     with replacing(path) as part:
-        figure.savefig(part, format="png", metadata={"Software": "dermquery"})
+        part.write_bytes(content)
     return path
 
 
@@ -62,7 +66,7 @@ def draw(result: SearchResult, notice: str | None = None) -> Figure:
         _hit(canvas, _RIGHT + column * (_COLUMN + _GAP), item, shown)
     if content.no_hits:
         canvas.text(_RIGHT, _TOP + 20, content.no_hits, 12, _SOFT)
-    _foot(canvas, max(canvas.lowest + 28, _MIN_HEIGHT - 48), result)
+    _foot(canvas, max(canvas.lowest + 28, _MIN_HEIGHT - 48), content, result)
     return canvas.figure()
 
 
@@ -109,7 +113,7 @@ class _Canvas:
         """Show an image whole in a square, or say that it is not available."""
         self.box(x, y, side, side, _WELL)
         if picture is None:
-            self.text(x + side / 2, y + side / 2 - 5, "image not available", 9, _SOFT, ha="center")
+            self.text(x + side / 2, y + side / 2 - 5, _("Image not available"), 9, _SOFT, ha="center")
             return
         scale = side / max(picture.size)
         width, height = picture.width * scale, picture.height * scale
@@ -148,7 +152,7 @@ def _covered(text: str) -> str:
 
 
 def _head(canvas: _Canvas, content: Content) -> None:
-    canvas.text(_LEFT, 30, "Query", 15, weight="bold")
+    canvas.text(_LEFT, 30, _("Query"), 15, weight="bold")
     canvas.text(_RIGHT, 30, content.heading, 15, weight="bold")
     canvas.text(_RIGHT, 64, " ".join(filter(None, (content.formula, content.evidence))), 9.5, _SOFT)
     if content.notice:
@@ -165,12 +169,12 @@ def _query(canvas: _Canvas, query: QueryContent, result: SearchResult) -> None:
     if query.text:
         y = canvas.lines(_LEFT, y, [f"“{textwrap.shorten(query.text, 150, placeholder=' …')}”"], 44, 10, _INK) + 4
     for term in query.terms:
-        canvas.text(_LEFT, y, f"{term.title}: {term.value}".capitalize(), 9.5, _INK)
+        canvas.text(_LEFT, y, upper_first(f"{term.title}: {term.value}"), 9.5, _INK)
         canvas.text(_LEFT + _SIDE, y, f"+{term.points}" if term.points else "", 9.5, _SOFT, ha="right")
         y += 20
     if query.score is not None:
         canvas.box(_LEFT, y + 3, _SIDE, 1, _LINE)
-        canvas.text(_LEFT, y + 10, "Seven-point score", 9.5, weight="bold")
+        canvas.text(_LEFT, y + 10, _("Seven-point score"), 9.5, weight="bold")
         canvas.text(_LEFT + _SIDE, y + 10, str(query.score), 9.5, weight="bold", ha="right")
         y += 36
     if query.conditions:
@@ -202,9 +206,21 @@ def _hit(canvas: _Canvas, x: float, item: HitContent, result: SearchResult) -> N
     canvas.lines(x, y + (6 if item.shared or item.differing else 0), about, 36, 8.5, _SOFT)
 
 
-def _foot(canvas: _Canvas, y: float, result: SearchResult) -> None:
+def _foot(canvas: _Canvas, y: float, content: Content, result: SearchResult) -> None:
     canvas.box(_LEFT, y, _WIDTH - 2 * _LEFT, 1, _LINE)
-    canvas.text(_LEFT, y + 16, RESEARCH_USE, 10, weight="bold")
-    model = textwrap.shorten(result.base.model_name, 40, placeholder=" …")
-    source = f"model {model} ({result.base.model_hash[:12]}), {result.base.count} cases in the base"
+    canvas.text(_LEFT, y + 16, content.research_use, 10, weight="bold")
+    source = _("model %(model)s (%(hash)s), %(count)s cases in the base") % {
+        "model": textwrap.shorten(result.base.model_name, 40, placeholder=" …"),
+        "hash": result.base.model_hash[:12],
+        "count": number(result.base.count),
+    }
     canvas.text(_WIDTH - _LEFT, y + 16, source, 9, _SOFT, ha="right")
+
+
+def _file(result: SearchResult, _warnings: Sequence[Warned], notice: str | None) -> bytes:
+    buffer = io.BytesIO()
+    draw(result, notice).savefig(buffer, format="png", metadata={"Software": "dermquery"})
+    return buffer.getvalue()
+
+
+PNG = ReportFormat("image/png", _file, explained=True)

@@ -58,11 +58,18 @@ app.add_typer(audit.app, name="audit", rich_help_panel=SEARCH_PANEL)
 
 @cache
 def join_others() -> None:
-    """Let the commands of entry points join the program, once."""
+    """Let the commands of entry points join the program, once; a broken package is named, and leaves the rest alone."""
     from importlib.metadata import entry_points
 
+    from dermquery.extensions import broken, is_ours
+
     for entry in sorted(entry_points(group="dermquery.commands")):
-        entry.load()(app)
+        try:
+            entry.load()(app)
+        except Exception as error:
+            if is_ours(entry):
+                raise
+            typer.echo(f"warning: {broken(entry, 'command', error)}", err=True)
 
 
 _OWN = {command.__name__ for command in _COMMANDS} | {"base", "keys", "users", "audit"}

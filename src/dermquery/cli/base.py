@@ -166,15 +166,32 @@ def upgrade(
 @expected_errors
 def export(
     base: BaseArgument,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to: new, empty, or an export that goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder to write to: new, empty, or an export that goes on. With --vectors a file."),
+    ],
     without_images: Annotated[
         bool, typer.Option("--without-images", help="Write the table only; it names the images where they came from.")
+    ] = False,
+    vectors: Annotated[
+        bool,
+        typer.Option(
+            "--vectors", help="Write the vectors instead, to a file .npy (ids in a .json beside it) or .parquet."
+        ),
     ] = False,
 ) -> None:
     """Write a base as a case table, cases.csv, and its images, as they were put in.
 
     `dermquery index` makes an equal base of them. Fails if a case has no image any more, when all else is written.
     """
+    if vectors:
+        from dermquery.store.casebase import CaseBase
+        from dermquery.store.export_vectors import export_vectors
+
+        n = export_vectors(opened := CaseBase.open(base), out)
+        numbers = f"{n} vectors of {opened.manifest.layout.size} numbers"
+        Console(soft_wrap=True).print(Text(f"{out}: {numbers}, model {opened.manifest.model_name}."))
+        return
     from dermquery.store.export_base import export_base
 
     with _telling("exporting") as tell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -76,6 +76,12 @@ def search(
     sr: Annotated[
         Path | None, typer.Option(help="Write the query's findings as a DICOM structured report about its image.")
     ] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write a report; the file's ending names the format, also one that a package adds; repeatable."
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in page, report and picture where the local similarity comes from.")
     ] = False,
@@ -99,8 +105,9 @@ def search(
     if preset is not None and weights is not None:
         raise ValueError(f"--preset {preset!r} and --weights {weights!r} say the same thing twice; give one of them")
     opens = Viewer(viewer) if viewer else None
-    outputs = _Outputs(json_out, html, pdf, png, csv, fhir, seg, sr)
-    outputs.check()
+    named = {"json": json_out, "html": html, "pdf": pdf, "png": png, "csv": csv, "fhir.json": fhir}
+    outputs = _Outputs.of({form: path for form, path in named.items() if path is not None}, report or ())
+    outputs.check(*filter(None, (seg, sr)))
     source = _dicom_source(image, seg, sr)
     case_base = CaseBase.open(base, model, ahead=True)
     result = case_base.search(
@@ -117,14 +124,14 @@ def search(
         exclude_lesion=exclude_lesion,
         exclude_patient=exclude_patient,
     ).with_links(opens)
-    if explain and html is None and pdf is None and png is None:
+    if explain and not outputs.explained():
         raise ValueError("--explain is drawn on page, report or picture; add --html, --pdf or --png FILE")
     if explain or seg is not None:
         result = case_base.explain(result)
     warnings = _warnings(case_base, result)
     if case_base.read_only:
         Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
-    _write(result, outputs, warnings, notice)
+    outputs.write(result, warnings, notice)
     if source is not None:
         _write_objects(result, source, seg, sr)
     if json_out != "-":
@@ -144,26 +151,52 @@ def _terms(written: list[str]) -> dict[str, str]:
 
 
 class _Outputs(NamedTuple):
-    """Files to write; ``json`` may be ``-`` for standard output."""
+    """Files to write, each with its format; the path ``-`` is standard output."""
 
-    json: str | None
-    html: Path | None
-    pdf: Path | None
-    png: Path | None
-    csv: Path | None
-    fhir: Path | None
-    seg: Path | None
-    sr: Path | None
+    files: tuple[tuple[str, Path], ...]
 
-    def check(self) -> None:
+    @classmethod
+    def of(cls, named: Mapping[str, str | Path], others: Sequence[Path]) -> _Outputs:
+        """Files whose format an option names, and others, whose ending does.
+
+        Raises:
+            ValueError: there is no format of that ending.
+        """
+        files = [(form, Path(path)) for form, path in named.items()]
+        if others:  # a search that writes nothing does not import what would
+            from dermquery.answer.formats import ending_of
+
+            files += [(ending_of(path), path) for path in others]
+        return cls(tuple(files))
+
+    def check(self, *objects: Path) -> None:
         """Refuse a file in a folder that does not exist, which may be mistyped, before anything is searched.
 
         Raises:
             FileNotFoundError: there is no such folder.
         """
-        for path in self:
-            if path is not None and str(path) != "-" and not Path(path).absolute().parent.is_dir():
-                raise FileNotFoundError(f"{path}: there is no folder {Path(path).parent}; make it, or correct the name")
+        for path in (*(path for _, path in self.files), *objects):
+            if str(path) != "-" and not path.absolute().parent.is_dir():
+                raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it, or correct the name")
+
+    def explained(self) -> bool:
+        """Whether one of them shows where a similarity comes from."""
+        from dermquery.answer.formats import REPORTS
+
+        return any((found := REPORTS.find(form)) is not None and found.explained for form, _ in self.files)
+
+    def write(self, result: SearchResult, warnings: Sequence[Warned], notice: str | None) -> None:
+        """Write them all; matplotlib, jinja2 and fpdf2 are imported for those that need them only."""
+        from dermquery.answer.formats import render
+        from dermquery.data.files import replacing
+
+        for form, path in self.files:
+            content, _ = render(form, result, warnings, notice)
+            if str(path) == "-":
+                typer.echo(content.decode().rstrip("\n"))
+                continue
+            with replacing(path) as part:
+                part.write_bytes(content)
 
 
 def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
@@ -184,34 +217,6 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
         found += [unlike] if unlike is not None else []
     return tuple(found)
-
-
-def _write(result: SearchResult, to: _Outputs, warnings: Sequence[Warned], notice: str | None) -> None:
-    # matplotlib, jinja2 and fpdf2 are imported for those that need them only.
-    from dermquery.answer.csv_json import hits_json, write_csv, write_json
-
-    if to.json == "-":
-        typer.echo(hits_json(result, warnings))
-    elif to.json is not None:
-        write_json(result, to.json, warnings)
-    if to.csv is not None:
-        write_csv(result, to.csv)
-    if to.fhir is not None:
-        from dermquery.answer.fhir import write_fhir
-
-        write_fhir(result, to.fhir, warnings, notice)
-    if to.pdf is not None:
-        from dermquery.answer.pdf import write_pdf
-
-        write_pdf(result, to.pdf, warnings=warnings, notice=notice)
-    if to.html is not None:
-        from dermquery.answer.html import write_html
-
-        write_html(result, to.html, warnings=warnings, notice=notice)
-    if to.png is not None:
-        from dermquery.answer.png import write_png
-
-        write_png(result, to.png, notice=notice)
 
 
 def _dicom_source(image: Path | None, seg: Path | None, sr: Path | None) -> Dataset | None:

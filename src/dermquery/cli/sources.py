@@ -41,20 +41,19 @@ class SourceGroup(TyperGroup):
         return [*super().list_commands(ctx), *_names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        from dermquery.data.sources.prepare import PrepareError
         from dermquery.data.sources.source import load_source
+        from dermquery.extensions import ExtensionError
 
         own = super().get_command(ctx, cmd_name)
         if own is not None or cmd_name not in _names():
             return own
         try:
             return _command(load_source(cmd_name))
-        except PrepareError as error:  # the others are listed and run all the same
+        except ExtensionError as error:  # the others are listed and run all the same
             typer.echo(f"note: {error}", err=True)
             return None
 
 
-@expected_errors
 def _names() -> list[str]:
     from dermquery.data.sources.source import source_names
 

@@ -203,6 +203,19 @@ class Query(_Frozen):
     text: str | None = None
     checklist: Checklist = Field(default_factory=dict)
 
+    @classmethod
+    def of(cls, item: Any) -> Self:
+        """A query as it is, of a text for a ``str``, of its fields for a mapping, and else of an image.
+
+        >>> Query.of("atypical network").text
+        'atypical network'
+        """
+        if isinstance(item, cls):
+            return item
+        if isinstance(item, Mapping):
+            return cls(**item)
+        return cls(text=item) if isinstance(item, str) else cls(image=item)
+
     @property
     def sentence(self) -> str | None:
         """The text that is encoded: the checklist's rendering, then the free text; None without both."""

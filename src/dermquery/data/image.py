@@ -6,8 +6,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from pi_heif import register_heif_opener
 from PIL import (  # the plug-ins register the formats of FORMATS; Pillow would import all of its forty
     BmpImagePlugin,  # noqa: F401
@@ -38,11 +40,13 @@ __all__ = [
     "UprightImage",
     "image_header",
     "load_image",
+    "read_once",
     "upright_strips",
 ]
 
-ImageSource = Path | str | bytes | BinaryIO | Image.Image
-"""A path, an encoded image's bytes or a stream of them, or a decoded image."""
+ImageSource = Path | str | bytes | BinaryIO | Image.Image | NDArray[Any]
+"""A path, an encoded image's bytes or a stream of them, or a decoded image: one of Pillow, or an array (H, W, 3) or
+(H, W) of uint8, whose channels are red, green and blue in this order."""
 
 _MAX_PIXELS = 64_000_000
 """Width × height that is decoded where nothing else is said."""
@@ -156,6 +160,13 @@ def load_image(
         return strips.whole(own=not isinstance(source, Image.Image))
 
 
+def read_once(source: ImageSource | None) -> ImageSource | None:
+    """The same image, a stream as its bytes and an array as an image: neither may change while it is looked at."""
+    if isinstance(source, np.ndarray):
+        return _of_array(source, _UNNAMED)
+    return _read(source) if hasattr(source, "read") else source
+
+
 @contextmanager
 def upright_strips(
     source: ImageSource,
@@ -244,8 +255,8 @@ def _as_image_error(name: str) -> Iterator[None]:
 @contextmanager
 def _opened(source: ImageSource, name: str) -> Iterator[Image.Image]:
     """The image with its header read and its pixels not yet decoded."""
-    if isinstance(source, Image.Image):
-        yield source
+    if isinstance(source, Image.Image | np.ndarray):
+        yield source if isinstance(source, Image.Image) else _of_array(source, name)
         return
     with _stream(source, name) as stream:
         head = stream.read(256)
@@ -258,6 +269,16 @@ def _opened(source: ImageSource, name: str) -> Iterator[Image.Image]:
             raise ImageError(f"{name}: {_what_it_is(head)}") from error
         with image:
             yield image
+
+
+def _of_array(array: NDArray[Any], name: str) -> Image.Image:
+    """An image that shares no memory with an array of grey, or of red, green and blue."""
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise ImageError(
+            f"{name}: an array of {array.dtype} and shape {array.shape}; give uint8 of 0 to 255, (H, W, 3), with red "
+            "first (OpenCV puts blue first: give array[..., ::-1])"
+        )
+    return Image.fromarray(np.array(array, order="C"))
 
 
 def _open(stream: BinaryIO, head: bytes) -> Image.Image:
@@ -287,7 +308,7 @@ def _tiff_pixels(image: Image.Image) -> TiffPixels:
     return pixels
 
 
-def _stream(source: Path | str | bytes | BinaryIO, name: str) -> BinaryIO:
+def _stream(source: ImageSource, name: str) -> BinaryIO:
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
     if not isinstance(source, Path | str):
@@ -305,15 +326,11 @@ def _stream(source: Path | str | bytes | BinaryIO, name: str) -> BinaryIO:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _read(source: BinaryIO) -> bytes:
+def _read(source: Any) -> bytes:
     """All bytes of a stream, from its beginning if it can go there."""
-    if hasattr(source, "__array_interface__"):
-        raise ImageError(
-            "an array does not say which channel is red; give Image.fromarray(array) with red, green, blue in order"
-        )
     if not hasattr(source, "read"):
         raise ImageError(
-            f"a {type(source).__qualname__} is no image; give a path, its bytes, an open file or a PIL image"
+            f"a {type(source).__qualname__} is no image; give a path, its bytes, an open file, an array or a PIL image"
         )
     if hasattr(source, "seek"):
         source.seek(0)

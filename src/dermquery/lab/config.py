@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dermquery.data.meant import did_you_mean
+from dermquery.lab.network.encoders import preprocessing_of
 from dermquery.lab.systems.config import SystemsConfig
 from dermquery.lab.train.config import TeachConfig, TrainConfig, TuneConfig
 from dermquery.model.architecture import ModelConfig, Section
@@ -36,7 +38,8 @@ class Config(Section):
     @property
     def sha256(self) -> str:
         """Hash of all values of model and training, whatever order or file they came from."""
-        values = self.model_dump(mode="json", include={"model", "train"})
+        # What is null is left out, so that a field that is new, and not used, leaves the hash as it was.
+        values = self.model_dump(mode="json", include={"model", "train"}, exclude_none=True)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -48,6 +51,9 @@ def shipped_configs() -> dict[str, Path]:
 
 def load_config(name_or_path: str | Path, overrides: tuple[str, ...] = ()) -> Config:
     """Read a configuration by its shipped name ("lite", "paper", "demo") or its file.
+
+    What the encoder itself says of ``mean``, ``std`` and ``image_size`` (:func:`.network.encoders.preprocessing_of`)
+    stands where neither file nor overrides say anything, and where an override names another encoder than the file.
 
     Args:
         name_or_path: shipped name or TOML file.
@@ -67,13 +73,37 @@ def load_config(name_or_path: str | Path, overrides: tuple[str, ...] = ()) -> Co
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    before = copy.deepcopy(values)
     for override in overrides:
         _apply(values, override)
+    _take_preprocessing(values, before, {override.partition("=")[0].strip() for override in overrides})
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {_words(e)}" for e in error.errors()]
         raise ConfigError(f"{path} cannot be used:\n" + "\n".join(lines)) from error
+
+
+def _take_preprocessing(values: dict[str, Any], before: Mapping[str, Any], named: Collection[str]) -> None:
+    """Fill in what the encoder's weights need to see, as far as nobody chose it for this encoder."""
+    vision, was = (_section(whole, "model", "vision") for whole in (values, before))
+    backbone = vision.get("backbone")
+    if not isinstance(backbone, str):
+        return
+    other = backbone != was.get("backbone")
+    wanted = [
+        key
+        for key in ("mean", "std", "image_size")
+        if f"model.vision.{key}" not in named and (other or key not in vision)
+    ]
+    found = preprocessing_of(backbone) if wanted else {}
+    vision.update({key: found[key] for key in wanted if key in found})
+
+
+def _section(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        values = values.get(name, {}) if isinstance(values, Mapping) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

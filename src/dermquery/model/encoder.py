@@ -167,6 +167,15 @@ class ComposedModel:
                 raise ValueError(_nothing_to_encode(query))
         return self._joined(queries, self._composed)
 
+    def encode(self, items: Sequence[Query | str | ImageSource]) -> Vectors:
+        """Vectors of queries of one part or several; (n, layout.size) float32, as :meth:`encode_query`.
+
+        Args:
+            items: each a query, a text as ``str``, or an image as a path of ``pathlib``, bytes, a stream, an array or
+                an image of Pillow.
+        """
+        return self.encode_query([Query.of(item) for item in items])
+
     def region_masks(self, image: ImageSource, query: Query | None = None) -> dict[str, NDArray[np.float32]]:
         """Learned region masks: level name to (K, h, w), each mask with sum one.
 
@@ -217,7 +226,10 @@ class ComposedModel:
         return prepare_pixels(image, self.config.vision)
 
     def _features(self, images: Sequence[ImageSource]) -> Features:
-        return self.runtime.features(np.stack([self._pixels(image) for image in images]))
+        if len(images) == 1:
+            return self.runtime.features(self._pixels(images[0])[None])
+        with ThreadPoolExecutor(max_workers=2) as pool:  # PIL releases the interpreter lock while it decodes
+            return self.runtime.features(np.stack(list(pool.map(self._pixels, images))))
 
     def _blocks(self, maps: Maps) -> Vectors:
         return self.readout.turned(self.runtime.regions(maps).blocks)

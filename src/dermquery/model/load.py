@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from dermquery.extensions import Extensions
 from dermquery.model.artifact import Artifact, ArtifactError, artifact_folder, open_artifact, read_trained_on
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.readout import read_readout
 from dermquery.model.runtime import Runtime
 
-__all__ = ["choose_runtime", "load_model", "runtime_names"]
+__all__ = ["RUNTIMES", "choose_runtime", "load_model", "runtime_names"]
 
 VARIABLE = "DERMQUERY_RUNTIME"
-_OWN = ("openvino", "openvino-f32", "onnxruntime")
+RUNTIMES: Extensions[Callable[[Artifact], Runtime]] = Extensions(
+    "dermquery.runtimes",
+    "runtime",
+    callable,
+    "a function from an artifact to a runtime",
+    {
+        "openvino": "dermquery.model.openvino_runtime:OpenVinoRuntime",
+        "openvino-f32": "dermquery.model.openvino_runtime:in_float32",
+        "onnxruntime": "dermquery.model.onnx_runtime:OnnxRuntime",
+    },
+)
+"""What runs an artifact's graphs, by name."""
 
 
 def load_model(name_or_path: str | Path, runtime: str = "auto") -> ComposedModel:
@@ -51,8 +64,8 @@ def load_model(name_or_path: str | Path, runtime: str = "auto") -> ComposedModel
 
 
 def runtime_names() -> list[str]:
-    """Names that :func:`choose_runtime` takes; those beyond our own come from entry points ``dermquery.runtimes``."""
-    return ["auto", *_OWN, *sorted(entry.name for entry in entry_points(group="dermquery.runtimes"))]
+    """Names that :func:`choose_runtime` takes."""
+    return ["auto", *RUNTIMES.names()]
 
 
 def choose_runtime(artifact: Artifact, name: str = "auto") -> Runtime:
@@ -63,24 +76,16 @@ def choose_runtime(artifact: Artifact, name: str = "auto") -> Runtime:
     ``torch`` comes with the laboratory. ``$DERMQUERY_RUNTIME`` stands for ``auto``.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or another package's runtime that is broken.
         ModuleNotFoundError: what the runtime needs is not installed.
         ArtifactError: a file of the artifact was changed or removed since it was opened.
     """
     chosen = os.environ.get(VARIABLE) or "auto" if name == "auto" else name
     if chosen == "auto":
         chosen = "onnxruntime" if _gpu_for_onnxruntime() else "openvino"
-    if chosen in ("openvino", "openvino-f32"):
-        from dermquery.model.openvino_runtime import OpenVinoRuntime
-
-        return OpenVinoRuntime(artifact, precision="f32" if chosen == "openvino-f32" else None)
-    if chosen == "onnxruntime":
-        from dermquery.model.onnx_runtime import OnnxRuntime
-
-        return OnnxRuntime(artifact)
-    for entry in entry_points(group="dermquery.runtimes", name=chosen):
-        runtime: Runtime = entry.load()(artifact)
-        return runtime
+    if (start := RUNTIMES.find(chosen)) is not None:
+        with RUNTIMES.blamed(chosen):
+            return start(artifact)
     raise ValueError(f"unknown runtime {chosen!r}; use one of: {', '.join(runtime_names())}")
 
 

@@ -16,7 +16,7 @@ from dermquery.model.artifact import GRAPHS, Artifact
 from dermquery.model.graph_runtime import GraphRuntime
 from dermquery.model.runtime import Maps
 
-__all__ = ["OpenVinoRuntime"]
+__all__ = ["OpenVinoRuntime", "in_float32"]
 
 
 class OpenVinoRuntime(GraphRuntime):
@@ -77,6 +77,11 @@ class OpenVinoRuntime(GraphRuntime):
             return tuple(np.array(found[i], np.float32) for i in range(len(model.outputs)))
 
         return run
+
+
+def in_float32(artifact: Artifact) -> OpenVinoRuntime:
+    """A runtime that never computes in bfloat16."""
+    return OpenVinoRuntime(artifact, "f32")
 
 
 def _openvino() -> Any:

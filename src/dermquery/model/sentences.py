@@ -74,7 +74,10 @@ def token_ids(tokenizer: Tokenizer, sentence: str, config: TextConfig) -> list[i
 
 
 def read_tokenizer(source: Path | bytes) -> Tokenizer:
-    """A tokenizer from its ``tokenizer.json``, or from the bytes of one, which neither pads nor cuts off."""
+    """A tokenizer from its ``tokenizer.json``, or from the bytes of one, which does not pad.
+
+    One of an artifact cuts off what is more than its encoder reads; that of a published model does not.
+    """
     try:
         from tokenizers import Tokenizer
     except ModuleNotFoundError as error:
@@ -83,7 +86,8 @@ def read_tokenizer(source: Path | bytes) -> Tokenizer:
         ) from error
     tokenizer = Tokenizer.from_str((source if isinstance(source, bytes) else source.read_bytes()).decode())
     tokenizer.no_padding()
-    tokenizer.no_truncation()
+    if not isinstance(source, bytes):
+        tokenizer.no_truncation()
     return tokenizer
 
 

@@ -12,15 +12,16 @@ from dermquery.store.earlier_schemas import UpgradeNeededError, upgrade_command
 from dermquery.store.encoding import Executor, LocalExecutor
 from dermquery.store.home import Home
 from dermquery.store.ingest import IngestProgress, IngestReport, index_cases
+from dermquery.store.many_searches import ManySearches
 from dermquery.store.model_source import ModelSource, load_named_model, load_source
 from dermquery.store.places import home_of, images_place
 from dermquery.store.protocol import CaseStore, Encoder, PreparingEncoder
-from dermquery.store.searchable_base import EmptyBaseError, QueryError, SearchableBase
+from dermquery.store.searchable_base import EmptyBaseError, QueryError
 
 __all__ = ["CaseBase", "EmptyBaseError", "QueryError"]
 
 
-class CaseBase(SearchableBase):
+class CaseBase(ManySearches):
     """Cases that can be searched, in a place that knows the model of their vectors.
 
     Use :meth:`create`, :meth:`open` or :meth:`open_or_create`.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-from dermquery.data.case import Case, Query
+from dermquery.data.case import CASE_FIELDS, Case, Query
 from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
@@ -91,6 +92,15 @@ class Hit:
             "viewer": self.viewer,
             "case": self.case.model_dump(mode="json"),
         }
+
+    def to_row(self) -> dict[str, Any]:
+        """One row of a table: :meth:`to_dict` flat, with the fields of the case and its criteria as columns."""
+        found = self.to_dict()
+        case = found.pop("case")
+        closer = {f"{name}_closer_than": found["closer_than"].get(name) for name in self.parts}
+        kept = {name: value for name, value in found.items() if not isinstance(value, dict)}
+        fields = {name: field.of(self.case) for name, field in CASE_FIELDS.items() if name != "case_id"}
+        return {**kept, **closer, **fields, "image": case["image"]}
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,27 @@ class SearchResult:
         counts = Counter(hit.case.diagnosis for hit in self.hits)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
 
+    def to_frame(self) -> Any:
+        """The hits as a ``pandas.DataFrame``, a row each, best first: rank, score and parts, fields and criteria.
+
+        ``frame.attrs["notice"]`` says that this is for research use only.
+
+        Raises:
+            ModuleNotFoundError: pandas, which the product does not need, is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("to_frame needs pandas: pip install pandas") from error
+        frame = pandas.DataFrame([hit.to_row() for hit in self.hits], columns=list(_columns()))
+        frame.attrs["notice"] = RESEARCH_USE
+        return frame
+
+    def _repr_html_(self) -> str:
+        # Words and pictures are the answer's, which stands above the store: looked up, not imported.
+        shown: str = import_module("dermquery.answer.notebook").notebook_html(self)
+        return shown
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON. The query's image is its path, if it came from a file."""
         image = self.query.image
@@ -208,6 +239,12 @@ class SearchResult:
             },
             "hits": [hit.to_dict() for hit in self.hits],
         }
+
+
+def _columns() -> tuple[str, ...]:
+    """Names of :meth:`Hit.to_row`, for a result without any hit."""
+    case = Case(case_id="none", image=Path("none"))
+    return tuple(Hit(1, case, 0.0, 0.0, None, None, 0.0, 0.0).to_row())
 
 
 def compare_criteria(terms: Mapping[str, str], case: Case) -> tuple[dict[str, str], dict[str, str]]:

@@ -11,24 +11,24 @@ import numpy as np
 
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
-from dermquery.data.image import ImageSource, load_image
+from dermquery.data.image import ImageSource, load_image, read_once
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
-from dermquery.model.trained_on import NOTHING, Fingerprints, fingerprints, joined, trained_on
+from dermquery.model.trained_on import NOTHING, Fingerprints, fingerprints
 from dermquery.store.archive import THUMBNAIL_SIDE, ImageArchive, small_copy
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.closeness import SAMPLE, Closeness, closeness, sample_vectors
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter, matches
+from dermquery.store.hit_pages import known_images, page_of, told
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
-from dermquery.store.scoring import hit_of
 from dermquery.store.where import Written, as_filter, excluding
 
-__all__ = ["EmptyBaseError", "QueryError", "SearchableBase"]
+__all__ = ["EmptyBaseError", "QueryError", "SearchableBase", "check_asks", "file_hash", "looks_of"]
 
 
 _GROWN = 0.1
@@ -114,13 +114,12 @@ class SearchableBase:
             QueryError: without image and text.
             ImageError, ValueError: for an image or a term that cannot be used.
         """
+        image = read_once(image)
         query = Query(image=image, text=text, checklist=checklist or {})
-        if query.image is None and query.sentence is None:
-            raise QueryError("the query is empty: give an image, a text or checklist terms")
+        check_asks(query)
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
-        known = sha256 or _file_hash(image)
-        looks = () if image is None else fingerprints(load_image(image, least_side=THUMBNAIL_SIDE), small_copy)
-        return EncodedQuery(query, query.reading, vector, known, self._with_image(known), looks)
+        known = sha256 or file_hash(image)
+        return EncodedQuery(query, query.reading, vector, known, self._with_image(known), looks_of(image))
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
         """A case of the base as a query for more like it: its stored vector, its image and its own findings.
@@ -173,7 +172,7 @@ class SearchableBase:
         """Find the most similar cases.
 
         Args:
-            image: reference image: a path, encoded bytes or a decoded image.
+            image: reference image: a path, encoded bytes, a stream, an array (H, W, 3) or a decoded image.
             text: free text.
             checklist: checklist criteria as terms.
             where: which cases may be found: a filter, or clauses such as ``"site=back"``.
@@ -216,9 +215,7 @@ class SearchableBase:
             FilterError, ValueError: for a filter that cannot be used.
         """
         preset, chosen = self._checked(weights, local_weight, top_k, offset)
-        n_cases = self.count()
-        if n_cases == 0:
-            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
+        n_cases = self._counted()
         known = KnownValues(self.store)
         condition = self.filter_of(where, known)
         within = known.in_columns(condition)
@@ -228,6 +225,12 @@ class SearchableBase:
             encoded.query, encoded.reading, hits, chosen, preset, condition, n_candidates,
             self._info(n_cases), archive=self.archive, damage=self.store.damage(),
         )  # fmt: skip
+
+    def _counted(self) -> int:
+        """Number of cases; EmptyBaseError without any."""
+        if (n_cases := self.count()) == 0:
+            raise EmptyBaseError(f"{self.uri} holds no case; add some with: dermquery index TABLE --base {self.uri}")
+        return n_cases
 
     def cases_of_image(self, sha256: str) -> tuple[str, ...]:
         """Ids of the cases that were made of an image file, by the SHA-256 of its bytes, sorted.
@@ -291,32 +294,27 @@ class SearchableBase:
         exact: bool,
         count: int,
     ) -> tuple[Hit, ...]:
-        """A page of the ranking: cases of the very image that was asked with, then all others by their score."""
+        """A page of the ranking."""
         layout = self.manifest.layout
         query = layout.weigh(encoded.vector[None], weights)[0]
         known = self.store.get(encoded.same) if encoded.same else {}
         same = [row for row in known.values() if matches(where, row.case)]
         begin = 0 if same else offset
         found = self.store.search(query, where, offset - begin + top_k, offset=begin, exact=exact)
-        first = {row.case.case_id for row in same}
-        rows = [*same, *(item.row for item in found if item.row.case.case_id not in first)]
-        closer = self._closeness(encoded, weights, count) if rows else None
-        scored = [hit_of(layout, encoded, row, weights, closer) for row in rows]
-        scored.sort(key=lambda hit: (hit.case.case_id not in first, -hit.score, hit.case.case_id))
-        page = scored[offset - begin : offset - begin + top_k]
-        stamps = {row.case.case_id: row.stamp for row in rows}
-        hashes = [stamps[hit.case.case_id].phash for hit in page]
-        alike = _among(joined(encoded.looks), hashes)
-        return tuple(
-            replace(hit, rank=rank, trained_on=known, same_photograph=bool(looks) and not hit.same_image)
-            for rank, (hit, known, looks) in enumerate(
-                zip(page, self.trained_on(hashes), alike, strict=True), start=offset + 1
-            )
-        )
+        closer = self._closeness(encoded, weights, count) if same or found else None
+        places = slice(offset - begin, offset - begin + top_k)
+        page = page_of(layout, encoded, (item.row for item in found), same, weights, closer, places)
+        return told([page], self._images_known, offset)[0]
+
+    @property
+    def _images_known(self) -> Fingerprints:
+        """Fingerprints (n, 32) of the images that the model was trained on, as far as it says."""
+        known: Fingerprints = getattr(self.model, "trained_on", NOTHING)
+        return known
 
     def trained_on(self, hashes: Sequence[str]) -> list[bool | None]:
         """Whether the model was trained on images, by their perceptual hashes; None where nobody knows."""
-        return _among(getattr(self.model, "trained_on", NOTHING), hashes)
+        return known_images(self._images_known, hashes)
 
     def _closeness(self, encoded: EncodedQuery, weights: Weights, count: int) -> Closeness | None:
         """How alike a query is to a sample of the base, which is drawn at the first search."""
@@ -331,15 +329,18 @@ class SearchableBase:
         return self._sample[1]
 
 
-def _among(known: Fingerprints, hashes: Sequence[str]) -> list[bool | None]:
-    """Whether each hash is nearly one of the known; None for an empty one, or where none is known."""
-    if not len(known):
-        return [None] * len(hashes)
-    found = iter(trained_on(known, [one for one in hashes if one]))
-    return [bool(next(found)) if one else None for one in hashes]
+def check_asks(query: Query) -> None:
+    """QueryError for a query that has nothing to ask with."""
+    if query.image is None and query.sentence is None:
+        raise QueryError("the query is empty: give an image, a text or checklist terms")
 
 
-def _file_hash(image: ImageSource | None) -> str | None:
+def looks_of(image: ImageSource | None) -> tuple[str, ...]:
+    """Perceptual hashes of a query's image, as it is and without its borders; none without one."""
+    return () if image is None else fingerprints(load_image(image, least_side=THUMBNAIL_SIDE), small_copy)
+
+
+def file_hash(image: ImageSource | None) -> str | None:
     """SHA-256 of an image file; None for a decoded image."""
     if isinstance(image, str | Path):
         image = Path(image).read_bytes()

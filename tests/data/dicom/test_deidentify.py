@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, JPEGBaseline8Bit
 from typer.testing import CliRunner
 
-from dermquery.answer.csv_json import write_csv, write_json
+from dermquery.answer.formats import write_report
 from dermquery.answer.html import write_html
 from dermquery.cli.data import app
 from dermquery.data.case_table import read_cases
@@ -231,8 +231,8 @@ def test_a_byte_search_of_all_that_is_written_finds_nothing(
     base.add(cases)
     result = base.search(image=cases[0].image, top_k=2)
     write_html(result, tmp_path / "report.html")
-    write_csv(result, tmp_path / "hits.csv")
-    write_json(result, tmp_path / "hits.json")
+    write_report(result, tmp_path / "hits.csv")
+    write_report(result, tmp_path / "hits.json")
     write_snapshot(tmp_path / "base", tmp_path / "snapshot.parquet")
     export_base(tmp_path / "base", tmp_path / "export")
 

@@ -1,7 +1,7 @@
 """What a data source is, and how one is added: the extension point of ``dermquery data prepare``.
 
-A source is an object like :class:`Source`, named by an entry point of the group ``dermquery.sources``. A package of its
-own adds one with three lines of its pyproject.toml, and ``dermquery data prepare NAME`` is there when it is installed::
+A source is an object like :class:`Source`, one of :data:`SOURCES`. A package of its own adds one with three lines of
+its pyproject.toml, and ``dermquery data prepare NAME`` is there when it is installed::
 
     [project.entry-points."dermquery.sources"]
     clinic = "our_package.clinic:SOURCE"
@@ -17,18 +17,15 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
 
 from dermquery.data.case import Case
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
+from dermquery.extensions import ExtensionError, Extensions
 
-__all__ = ["GROUP", "Reading", "Source", "load_source", "prepare_source", "recognised", "source_names", "terms_in"]
+__all__ = ["SOURCES", "Reading", "Source", "load_source", "prepare_source", "recognised", "source_names", "terms_in"]
 
-GROUP = "dermquery.sources"
-"""The group of entry points."""
 _TERMS = ("attribution.txt", "license.txt", "licence.txt")
 
 
@@ -94,42 +91,36 @@ class Source(Protocol):
         ...
 
 
-@cache
-def _registered() -> Mapping[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=GROUP)):
-        if found.setdefault(entry.name, entry).value != entry.value:
-            raise PrepareError(
-                f"two installed packages have a source {entry.name!r}: {found[entry.name].value} and {entry.value}; "
-                "uninstall one"
-            )
-    return found
+_MEMBERS = ("name", "title", "flags", "recognises", "read")
+SOURCES: Extensions[Source] = Extensions(
+    "dermquery.sources",
+    "source",
+    lambda found: all(hasattr(found, member) for member in _MEMBERS),
+    "a dermquery.data.sources.source.Source",
+    {
+        name: f"dermquery.data.sources.{name.replace('-', '_')}:SOURCE"
+        for name in (
+            *("bcn20000", "derm7pt", "ham10000", "isic-archive", "isic2018", "isic2019", "isic2020", "milk10k"),
+            *("pad-ufes-20", "ph2"),
+        )
+    },
+)
 
 
 def source_names() -> list[str]:
-    """Names of the sources that are installed, in alphabetical order.
-
-    Raises:
-        PrepareError: two packages give different sources one name.
-    """
-    return sorted(_registered())
+    """Names of the sources that there are, in alphabetical order."""
+    return sorted(SOURCES.names())
 
 
 def load_source(name: str) -> Source:
     """A source by its name.
 
     Raises:
-        PrepareError: there is none of that name, or its package is broken.
+        PrepareError: there is none of that name.
+        ExtensionError: its package is broken, or two packages have the name.
     """
-    if name not in _registered():
+    if (source := SOURCES.find(name)) is None:
         raise PrepareError(f"no source {name!r}; there are: {', '.join(source_names())}")
-    entry = _registered()[name]
-    try:
-        source: Source = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise PrepareError(
-            f"the source {name!r} ({entry.value}) cannot be loaded: {error}; install it again"
-        ) from error
     return source
 
 
@@ -137,7 +128,8 @@ def recognised(header: Collection[str]) -> list[str]:
     """Names of the sources that know a table with these columns."""
     found = []
     for name in source_names():
-        with suppress(PrepareError):  # a broken package of somebody's is told where that source is asked for
+        # A broken package of somebody's is told where that source is asked for.
+        with suppress(ExtensionError), SOURCES.blamed(name):
             found += [name] if load_source(name).recognises(header) else []
     return found
 
@@ -160,10 +152,12 @@ def prepare_source(
 
     Raises:
         PrepareError, CaseTableError: as :meth:`Source.read`, or if ``out`` is the folder itself.
+        ExtensionError: another package's source breaks.
     """
     if out.resolve() == folder.resolve():
         raise PrepareError(f"{out} is the folder whose images are read; prepare into another one")
-    reading = source.read(folder, tables, flags=flags, skip_bad=skip_bad, without=out)
+    with SOURCES.blamed(source.name):
+        reading = source.read(folder, tables, flags=flags, skip_bad=skip_bad, without=out)
     report = prepare_cases(
         reading.cases, out, source=source.name, size=size, crop=crop, skip_bad=skip_bad, progress=progress
     )

@@ -82,6 +82,24 @@ def query(
 
 @app.command()
 @expected_errors
+def many(
+    cases: TableOption,
+    model: ModelOption = "derm7pt-lite",
+    images: ImagesOption = 64,
+    n_cases: Annotated[
+        int, typer.Option("--base-size", min=10, help="Cases in the base, grown from the images.")
+    ] = 2_000,
+    rounds: RoundsOption = 5,
+    json_out: JsonOption = None,
+) -> None:
+    """Many searches in one call, against a loop of single ones."""
+    from dermquery.lab.bench.ratios import bench_many
+
+    _report("many", bench_many(model, _images(cases, images), n_cases=n_cases, n=rounds), model, json_out)
+
+
+@app.command()
+@expected_errors
 def search(
     cases: Annotated[Path, typer.Option("--data", help="Case table that the bases are grown from, .csv or .parquet.")],
     sizes: Annotated[str, typer.Option("--cases", help="Cases in the bases, with commas between.")] = "10000,100000",

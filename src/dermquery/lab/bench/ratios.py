@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from dermquery.model.pixels import prepare_pixels
 from dermquery.store.casebase import CaseBase
 from dermquery.store.protocol import ImageStamp, StoredCase
 
-__all__ = ["Timing", "bench_encode", "bench_ingest", "bench_query", "block_cosines", "grown", "rounds"]
+__all__ = ["Timing", "bench_encode", "bench_ingest", "bench_many", "bench_query", "block_cosines", "grown", "rounds"]
 
 QUERY_SIZE = (768, 512)
 QUERY_TEXT = "atypical network, blue-whitish veil"
@@ -188,6 +189,54 @@ def bench_query(model: str, images: Sequence[Path], *, n_cases: int = 100_000, n
         "timings": {name: timing.to_dict() for name, timing in timings.items()},
         "ratio": round(timings["search"].p50 / timings["bare encoders"].p50, 2),
     }
+
+
+def bench_many(model: str, images: Sequence[Path], *, n_cases: int = 2_000, n: int = 5) -> dict[str, Any]:
+    """Many searches in one call (``CaseBase.search_many``), against a loop of single ones.
+
+    Args:
+        model: name or path of an artifact.
+        images: half of which ask, by words, by image, and by both; whose encodings the cases are grown from.
+        n_cases: in the base.
+        n: rounds.
+
+    Returns:
+        Times, and for each kind of query how many times as long the loop takes.
+    """
+    loaded = load_model(model)
+    asking = images[: max(len(images) // 2, 1)]
+    words = [QUERY_TEXT, "irregular streaks, no regression", "typical network", "vascular structures: arborizing"]
+    texts = [words[i % len(words)] for i in range(len(asking))]
+    kinds: dict[str, list[dict[str, Any]]] = {
+        "words": [{"text": text} for text in texts],
+        "image": [{"image": image} for image in asking],
+        "both": [{"image": image, "text": text} for image, text in zip(asking, texts, strict=True)],
+    }
+    folder = Path(tempfile.mkdtemp(prefix="dermquery-bench-"))
+    try:
+        base = CaseBase.create(folder, loaded, images=False)
+        for rows in _rows(loaded, images, n_cases):
+            base.store.upsert(rows)
+        base.store.compact()
+        things: dict[str, Callable[[], object]] = {}
+        for kind, queries in kinds.items():
+            things[f"{kind} loop"] = partial(_one_by_one, base, queries)
+            things[f"{kind} many"] = partial(base.search_many, queries)
+        timings = rounds(things, n)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "cases": n_cases,
+        "queries": len(asking),
+        "runtime": loaded.runtime.name,
+        "timings": {name: timing.to_dict() for name, timing in timings.items()},
+        "ratios": {kind: round(timings[f"{kind} loop"].p50 / timings[f"{kind} many"].p50, 2) for kind in kinds},
+    }
+
+
+def _one_by_one(base: CaseBase, queries: Sequence[Mapping[str, Any]]) -> None:
+    for query in queries:
+        base.search(**query)
 
 
 def grown(vectors: Vectors, layout: PartLayout, n: int, *, noise: float = 0.5, seed: int = 0) -> Vectors:

@@ -91,13 +91,13 @@ def compare(
     """Train and ask every system on every fold, and write the paper's tables; the first system is the reference."""
     from dermquery.lab.config import load_config
     from dermquery.lab.experiment.comparison import Row
-    from dermquery.lab.experiment.registry import SYSTEMS, system
+    from dermquery.lab.experiment.registry import all_systems, system
 
     if systems == "help":
-        for listed in SYSTEMS.values():
+        for listed in all_systems().values():
             typer.echo(f"{listed.key:22} {listed.title} (asks with {listed.asks}; gallery: {listed.gallery})")
         return
-    possible = [key for key, listed in SYSTEMS.items() if start_from is not None or not listed.needs_start]
+    possible = [key for key, listed in all_systems().items() if start_from is not None or not listed.needs_start]
     keys = possible if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
     chosen = [system(key) for key in keys]
     settings = load_config(config, tuple(overrides))

@@ -23,7 +23,7 @@ from dermquery.lab.evaluate.predictions import write_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.lab.experiment.provenance import provenance, write_json
-from dermquery.lab.experiment.registry import SYSTEMS, Bench, System, system
+from dermquery.lab.experiment.registry import Bench, System, system
 from dermquery.lab.network.start import Start
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.systems.ranker import AsksWords, Ranker
@@ -87,7 +87,7 @@ class Plan:
         """Folder of a training, which several systems may share."""
         if self.single:
             return self.out / f"fold-{fold}"
-        digest = SYSTEMS[training].digest(config, self.folds.sha256, self.start, self.others)
+        digest = system(training).digest(config, self.folds.sha256, self.start, self.others)
         return self.out / "trainings" / f"{training}-{digest}" / f"fold-{fold}"
 
     def bench(self, config: Config, fold: int, trainer: dict[str, Any], shared: dict[Path, Any]) -> Bench:

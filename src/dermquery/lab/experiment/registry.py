@@ -1,15 +1,20 @@
-"""All systems of the tables by name: what their queries use, what their gallery holds, and how to build them."""
+"""All systems of the tables by name: what their queries use, what their gallery holds, and how to build them.
+
+Another package adds one by an entry point of ``dermquery.systems`` that names a :class:`System` of its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dermquery.data.case import Case
+from dermquery.data.meant import did_you_mean
+from dermquery.extensions import ExtensionError, Extensions
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import FoldCases
 from dermquery.lab.experiment.teaching import teacher_vision, tune
@@ -38,7 +43,7 @@ TAUGHT, TUNED = "taught+", "tuned+"
 HEADED = ("frozen+", TAUGHT, TUNED, "balanced")
 """Trainings that fit heads, and may learn from other tables."""
 MEANING = Parts(meaning=1.0, findings=0.0, look=0.0)
-__all__ = ["SYSTEMS", "Bench", "System", "system"]
+__all__ = ["SYSTEMS", "Bench", "System", "all_systems", "system"]
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,7 @@ class System:
         training: key of the training that it uses; systems with the same one share it, None learns nothing by gradient.
         make: its ranker, which may still have to be fitted.
         section: its own settings, if it has any: a field of :class:`dermquery.lab.systems.config.SystemsConfig`.
+        origin: package and version that it comes from; empty for ours.
     """
 
     key: str
@@ -157,6 +163,7 @@ class System:
     training: str | None
     make: Callable[[Bench], Ranker]
     section: str | None = None
+    origin: str = ""
 
     @property
     def needs_start(self) -> bool:
@@ -170,6 +177,8 @@ class System:
         facts = [self.key, config.sha256, own, folds_sha256, started]
         if self.training in HEADED:
             facts.append([config.teach.teacher, config.teach.teacher_size, sorted(case.case_id for case in others)])
+        if self.origin:
+            facts.append(self.origin)
         if self.training == TUNED:
             facts.append(config.tune.model_dump(mode="json"))
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
@@ -257,11 +266,36 @@ _LISTED = (
     ),
 )  # fmt: skip
 SYSTEMS: dict[str, System] = {listed.key: listed for listed in _LISTED}
-"""By key, in the order of the tables. The random order needs no entry: every table has it, in closed form."""
+"""Ours by key, in the order of the tables. The random order needs no entry: every table has it, in closed form."""
+_OTHERS: Extensions[System] = Extensions(
+    "dermquery.systems",
+    "system",
+    lambda found: isinstance(found, System),
+    "a dermquery.lab.experiment.registry.System",
+)
+
+
+def all_systems() -> dict[str, System]:
+    """Ours and those of other packages, by key.
+
+    Raises:
+        ExtensionError: another package's system is broken.
+    """
+    return SYSTEMS | {key: system(key) for key in _OTHERS.names() if key not in SYSTEMS}
 
 
 def system(key: str) -> System:
-    """One of :data:`SYSTEMS`; ValueError lists the known keys."""
-    if key not in SYSTEMS:
-        raise ValueError(f"unknown system {key!r}; use some of: {', '.join(SYSTEMS)}")
-    return SYSTEMS[key]
+    """A system by its key.
+
+    Raises:
+        ExtensionError: another package's system is broken, or has another key than its entry point.
+        ValueError: there is none; the message lists the known keys.
+    """
+    if key in SYSTEMS:
+        return SYSTEMS[key]
+    if (found := _OTHERS.find(key)) is None:
+        known = [*SYSTEMS, *_OTHERS.names()]
+        raise ValueError(f"unknown system {key!r}{did_you_mean(key, known)}; use some of: {', '.join(known)}")
+    if found.key != key:
+        raise ExtensionError(f"the system {key!r} of {_OTHERS.origin(key)} calls itself {found.key!r}; make them equal")
+    return replace(found, origin=_OTHERS.origin(key))

@@ -15,9 +15,9 @@ from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.trained_on import fingerprints_of
 from dermquery.lab.experiment.provenance import provenance, write_json
+from dermquery.lab.network.encoders import preprocessing_of
 from dermquery.lab.network.start import EYE, Start, load_start, save_eye
-from dermquery.lab.network.vision import XCEPTION, build_backbone
-from dermquery.lab.network.xception import SKLESION_MEAN, SKLESION_STD
+from dermquery.lab.network.vision import build_backbone
 from dermquery.lab.train.eye import EyeModule, principal_components
 from dermquery.lab.train.fit import fit
 from dermquery.lab.train.heads import fit_heads
@@ -41,9 +41,8 @@ def held_out(case: Case, share: int) -> bool:
 
 
 def teacher_vision(name: str, size: int) -> VisionConfig:
-    """Preprocessing of a teacher: the weights of ``sklesion`` have a mean and spread of their own."""
-    mine = {"mean": SKLESION_MEAN, "std": SKLESION_STD} if name == XCEPTION else {}
-    return VisionConfig(backbone=name, image_size=size, **mine)
+    """Preprocessing of a teacher: mean and spread are those of its weights, the size is chosen."""
+    return VisionConfig(**{"backbone": name, **preprocessing_of(name), "image_size": size})
 
 
 def teach(

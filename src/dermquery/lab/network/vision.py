@@ -1,47 +1,20 @@
-"""Vision backbones (equations 2 and 3): three feature maps, low to high, from any hierarchical network."""
+"""Vision backbones (equations 2 and 3): three feature maps, low to high, from whatever a configuration names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dermquery.lab.network.efficientnet_lite import EfficientNetLite, load_package_weights
-from dermquery.lab.network.hub import from_hub
-from dermquery.lab.network.xception import Xception, load_sklesion
-from dermquery.model.architecture import LEVELS, VisionConfig
+from dermquery.lab.network.encoders import IMAGE_ENCODERS
+from dermquery.model.architecture import VisionConfig
 
 __all__ = ["LevelProjection", "build_backbone", "means_of"]
 
-XCEPTION = "xception-sklesion"
-_LITE = ("efficientnet-lite0", "efficientnet-lite2")
 
-
-class _AutoBackbone(nn.Module):
-    """A ``transformers`` backbone whose last three stages are the levels; Swin's stages 2, 3 and 4."""
-
-    def __init__(self, backbone: Any) -> None:
-        super().__init__()
-        # Swin normalises every stage by itself as a backbone; the norm of its classifier would never be run.
-        inner: Any = getattr(backbone, backbone.base_model_prefix, None)
-        if isinstance(getattr(inner, "layernorm", None), nn.LayerNorm) and hasattr(backbone, "hidden_states_norms"):
-            inner.layernorm = nn.Identity()
-        self.network = backbone
-        self.channels: tuple[int, ...] = tuple(backbone.channels)
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """The architecture as a dictionary, so that an artifact can be loaded without the hub."""
-        return dict(self.network.config.to_dict())
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network(pixels).feature_maps)
-
-
-def build_backbone(config: VisionConfig, description: dict[str, Any] | None = None) -> nn.Module:
+def build_backbone(config: VisionConfig, description: Mapping[str, Any] | None = None) -> nn.Module:
     """Backbone whose ``forward`` maps pixels (B, 3, H, W) to three maps and whose ``channels`` names their widths.
 
     Args:
@@ -50,40 +23,15 @@ def build_backbone(config: VisionConfig, description: dict[str, Any] | None = No
 
     Raises:
         WeightsUnavailableError: a hub name that cannot be reached; the message gives the remedies.
-        ValueError: the backbone has fewer than three stages.
+        ExtensionError: another package's encoder is broken.
+        ValueError: the backbone is of a kind that gives no three levels.
     """
-    if config.backbone in _LITE:
-        lite = EfficientNetLite(config.backbone, config.drop_path, config.frozen_stages)
-        if config.pretrained and description is None:
-            load_package_weights(lite, config.backbone)
-        return lite
-    if config.backbone == XCEPTION:
-        xception = Xception(config.frozen_stages)
-        if config.pretrained and description is None:
-            load_sklesion(xception)
-        return xception
-    return _AutoBackbone(_hub_backbone(config, description))
+    if (encoder := IMAGE_ENCODERS.find(config.backbone)) is not None:
+        with IMAGE_ENCODERS.blamed(config.backbone):
+            return encoder.build(config, config.pretrained and description is None)
+    from dermquery.lab.network.published import described_backbone, published_backbone
 
-
-def _hub_backbone(config: VisionConfig, description: dict[str, Any] | None) -> Any:
-    from transformers import AutoBackbone, AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
-
-    if description is None:
-        settings = from_hub(config.backbone, AutoConfig.from_pretrained, (*_LITE, XCEPTION))
-    else:
-        settings = AutoConfig.for_model(**description)
-    stages = list(getattr(settings, "stage_names", None) or [])
-    if len(stages) <= len(LEVELS):
-        raise ValueError(
-            f"{config.backbone!r} has stages {stages}; a hierarchical backbone with three or more is needed"
-        )
-    settings.out_features = stages[-len(LEVELS) :]
-    if description is None and config.pretrained:
-        # Not AutoBackbone.from_pretrained: it asks the hub about local folders too.
-        backbone = MODEL_FOR_BACKBONE_MAPPING[type(settings)]
-        return from_hub(config.backbone, partial(backbone.from_pretrained, config=settings))
-    return AutoBackbone.from_config(settings)
+    return published_backbone(config) if description is None else described_backbone(config, description)
 
 
 def means_of(maps: Sequence[Tensor]) -> Tensor:

@@ -21,7 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["SKLESION_MEAN", "SKLESION_STD", "Xception", "load_sklesion"]
+from dermquery.lab.network.encoders import ImageEncoder
+from dermquery.model.architecture import VisionConfig
+
+__all__ = ["SKLESION", "SKLESION_MEAN", "SKLESION_STD", "Xception", "load_sklesion"]
 
 SKLESION_MEAN = (0.7612010, 0.5450258, 0.5639058)
 SKLESION_STD = (0.1407590, 0.1526642, 0.1700481)
@@ -201,3 +204,13 @@ def _tensors(modules: Sequence[Any]) -> list[Tensor]:
     if isinstance(norm := modules[0], nn.BatchNorm2d):
         return [norm.weight, norm.bias, norm.running_mean, norm.running_var]  # type: ignore[list-item]
     return [module.weight for module in modules]
+
+
+def _build(config: VisionConfig, pretrained: bool) -> nn.Module:
+    network = Xception(config.frozen_stages)
+    if pretrained:
+        load_sklesion(network)
+    return network
+
+
+SKLESION = ImageEncoder(_build, {"mean": SKLESION_MEAN, "std": SKLESION_STD})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Form, Path, Query, Response
+from pydantic import AfterValidator
 
+from dermquery.answer.formats import REPORTS, ending_of, render
 from dermquery.serve.answers import Answer
 from dermquery.serve.api.common import Call, Reading, ScopedRoute, named, png, problems, signed
 from dermquery.serve.api.raw_paths import CaseIdPath
@@ -18,12 +20,16 @@ from dermquery.serve.api.search_schemas import (
     SearchForm,
 )
 from dermquery.serve.prepared import Prepared
-from dermquery.serve.reports import FILES
 
 __all__ = ["ranked", "router"]
 
 router = APIRouter(prefix=PREFIX, tags=["searches"], dependencies=signed, route_class=ScopedRoute)
 SearchKey = Annotated[str, Path(description="Key of a search, from its answer.", max_length=100)]
+Ending = Annotated[
+    str,
+    Path(description="Format of the file.", json_schema_extra={"enum": REPORTS.names()}),
+    AfterValidator(lambda ending: ending_of(f"hits.{ending}")),
+]
 Ranking = Annotated[RankingRequest, Body(description="How to rank; leave it out for the defaults.")]
 
 
@@ -106,8 +112,8 @@ async def overlay(
     response_class=Response,
     responses={
         200: {
-            "description": "A report with images (pdf, html), or the hits as data (csv, json, fhir.json).",
-            "content": {kind.media_type.partition(";")[0]: {} for kind in FILES.values()},
+            "description": "A report with images (pdf, html, png), or the hits as data (csv, json, fhir.json).",
+            "content": {kind.media_type.partition(";")[0]: {} for name in REPORTS.own if (kind := REPORTS.find(name))},
         },
         **problems(404, 409, 422),
     },
@@ -115,21 +121,21 @@ async def overlay(
 async def report(
     call: Reading,
     key: SearchKey,
-    ending: Literal["pdf", "html", "csv", "json", "fhir.json"],
+    ending: Ending,
     ranking: Annotated[RankingParameters, Query()],
 ) -> Response:
     """A ranking as a file to take away."""
     options, prepared = ranking.options(), call.service.prepared(call.owner, key)
 
-    def work() -> bytes:
+    def work() -> tuple[bytes, str]:
         answer = call.service.search(prepared, **options)
         shown = [hit.case.case_id for hit in answer.result.hits]
         call.log("view", cases=shown, what="report", search=prepared.key)
-        return FILES[ending].write(answer, call.request.app.state.settings.notice)
+        return render(ending, answer.result, answer.warnings, call.request.app.state.settings.notice)
 
-    data = await call.read(work)
+    data, media_type = await call.read(work)
     headers = {"Content-Disposition": f'attachment; filename="dermquery-hits.{ending}"'}
-    return Response(data, media_type=FILES[ending].media_type, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)
 
 
 async def _ranked(call: Call, prepared: Prepared, options: dict[str, Any]) -> SearchAnswer:

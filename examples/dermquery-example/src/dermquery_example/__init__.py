@@ -1,0 +1,1 @@
+"""One small extension of dermquery of every kind."""

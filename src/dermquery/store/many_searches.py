@@ -1,0 +1,165 @@
+"""A case base as a table of vectors: many queries at once, and the vectors themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dermquery.data.case import Query
+from dermquery.data.image import ImageSource, read_once
+from dermquery.model.alignment import Vectors
+from dermquery.model.parts import Weights
+from dermquery.store.encoded import EncodedQuery
+from dermquery.store.filters import Filter, matches
+from dermquery.store.hit_pages import page_of, told
+from dermquery.store.hits import Hit, SearchResult
+from dermquery.store.known_values import KnownValues
+from dermquery.store.one_pass import best_of_each, worth_a_pass
+from dermquery.store.protocol import StoredCase
+from dermquery.store.searchable_base import SearchableBase, check_asks, file_hash, looks_of
+from dermquery.store.where import Written, excluding
+
+__all__ = ["Asked", "CaseVectors", "ManySearches"]
+
+Asked = Query | Mapping[str, Any] | str | ImageSource
+"""A query, its fields by name, a text, or an image as a path of ``pathlib``, bytes, a stream, an array or of Pillow."""
+Excluded = str | Collection[str] | None
+
+
+class CaseVectors(NamedTuple):
+    """Ids (n,) in ascending order, and a vector for each, (n, size) float32, as the base keeps them."""
+
+    case_ids: tuple[str, ...]
+    vectors: Vectors
+
+
+class ManySearches(SearchableBase):
+    """The batched half of :class:`~.casebase.CaseBase`."""
+
+    def encode_many(self, queries: Sequence[Asked]) -> list[EncodedQuery]:
+        """Read and encode queries together, as :meth:`~.SearchableBase.encode` does one.
+
+        Raises:
+            QueryError: one has neither image nor text.
+            ImageError, ValueError: for an image or a term that cannot be used.
+        """
+        return [replace(one, same=self._with_image(one.sha256)) for one in self._encoded(queries)]
+
+    def search_many(
+        self,
+        queries: Sequence[Asked],
+        where: Filter | Written | Sequence[str] | None = None,
+        top_k: int = 5,
+        local_weight: float | None = None,
+        exclude_case: Excluded = None,
+        exclude_lesion: Excluded = None,
+        exclude_patient: Excluded = None,
+        offset: int = 0,
+        exact: bool = False,
+        weights: Weights | str | None = None,
+    ) -> list[SearchResult]:
+        """The results of many searches, in order: what a loop over :meth:`~.SearchableBase.search` gives, sooner.
+
+        Queries go through the model together, and where they are many for the size of the base, its vectors are read
+        once for all of them, as with ``exact``.
+
+        Args:
+            queries: each a query, its fields by name, a text as ``str``, or an image (:data:`Asked`).
+            where: which cases may be found, the same for all queries, as is everything below.
+            top_k: hits wanted of each.
+            local_weight: λ, in place of that of ``weights``.
+            exclude_case: ids of cases that must not be found.
+            exclude_lesion: ids of lesions of which no case must be found.
+            exclude_patient: ids of patients of whom no case must be found.
+            offset: best hits of each to pass over.
+            exact: look at every case also where a large base has an index.
+            weights: of the parts of the score.
+
+        Raises:
+            QueryError, EmptyBaseError, FilterError, ImageError, ValueError: as for one search; there is no result then.
+        """
+        condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
+        preset, chosen = self._checked(weights, local_weight, top_k, offset)
+        if not queries:
+            return []
+        n_cases = self._counted()
+        if not worth_a_pass(n_cases, len(queries)):
+            return [
+                self.search_encoded(one, condition, top_k, weights=chosen, offset=offset, exact=exact)
+                for one in self.encode_many(queries)
+            ]
+        encoded = self._encoded(queries)
+        pages = self._pages(encoded, condition, top_k, chosen, offset, n_cases)
+        n_candidates = (
+            n_cases if condition.is_empty else self.store.count(KnownValues(self.store).in_columns(condition))
+        )
+        info, damage = self._info(n_cases), self.store.damage()
+        return [
+            SearchResult(
+                one.query, one.reading, hits, chosen, preset, condition, n_candidates, info, archive=self.archive,
+                damage=damage,
+            )
+            for one, hits in zip(encoded, pages, strict=True)
+        ]  # fmt: skip
+
+    def vectors(self) -> CaseVectors:
+        """Every vector of the base, one row for each case in the order of the ids.
+
+        :attr:`Manifest.layout` says which numbers are which part; blocks of equation 9 have unit norm.
+
+        Raises:
+            DamageError: a row is damaged.
+        """
+        held = {row.case.case_id: row.vector for batch in self.store.scan() for row in batch}
+        ids = tuple(sorted(held))
+        empty = np.zeros((0, self.manifest.layout.size), np.float32)
+        return CaseVectors(ids, np.stack([held[case_id] for case_id in ids]) if ids else empty)
+
+    def _encoded(self, queries: Sequence[Asked]) -> list[EncodedQuery]:
+        """The same without a look at which cases are of the queries' own images."""
+        asked = [Query.of(query) for query in queries]
+        asked = [one.model_copy(update={"image": read_once(one.image)}) for one in asked]
+        for one in asked:
+            check_asks(one)
+        if not asked:
+            return []
+        with ThreadPoolExecutor(max_workers=2) as pool:  # decoding releases the interpreter lock, and so does a model
+            looks = pool.map(lambda one: (file_hash(one.image), looks_of(one.image)), asked)
+            vectors = np.asarray(self.model.encode_query(asked), np.float32)
+            return [
+                EncodedQuery(one, one.reading, vector, sha256, looks=found)
+                for one, vector, (sha256, found) in zip(asked, vectors, looks, strict=True)
+            ]
+
+    def _pages(
+        self,
+        encoded: Sequence[EncodedQuery],
+        condition: Filter,
+        top_k: int,
+        weights: Weights,
+        offset: int,
+        n_cases: int,
+    ) -> list[tuple[Hit, ...]]:
+        """Hits of every query, of one pass over all cases."""
+        layout = self.manifest.layout
+        queries = layout.weigh(np.stack([one.vector for one in encoded]), weights)
+        files = {one.sha256: list[StoredCase]() for one in encoded if one.sha256}
+
+        def seen() -> Iterator[Sequence[StoredCase]]:
+            for batch in self.store.scan(whole=False):
+                for row in batch:
+                    if row.stamp.sha256 in files and matches(condition, row.case):
+                        files[row.stamp.sha256].append(row)
+                yield batch
+
+        ranked = best_of_each(seen(), queries, condition, offset + top_k)
+        pages = []
+        for one, found in zip(encoded, ranked, strict=True):
+            same = sorted(files.get(one.sha256 or "", ()), key=lambda row: row.case.case_id)
+            closer = self._closeness(one, weights, n_cases) if same or found else None
+            pages.append(page_of(layout, one, found, same, weights, closer, slice(offset, offset + top_k)))
+        return told(pages, self._images_known, offset)
