@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def result(base: CaseBase, cases: Sequence[Case]) -> SearchResult:
 
 def complaints(path: Path) -> list[str]:
     """What dciodvfy says of a file, without terms that it cannot know, and without what is no fault of an object."""
-    found = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+    program = Path(sys.executable).parent / "dciodvfy"
+    found = subprocess.run([program, "-new", path], capture_output=True, text=True, check=False)
     lines = (found.stdout + found.stderr).splitlines()
     return [line for line in lines if line.startswith(("Error", "Warning")) and not _KNOWN.search(line)]
