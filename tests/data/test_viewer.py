@@ -22,21 +22,21 @@ def case(**uids: str) -> Case:
 
 def test_the_uids_stand_in_their_places() -> None:
     stone = Viewer("http://127.0.0.1:8042/stone-webviewer/index.html?study={study}")
-    assert stone.link(case(study_uid="1.2.3")) == "http://127.0.0.1:8042/stone-webviewer/index.html?study=1.2.3"
-    full = Viewer(OHIF).link(case(study_uid="1.2", series_uid="3.4", instance_uid="5.6"))
+    assert stone.address(case(study_uid="1.2.3")) == "http://127.0.0.1:8042/stone-webviewer/index.html?study=1.2.3"
+    full = Viewer(OHIF).address(case(study_uid="1.2", series_uid="3.4", instance_uid="5.6"))
     assert full == (
         "https://pacs.example.org/viewer?StudyInstanceUIDs=1.2&initialSeriesInstanceUID=3.4&initialSOPInstanceUID=5.6"
     )
 
 
 def test_a_case_without_one_of_the_uids_opens_nowhere() -> None:
-    assert Viewer(OHIF).link(case(study_uid="1.2")) is None
-    assert Viewer(OHIF).link(case()) is None
+    assert Viewer(OHIF).address(case(study_uid="1.2")) is None
+    assert Viewer(OHIF).address(case()) is None
 
 
 @given(st.text(min_size=1))
 def test_a_uid_never_leaves_its_place(uid: str) -> None:
-    link = Viewer("https://pacs.example.org/v?study={study}&x=1").link(case(study_uid=uid))
+    link = Viewer("https://pacs.example.org/v?study={study}&x=1").address(case(study_uid=uid))
     assert link is not None
     parts = urlsplit(link)
     assert (parts.scheme, parts.netloc, parts.path, parts.fragment) == ("https", "pacs.example.org", "/v", "")

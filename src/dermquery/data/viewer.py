@@ -36,7 +36,7 @@ class Viewer:
         if fault := _fault(self.template):
             raise ValueError(f"the viewer {self.template!r} {fault}; write for example {_EXAMPLE}")
 
-    def link(self, case: Case) -> str | None:
+    def address(self, case: Case) -> str | None:
         """Where the case opens; None if it lacks one of the UIDs."""
         uids = {name: getattr(case, _FIELDS[name]) for name in _places(self.template)}
         if not all(uids.values()):

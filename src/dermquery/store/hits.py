@@ -169,7 +169,7 @@ class SearchResult:
         """The same with each hit's address in a viewer."""
         if viewer is None:
             return self
-        return replace(self, hits=tuple(replace(hit, viewer=viewer.link(hit.case)) for hit in self.hits))
+        return replace(self, hits=tuple(replace(hit, viewer=viewer.address(hit.case)) for hit in self.hits))
 
     def picture(self, hit: Hit) -> ImageSource:
         """The image that a hit's vector was made of, from the archive; without it, the file that the case names."""

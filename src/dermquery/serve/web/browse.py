@@ -93,7 +93,7 @@ def _read(visit: Visit, case_id: str) -> CaseShown:
         seven_point_score(case.checklist) if case.checklist else None,
         of_lesion(visit, case),
         tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != case_id),
-        service.viewer.link(case) if service.viewer else None,
+        service.viewer.address(case) if service.viewer else None,
     )
 
 
