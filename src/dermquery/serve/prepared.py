@@ -37,6 +37,14 @@ class Exclusions:
     patients: tuple[str, ...] = ()
     like: Case | None = None
 
+    def named(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Ids of all cases, lesions and patients that are left out."""
+        own = (
+            (None, None, None) if self.like is None else (self.like.case_id, self.like.lesion_id, self.like.patient_id)
+        )
+        cases, lesions, patients = ((one,) if one else () for one in own)
+        return (*self.cases, *cases), (*self.lesions, *lesions), (*self.patients, *patients)
+
     def within(self, where: Filter) -> Filter:
         """The filter with these exclusions."""
         narrowed = excluding(where, self.cases, self.lesions, self.patients)

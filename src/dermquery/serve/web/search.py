@@ -64,8 +64,7 @@ def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: d
         rest = replace(address, where=tuple(other for other in address.where if other != condition))
         alone = visit.service.base.filter_of([condition])
         conditions.append(("; ".join(describe_condition(alone.condition)), rest.path()))
-    excluded = answer.prepared.excluded
-    kinds = ((_("case"), excluded.cases), (_("lesion"), excluded.lesions), (_("patient"), excluded.patients))
+    kinds = zip((_("case"), _("lesion"), _("patient")), answer.prepared.excluded.named(), strict=True)
     left_out = ", ".join(f"{kind} {', '.join(ids)}" for kind, ids in kinds if ids)
     marked = dict(answer.prepared.marks) if marks is None else marks
     return Shown(asked, address, answer, content, marked, tuple(conditions), left_out)
