@@ -90,6 +90,13 @@ def test_what_is_passed_for_an_image_but_is_none(source: Any, expected: str) -> 
         load_image(source)
 
 
+def test_a_jpeg_that_somebody_opened_can_be_read_more_than_once(tmp_path: Path) -> None:
+    Image.fromarray(skin(96, 64)).save(tmp_path / "skin.jpg", progressive=True)
+    expected = load_image(tmp_path / "skin.jpg").tobytes()
+    opened = Image.open(tmp_path / "skin.jpg")
+    assert [load_image(opened).tobytes(), load_image(opened).tobytes()] == [expected] * 2
+
+
 def test_messages_call_an_image_by_its_name(tmp_path: Path) -> None:
     broken = encoded(SKIN, "JPEG")[:300]
     assert refusal(broken).startswith("the image: damaged")

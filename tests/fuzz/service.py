@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import io
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,15 @@ def _multipart(folder: Path) -> Reader:
     )
     app = create_app(settings, base, page=False)
     atexit.register(app.state.service.close)
+    # In a thread of its own: a browser test before it leaves its loop running in this one.
     loop = asyncio.new_event_loop()
-    atexit.register(loop.close)
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    atexit.register(loop.call_soon_threadsafe, loop.stop)
 
     def read(data: bytes) -> None:
         path, _, rest = data.partition(b"\n")
         kind, _, body = rest.partition(b"\n")
-        status = loop.run_until_complete(_asked(app, path, kind, body))
+        status = asyncio.run_coroutine_threadsafe(_asked(app, path, kind, body), loop).result()
         if not 200 <= status < 500 and status != 503:
             raise FindingError(f"the service answers {status}")
 

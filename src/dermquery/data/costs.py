@@ -66,6 +66,8 @@ def bytes_to_decode(image: Image.Image) -> int:
 
 def _scans(image: Image.Image) -> int:
     file: Any = image.fp  # type: ignore[attr-defined]
+    if file is None or file.closed:  # of an image that somebody decoded before
+        return 1
     at = file.tell()
     file.seek(0)
     data = file.read()
