@@ -18,10 +18,12 @@ from dermquery.cli.data import app
 from dermquery.data.case import Case
 from dermquery.data.case_table import CaseTableError, read_cases
 from dermquery.data.sources.images import ImageFolder
+from dermquery.data.sources.isic_archive import refine_archive
 from dermquery.data.sources.layouts import Layout, read_table
 from dermquery.data.sources.prepare import PrepareError, PrepareReport
 from dermquery.data.sources.source import load_source, prepare_source, recognised, source_names
 from dermquery.data.sources.tables import TableSource
+from dermquery.data.vocabulary.sites import SITES
 from tests.data.made_up import write_csv, write_skin
 from tests.data.releases import RELEASES, one_hot
 
@@ -396,3 +398,11 @@ def test_tables_are_recognised_by_their_columns() -> None:
     assert recognised(["lesion_id", "image_id", "dx", "dx_type", "age"]) == ["ham10000"]
     assert recognised(["image_name_1", "image_name_2"]) == ["isic2020"]
     assert recognised(["id", "file"]) == []
+
+
+def test_the_archives_places_are_the_nearest_that_the_vocabulary_has() -> None:
+    levels = ("Trunk", "Anterior trunk", "Anterior chest", "Upper anterior chest")
+    row = {f"anatom_site_{n}": level for n, level in enumerate(levels, 1)}
+    refine_archive(row)
+    assert row == {"site": ":".join(levels)}
+    assert SITES.named(row["site"]) == "chest"

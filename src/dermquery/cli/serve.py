@@ -19,7 +19,7 @@ def serve(
     base: Annotated[
         str | None, typer.Option("--base", help="Folder of the case base, or milvus://host:port/name.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with a [serve] section.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with a section named serve.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen at; 127.0.0.1 if not given.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at; 8420 if not given, 0 for any.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to encode with; the base's own if not given.")] = None,

@@ -108,6 +108,12 @@ def test_what_was_done_is_recorded_in_it() -> None:
     assert made.file_meta.MediaStorageSOPInstanceUID == made.SOPInstanceUID != "1.2.3.4.5.1"
 
 
+def test_a_copy_says_that_its_source_was_compressed_with_loss() -> None:
+    lossy = encapsulated(jpeg(picture()), JPEGBaseline8Bit, "YBR_FULL_422")
+    assert deidentified(read_header(lossy), KEY).LossyImageCompression == "01"
+    assert "LossyImageCompression" not in deidentified(header_of(dermoscopic()), KEY)
+
+
 def test_what_a_search_needs_is_left() -> None:
     read = facts_of(deidentified(header_of(dermoscopic()), KEY), DERMOSCOPIC)
     original = facts_of(dermoscopic(), DERMOSCOPIC)

@@ -16,7 +16,14 @@ from dicomanonymizer.simpledicomanonymizer import anonymize_dataset, initialize_
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, ExplicitVRLittleEndian
+from pydicom.uid import (
+    PYDICOM_IMPLEMENTATION_UID,
+    UID,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from dermquery.data.dicom.attributes import is_secondary_capture, patient_of
 from dermquery.data.dicom.container import DicomError
@@ -35,6 +42,7 @@ _CODES = (
     ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
     ("113108", "Retain Patient Characteristics Option"),
 )
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 _MOST_YEARS = 89
 _Rule = Callable[[Dataset, tuple[int, int]], None]
 
@@ -87,6 +95,8 @@ def deidentified(header: Header, key: SiteKey) -> Dataset:
 
 def _deidentified(header: Header, key: SiteKey) -> Dataset:
     kept = kept_attributes(header.dataset, header.class_uid)
+    if header.syntax in _LOSSY:  # whose copy is written without compression, and has lost what it has lost
+        kept.LossyImageCompression = "01"
     patient = patient_of(header.dataset) or text(header.dataset, "StudyInstanceUID")
     rules = _rules(key, key.days(patient))
     for each in _nested(kept):

@@ -34,7 +34,7 @@ def refine_archive(row: Row) -> None:
     levels = [level for n in _LEVELS if (level := row.pop(f"anatom_site_{n}", ""))]
     places = [place for name in _PLACES if (place := row.pop(name, ""))]
     if (levels or places) and "site" not in row:
-        row["site"] = levels[-1] if levels else places[0]
+        row["site"] = ":".join(levels) if levels else places[0]
         row |= {"site_special": places[-1]} if len(places) > 1 else {}
     if light := _LIGHT.get(row.get("dermoscopic_type", "")):
         row["contact"], row["polarisation"] = light
