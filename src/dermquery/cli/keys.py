@@ -35,7 +35,7 @@ StateOption = Annotated[
     Path | None,
     typer.Option("--state", help="State folder of the service; by default $DERMQUERY_STATE, or the one of --config."),
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration of the service: TOML, its section serve.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file of the service, with a section serve.")]
 ScopeOption = Annotated[ScopeName, typer.Option("--scope", help="read, write (and read) or admin (and both).")]
 DaysOption = Annotated[float | None, typer.Option("--days", min=0.001, help="Valid for so many days.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
