@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from dermquery.cli.data import app
 from dermquery.data.case import Case
-from dermquery.data.case_table import read_cases
+from dermquery.data.case_table import read_cases, write_cases
 from dermquery.data.dicom import objects
 from dermquery.data.image import load_image
 from dermquery.data.sources import dicom
@@ -53,6 +53,22 @@ def report() -> bytes:
     made = dermoscopic(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.59")
     del made.PixelData
     return written(made)
+
+
+def test_what_was_entered_stays_and_so_do_the_cases_of_other_imports(tmp_path: Path) -> None:
+    for name, number in (("first", 1), ("second", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.dcm").write_bytes(photograph(number))
+    assert prepare(tmp_path / "first", tmp_path / "out").exit_code == 0
+    (case,) = cases_of(tmp_path / "out")
+    entered = {"diagnosis": "mel", "checklist": {"streaks": "irregular"}}
+    write_cases([case.model_copy(update=entered)], tmp_path / "out" / "cases.csv")
+    assert "earlier" not in prepare(tmp_path / "first", tmp_path / "out").output
+    done = prepare(tmp_path / "second", tmp_path / "out")
+    assert "1 cases of earlier imports stay in the table" in done.output
+    first, second = cases_of(tmp_path / "out")
+    assert (first.case_id, first.diagnosis, dict(first.checklist)) == (case.case_id, "mel", {"streaks": "irregular"})
+    assert (second.diagnosis, first.age) == (None, case.age)
 
 
 def test_a_folder_of_everything(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from dermquery.data.case import Case, CaseFacts
+from dermquery.data.case_table import read_cases
 from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.importing import Import
@@ -74,10 +76,12 @@ def prepare_dicom(
         if not importing.frames:
             reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
             raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
+        earlier = _held(out)
+        cases = [_completed(frame.case, earlier.pop(frame.case.case_id, None)) for frame in importing.frames.values()]
         decoders = bounded_decoders()
         try:
             report = prepare_cases(
-                [frame.case for frame in importing.frames.values()], out,
+                cases, out, earlier=tuple(earlier.values()),
                 source="dicom with identity" if keep_identity else "dicom",
                 size=size, crop=crop, skip_bad=skip_bad, progress=progress,
                 read=partial(importing.opened, decoders=decoders), bad=importing.bad,
@@ -86,8 +90,24 @@ def prepare_dicom(
             unwritten = importing.write_objects(objects, decoders, written) if objects else ()
         finally:
             decoders.close()
-        notes = (*report.notes, *importing.notes(files.beyond))
+        stay = (f"{len(earlier)} cases of earlier imports stay in the table",) if earlier else ()
+        notes = (*report.notes, *importing.notes(files.beyond), *stay)
         return dataclasses.replace(report, bad=(*report.bad, *unwritten), notes=notes)
+
+
+def _held(out: Path) -> dict[str, Case]:
+    """The cases of the folder's table, by their ids."""
+    table = out / "cases.csv"
+    return {case.case_id: case for case in read_cases(table).cases} if table.is_file() else {}
+
+
+def _completed(case: Case, before: Case | None) -> Case:
+    """The case with what somebody entered in its row since: objects tell no diagnosis."""
+    if before is None:
+        return case
+    unknown = [name for name in CaseFacts.model_fields if not getattr(case, name)]
+    entered = {name: getattr(before, name) for name in unknown if getattr(before, name)}
+    return case.model_copy(update={**entered, "extra": {**before.extra, **case.extra}})
 
 
 @contextmanager
