@@ -8,26 +8,23 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dermquery.data.case import Case
-from dermquery.data.decoding import OVERHEAD, PIXEL
 from dermquery.data.dicom.attributes import facts_of
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.deidentify import check_shown, deidentified
 from dermquery.data.dicom.header import Header, read_header
 from dermquery.data.dicom.site_key import SiteKey
-from dermquery.data.image import ImageError, upright_strips
 from tests.data.dicom.made import ENCODINGS, dermoscopic, encapsulated, jpeg, picture, put_pixels, written
-from tests.fuzz.target import FindingError, Reader, Target
+from tests.fuzz.pictures import decode
+from tests.fuzz.target import Reader, Target
 
 __all__ = ["DICOM"]
-
-_PIXELS = 1_000_000
 
 
 def _object(_folder: Path) -> Reader:
     key = SiteKey(bytes(32))
 
     def read(data: bytes) -> None:
-        _decode(data)
+        decode(data)
         try:
             header = read_header(data)
             _case(header.dataset, header)
@@ -41,16 +38,6 @@ def _object(_folder: Path) -> Reader:
 
 def _case(attributes: Dataset, header: Header) -> None:
     Case(case_id="x", image=Path("x"), **facts_of(attributes, header.class_uid))
-
-
-def _decode(data: bytes) -> None:
-    try:
-        with upright_strips(data, max_pixels=_PIXELS, max_bytes=PIXEL * _PIXELS + OVERHEAD) as strips:
-            made = sum(strip.width * strip.height for strip in strips)
-            if made != strips.size[0] * strips.size[1] or made > _PIXELS:
-                raise FindingError(f"{made} pixels of {strips.size}")
-    except ImageError:
-        return
 
 
 def _seeds() -> Sequence[bytes]:

@@ -15,7 +15,7 @@ from dermquery.data.image import ImageError, upright_strips
 from tests.attacks.images import LARGE, many_scans, tiny_jpeg2000
 from tests.fuzz.target import FindingError, Reader, Target
 
-__all__ = ["IMAGE"]
+__all__ = ["IMAGE", "decode"]
 
 _SIDE, _PIXELS = 48, 1_000_000
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -23,14 +23,15 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 def _image(_folder: Path) -> Reader:
     def read(data: bytes) -> None:
-        _decode(data)
+        decode(data)
         if data.startswith(_SIGNATURE):
-            _decode(_with_checksums(data))
+            decode(_with_checksums(data))
 
     return read
 
 
-def _decode(data: bytes) -> None:
+def decode(data: bytes) -> None:
+    """Read a picture under bounds; FindingError if it has other pixels than it says."""
     try:
         with upright_strips(data, max_pixels=_PIXELS, max_bytes=PIXEL * _PIXELS + OVERHEAD) as strips:
             made = sum(strip.width * strip.height for strip in strips)

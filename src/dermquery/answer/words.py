@@ -100,12 +100,10 @@ _DIAGNOSES = {
 """Names of the labels that the field's data sets share (HAM10000, ISIC, Derm7pt as grouped here)."""
 
 VALUES = (
-    *("female", "male", "flat", "palpable", "nodular"),
-    *("abdomen", "acral", "back", "buttocks", "chest", "ear", "face", "foot", "genital", "genital areas", "hand"),
-    *("head", "head neck", "lower extremity", "lower limbs", "neck", "scalp", "trunk", "upper extremity"),
-    *("upper limbs", "unknown"),
+    *("flat", "palpable", "nodular", "acral", "buttocks", "genital areas", "head neck", "lower limbs", "upper limbs"),
+    "unknown",
 )
-"""Values of the fields of few words that data sets share, for the catalogues; others are shown as they were written."""
+"""Values that data sets share beyond the words of the vocabularies, for the catalogues."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dermquery.data.dicom.site_key import SiteKey, default_site_key
 from dermquery.data.dicom.site_key import site_key as read_site_key
 from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
 
-__all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "prepare_dicom"]
+__all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "held_cases", "prepare_dicom"]
 
 ALLOWED = ("burned-in", "faces")
 """What may be seen in pixels only if it is allowed: burned-in text, and features by which a person is recognised."""
@@ -76,7 +76,7 @@ def prepare_dicom(
         if not importing.frames:
             reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
             raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
-        earlier = _held(out)
+        earlier = {case.case_id: case for case in held_cases(out)}
         cases = [_completed(frame.case, earlier.pop(frame.case.case_id, None)) for frame in importing.frames.values()]
         decoders = bounded_decoders()
         try:
@@ -95,10 +95,10 @@ def prepare_dicom(
         return dataclasses.replace(report, bad=(*report.bad, *unwritten), notes=notes)
 
 
-def _held(out: Path) -> dict[str, Case]:
-    """The cases of the folder's table, by their ids."""
+def held_cases(out: Path) -> list[Case]:
+    """The cases of the table of a folder that was prepared before; none of another."""
     table = out / "cases.csv"
-    return {case.case_id: case for case in read_cases(table).cases} if table.is_file() else {}
+    return list(read_cases(table).cases) if table.is_file() else []
 
 
 def _completed(case: Case, before: Case | None) -> Case:

@@ -17,14 +17,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from dermquery.data.case_table import read_cases
 from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.importing import Import
 from dermquery.data.dicom.objects import DicomFile
 from dermquery.data.dicom.site_key import site_key as read_site_key
 from dermquery.data.dicom.web import Found, NoSuchObjectError, WebArchive, read_token
 from dermquery.data.files import make_folder, replacing
-from dermquery.data.sources.dicom import bounded_decoders, check_allowed
+from dermquery.data.sources.dicom import bounded_decoders, check_allowed, held_cases
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 
 __all__ = ["LEFT_OUT", "Wanted", "prepare_dicomweb"]
@@ -120,7 +119,7 @@ class _Run:
     def __init__(self, archive: WebArchive, out: Path, source: str, call: Callable[[str], str]) -> None:
         self._archive, self._out, self._source, self._call = archive, out, source, call
         self._table, self._received = out / "cases.csv", out / _RECEIVED
-        self.cases = list(read_cases(self._table).cases) if self._table.is_file() else []
+        self.cases = held_cases(out)
         self._left_out = dict(_rows(out / LEFT_OUT))
         self._before, self._made, self._passed_over = len(self.cases), 0, len(self._left_out)
         self._bad: list[BadImage] = []

@@ -29,6 +29,7 @@ FoldOption = Annotated[
 ModelOption = Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or - for stdout.")]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Rounds; the things compared take turns in each.")]
+BaseSizeOption = Annotated[int, typer.Option("--base-size", min=10, help="Cases in the base, grown from the images.")]
 ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Images of the table that are used.")]
 
 
@@ -68,9 +69,7 @@ def query(
     cases: TableOption,
     model: ModelOption = "derm7pt-lite",
     images: ImagesOption = 256,
-    n_cases: Annotated[
-        int, typer.Option("--base-size", min=10, help="Cases in the base, grown from the images.")
-    ] = 100_000,
+    n_cases: BaseSizeOption = 100_000,
     rounds: RoundsOption = 30,
     json_out: JsonOption = None,
 ) -> None:
@@ -86,9 +85,7 @@ def many(
     cases: TableOption,
     model: ModelOption = "derm7pt-lite",
     images: ImagesOption = 64,
-    n_cases: Annotated[
-        int, typer.Option("--base-size", min=10, help="Cases in the base, grown from the images.")
-    ] = 2_000,
+    n_cases: BaseSizeOption = 2_000,
     rounds: RoundsOption = 5,
     json_out: JsonOption = None,
 ) -> None:

@@ -79,8 +79,9 @@ class Snapshot:
     def spread(self, columns: Sequence[str], rows: int) -> pa.Table:
         """These columns of at most so many rows, at even distances from the first to the last written."""
         with _translated(self._dataset):
-            chosen = np.unique(np.linspace(0, max(self._dataset.count_rows() - 1, 0), rows).astype(np.int64))
-            return self._dataset.take(chosen[: self._dataset.count_rows()].tolist(), columns=list(columns))
+            held = self._dataset.count_rows()
+            chosen = np.linspace(0, held - 1, min(rows, held)).astype(np.int64)
+            return self._dataset.take(chosen.tolist(), columns=list(columns))
 
     def batches(self, columns: Sequence[str], rows: int, condition: str | None = None) -> Iterator[pa.Table]:
         """The same as :meth:`read`, at most so many rows at a time."""
