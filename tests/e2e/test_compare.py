@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = (
     "model.vision.backbone=efficientnet-lite0", "train.epochs=4", "train.refit=true", "train.learning_rate=3e-3",
     "train.forms=all", "model.composer.text_shift=true",
-    "teach.teacher=efficientnet-lite0", "teach.teacher_size=64", "teach.components=8",
+    "teach.teacher=efficientnet-lite0", "teach.teacher_size=64", "teach.components=8", "tune.epochs=2",
     "systems.dahnet.bits=12", "systems.comquery_former.heads=2", "systems.comquery_former.depth=1",
 )  # fmt: skip
 
@@ -106,7 +106,7 @@ def test_asked_findings_are_judged_for_every_system_that_reads_words(compared: P
 
 def test_an_eye_is_taught_and_searched_by(world: World) -> None:
     out, settings = world.folder / "eye", [part for setting in SETTINGS for part in ("--set", setting)]
-    common = ("--config", world.config, *settings, "--accelerator", "cpu")
+    common = ("--config", world.config, *settings, "--set", "train.epochs=1", "--accelerator", "cpu")
     others = world.folder / "others" / "cases.csv"  # no case of the comparison may have been taught
     dermquery("data", "synthesize", "--n", 60, "--seed", 12, "--size", 96, "--out", others.parent)
     said = dermquery("teach", others, "--out", out, *common, "--set", "train.batch_size=8").stdout
@@ -167,13 +167,12 @@ def test_ablations_train_another_model_and_stand_against_the_whole(world: World,
     for kept in ("trainings", "predictions"):  # the whole model is the one that was compared
         for folder in (compared / kept).glob("composed-*"):
             shutil.copytree(folder, out / kept / folder.name)
-    run(world, "ablate", out, "--parts", "level_high", "--jobs", 2, "--no-report")
+    said = run(world, "ablate", out, "--parts", "level_high", "--jobs", 2)
     assert {path.stem for path in (out / "logs").glob("*.log")} == {"whole-fold-0", "level_high-fold-0"}
-    said = run(world, "ablate", out, "--parts", "level_high,regions_1")
-    assert re.findall(r"fold 0: (.*) done", said) == ["K = 1 region"]
+    assert " done in " not in said, "the processes have done everything"
     found = json.loads((out / "result.json").read_text())
     rows = [m["system"] for m in found["means"] if m["protocol"] == "seen"]
-    assert rows == ["whole model", "high level only", "K = 1 region"]
+    assert rows == ["whole model", "high level only"]
     assert found["reference"] == "whole model"
     sizes = {c["system"]: c["bytes_per_case"] for c in found["costs"]}
     assert sizes["high level only"] * 3 == sizes["whole model"]

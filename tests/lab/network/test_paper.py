@@ -15,13 +15,18 @@ from tests.tiny import bert_folder, noise_cases
 pytestmark = pytest.mark.slow
 
 
-def paper_overrides(folder: Path) -> tuple[str, ...]:
-    """The published architectures' default sizes as local folders; only the weights are random."""
+def paper_overrides(folder: Path, **bert: int) -> tuple[str, ...]:
+    """The published architectures' default sizes as local folders; only the weights are random.
+
+    Args:
+        folder: where they are written.
+        **bert: other sizes of the text encoder.
+    """
     from transformers import BertConfig, SwinConfig
 
     SwinConfig(image_size=224).save_pretrained(folder / "swin")
     bert_folder(folder / "bert")
-    BertConfig().save_pretrained(folder / "bert")
+    BertConfig(**bert).save_pretrained(folder / "bert")
     return (
         f"model.vision.backbone={folder / 'swin'}",
         "model.vision.pretrained=false",
@@ -44,9 +49,9 @@ def test_parameter_counts_are_the_published_ones(tmp_path: Path) -> None:
 def test_one_training_step_at_512_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path / "cache"))
     cases = noise_cases(tmp_path / "images", 6)
-    config = load_config(
-        "paper", (*paper_overrides(tmp_path), "train.epochs=1", "train.batch_size=4", "train.average=0")
-    )
+    # One layer over few words: what twelve more write of weights and of Adam's state takes longer than the step.
+    sizes = paper_overrides(tmp_path, num_hidden_layers=1, vocab_size=200)
+    config = load_config("paper", (*sizes, "train.epochs=1", "train.batch_size=4", "train.average=0"))
     assert (config.model.vision.image_size, config.model.local_weight, config.train.optimizer) == (512, 0.6, "adam")
     assert load_config("paper").train.epochs == 100
     assert load_config("paper").train.patience == 30
