@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from typer.testing import CliRunner
 
 from dermquery.cli import app
+from tests.sharing import made_once
 from tests.tiny import bert_folder, swin_folder
 
 SURROUNDINGS = {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
@@ -84,20 +84,20 @@ average = 0.5
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Made by the first test process that asks; the others take it."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "world"
-    os.environ["DERMQUERY_CACHE"] = str(folder / "cache")
-    table, folds, config = folder / "cases" / "cases.csv", folder / "folds.json", folder / "tiny.toml"
-    made = World(folder, table, folds, config, folder / "run" / "model")
-    with FileLock(f"{folder}.lock"):
-        if not (made.model / "artifact.json").is_file():
-            _make(made)
-    return made
+    world = _world(made_once(tmp_path_factory, "world", lambda folder: _make(_world(folder))))
+    os.environ["DERMQUERY_CACHE"] = str(world.folder / "cache")
+    return world
+
+
+def _world(folder: Path) -> World:
+    return World(
+        folder, folder / "cases" / "cases.csv", folder / "folds.json", folder / "tiny.toml", folder / "run" / "model"
+    )
 
 
 def _make(world: World) -> None:
     folder = world.folder
+    os.environ["DERMQUERY_CACHE"] = str(folder / "cache")
     dermquery("data", "synthesize", "--n", 90, "--seed", 7, "--size", 96, "--out", world.table.parent)
     dermquery("data", "folds", world.table, "--out", world.folds, "--n-splits", 2, "--seed", 0)
     world.config.write_text(CONFIG.format(swin=swin_folder(folder / "swin"), bert=bert_folder(folder / "bert")))

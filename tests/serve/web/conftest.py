@@ -26,6 +26,7 @@ from dermquery.lab.synthetic import synthesize
 from dermquery.serve.security.identity import Scope
 from dermquery.serve.security.users import UserFile
 from dermquery.store.casebase import CaseBase
+from tests.sharing import made_once
 
 NOTICE = "These cases are synthetic."
 SCRIPT = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
@@ -96,13 +97,20 @@ def _ready(url: str) -> bool:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Case, ...], tuple[Case, ...]]:
     """A base of 60 cases, one of which holds markup in its words, and cases that are not in it."""
-    folder = tmp_path_factory.mktemp("page")
-    cases = read_cases(synthesize(folder / "cases", n=66, size=(160, 160), workers=2)).cases
-    known = [case.model_copy(update={"source": "made"}) for case in cases[:60]]
-    known[0] = known[0].model_copy(update={"site": SCRIPT, "fine_diagnosis": SCRIPT, "extra": {"remark": SCRIPT}})
-    base = CaseBase.create(folder / "base", "demo")
-    base.add(known)
-    return folder / "base", tuple(known), tuple(cases[60:])
+
+    def read(folder: Path) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+        cases = read_cases(folder / "cases" / "cases.csv").cases
+        known = [case.model_copy(update={"source": "made"}) for case in cases[:60]]
+        known[0] = known[0].model_copy(update={"site": SCRIPT, "fine_diagnosis": SCRIPT, "extra": {"remark": SCRIPT}})
+        return tuple(known), cases[60:]
+
+    def make(folder: Path) -> None:
+        synthesize(folder / "cases", n=66, size=(160, 160))
+        CaseBase.create(folder / "base", "demo").add(read(folder)[0])
+
+    folder = made_once(tmp_path_factory, "page", make)
+    own = shutil.copytree(folder / "base", tmp_path_factory.mktemp("page") / "base")  # a service writes to its base
+    return own, *read(folder)
 
 
 @pytest.fixture(scope="session")
