@@ -92,13 +92,13 @@ def test_chance_coverage_at_is_the_mean_over_all_orders() -> None:
     orders = list(itertools.permutations(range(4)))
     rng = np.random.default_rng(0)
     shares = []
-    for _ in range(6000):
+    for _ in range(2000):  # whose mean has a standard error of less than .004
         scores = np.array([orders[i] for i in rng.integers(len(orders), size=4)], np.float64)
         ranking = rank(scores, cases, cases)
         shares.append(usefulness.coverage_at(ranking.order, 4, k=1))
     expected = 1 - np.array([1 * 0.5 * 0.5 * (2 / 3), (2 / 3) ** 2, (2 / 3) ** 2, (2 / 3) * 0.5 * 0.5]).mean()
     assert usefulness.chance_coverage_at(ranking.order, k=1) == pytest.approx(expected)
-    assert np.mean(shares) == pytest.approx(expected, abs=0.01)
+    assert np.mean(shares) == pytest.approx(expected, abs=0.015)
 
 
 def test_derm7pt_sizes_give_the_measured_chance_values() -> None:

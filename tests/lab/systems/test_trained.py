@@ -40,7 +40,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DERMQUERY_CACHE", str(tmp_path / "cache"))
 
 
-def setup(folder: Path, epochs: int = 12, callbacks: tuple[Callback, ...] = ()) -> Setup:
+def setup(folder: Path, epochs: int = 5, callbacks: tuple[Callback, ...] = ()) -> Setup:
     train = TrainConfig(epochs=epochs, refit=True, batch_size=16, learning_rate=5e-3, backbone_rate=0.5, average=0.5)
     return Setup(tiny_config(folder), train, trainer={"accelerator": "cpu", "callbacks": callbacks})
 
