@@ -1,10 +1,14 @@
 """Settings of all tests."""
 
 import os
+import sys
 
 # Before numpy and PyTorch are loaded, and for every process that a test starts: the test processes fill the cores, the
 # networks are tiny, and threads that wait for one another only burn the time of the others (40 % of some tests).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Some machines forbid compiled modules; then each of the hundreds of processes compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 from hypothesis import settings
 
