@@ -8,12 +8,12 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Some machines forbid compiled modules; then each of the hundreds of processes compiles all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 from hypothesis import settings
 
 from dermquery.cli import join_others
 
+sys.dont_write_bytecode = False
 join_others()  # the tests run the program in their own process, and the laboratory's commands belong to it
 
 # A busy machine is slow, and that is no failure; performance is measured by the benchmark, never by a test.
