@@ -115,7 +115,7 @@ def test_a_model_that_has_seen_the_fold_is_refused(
 @pytest.mark.slow
 def test_a_ranking_is_the_same_on_both_runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "published_folds", make_folds)
-    out, table = tmp_path / "ranking.json", synthesize(tmp_path / "cases", n=60, seed=2, size=(96, 96))
+    out, table = tmp_path / "ranking.json", synthesize(tmp_path / "cases", n=120, seed=2, size=(96, 96))
     line = ["bench", "ranking", "--data", table, "--model", "demo", "--json", out]
     said = CliRunner().invoke(app, [str(part) for part in line])
     assert said.exit_code == 0, said.output
