@@ -9,7 +9,7 @@ PRODUCT := $(VENV)/.product
 SERVE   := $(VENV)/.serve
 READY   := $(VENV)/.dev
 
-.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks lint docs sbom lock clean
+.PHONY: setup demo serve test test-fast flips cuts fuzz soak attacks container lint docs sbom lock clean
 
 setup: $(READY)
 
@@ -53,6 +53,10 @@ soak: $(READY)
 
 attacks: $(READY)
 	$(BIN)/python -m tests.attacks
+
+# The container, built and used; as root, with Debian's podman, buildah and debootstrap.
+container: $(READY)
+	$(BIN)/python -m tests.container --bootstrap
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Case search for skin cancer: composed image-and-text queries over biopsy-confirmed dermoscopy cases."""
+"""Case search for skin cancer: composed image-and-text queries over confirmed dermoscopy cases."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pytest
 
 from dermquery.data.case_table import read_cases
 from dermquery.lab.data.folds import Folds
+from dermquery.lab.experiment import held_out
 from dermquery.model.load import load_model
 from tests.e2e.conftest import World, dermquery
 
@@ -27,6 +28,18 @@ def test_other_folds_and_the_external_protocol_are_no_way_round(world: World, tm
     done = dermquery("evaluate", "--model", world.model, "--gallery", world.table, check=False)
     assert done.returncode == 2
     assert "cases that ask were trained on by" in done.stderr
+    told = dermquery(
+        "evaluate", "--model", world.model, "--gallery", world.table, "--include-known", "--held-out", 2, "--json",
+        tmp_path / "known.json",
+    )  # fmt: skip
+    known = json.loads((tmp_path / "known.json").read_text())
+    assert f"composed, {known['provenance']['trained_on']['queries']} trained on |" in told.stdout
+    kept = [case for case in read_cases(world.table).cases if held_out(case, 2)]
+    assert 0 < known["n"] == len(kept) < len(read_cases(world.table).cases)
+    assert known["provenance"]["held_out"] == "one lesion in 2"
+    done = dermquery(*judge, "--protocol", "seen", "--folds", world.folds, "--held-out", 2, check=False)
+    assert done.returncode == 2
+    assert "the seen protocol has its fold" in done.stderr
     honest = dermquery(*judge, "--protocol", "unseen", "--folds", world.folds, "--json", tmp_path / "unseen.json")
     assert "trained on" not in honest.stderr
     facts = json.loads((tmp_path / "unseen.json").read_text())["provenance"]["trained_on"]

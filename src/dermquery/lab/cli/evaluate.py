@@ -55,6 +55,18 @@ def evaluate(
         typer.Option(help="Preset, such as balanced, or meaning=1,findings=.5,look=.3; equation 9 alone if absent."),
     ] = None,
     local_weight: Annotated[float | None, typer.Option(help="λ of equation 9; the model's own if absent.")] = None,
+    held_out: Annotated[
+        int | None,
+        typer.Option(
+            help="Of external tables only the lesions kept from training, one in so many by their ids.", min=1
+        ),
+    ] = None,
+    include_known: Annotated[
+        bool,
+        typer.Option(
+            "--include-known", help="Let cases ask that the model was trained on, too; the row says how many."
+        ),
+    ] = False,
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Break down by a column: sex, site:1, age, ... Can be repeated.")
     ] = None,
@@ -73,9 +85,12 @@ def evaluate(
     from dermquery.model.presets import PAPER_NAME
 
     asking, searched, facts = _sets(protocol, gallery, queries, data, folds, fold)
+    if held_out is not None:
+        asking, searched = _kept(asking, held_out, protocol), _kept(searched, held_out, protocol)
+        facts["held_out"] = f"one lesion in {held_out}"
     check_columns(asking, by or ())
     encoder = load_model(model)
-    facts |= _check_unseen(encoder, protocol, asking, searched, facts)
+    facts |= _check_unseen(encoder, protocol, asking, searched, facts, include_known=include_known)
     asking, searched = _grouped(asking, group_by), _grouped(searched, group_by)
     block = evaluate_model(
         encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described,
@@ -253,6 +268,17 @@ def _sets(
     return asking, searched, splits.facts(fold)
 
 
+def _kept(cases: Sequence[Any], share: int, protocol: str) -> list[Any]:
+    from dermquery.lab.experiment import held_out
+
+    if protocol != "external":
+        raise ValueError(f"--held-out chooses among the lesions of --gallery; the {protocol} protocol has its fold")
+    kept = [case for case in cases if held_out(case, share)]
+    if not kept:
+        raise ValueError(f"none of {len(cases)} cases belongs to the one lesion in {share} that is held out")
+    return kept
+
+
 def _grouped(cases: Sequence[Any], by: str) -> list[Any]:
     from dermquery.lab.evaluate.levels import regrouped
 
@@ -265,23 +291,36 @@ def _grouped(cases: Sequence[Any], by: str) -> list[Any]:
 
 
 def _check_unseen(
-    model: ComposedModel, protocol: str, asking: Sequence[Any], searched: Sequence[Any], asked: Mapping[str, Any]
+    model: ComposedModel,
+    protocol: str,
+    asking: Sequence[Any],
+    searched: Sequence[Any],
+    asked: Mapping[str, Any],
+    *,
+    include_known: bool = False,
 ) -> dict[str, Any]:
-    """Refuse queries that the model was trained on; facts about the gallery, which some protocols let it know."""
+    """Refuse queries that the model was trained on, or count them; the gallery some protocols let it know.
+
+    What a model learnt from, through its teacher as well, is known to it: a teacher's labels are no clean figure.
+    """
     from dermquery.lab.bench.judging import check_unseen
     from dermquery.lab.data.trained_on import check_not_trained_on, were_trained_on
 
     console = Console(stderr=True)
-    if "fold" in asked:
+    if "fold" in asked and not include_known:
         check_unseen(model, asked["folds_sha256"], asked["fold"])
     if not len(model.trained_on):
         console.print(f"[yellow]{model.name} does not say which images it was trained on, so nothing was checked[/]")
         return {"trained_on": None}
-    check_not_trained_on(model.name, model.trained_on, asking, "cases that ask")
+    told = int(were_trained_on(model.trained_on, asking).sum()) if include_known else 0
+    if told:
+        console.print(f"[yellow]{told} of the {len(asking)} cases that ask were trained on by {model.name}[/]")
+    else:
+        check_not_trained_on(model.name, model.trained_on, asking, "cases that ask")
     known = int(were_trained_on(model.trained_on, searched).sum())
     if known and protocol != "seen":
         console.print(f"[yellow]{known} of the {len(searched)} cases of the gallery were trained on by {model.name}[/]")
-    return {"trained_on": {"queries": 0, "gallery": known, "gallery_size": len(searched)}}
+    return {"trained_on": {"queries": told, "gallery": known, "gallery_size": len(searched)}}
 
 
 def _print(result: dict[str, Any]) -> None:

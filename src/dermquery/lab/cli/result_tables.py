@@ -19,9 +19,11 @@ def evaluation_tables(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def row_name(facts: Mapping[str, Any]) -> str:
-    """What a row is called: the part of the query that asked, and the weights if they are not equation 9's."""
+    """What a row is called: what asked, the weights if they are not equation 9's, and how many the model knew."""
     weights = facts.get("weights", PAPER_NAME)
-    return str(facts["query"]) if weights == PAPER_NAME else f"{facts['query']}, {weights}"
+    known = (facts.get("trained_on") or {}).get("queries", 0)
+    parts = [facts["query"], *([] if weights == PAPER_NAME else [weights]), *([f"{known} trained on"] if known else [])]
+    return ", ".join(map(str, parts))
 
 
 def comparison_tables(result: Mapping[str, Any], title: str) -> str:
