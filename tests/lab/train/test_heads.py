@@ -104,6 +104,19 @@ def test_a_source_of_another_mixture_does_not_move_the_prior() -> None:
     np.testing.assert_allclose(joined.prior, alone.prior)
 
 
+def test_a_diagnosis_that_only_another_source_has_gets_half_its_share_there() -> None:
+    pooled, cases = made_up(300)
+    names = ["nv"] * 60 + ["bcc"] * 40
+    further = [Case(case_id=f"n{i}", image=Path("none"), diagnosis=d, source="c") for i, d in enumerate(names)]
+    rows = np.random.default_rng(5).normal(0, 1, (100, FEATURES)).astype(np.float32)
+    heads = fit_heads(np.concatenate([pooled, rows]), [*cases, *further]).heads
+    share = dict(zip(heads.diagnoses, heads.prior.tolist(), strict=True))
+    assert share["bcc"] == pytest.approx(41 / (100 + len(share)) / 2, rel=1e-6)
+    counts = {name: sum(case.diagnosis == name for case in cases) + 1 for name in share if name != "bcc"}
+    for name, count in counts.items():
+        assert share[name] == pytest.approx((1 - share["bcc"]) * count / sum(counts.values()), rel=1e-6)
+
+
 def test_the_look_forgets_what_differs_within_a_lesion() -> None:
     rng = np.random.default_rng(0)
     lesions = rng.normal(0, 1, (200, FEATURES))

@@ -7,6 +7,7 @@ diagnosis; all with a diagnosis teach the image expert; lesions with several pho
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -66,8 +67,7 @@ def fit_heads(pooled: Floats, cases: Sequence[Case], *, look: int = _LOOK) -> He
     if len(diagnoses) < 2 or not (described & told).any():
         raise ValueError("heads need cases of two diagnoses or more, and cases with a recorded checklist")
     spoken = _chosen(described & told, cases)
-    prior = np.array([sum(str(c.diagnosis) == d for c in spoken) + 1.0 for d in diagnoses])
-    prior /= prior.sum()
+    prior = _prior(spoken, _chosen(~described & told, cases), diagnoses)
     image, of_image = _image_expert(rows[told], _chosen(told, cases), diagnoses, prior)
     words, of_words = _checklist_expert(spoken, diagnoses, prior)
     values, of_values = _finding_heads(rows[described], _chosen(described, cases))
@@ -142,6 +142,23 @@ def _unprojected(matrix: NDArray[Any], axes: NDArray[Any]) -> Floats:
 
 def _chosen(mask: NDArray[np.bool_], cases: Sequence[Case]) -> list[Case]:
     return [case for case, use in zip(cases, mask, strict=True) if use]
+
+
+def _prior(spoken: Sequence[Case], others: Sequence[Case], diagnoses: Sequence[str]) -> NDArray[np.float64]:
+    """Share of each diagnosis (C,): that of the described cases, and half of the others' share where those have none.
+
+    The others' mixture is drawn otherwise, so it moves nothing between diagnoses that the described ones have. But with
+    next to no share at all, a diagnosis that only the others have (basal cell carcinoma beside Derm7pt) is excluded
+    from every answer: on held-out lesions of HAM10000 that cost .06 of macro mAP, and nothing on Derm7pt.
+    """
+    own, further = (
+        np.array([part[name] for name in diagnoses], float)
+        for part in (Counter(str(case.diagnosis) for case in cases) for cases in (spoken, others))
+    )
+    unknown = own == 0
+    own = (own + 1) / (own + 1).sum()
+    further = np.where(unknown, (further + 1) / (further + 1).sum(), 0) / 2
+    return np.asarray(np.where(unknown, further, own / own[~unknown].sum() * (1 - further.sum())))
 
 
 def _image_expert(
