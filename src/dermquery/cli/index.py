@@ -67,8 +67,8 @@ def index(
     from dermquery.data.case_table import read_cases
 
     cases = read_cases(table, skip_bad=skip_bad)
-    if cases.note:
-        Console(stderr=True, soft_wrap=True).print(Text(cases.note, style="yellow"))
+    for note in cases.notes:
+        Console(stderr=True, soft_wrap=True).print(Text(note, style="yellow"))
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")
         if dry_run:

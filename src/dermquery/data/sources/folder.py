@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from dermquery.data.case_table import ValueMaps, read_cases
+from dermquery.data.case_table import CaseTable, ValueMaps, read_cases
 from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, read_rows
+from dermquery.data.sources.identifying import identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 from dermquery.data.vocabulary.ages_days import DayOrder
@@ -43,7 +44,8 @@ def prepare_folder(
         out: folder to write to; an interrupted run is continued. Within ``folder``, its images are passed over.
         table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
             the case id is the name.
-        columns: the user's column names mapped to ours.
+        columns: the user's column names mapped to ours, or to themselves. Those that identify a person
+            (:mod:`~dermquery.data.sources.identifying`) are left out unless they are named here or in ``values``.
         values: by our column, words of the table mapped to those that are meant.
         ignore: columns of the table to leave out.
         sheet: of a spreadsheet, the one to read.
@@ -70,12 +72,11 @@ def prepare_folder(
     elif label_from_folder:
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
-        read = read_cases(
-            table, columns=columns, values=values, ignore=ignore, sheet=sheet, skip_bad=skip_bad,
-            find_image=partial(images.find, beside=table), date_order=date_order,
+        read, notes = _read(
+            table, images, columns=columns or {}, values=values or {}, ignore=ignore, sheet=sheet, skip_bad=skip_bad,
+            date_order=date_order,
         )  # fmt: skip
         cases = list(read.cases)
-        notes += [read.note] if read.note else []
         rows = tuple(
             BadImage(row.case_id, f"{table}, line {row.line}: {'; '.join(row.problems)}") for row in read.skipped
         )
@@ -85,6 +86,32 @@ def prepare_folder(
         notes.append(f"no images, so left aside: {left}")
     report = prepare_cases(cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
     return dataclasses.replace(report, bad=(*rows, *report.bad), notes=(*notes, *report.notes))
+
+
+def _read(
+    table: Path,
+    images: ImageFolder,
+    *,
+    columns: Mapping[str, str],
+    values: ValueMaps,
+    ignore: Collection[str],
+    sheet: str | None,
+    skip_bad: bool,
+    date_order: DayOrder | None,
+) -> tuple[CaseTable, list[str]]:
+    """The table without what identifies a person, unless it was named, and what there is to tell."""
+    rows = read_rows(table, sheet=sheet)
+    named = {*columns, *values, *ignore}
+    persons = identifying_columns(rows, on_purpose=named, is_file=partial(images.names, beside=table))
+    said = [left_out(persons)] if persons else []
+    try:
+        read = read_cases(
+            table, columns=columns, values=values, ignore=[*ignore, *persons], skip_bad=skip_bad, rows=rows,
+            find_image=partial(images.find, beside=table), date_order=date_order,
+        )  # fmt: skip
+    except CaseTableError as error:
+        raise CaseTableError("\n".join([str(error), *said]), error.rows) from error
+    return read, [*said, *read.notes]
 
 
 def read_value_maps(path: Path) -> dict[str, dict[str, str]]:
