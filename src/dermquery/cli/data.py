@@ -56,7 +56,10 @@ def folder(
     column: Annotated[
         list[str] | None, typer.Option("--column", help="Name of a column: THEIRS=OURS, for example dx=diagnosis.")
     ] = None,
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="Column of the table to leave out; those that identify a person are.")] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="Column of the table to leave out; those that identify a person are."),
+    ] = None,
     value: Annotated[
         list[str] | None,
         typer.Option("--map", help="What a word means: COLUMN:THEIRS=OURS, for example diagnosis:Basaliom=bcc."),
@@ -79,7 +82,9 @@ def folder(
     for name, mapped in _value_maps(value or []).items():
         own = values.setdefault(name, {})
         for theirs in (theirs for theirs, ours in mapped.items() if own.get(theirs, ours) != ours):
-            typer.echo(f"note: --map {name}:{theirs}={mapped[theirs]} overrules {own[theirs]!r} of {map_file}", err=True)
+            typer.echo(
+                f"note: --map {name}:{theirs}={mapped[theirs]} overrules {own[theirs]!r} of {map_file}", err=True
+            )
         own.update(mapped)
     with bar("images") as step:
         report = prepare_folder(

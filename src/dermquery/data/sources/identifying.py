@@ -143,11 +143,14 @@ def _names_persons(values: Counter[str]) -> bool:
     """Whether most are a surname with a first name; "Patient Eins", "Patient Zwei" are not."""
     words = {value: [word for word in re.split(r"[\s,^]+", value) if word] for value in values}
     names = {
-        value: [word for word in own if word.rstrip(".").casefold() not in _BESIDE_NAMES] for value, own in words.items()
+        value: [word for word in own if word.rstrip(".").casefold() not in _BESIDE_NAMES]
+        for value, own in words.items()
     }
     first = {own[0] for own in names.values() if own}
     one_for_all = len(first) == 1 < len(values)
-    return not one_for_all and _most(values, lambda value: len(names[value]) > 1 and all(map(_NAME.fullmatch, names[value])))
+    return not one_for_all and _most(
+        values, lambda value: len(names[value]) > 1 and all(map(_NAME.fullmatch, names[value]))
+    )
 
 
 def _median_year(values: Counter[str]) -> float | None:
