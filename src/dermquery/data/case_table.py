@@ -62,8 +62,7 @@ def read_cases(
         need: further columns that every row must fill, such as ``("diagnosis",)`` for training and evaluation.
         columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``; one mapped to itself stays
             as it is.
-        values: words in the table mapped to others, ``{"diagnosis": {"Basaliom": "bcc"}}``, by the name of the column in
-            the project or in the table.
+        values: words in the table mapped to others, ``{"diagnosis": {"Basaliom": "bcc"}}``, by our or the table's name.
         ignore: columns of the table to leave out, in its names.
         sheet: of a spreadsheet, the name of the sheet.
         skip_bad: drop the bad rows and keep a record of them in ``skipped``; by default nothing is loaded.

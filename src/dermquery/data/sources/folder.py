@@ -11,6 +11,7 @@ from pathlib import Path
 from dermquery.data.case_table import CaseTable, ValueMaps, read_cases
 from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, read_rows
+from dermquery.data.sources.held import entered, held_cases
 from dermquery.data.sources.identifying import identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
@@ -68,7 +69,8 @@ def prepare_folder(
     if table is None:
         if columns or values or ignore or sheet is not None:
             raise PrepareError("--column, --map, --ignore and --sheet need a table; give it with --table")
-        cases = images.cases(label_from_folder=label_from_folder)
+        held = {case.case_id: case for case in held_cases(out)}
+        cases = [entered(case, held.get(case.case_id)) for case in images.cases(label_from_folder=label_from_folder)]
     elif label_from_folder:
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
@@ -84,8 +86,11 @@ def prepare_folder(
             notes.append(f"{len(unnamed)} images are in no row of {table.name} ({min(unnamed).name}, …)")
     if left := images.left_aside([] if table is None else [table]):
         notes.append(f"no images, so left aside: {left}")
-    report = prepare_cases(cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
-    return dataclasses.replace(report, bad=(*rows, *report.bad), notes=(*notes, *report.notes))
+    report = prepare_cases(
+        cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress, bad=rows,
+        places=(folder, *([table] if table else ())),
+    )  # fmt: skip
+    return dataclasses.replace(report, notes=(*notes, *report.notes))
 
 
 def _read(

@@ -33,8 +33,8 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _FREQUENT = 6
 _FIRST: DayOrder = "dmy"
 _OWN_NUMBER = (
-    "{!r} is kept as patient_id, as it is written, so that a patient's cases stay together; if these are the numbers of "
-    "your register, write pseudonyms in their place"
+    "{!r} is kept as patient_id, as it is written, so that a patient's cases stay together; if these are the numbers "
+    "of your register, write pseudonyms in their place"
 )
 _WORDED = ("diagnosis", "site", "sex", "laterality", "confirmed_by", "image_type", "licence")
 """The columns whose words a vocabulary knows."""
@@ -180,8 +180,8 @@ def _tried(path: Path, rows: Rows, folder: ImageFolder, proposal: Proposal) -> C
         CaseTableError: none.
     """
     return read_cases(
-        path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore,
-        rows=rows, skip_bad=True, find_image=lambda name: folder.find(name, beside=path), date_order=proposal.date_order,
+        path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore, skip_bad=True, rows=rows,
+        find_image=lambda name: folder.find(name, beside=path), date_order=proposal.date_order,
     )  # fmt: skip
 
 
