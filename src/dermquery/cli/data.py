@@ -70,6 +70,7 @@ def folder(
     label_from_folder: Annotated[
         bool, typer.Option("--label-from-folder", help="The name of an image's folder is its diagnosis.")
     ] = False,
+    clinic: Annotated[str, typer.Option("--source", help="Recorded as the source of cases that name none.")] = "",
     size: SizeOption = None,
     crop: CropOption = False,
     date_order: DateOrderOption = None,
@@ -89,7 +90,8 @@ def folder(
     with bar("images") as step:
         report = prepare_folder(
             images, out, table=table, columns=_mapping(column or []), values=values, ignore=ignore or (), sheet=sheet,
-            label_from_folder=label_from_folder, size=size, crop=crop, skip_bad=skip_bad, date_order=_order(date_order),
+            label_from_folder=label_from_folder, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad,
+            date_order=_order(date_order),
             progress=step,
         )  # fmt: skip
     finish(report, skip_bad=skip_bad)
@@ -267,7 +269,7 @@ def _order(written: str | None) -> DayOrder | None:
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
-    mapping = {}
+    mapping: dict[str, str] = {}
     for pair in pairs:
         theirs, equals, ours = (part.strip() for part in pair.partition("="))
         if not (theirs and equals and ours):

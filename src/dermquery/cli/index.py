@@ -184,6 +184,10 @@ def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> No
             out.print(Text(f"    {repeat.case_id}: the image of {repeat.same_image_as}"))
         if report.repeated > _REPEATS_SHOWN:
             out.print(Text(f"    and {report.repeated - _REPEATS_SHOWN} more"))
+    if report.reimaged:
+        named = ", ".join(report.reimaged_first) + (", …" if report.reimaged > len(report.reimaged_first) else "")
+        had = "1 case had" if report.reimaged == 1 else f"{report.reimaged:,} cases had"
+        out.print(Text(f"  {had} another image before ({named}); if these are other cases, use --prefix"))
     if report.completed:
         one = report.completed == 1
         what = "case is an image" if one else "cases are images"

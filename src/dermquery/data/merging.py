@@ -2,7 +2,8 @@
 
 An id of the ISIC Archive names one image wherever it comes from, so a second release completes what the first one
 said. What the first one filled stays, whatever order the tables are read in again: the second may be an extract that
-lost what the first knew. Words of a source's own (its fine diagnosis, its ids, its free text) are no contradictions.
+lost what the first knew. Words of a source's own (its fine diagnosis, ids, free text, attribution) are no
+contradictions.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 from dermquery.data.case import CASE_FIELDS, Case, CaseField, Kind
 from dermquery.data.checklist import CRITERIA
-from dermquery.data.vocabulary.trees import below
+from dermquery.data.vocabulary.trees import LEVEL, below
 
 __all__ = ["ALSO_IN", "Contradictions", "completed", "contradictions"]
 
 ALSO_IN = "also_in"
 """The extra column that names the further releases which describe an image."""
-_OWN_WORDS = ("case_id", "source", "fine_diagnosis", "lesion_id", "patient_id")
+_OWN_WORDS = ("case_id", "source", "fine_diagnosis", "lesion_id", "patient_id", "attribution")
 _ABOUT_DIAGNOSIS = ("diagnosis", "fine_diagnosis", "diagnosis_path", "confirmed_by")
 """One statement: where two releases disagree on what it is, the second fills none of them."""
 _NAMED = 3
@@ -55,7 +56,7 @@ def contradictions(first: Case, second: Case) -> dict[str, tuple[str, str]]:
     Capitals do not matter, and a place holds what is below it.
     """
     return {
-        name: (str(one), str(other))
+        name: (_said(one), _said(other))
         for name, one, other in _both(first, second)
         if one is not None and other is not None and not _agree(CASE_FIELDS[name], one, other)
     }
@@ -87,6 +88,11 @@ def completed(first: Case, second: Case) -> Case:
         extra[ALSO_IN] = named
     image = first.image if first.image.is_file() else second.image
     return first.model_copy(update={**changes, "checklist": checklist, "extra": extra, "image": image})
+
+
+def _said(value: object) -> str:
+    """A value for people: a number without needless digits, of a path its last level."""
+    return f"{value:g}" if isinstance(value, float) else str(value).rpartition(LEVEL)[2]
 
 
 def _both(first: Case, second: Case) -> Iterator[tuple[str, object, object]]:

@@ -23,6 +23,7 @@ __all__ = ["BadImage", "IngestProgress", "IngestReport", "Repeat", "StoreWriteEr
 _CHUNK = 256
 """Cases whose stored rows are looked up at once."""
 _REPEATS_KEPT = 100
+_REIMAGED_KEPT = 3
 
 
 class StoreWriteError(OSError):
@@ -86,6 +87,7 @@ class IngestReport:
             complete what it said, see :func:`~dermquery.data.merging.completed`.
         contradictions: by field on which they contradict it, how many do; what the base said stays.
         contradicting: the same for people, a line for each field with examples.
+        reimaged: cases that the base had with another image file, whose vectors are new; the first of them are named.
         seconds: wall time.
         dry_run: nothing was encoded or written.
     """
@@ -98,6 +100,8 @@ class IngestReport:
     seconds: float
     dry_run: bool = False
     repeats: tuple[Repeat, ...] = ()
+    reimaged: int = 0
+    reimaged_first: tuple[str, ...] = ()
     completed: int = 0
     contradictions: Mapping[str, int] = field(default_factory=dict)
     contradicting: tuple[str, ...] = ()
@@ -171,8 +175,9 @@ def _known(cases: Sequence[Case], store: CaseStore | None, run: _Run) -> Iterato
             rows = {} if held is None else held.get([case.case_id for case in chunk])
         for case in chunk:
             row = rows.get(case.case_id)
-            if row is not None and not run.replacing:
-                case = run.completed_by(row.case, case)
+            if row is not None:
+                run.images[case.case_id] = row.stamp.key
+                case = case if run.replacing else run.completed_by(row.case, case)
             yield case, row and replace(row, vector=row.vector[:0])
 
 
@@ -193,6 +198,8 @@ class _Run:
     bad: list[BadImage] = field(default_factory=list)
     repeats: list[Repeat] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    reimaged: list[str] = field(default_factory=list)
     completed: int = 0
     contradictions: Contradictions = field(default_factory=Contradictions)
     started: float = field(default_factory=time.monotonic)
@@ -214,6 +221,9 @@ class _Run:
         if changed and self.store is not None:
             self._write(changed, self.store)
         for item in outcomes:
+            image = self.images.pop(item.case.case_id, None)
+            if item.stamp is not None and image not in (None, item.stamp.key):
+                self.reimaged.append(item.case.case_id)
             if item.reason is not None:
                 self.bad.append(BadImage(item.case.case_id, item.case.image, item.reason))
             self.unchanged += item.unchanged
@@ -240,6 +250,8 @@ class _Run:
             seconds,
             dry_run=self.store is None,
             repeats=tuple(self.repeats),
+            reimaged=len(self.reimaged),
+            reimaged_first=tuple(self.reimaged[:_REIMAGED_KEPT]),
             completed=self.completed,
             contradictions=dict(self.contradictions.counts),
             contradicting=self.contradictions.sentences,

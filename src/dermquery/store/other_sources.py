@@ -32,10 +32,9 @@ def others_in_place(cases: Sequence[Case], store: CaseReader) -> str:
     named = ", ".join(f"{row.case.case_id!r} of {_named(row.case.source)}" for row in taken[:_NAMED])
     more = f" and {len(taken) - _NAMED:,} more" if len(taken) > _NAMED else ""
     return (
-        f"the base holds {named}{more}; the cases of these ids that are to be added are of "
-        f"{' and '.join(map(_named, sources))}, and would write over them. Nothing was written: an id belongs to its "
-        "source. Give these cases ids of their own, for example by dermquery index --prefix B- (in Python: other "
-        "case_ids), or delete the old ones first"
+        f"the base holds {named}{more}, which the cases of these ids of {' and '.join(map(_named, sources))} would "
+        "write over; nothing was written. Give these ids of their own, for example with --prefix B- (in Python: other "
+        "case ids), or delete the old ones"
     )
 
 

@@ -32,6 +32,7 @@ def prepare_folder(
     ignore: Collection[str] = (),
     sheet: str | None = None,
     label_from_folder: bool = False,
+    clinic: str = "",
     size: int | None = None,
     crop: bool = False,
     skip_bad: bool = False,
@@ -50,6 +51,7 @@ def prepare_folder(
         values: by our column, words of the table mapped to those that are meant.
         ignore: columns of the table to leave out.
         sheet: of a spreadsheet, the one to read.
+        clinic: recorded as the source of the cases that name none, whose ids are its own then.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
         size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
         crop: remove the borders and keep the proportions.
@@ -86,6 +88,8 @@ def prepare_folder(
             notes.append(f"{len(unnamed)} images are in no row of {table.name} ({min(unnamed).name}, …)")
     if left := images.left_aside([] if table is None else [table]):
         notes.append(f"no images, so left aside: {left}")
+    if clinic:
+        cases = [case if case.source else case.model_copy(update={"source": clinic}) for case in cases]
     report = prepare_cases(
         cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress, bad=rows,
         places=(folder, *([table] if table else ())),
@@ -108,6 +112,11 @@ def _read(
     rows = read_rows(table, sheet=sheet)
     named = {*columns, *values, *ignore}
     persons = identifying_columns(rows, on_purpose=named, is_file=partial(images.names, beside=table))
+    if "case_id" in persons and "case_id" not in columns.values():
+        raise CaseTableError(
+            f"{table}: case_id identifies persons ({persons['case_id']}); give another column by --column "
+            "THEIRS=case_id, or keep it on purpose by --column case_id=case_id"
+        )
     said = [left_out(persons)] if persons else []
     try:
         read = read_cases(

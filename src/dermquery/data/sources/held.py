@@ -94,7 +94,8 @@ def keep_held(
         out: the folder.
         cases: that are to be prepared.
         left_out: ids that the source has and that cannot be used.
-        made_by, place: what is recorded from now on.
+        made_by: how the images are made, as recorded.
+        place: where they come from, as recorded from now on.
         before: what :func:`claim` returned.
         is_other_image: whether a case's image was made of another file before.
 
