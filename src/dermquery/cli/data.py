@@ -78,21 +78,21 @@ def folder(
 ) -> None:
     """Any folder of images, with or without a table."""
     from dermquery.data.sources.folder import prepare_folder, read_value_maps
+    from dermquery.data.value_maps import in_our_names
 
-    values = read_value_maps(map_file) if map_file else {}
-    for name, mapped in _value_maps(value or []).items():
+    columns = _mapping(column or [])
+    values = in_our_names(read_value_maps(map_file) if map_file else {}, columns)
+    for name, mapped in in_our_names(_value_maps(value or []), columns).items():
         own = values.setdefault(name, {})
-        for theirs in (theirs for theirs, ours in mapped.items() if own.get(theirs, ours) != ours):
-            typer.echo(
-                f"note: --map {name}:{theirs}={mapped[theirs]} overrules {own[theirs]!r} of {map_file}", err=True
-            )
+        for theirs, ours in mapped.items():
+            if own.get(theirs, ours) != ours:
+                typer.echo(f"note: --map {name}:{theirs}={ours} overrules {own[theirs]!r} of {map_file}", err=True)
         own.update(mapped)
     with bar("images") as step:
         report = prepare_folder(
-            images, out, table=table, columns=_mapping(column or []), values=values, ignore=ignore or (), sheet=sheet,
+            images, out, table=table, columns=columns, values=values, ignore=ignore or (), sheet=sheet,
             label_from_folder=label_from_folder, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad,
-            date_order=_order(date_order),
-            progress=step,
+            date_order=_order(date_order), progress=step,
         )  # fmt: skip
     finish(report, skip_bad=skip_bad)
 

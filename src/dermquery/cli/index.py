@@ -73,11 +73,12 @@ def index(
     Can be interrupted and run again: cases that are there already with the same image and description are skipped.
     """
     from dermquery.data.case_table import read_cases
+    from dermquery.data.sources.identifying import kept
 
     cases = read_cases(table, skip_bad=skip_bad)
     if prefix:
         cases = replace(cases, cases=tuple(_prefixed(case, prefix) for case in cases))
-    for note in cases.notes:
+    for note in filter(None, (*cases.notes, kept(cases.cases))):
         Console(stderr=True, soft_wrap=True).print(Text(note, style="yellow"))
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")

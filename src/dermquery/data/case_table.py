@@ -81,7 +81,12 @@ def read_cases(
     rows = read_rows(path, max_rows, sheet) if rows is None else rows
     needed = tuple(dict.fromkeys([*_REQUIRED[: 1 if find_image else 2], *need]))
     names = _our_names(path, list(rows.header), columns or {}, needed, ignore)
-    mapped = in_our_names(values or {}, columns or {}, names, str(path))
+    mapped = in_our_names(values or {}, columns or {})
+    if unknown := [name for name in mapped if name not in names]:
+        raise CaseTableError(
+            f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column "
+            f"mapping it has: {', '.join(filter(None, names))}"
+        )
     find = find_image or _beside(path.parent.absolute(), check=check_images)
     return check_rows(
         path, rows, names, needed, find, values=mapped, skip_bad=skip_bad, by_id=find_image is not None,

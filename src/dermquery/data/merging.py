@@ -110,10 +110,12 @@ def _agree(declared: CaseField, one: object, other: object) -> bool:
 
 
 def _fills(declared: CaseField, one: object, other: object, first: Case, second: Case) -> bool:
+    gets_source = first.source is None and not (first.lesion_id or first.patient_id)  # else those would be its own
     if declared.name in ("lesion_id", "patient_id"):
-        return one is None and (first.source == second.source or not second.owns(str(other)))
-    if declared.name == "source":  # it would become the source of ids that have none
-        return one is None and not (first.lesion_id or first.patient_id)
+        same = gets_source or first.source == second.source
+        return one is None and (same or not second.owns(str(other)))
+    if declared.name == "source":
+        return gets_source
     if declared.kind is Kind.TREE and one is not None:
         return one != other and _holds(declared.name, str(one), str(other))
     return one is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from dermquery.data.meant import did_you_mean
 from dermquery.data.rows import CaseTableError
@@ -20,33 +20,24 @@ ValueMaps = Mapping[str, Mapping[str, str]]
 _NAMED = 8
 
 
-def in_our_names(values: ValueMaps, columns: Mapping[str, str], names: Sequence[str], table: str) -> ValueMaps:
+def in_our_names(values: ValueMaps, columns: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The maps by our columns, also where they were given by the table's.
 
     Args:
         values: what was given.
         columns: the table's names mapped to ours.
-        names: of the columns after that mapping.
-        table: for messages.
 
     Raises:
-        CaseTableError: the table has no such column, or one word is to mean two things.
+        CaseTableError: one word is to mean two things.
     """
     found: dict[str, dict[str, str]] = {}
     for given, mapped in values.items():
-        name = given if given in names else columns.get(given, given)
-        if name not in names:
-            raise CaseTableError(
-                f"{table}: values of {given!r} are mapped, but the table has no such column; after the column "
-                f"mapping it has: {', '.join(filter(None, names))}"
-            )
+        name = given if given in columns.values() else columns.get(given, given)
         words = found.setdefault(name, {})
         for theirs, ours in mapped.items():
             word = unicodedata.normalize("NFC", theirs.strip())
             if words.setdefault(word, ours) != ours:
-                raise CaseTableError(
-                    f"{table}: {word!r} of {name} is mapped to {words[word]!r} and to {ours!r}; keep one"
-                )
+                raise CaseTableError(f"{word!r} of {name} is mapped to {words[word]!r} and to {ours!r}; keep one")
     return found
 
 

@@ -19,12 +19,12 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.case import CASE_FIELDS, Case, Kind
 from dermquery.data.rows import Rows
 from dermquery.data.vocabulary.ages_days import day_of
 from dermquery.data.vocabulary.spelling import folded
 
-__all__ = ["PICTURE", "identifying_columns", "left_out"]
+__all__ = ["PICTURE", "identifying_columns", "kept", "left_out"]
 
 _PERSON, _BORN = "name of a person", "date of birth"
 _PERHAPS = "perhaps a name"
@@ -76,6 +76,17 @@ def identifying_columns(
             if (what := _by_heading(name, values) or _by_content(name, values, years[place], others)) is not None:
                 found.setdefault(name, what)
     return found
+
+
+def kept(cases: Sequence[Case]) -> str:
+    """For a table that was not prepared: what its further columns, which are kept beside the cases, say of persons."""
+    names = tuple(dict.fromkeys(name for case in cases for name in case.extra))
+    cells = [(number, [case.extra.get(name, "") for name in names]) for number, case in enumerate(cases)]
+    found = identifying_columns(Rows("case", names, cells))
+    if not found:
+        return ""
+    named = ", ".join(f"{name!r} ({what})" for name, what in found.items())
+    return f"kept beside the cases and shown to all who search, though they identify persons: {named}"
 
 
 def left_out(found: Mapping[str, str]) -> str:
