@@ -268,21 +268,20 @@ def test_words_are_mapped_by_the_tables_own_name_of_a_column(images: Path, tmp_p
     table = write_csv(tmp_path / "t.csv", rows)
     file = write_csv(tmp_path / "m.csv", [{"column": "Diagnose", "value": "Melanosis", "becomes": "bkl"}])
     columns = ("--column", "Nr=case_id", "--column", "Diagnose=diagnosis")
-    for place, (maps, diagnoses, said) in enumerate(
+    tried: list[tuple[list[object], str, str]] = [
         (
-            (
-                ["--map", "Diagnose:SSM=mel"],
-                "mel mel Melanosis mel",
-                "'mel' stands for 'SSM' (1), 'ssm' (1), 'mel' (1)",
-            ),
-            (["--map", "diagnosis:SSM=nv", "--map", "Diagnose:Melanosis=bkl"], "nv nv bkl mel", ""),
-            (["--map", "diagnosis:SSM=x", "--map", "diagnosis:ssm=y"], "x y Melanosis mel", ""),
-            (["--map", "Diagnose:SSN=mel"], "SSM ssm Melanosis mel", "no row has 'SSN' in diagnosis, so mapping it"),
-            (["--map-file", file], "SSM ssm bkl mel", ""),
-            (["--map-file", file, "--map", "diagnosis:Melanosis=nv"], "SSM ssm nv mel", f"overrules 'bkl' of {file}"),
-            (["--map", "Diagnose:SSM=", "--map", "Diagnose:mel="], "None None Melanosis None", ""),
-        )
-    ):
+            ["--map", "Diagnose:SSM=mel"],
+            "mel mel Melanosis mel",
+            "'mel' stands for 'SSM' (1), 'ssm' (1), 'mel' (1)",
+        ),
+        (["--map", "diagnosis:SSM=nv", "--map", "Diagnose:Melanosis=bkl"], "nv nv bkl mel", ""),
+        (["--map", "diagnosis:SSM=x", "--map", "diagnosis:ssm=y"], "x y Melanosis mel", ""),
+        (["--map", "Diagnose:SSN=mel"], "SSM ssm Melanosis mel", "no row has 'SSN' in diagnosis, so mapping it"),
+        (["--map-file", file], "SSM ssm bkl mel", ""),
+        (["--map-file", file, "--map", "diagnosis:Melanosis=nv"], "SSM ssm nv mel", f"overrules 'bkl' of {file}"),
+        (["--map", "Diagnose:SSM=", "--map", "Diagnose:mel="], "None None Melanosis None", ""),
+    ]
+    for place, (maps, diagnoses, said) in enumerate(tried):
         done = run("prepare", "folder", images, "--table", table, *columns, *maps, "--out", tmp_path / f"out{place}")
         assert done.exit_code == 0, done.output
         cases = read_cases(tmp_path / f"out{place}" / "cases.csv").cases

@@ -90,6 +90,10 @@ def test_no_column_of_a_release_identifies(tmp_path: Path) -> None:
         ("x", ["03.04.2021", "14.05.2021"], None),
         ("date", ["1979-01-02", "1981-03-04"], None),
         ("Name", ["", ""], None),
+        ("Histo", ["0001/2021", "00123/2021"], None),
+        ("shift", ["+0.00012345", "+0.00054321"], None),
+        ("Case diagnosis", ["Blue Nevus", "Spitz Nevus"], None),
+        ("lesion_id", ["Left Arm", "Upper Back"], None),
     ],
 )
 def test_what_a_column_holds(heading: str, values: list[str], what: str | None) -> None:

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.data.case import Case
 from dermquery.data.rows import Rows
 from dermquery.data.vocabulary.ages_days import day_of
 from dermquery.data.vocabulary.spelling import folded
@@ -47,7 +47,8 @@ _BESIDE_NAMES = frozenset(
     | {"von", "van", "de", "den", "der", "ten", "ter", "zu", "du", "di", "da", "la", "le", "el", "al"}
 )
 _OF_CASES = frozenset(
-    {"patient", "patienten", "patientin", "pat", "paciente", "paziente", "case", "fall", "cas", "caso", "id"}
+    {"patient", "patienten", "patientin", "pat", "paciente", "paziente", "case", "fall", "cas", "caso"}
+    | {"id", "nr", "no", "number", "nummer"}
 )
 """Words in headings of what is called by a number, and not by what is the matter with it."""
 
@@ -139,15 +140,18 @@ def _by_content(name: str, values: Counter[str], year: float | None, others: Seq
         too_early = name != "date" and year < _FIRST_DERMOSCOPE_YEAR
         if too_early or any(year < other - _YEARS_BEFORE for other in others):
             return _BORN
-    field = CASE_FIELDS.get(name)
-    of_cases = _OF_CASES & {*folded(name).split()} or (field is not None and field.kind is Kind.ID)
+    of_cases = {*folded(name).split()} <= _OF_CASES
     return _PERSON if of_cases and _names_persons(values) else None
 
 
 def _is_phone(value: str) -> bool:
-    if not _PHONE.fullmatch(value) or not 8 <= sum(map(str.isdigit, value)) <= 15 or _day(value) is not None:
+    """With ``+`` in front, or with 0 and something between its digits that is no year, as in "0012/2021"."""
+    digits = sum(map(str.isdigit, value))
+    if not _PHONE.fullmatch(value) or digits > 15 or value.count(".") == 1 or _day(value) is not None:
         return False
-    return value.startswith("+") or re.search(r"[\s()/-]", value) is not None
+    if value.startswith("+"):
+        return digits >= 8
+    return digits >= 9 and bool(re.search(r"[\s()/-]", value)) and not re.search(r"\b(?:19|20)\d\d\b", value)
 
 
 def _names_persons(values: Counter[str]) -> bool:
