@@ -14,8 +14,9 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -29,6 +30,8 @@ __all__ = ["PICTURE", "identifying_columns", "kept", "left_out"]
 _PERSON, _BORN = "name of a person", "date of birth"
 _PERHAPS = "perhaps a name"
 _NO_KINDS = ("of", "beside", "anywhere", _PERHAPS)
+_LOOKED_AT = 2000
+"""Different values of a column that are looked at."""
 _YEARS_BEFORE = 15
 """Days that lie so many years before those of another column are no days of photographs."""
 _FIRST_DERMOSCOPE_YEAR = 1988
@@ -64,19 +67,25 @@ def identifying_columns(
         is_file: whether a value names a picture. Such a column is none of them, although names of files may say more
             than they should: the preparation calls its pictures by the case ids.
     """
-    counted = [
-        Counter(cells[place] for _, cells in rows.numbered if place < len(cells) and cells[place])
-        for place in range(len(rows.header))
-    ]
+    cells = [row for _, row in rows.numbered]
+    counted = [_first_values(row[place] for row in cells if place < len(row)) for place in range(len(rows.header))]
     years = [_median_year(values) for values in counted]
     found: dict[str, str] = {}
     for place, name in enumerate(rows.header):
         values = counted[place]
-        if name and name not in on_purpose and values and not _names_files(values, is_file):
-            others = [year for other, year in enumerate(years) if year is not None and other != place]
-            if (what := _by_heading(name, values) or _by_content(name, values, years[place], others)) is not None:
-                found.setdefault(name, what)
+        if not name or name in on_purpose or not values:
+            continue
+        others = [year for other, year in enumerate(years) if year is not None and other != place]
+        what = _by_heading(name, values) or _by_content(name, values, years[place], others)
+        if what is not None and not _names_files(values, is_file):  # in this order: looking for files takes longest
+            found.setdefault(name, what)
     return found
+
+
+def _first_values(cells: Iterable[str]) -> Counter[str]:
+    """The first different values of a column that are filled, with their counts."""
+    values = Counter(filter(None, cells))
+    return Counter(dict(islice(values.items(), _LOOKED_AT)))
 
 
 def kept(cases: Sequence[Case]) -> str:
