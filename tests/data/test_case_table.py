@@ -81,7 +81,7 @@ def test_reads_what_spreadsheets_write(
     assert (one.case_id, one.site, one.text) == ("ä", "Rücken", 'x, y; "z"\t|')
     assert one.extra == {"Clark level (I, II; III, IV)": "II"}
     assert two.site is None
-    assert ("Windows-1252" in read.note) == (encoding == "cp1252")
+    assert ("Windows-1252" in "".join(read.notes)) == (encoding == "cp1252")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_windows_1252_is_read_and_said(tmp_path: Path, words: str) -> None:
     path = table(tmp_path, "")
     path.write_bytes(f"case_id;image;text\nx;a.jpg;{words}\n".encode("cp1252"))
     read = read_cases(path)
-    assert (read.cases[0].text, read.note.startswith(f"{path} is not UTF-8")) == (words, True)
+    assert (read.cases[0].text, "".join(read.notes).startswith(f"{path} is not UTF-8")) == (words, True)
 
 
 @pytest.mark.parametrize("encoding", OTHERS)

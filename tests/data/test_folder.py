@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dermquery.data.sources.folder import prepare_folder
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import PrepareError
 from tests.data.colour_profiles import ADOBE_RGB, rgb_profile
+from tests.data.dicom.made import dermoscopic, written
 from tests.data.made_up import skin, write_csv, write_skin
 
 
@@ -259,9 +261,61 @@ def test_words_are_mapped_and_columns_ignored(images: Path, tmp_path: Path) -> N
     assert "1 images are in no row of t.csv (ä 1.PNG, …)" in done.stderr.replace("a\u0308", "ä")
 
 
+def test_words_are_mapped_by_the_tables_own_name_of_a_column(images: Path, tmp_path: Path) -> None:
+    words = ("SSM", "ssm", "Melanosis", "mel")
+    names = ("2", "3", "4", "ä 1")
+    rows: list[dict[str, object]] = [{"Nr": n, "Diagnose": word} for n, word in zip(names, words, strict=True)]
+    table = write_csv(tmp_path / "t.csv", rows)
+    file = write_csv(tmp_path / "m.csv", [{"column": "Diagnose", "value": "Melanosis", "becomes": "bkl"}])
+    columns = ("--column", "Nr=case_id", "--column", "Diagnose=diagnosis")
+    tried: list[tuple[list[object], str, str]] = [
+        (
+            ["--map", "Diagnose:SSM=mel"],
+            "mel mel Melanosis mel",
+            "'mel' stands for 'SSM' (1), 'ssm' (1), 'mel' (1)",
+        ),
+        (["--map", "diagnosis:SSM=nv", "--map", "Diagnose:Melanosis=bkl"], "nv nv bkl mel", ""),
+        (["--map", "diagnosis:SSM=x", "--map", "diagnosis:ssm=y"], "x y Melanosis mel", ""),
+        (["--map", "Diagnose:SSN=mel"], "SSM ssm Melanosis mel", "no row has 'SSN' in diagnosis, so mapping it"),
+        (["--map-file", file], "SSM ssm bkl mel", ""),
+        (["--map-file", file, "--map", "diagnosis:Melanosis=nv"], "SSM ssm nv mel", f"overrules 'bkl' of {file}"),
+        (["--map", "Diagnose:SSM=", "--map", "Diagnose:mel="], "None None Melanosis None", ""),
+    ]
+    for place, (maps, diagnoses, said) in enumerate(tried):
+        done = run("prepare", "folder", images, "--table", table, *columns, *maps, "--out", tmp_path / f"out{place}")
+        assert done.exit_code == 0, done.output
+        cases = read_cases(tmp_path / f"out{place}" / "cases.csv").cases
+        assert " ".join(str(case.diagnosis) for case in cases) == diagnoses
+        notes = [line for line in done.stderr.splitlines() if re.search("stands for|no row|overrules", line)]
+        assert len(notes) == bool(said)
+        assert said in "".join(notes)
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "IMG.PNG", "scan.tif"])
+@pytest.mark.parametrize("with_table", [True, False])
+def test_a_dicom_object_is_known_by_what_it_holds(tmp_path: Path, name: str, with_table: bool) -> None:
+    folder = tmp_path / "images"
+    write_skin(folder / "real.jpg")
+    for made in (name, "object.dcm"):
+        (folder / made).write_bytes(written(dermoscopic()))
+    rows: list[dict[str, object]] = [{"case_id": n, "image": n} for n in ("real.jpg", name, "object.dcm")]
+    table = write_csv(tmp_path / "t.csv", rows) if with_table else None
+    report = prepare_folder(folder, tmp_path / "out", table=table, skip_bad=True)
+    assert [case.image.name[:4] for case in report.cases] == ["real"]
+    assert len(report.bad) == 1 + with_table
+    assert all("dermquery data prepare dicom" in bad.reason for bad in report.bad)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--map", "diagnosis:a=b", "--map", "diagnosis:a=c"], "--map makes 'a' of diagnosis 'b' and 'c'; give one"),
+        (["--column", "diagnosis=site", "--column", "diagnosis=sex"], "'diagnosis' is site and sex; give one"),
+        (["--column", "diagnosis=site", "--ignore", "diagnosis"], "is both mapped to 'site' and ignored"),
+        (
+            ["--column", "diagnosis=fine_diagnosis", "--map", "diagnosis:a=b", "--map", "fine_diagnosis:a=c"],
+            "'a' of fine_diagnosis is mapped to 'b' and to 'c'; keep one",
+        ),
         (["--map", "Basaliom=bcc"], "write COLUMN:THEIRS=OURS"),
         (["--map", "diagnosis:Basaliom"], "write COLUMN:THEIRS=OURS"),
         (["--map", "dx:Basaliom=bcc"], "values of 'dx' are mapped, but the table has no such column"),

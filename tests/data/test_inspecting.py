@@ -206,7 +206,7 @@ def test_overlap(tmp_path: Path) -> None:
     tables = [tmp_path / f"{name}-out" / "cases.csv" for name in ("ham10000", "isic2019", "pad-ufes-20")]
     done = run("overlap", *tables)
     assert done.exit_code == 0, done.output
-    first, second, third = done.stdout.splitlines()
+    first, second, third = (line for line in done.stdout.splitlines() if line.startswith(str(tmp_path)))
     assert "5 images have one id (ISIC_0000001, ISIC_0000002, ISIC_0000003, …)" in first
     assert "content" not in first, "what the ids tell already is not told twice"
     assert second.endswith("no image in common")
@@ -223,3 +223,14 @@ def test_one_content_under_two_ids(tmp_path: Path) -> None:
     assert run("prepare", "folder", tmp_path / "a", "--out", tmp_path / "out").exit_code == 0
     for first in (tmp_path / "out" / "cases.csv", tmp_path / "a.csv"):
         assert "1 images have one content and other ids (a" in run("overlap", first, tmp_path / "b.csv").stdout
+
+
+def test_two_tables_that_contradict_each_other_on_one_image(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"case_id": f"ISIC_000000{i}", "image": "a.jpg", "diagnosis": "nv", "age": 40, "site": "back"} for i in range(5)
+    ]
+    first = write_csv(tmp_path / "a.csv", rows)
+    second = write_csv(tmp_path / "b.csv", [{**row, "diagnosis": "mel", "age": "", "site": "trunk"} for row in rows])
+    done = run("overlap", first, second)
+    examples = "; ".join(f"ISIC_000000{i}: 'nv', 'mel'" for i in range(3))
+    assert done.stdout.splitlines()[1:] == ["they contradict each other on", f"  diagnosis: 5 ({examples}; …)"]

@@ -56,7 +56,10 @@ def folder(
     column: Annotated[
         list[str] | None, typer.Option("--column", help="Name of a column: THEIRS=OURS, for example dx=diagnosis.")
     ] = None,
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="Column of the table to leave out.")] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="Column of the table to leave out; those that identify a person are."),
+    ] = None,
     value: Annotated[
         list[str] | None,
         typer.Option("--map", help="What a word means: COLUMN:THEIRS=OURS, for example diagnosis:Basaliom=bcc."),
@@ -67,6 +70,7 @@ def folder(
     label_from_folder: Annotated[
         bool, typer.Option("--label-from-folder", help="The name of an image's folder is its diagnosis.")
     ] = False,
+    clinic: Annotated[str, typer.Option("--source", help="Recorded as the source of cases that name none.")] = "",
     size: SizeOption = None,
     crop: CropOption = False,
     date_order: DateOrderOption = None,
@@ -74,15 +78,21 @@ def folder(
 ) -> None:
     """Any folder of images, with or without a table."""
     from dermquery.data.sources.folder import prepare_folder, read_value_maps
+    from dermquery.data.value_maps import in_our_names
 
-    values = read_value_maps(map_file) if map_file else {}
-    for name, mapped in _value_maps(value or []).items():
-        values.setdefault(name, {}).update(mapped)
+    columns = _mapping(column or [])
+    values = in_our_names(read_value_maps(map_file) if map_file else {}, columns)
+    for name, mapped in in_our_names(_value_maps(value or []), columns).items():
+        own = values.setdefault(name, {})
+        for theirs, ours in mapped.items():
+            if own.get(theirs, ours) != ours:
+                typer.echo(f"note: --map {name}:{theirs}={ours} overrules {own[theirs]!r} of {map_file}", err=True)
+        own.update(mapped)
     with bar("images") as step:
         report = prepare_folder(
-            images, out, table=table, columns=_mapping(column or []), values=values, ignore=ignore or (), sheet=sheet,
-            label_from_folder=label_from_folder, size=size, crop=crop, skip_bad=skip_bad, date_order=_order(date_order),
-            progress=step,
+            images, out, table=table, columns=columns, values=values, ignore=ignore or (), sheet=sheet,
+            label_from_folder=label_from_folder, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad,
+            date_order=_order(date_order), progress=step,
         )  # fmt: skip
     finish(report, skip_bad=skip_bad)
 
@@ -174,8 +184,8 @@ def check(
     read = read_cases(
         table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad, date_order=_order(date_order)
     )
-    if read.note:
-        typer.echo(f"note: {read.note}", err=True)
+    for note in read.notes:
+        typer.echo(f"note: {note}", err=True)
     for row in read.skipped:
         typer.echo(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
     print_counts([case.diagnosis for case in read])
@@ -224,6 +234,7 @@ def _row_of(column: ColumnSeen) -> tuple[str, ...]:
 
     taken = column.taken_for if column.taken_for != column.name or column.taken_for in COLUMNS else "(kept beside)"
     values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
+    values = f"identifies persons: {column.identifies}" if column.identifies else values
     return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
 
 
@@ -258,12 +269,13 @@ def _order(written: str | None) -> DayOrder | None:
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
-    mapping = {}
+    mapping: dict[str, str] = {}
     for pair in pairs:
         theirs, equals, ours = (part.strip() for part in pair.partition("="))
         if not (theirs and equals and ours):
             raise ValueError(f"cannot read --column {pair!r}; write THEIRS=OURS, for example dx=diagnosis")
-        mapping[theirs] = ours
+        if mapping.setdefault(theirs, ours) != ours:
+            raise ValueError(f"--column says that {theirs!r} is {mapping[theirs]} and {ours}; give one")
     return mapping
 
 
@@ -275,5 +287,10 @@ def _value_maps(written: list[str]) -> dict[str, dict[str, str]]:
         theirs, equals, ours = rest.rpartition("=")
         if not (column.strip() and colon and equals and theirs.strip()):
             raise ValueError(f"cannot read --map {one!r}; write COLUMN:THEIRS=OURS, for example diagnosis:Basaliom=bcc")
-        maps.setdefault(column.strip(), {})[theirs.strip()] = ours.strip()
+        mapped = maps.setdefault(column.strip(), {})
+        if mapped.setdefault(theirs.strip(), ours.strip()) != ours.strip():
+            raise ValueError(
+                f"--map makes {theirs.strip()!r} of {column.strip()} {mapped[theirs.strip()]!r} and {ours.strip()!r}; "
+                "give one"
+            )
     return maps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from dermquery.cli.expected_errors import expected_errors
 from dermquery.data.files import replacing
 
 if TYPE_CHECKING:
+    from dermquery.data.case import Case
     from dermquery.data.case_table import CaseTable
     from dermquery.store.casebase import CaseBase
     from dermquery.store.encoding import Executor
@@ -49,6 +51,12 @@ def index(
             help="Where a new base keeps its images: a folder, s3://bucket/prefix or none; by default its own folder.",
         ),
     ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            help="Put before each case id, where another source has the same ids; those of the ISIC Archive stay."
+        ),
+    ] = "",
     batch_size: Annotated[int, typer.Option(min=1, help="Images encoded and written at once.")] = 32,
     ray: Annotated[
         str | None, typer.Option("--ray", help="Encode on a Ray cluster: its address, or local for processes here.")
@@ -65,10 +73,13 @@ def index(
     Can be interrupted and run again: cases that are there already with the same image and description are skipped.
     """
     from dermquery.data.case_table import read_cases
+    from dermquery.data.sources.identifying import kept
 
     cases = read_cases(table, skip_bad=skip_bad)
-    if cases.note:
-        Console(stderr=True, soft_wrap=True).print(Text(cases.note, style="yellow"))
+    if prefix:
+        cases = replace(cases, cases=tuple(_prefixed(case, prefix) for case in cases))
+    for note in filter(None, (*cases.notes, kept(cases.cases))):
+        Console(stderr=True, soft_wrap=True).print(Text(note, style="yellow"))
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")
         if dry_run:
@@ -92,6 +103,10 @@ def index(
     _print(done, skipped=len(cases.skipped), n_cases=n_cases, base=base)
     if done.bad and not skip_bad:
         raise typer.Exit(1)
+
+
+def _prefixed(case: Case, prefix: str) -> Case:
+    return case if case.archive_id else case.model_copy(update={"case_id": f"{prefix}{case.case_id}"})
 
 
 def _dry_run(
@@ -170,4 +185,17 @@ def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> No
             out.print(Text(f"    {repeat.case_id}: the image of {repeat.same_image_as}"))
         if report.repeated > _REPEATS_SHOWN:
             out.print(Text(f"    and {report.repeated - _REPEATS_SHOWN} more"))
+    if report.reimaged:
+        named = ", ".join(report.reimaged_first) + (", …" if report.reimaged > len(report.reimaged_first) else "")
+        had = "1 case had" if report.reimaged == 1 else f"{report.reimaged:,} cases had"
+        out.print(Text(f"  {had} another image before ({named}); if these are other cases, use --prefix"))
+    if report.completed:
+        one = report.completed == 1
+        what = "case is an image" if one else "cases are images"
+        had = f"that another source brought: {'it completes' if one else 'they complete'} what the base says"
+        out.print(Text(f"  {report.completed:,} {what} of the ISIC Archive {had}"))
+    if report.contradicting:
+        out.print(Text("  contradictions, of which what the base says stays (the base, then this table):"))
+        for line in report.contradicting:
+            out.print(Text(f"    {line}"))
     out.print(Text(RESEARCH_USE), style="dim")

@@ -142,8 +142,13 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
     @property
     def case_key(self) -> str:
         """What is equal for two cases of one image: an id of the ISIC Archive, else the id with the source."""
+        return f"case:{archived}" if (archived := self.archive_id) else self._own("case", self.case_id) or ""
+
+    @property
+    def archive_id(self) -> str | None:
+        """The id of the ISIC Archive that the case is called by; None for another id."""
         archived = _ISIC_IMAGE.fullmatch(self.case_id)
-        return f"case:{archived[1]}" if archived else self._own("case", self.case_id) or ""
+        return archived[1] if archived else None
 
     @property
     def lesion_key(self) -> str | None:

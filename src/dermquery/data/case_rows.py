@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from pathlib import Path
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.rows import BadRow, CaseTableError, Rows
+from dermquery.data.value_maps import ValueMaps, WordMaps
 from dermquery.data.vocabulary.ages_days import DayOrder, day_of, order_of, years
 from dermquery.data.vocabulary.words import recorded_as
 
-__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "ValueMaps", "cell_problem", "check_rows"]
+__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "cell_problem", "check_rows"]
 
 COLUMNS: tuple[str, ...] = ("case_id", "image", *(name for name in CASE_FIELDS if name != "case_id"))
 """The columns that the project knows, in the order in which they are written."""
@@ -30,8 +30,6 @@ _MAX_LISTED = 50
 _Row = Mapping[str, str]
 FindImage = Callable[[str], Path]
 """From what a table's image column says to the absolute path of the file; ValueError if there is none."""
-ValueMaps = Mapping[str, Mapping[str, str]]
-"""By column, in our names: words of the table to the words that are meant; an empty one is "not recorded"."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,13 @@ class CaseTable:
     """The cases of a table in the table's order, and the rows that were dropped on request.
 
     Attributes:
-        note: how the file was read where that is a guess, to be told; empty if it is none.
+        notes: what there is to tell: how the file was read where that is a guess, what came of mapped words.
     """
 
     path: Path
     cases: tuple[Case, ...]
     skipped: tuple[BadRow, ...] = ()
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
@@ -74,7 +72,7 @@ def check_rows(
         names: of its columns, in the project's words; a column without a name is left out.
         needed: columns that every row must fill.
         find_image: from an image cell to its file.
-        values: words mapped to others, as in :func:`read_cases`.
+        values: by our column, words mapped to others.
         skip_bad: drop the bad rows.
         by_id: whether a row without an image is looked for by its case id.
         date_order: as in :func:`read_cases`.
@@ -82,7 +80,7 @@ def check_rows(
     Raises:
         CaseTableError: bad rows, or no row.
     """
-    translate = _translator(path, values or {}, names)
+    translate = WordMaps(values or {})
     order = date_order or _order(path, rows, names)
     cases: list[Case] = []
     bad: list[BadRow] = []
@@ -106,31 +104,7 @@ def check_rows(
         raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
         raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
-    return CaseTable(path, tuple(cases), tuple(bad), rows.note)
-
-
-def _translator(path: Path, values: ValueMaps, names: Sequence[str]) -> Callable[[_Row], _Row]:
-    """What puts the words of the value maps in place of a row's; capitals do not matter where no word has them."""
-    if unknown := [name for name in values if name not in names]:
-        raise CaseTableError(
-            f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column "
-            f"mapping it has: {', '.join(filter(None, names))}"
-        )
-    folded: dict[str, dict[str, str]] = {}
-    for name, mapped in values.items():
-        exact = {unicodedata.normalize("NFC", theirs.strip()): ours for theirs, ours in mapped.items()}
-        folded[name] = {**{theirs.casefold(): ours for theirs, ours in exact.items()}, **exact}
-
-    def translate(row: _Row) -> _Row:
-        if not folded:
-            return row
-        found = dict(row)
-        for name, mapped in folded.items():
-            if (cell := row.get(name)) is not None:
-                found[name] = mapped.get(cell, mapped.get(cell.casefold(), cell))
-        return found
-
-    return translate
+    return CaseTable(path, tuple(cases), tuple(bad), tuple(filter(None, (rows.note, *translate.notes()))))
 
 
 def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:

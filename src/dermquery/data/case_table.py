@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dermquery.data.case import NUMBERS, Case
-from dermquery.data.case_rows import COLUMNS, TEXT_COLUMNS, CaseTable, FindImage, ValueMaps, check_rows
+from dermquery.data.case_rows import COLUMNS, TEXT_COLUMNS, CaseTable, FindImage, check_rows
 from dermquery.data.files import replacing
 from dermquery.data.names import FileNames
-from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, read_rows
+from dermquery.data.rows import MAX_ROWS, BadRow, CaseTableError, Rows, read_rows
+from dermquery.data.value_maps import ValueMaps, in_our_names
 from dermquery.data.vocabulary.ages_days import DayOrder
 
 __all__ = [
@@ -50,6 +51,7 @@ def read_cases(
     find_image: FindImage | None = None,
     max_rows: int = MAX_ROWS,
     date_order: DayOrder | None = None,
+    rows: Rows | None = None,
 ) -> CaseTable:
     """Read and check a case table.
 
@@ -58,8 +60,9 @@ def read_cases(
             spreadsheet (:mod:`dermquery.data.sheets`). Relative image paths in it are relative to its folder, and found
             however they are spelled (:mod:`dermquery.data.names`).
         need: further columns that every row must fill, such as ``("diagnosis",)`` for training and evaluation.
-        columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``.
-        values: words in the table mapped to others, ``{"diagnosis": {"Basaliom": "bcc"}}``.
+        columns: names in the table mapped to the project's names, ``{"dx": "diagnosis"}``; one mapped to itself stays
+            as it is.
+        values: words in the table mapped to others, ``{"diagnosis": {"Basaliom": "bcc"}}``, by our or the table's name.
         ignore: columns of the table to leave out, in its names.
         sheet: of a spreadsheet, the name of the sheet.
         skip_bad: drop the bad rows and keep a record of them in ``skipped``; by default nothing is loaded.
@@ -69,17 +72,24 @@ def read_cases(
         max_rows: rows that the table may have.
         date_order: whether dates such as ``03/04/2024`` have the day or the month first ("dmy", "mdy"); without it, a
             column that holds a day beyond 12 settles it.
+        rows: what the table holds, if it was read already.
 
     Raises:
         CaseTableError: for an unreadable file, for missing columns, and for bad rows: all of them in one message.
     """
     path = Path(path)
-    rows = read_rows(path, max_rows, sheet)
+    rows = read_rows(path, max_rows, sheet) if rows is None else rows
     needed = tuple(dict.fromkeys([*_REQUIRED[: 1 if find_image else 2], *need]))
     names = _our_names(path, list(rows.header), columns or {}, needed, ignore)
+    mapped = in_our_names(values or {}, columns or {})
+    if unknown := [name for name in mapped if name not in names]:
+        raise CaseTableError(
+            f"{path}: values of {unknown[0]!r} are mapped, but the table has no such column; after the column "
+            f"mapping it has: {', '.join(filter(None, names))}"
+        )
     find = find_image or _beside(path.parent.absolute(), check=check_images)
     return check_rows(
-        path, rows, names, needed, find, values=values or {}, skip_bad=skip_bad, by_id=find_image is not None,
+        path, rows, names, needed, find, values=mapped, skip_bad=skip_bad, by_id=find_image is not None,
         date_order=date_order,
     )  # fmt: skip
 
@@ -126,8 +136,10 @@ def _our_names(
         if theirs not in header:
             what = "column mapping" if theirs in columns else "list of columns to ignore"
             raise CaseTableError(f"{path}: the {what} names {theirs!r}, but the table has: {there}")
+    if both := sorted({*columns} & {*ignore}):
+        raise CaseTableError(f"{path}: {both[0]!r} is both mapped to {columns[both[0]]!r} and ignored; do one of them")
     for theirs, ours in columns.items():
-        if ours not in COLUMNS:
+        if ours not in (*COLUMNS, theirs):
             raise CaseTableError(f"{path}: {theirs!r} is mapped to {ours!r}; map it to one of: {', '.join(COLUMNS)}")
     names = ["" if name in ignore else columns.get(name, name) for name in header]
     twice = sorted({name for name in names if name and names.count(name) > 1})

@@ -17,6 +17,7 @@ from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entrie
 from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.ingest import IngestProgress, Repeat
+from dermquery.store.other_sources import is_another
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["Chunk", "Pace", "take_in"]
@@ -171,6 +172,10 @@ class Chunk:
                 self._look_up(row, later)
             elif not self._job.update:  # even if this job noted it: somebody else wrote it first, or changed it
                 words = "there is another case of this id already; submit the job with update=true to replace it"
+                self._leave_out(case.case_id, words)
+                self._cases.remove(case)
+            elif is_another(case, row):
+                words = f"this id is a case of source {row.case.source!r} in the base; give the case an id of its own"
                 self._leave_out(case.case_id, words)
                 self._cases.remove(case)
             later.discard(case.case_id)

@@ -93,8 +93,14 @@ class CaseWriter:
         self._metrics.written.labels("deleted").inc(n)
         return n
 
-    def ingest(self, cases: Sequence[Case], progress: Callable[[IngestProgress], None] | None = None) -> IngestReport:
-        """Add cases whose image files are temporary.
+    def ingest(
+        self,
+        cases: Sequence[Case],
+        progress: Callable[[IngestProgress], None] | None = None,
+        *,
+        replacing: bool = False,
+    ) -> IngestReport:
+        """Add cases whose image files are temporary, if ``replacing`` in the places of other sources' cases too.
 
         Raises:
             BaseBusyError, StoreWriteError, ArchiveError: as :meth:`CaseBase.add`.
@@ -112,7 +118,7 @@ class CaseWriter:
             batch_size=_BATCH,
             load=load,
         )
-        report = base.add(cases, executor=_Lasting(inner, self._lasting), progress=progress)
+        report = base.add(cases, executor=_Lasting(inner, self._lasting), replacing=replacing, progress=progress)
         for outcome, n in (("added", report.added), ("updated", report.updated), ("bad", len(report.bad))):
             self._metrics.written.labels(outcome).inc(n)
         return report
@@ -122,7 +128,7 @@ class CaseWriter:
         file = self._scratch / uuid.uuid4().hex
         try:
             file.write_bytes(image)
-            report = self.ingest([fields.case(file)])
+            report = self.ingest([fields.case(file)], replacing=True)  # one case, that somebody has before him
         finally:
             file.unlink(missing_ok=True)
         if report.bad:

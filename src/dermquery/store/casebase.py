@@ -138,17 +138,20 @@ class CaseBase(ManySearches):
         *,
         batch_size: int = 32,
         executor: Executor | None = None,
+        replacing: bool = False,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
-        """Encode cases and put them in, replacing those with the same ids; see :func:`~.ingest.index_cases`.
+        """Encode cases and put them in, in the places of those with the same ids; see :func:`~.ingest.index_cases`.
 
         Args:
             cases: each with its own ``case_id``.
             batch_size: images that go through the model and into the store at once.
             executor: where images are read and encoded; in this process if not given.
+            replacing: also in those of another source's cases.
             progress: called after every write.
 
         Raises:
+            ValueError: an id occurs twice, or is another source's.
             BaseBusyError: another process is writing.
             UpgradeNeededError: the base is read-only.
             ManifestError: the base was encoded again since it was opened.
@@ -157,7 +160,7 @@ class CaseBase(ManySearches):
             described = self.manifest.described
             executor = LocalExecutor(self.model, described=described, archive=self.archive, batch_size=batch_size)
         with self._writing():
-            return index_cases(cases, self.store, executor, progress=progress)
+            return index_cases(cases, self.store, executor, replacing=replacing, progress=progress)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Remove cases; returns how many there were. Their images stay until ``dermquery base tidy``.

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from dermquery.data.case import Case
-from dermquery.data.dicom.container import is_dicom
+from dermquery.data.dicom.container import NAMES_SOMEBODY, is_dicom
 from dermquery.data.image import ImageError, load_image
 from dermquery.data.perceptual_hash import perceptual_hash
 from dermquery.store.archive import ArchiveError, ImageArchive, small_copy, thumbnail_of
@@ -22,9 +22,6 @@ __all__ = ["Examined", "Known", "Loader", "examine", "examine_archived"]
 
 _TRIES = 3
 _PAUSE = 0.2
-_NAMES_SOMEBODY = (
-    "a DICOM object, which names its patient and would be kept as it is; prepare it with: dermquery data prepare dicom"
-)
 
 Loader = Callable[..., Image.Image]
 """Decodes as :func:`~dermquery.data.image.load_image` does: a file's bytes, and ``name`` and ``least_side``."""
@@ -81,7 +78,7 @@ def examine(
             return Examined(case, known=True, unchanged=True)
         data, state = _read(case.image)
         if is_dicom(data[:256]):
-            return _refused(known, f"{case.image}: {_NAMES_SOMEBODY}")
+            return _refused(known, f"{case.image}: {NAMES_SOMEBODY}")
         sha256 = hashlib.sha256(data).hexdigest()
         same_words = old is not None and old.case.checklist == case.checklist
         same_words = same_words and not (described and old is not None and old.case.text != case.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -208,12 +209,11 @@ class SearchResult:
         return shown
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON. The query's image is its path, if it came from a file."""
-        image = self.query.image
+        """Plain values for JSON. The query's image is the SHA-256 of its file, whose name may be a patient's."""
         return {
             "notice": RESEARCH_USE,
             "query": {
-                "image": str(image) if isinstance(image, str | Path) else None,
+                "image_sha256": _sha256_of(self.query.image),
                 "text": self.query.text,
                 "checklist": dict(self.query.checklist),
                 "terms": dict(self.terms),
@@ -239,6 +239,15 @@ class SearchResult:
             },
             "hits": [hit.to_dict() for hit in self.hits],
         }
+
+
+def _sha256_of(image: Any) -> str | None:
+    """Of a file or its bytes; None without either, or if the file is gone."""
+    try:
+        data = Path(image).read_bytes() if isinstance(image, str | Path) else image
+    except OSError:
+        return None
+    return hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else None
 
 
 def _columns() -> tuple[str, ...]:

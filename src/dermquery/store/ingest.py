@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dermquery.data.case import Case
+from dermquery.data.merging import ALSO_IN, Contradictions, completed
 from dermquery.store.encoding import Executor, Outcome
 from dermquery.store.examine import Known
+from dermquery.store.other_sources import others_in_place
 from dermquery.store.protocol import CaseStore, StoredCase
 
 __all__ = ["BadImage", "IngestProgress", "IngestReport", "Repeat", "StoreWriteError", "index_cases"]
@@ -21,6 +23,7 @@ __all__ = ["BadImage", "IngestProgress", "IngestReport", "Repeat", "StoreWriteEr
 _CHUNK = 256
 """Cases whose stored rows are looked up at once."""
 _REPEATS_KEPT = 100
+_REIMAGED_KEPT = 3
 
 
 class StoreWriteError(OSError):
@@ -80,6 +83,11 @@ class IngestReport:
         repeated: cases of this run whose image file is, byte for byte, that of an earlier case of this run, or of
             another case that the base held before.
         repeats: the first hundred of them, each with the case that holds its image.
+        completed: cases of this run that are an image of the ISIC Archive which the base has from another source. They
+            complete what it said, see :func:`~dermquery.data.merging.completed`.
+        contradictions: by field on which they contradict it, how many do; what the base said stays.
+        contradicting: the same for people, a line for each field with examples.
+        reimaged: cases that the base had with another image file, whose vectors are new; the first of them are named.
         seconds: wall time.
         dry_run: nothing was encoded or written.
     """
@@ -92,6 +100,11 @@ class IngestReport:
     seconds: float
     dry_run: bool = False
     repeats: tuple[Repeat, ...] = ()
+    reimaged: int = 0
+    reimaged_first: tuple[str, ...] = ()
+    completed: int = 0
+    contradictions: Mapping[str, int] = field(default_factory=dict)
+    contradicting: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -105,6 +118,7 @@ def index_cases(
     executor: Executor,
     *,
     dry_run: bool = False,
+    replacing: bool = False,
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
     """Encode cases and write them to a store.
@@ -119,10 +133,13 @@ def index_cases(
             base that is not there yet.
         executor: reads and encodes.
         dry_run: report what would be done; the executor has no model then.
+        replacing: the cases take the places of those with their ids as they are. Otherwise ids belong to their source:
+            an image of the ISIC Archive that another source brought is completed, and any other case of another source
+            is not written over.
         progress: called after every write, and after every batch of skipped cases.
 
     Raises:
-        ValueError: for a ``case_id`` that occurs twice.
+        ValueError: for a ``case_id`` that occurs twice, or that is another source's in the base; nothing is written.
         StoreWriteError: rows cannot be written or read, for instance because the disk is full.
         ArchiveError: an image cannot be kept.
     """
@@ -130,7 +147,12 @@ def index_cases(
     twice = [case_id for case_id, n in Counter(case.case_id for case in cases).items() if n > 1]
     if twice:
         raise ValueError(f"case ids occur more than once: {', '.join(twice[:5])}; give each case its own id")
-    run = _Run(None if dry_run else store, len(cases), progress)
+    run = _Run(None if dry_run else store, len(cases), progress, replacing=replacing)
+    if store is not None and not replacing:
+        with run.storing("read"):
+            taken = others_in_place(cases, store)
+        if taken:
+            raise ValueError(taken)
     pending: Future[None] | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         for outcomes in executor.run(_known(cases, store, run)):
@@ -153,6 +175,9 @@ def _known(cases: Sequence[Case], store: CaseStore | None, run: _Run) -> Iterato
             rows = {} if held is None else held.get([case.case_id for case in chunk])
         for case in chunk:
             row = rows.get(case.case_id)
+            if row is not None:
+                run.images[case.case_id] = row.stamp.key
+                case = case if run.replacing else run.completed_by(row.case, case)
             yield case, row and replace(row, vector=row.vector[:0])
 
 
@@ -163,6 +188,7 @@ class _Run:
     store: CaseStore | None
     total: int
     progress: Callable[[IngestProgress], None] | None
+    replacing: bool = False
     held: CaseStore | None = None
     added: int = 0
     updated: int = 0
@@ -172,7 +198,21 @@ class _Run:
     bad: list[BadImage] = field(default_factory=list)
     repeats: list[Repeat] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    reimaged: list[str] = field(default_factory=list)
+    completed: int = 0
+    contradictions: Contradictions = field(default_factory=Contradictions)
     started: float = field(default_factory=time.monotonic)
+
+    def completed_by(self, held: Case, case: Case) -> Case:
+        """A case as it is to be written: of an image that another source brought, what both say."""
+        if case.archive_id is None or (held.source == case.source and ALSO_IN not in held.extra):
+            return case
+        if held.source == case.source:  # the first's own table again: its words count, the others' complete them
+            return completed(case, held)
+        self.completed += 1
+        self.contradictions.take(held, case)
+        return completed(held, case)
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
         """Write what has to be written, in one transaction, then book all."""
@@ -181,6 +221,9 @@ class _Run:
         if changed and self.store is not None:
             self._write(changed, self.store)
         for item in outcomes:
+            image = self.images.pop(item.case.case_id, None)
+            if item.stamp is not None and image not in (None, item.stamp.key):
+                self.reimaged.append(item.case.case_id)
             if item.reason is not None:
                 self.bad.append(BadImage(item.case.case_id, item.case.image, item.reason))
             self.unchanged += item.unchanged
@@ -207,6 +250,11 @@ class _Run:
             seconds,
             dry_run=self.store is None,
             repeats=tuple(self.repeats),
+            reimaged=len(self.reimaged),
+            reimaged_first=tuple(self.reimaged[:_REIMAGED_KEPT]),
+            completed=self.completed,
+            contradictions=dict(self.contradictions.counts),
+            contradicting=self.contradictions.sentences,
         )
 
     @property

@@ -71,7 +71,7 @@ def migrate(
         def encode(rows: Sequence[StoredCase]) -> IngestReport:
             held = None if archive is None else {row.case.case_id: row.stamp for row in rows}
             executor = LocalExecutor(loaded, described=findings, archive=archive, batch_size=batch_size, held=held)
-            return index_cases([row.case for row in rows], new, executor, progress=progress)
+            return index_cases([row.case for row in rows], new, executor, replacing=True, progress=progress)
 
         report = _until_nothing_changes(old, encode)
         _check(old, new, report, skip_bad=skip_bad)

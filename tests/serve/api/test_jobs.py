@@ -162,6 +162,23 @@ def test_cases_are_replaced_where_that_is_said(own: Served, own_client: Client, 
     assert (again.added, again.updated, again.unchanged) == (0, 0, 14)
 
 
+def test_a_case_of_another_source_is_left_out_and_an_image_of_the_archive_completed(
+    own: Served, own_client: Client, tmp_path: Path
+) -> None:
+    first, second = (case.model_copy(update={"source": "A"}) for case in make_cases(tmp_path / "many", 14)[12:])
+    second = second.model_copy(update={"case_id": "ISIC_0000001", "sex": "female"})
+    job = own_client.wait(own_client.submit(zipped(tmp_path / "many", [first, second])).id, every=0.02)
+    assert job.added == 2
+    changes = {"source": "B", "diagnosis": "df", "sex": None, "fine_diagnosis": "dermatofibroma"}
+    others = [case.model_copy(update=changes) for case in (first, second)]
+    job = own_client.wait(own_client.submit(zipped(tmp_path / "many", others), update=True).id, every=0.02)
+    assert (job.updated, job.n_bad) == (1, 1)
+    assert job.bad[0].reason.startswith("this id is a case of source 'A' in the base")
+    cases = {case.case_id: case for case in own_client.cases()}
+    assert cases["case-012"].source == "A"
+    assert (cases["ISIC_0000001"].source, cases["ISIC_0000001"].sex) == ("A", "female")
+
+
 def test_bad_rows_are_listed_and_nothing_is_taken_unless_they_are_to_be_skipped(shared: Served, tmp_path: Path) -> None:
     image = make_cases(tmp_path, 1)[0].image
     table = tmp_path / "t.csv"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import re
 
-__all__ = ["REMEDY", "DicomError", "is_dicom", "need_libraries"]
+__all__ = ["NAMES_SOMEBODY", "REMEDY", "DicomError", "is_dicom", "need_libraries"]
 
+NAMES_SOMEBODY = (
+    "a DICOM object, which names its patient and would be kept as it is; prepare it with: dermquery data prepare dicom"
+)
+"""Why an object, whatever its file is called, is no image of a case."""
 REMEDY = 'reading DICOM needs more libraries; install them with: pip install "dermquery[dicom]"'
 _LIBRARIES = {
     "pydicom": "pydicom",

@@ -12,17 +12,16 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from dermquery.data.case import Case, CaseFacts
-from dermquery.data.case_table import read_cases
 from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.importing import Import
 from dermquery.data.dicom.objects import Objects
 from dermquery.data.dicom.site_key import SiteKey, default_site_key
 from dermquery.data.dicom.site_key import site_key as read_site_key
+from dermquery.data.sources.held import entered, held_cases
 from dermquery.data.sources.prepare import PrepareError, PrepareReport, Progress, prepare_cases
 
-__all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "held_cases", "prepare_dicom"]
+__all__ = ["ALLOWED", "bounded_decoders", "check_allowed", "prepare_dicom"]
 
 ALLOWED = ("burned-in", "faces")
 """What may be seen in pixels only if it is allowed: burned-in text, and features by which a person is recognised."""
@@ -77,7 +76,7 @@ def prepare_dicom(
             reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
             raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
         earlier = {case.case_id: case for case in held_cases(out)}
-        cases = [_completed(frame.case, earlier.pop(frame.case.case_id, None)) for frame in importing.frames.values()]
+        cases = [entered(frame.case, earlier.pop(frame.case.case_id, None)) for frame in importing.frames.values()]
         decoders = bounded_decoders()
         try:
             report = prepare_cases(
@@ -93,21 +92,6 @@ def prepare_dicom(
         stay = (f"{len(earlier)} cases of earlier imports stay in the table",) if earlier else ()
         notes = (*report.notes, *importing.notes(files.beyond), *stay)
         return dataclasses.replace(report, bad=(*report.bad, *unwritten), notes=notes)
-
-
-def held_cases(out: Path) -> list[Case]:
-    """The cases of the table of a folder that was prepared before; none of another."""
-    table = out / "cases.csv"
-    return list(read_cases(table).cases) if table.is_file() else []
-
-
-def _completed(case: Case, before: Case | None) -> Case:
-    """The case with what somebody entered in its row since: objects tell no diagnosis."""
-    if before is None:
-        return case
-    unknown = [name for name in CaseFacts.model_fields if not getattr(case, name)]
-    entered = {name: getattr(before, name) for name in unknown if getattr(before, name)}
-    return case.model_copy(update={**entered, "extra": {**before.extra, **case.extra}})
 
 
 @contextmanager

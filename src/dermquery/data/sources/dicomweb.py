@@ -23,7 +23,8 @@ from dermquery.data.dicom.objects import DicomFile
 from dermquery.data.dicom.site_key import site_key as read_site_key
 from dermquery.data.dicom.web import Found, NoSuchObjectError, WebArchive, read_token
 from dermquery.data.files import make_folder, replacing
-from dermquery.data.sources.dicom import bounded_decoders, check_allowed, held_cases
+from dermquery.data.sources.dicom import bounded_decoders, check_allowed
+from dermquery.data.sources.held import held_cases
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 
 __all__ = ["LEFT_OUT", "Wanted", "prepare_dicomweb"]
@@ -129,7 +130,9 @@ class _Run:
         """The objects that are not here yet, by the UID that they will have; what waits and is none of them goes."""
         here = {case.instance_uid for case in self.cases} | self._left_out.keys()
         new = {name: found for found in objects if (name := self._call(found.instance)) not in here}
-        prepare_cases([], self._out, source=self._source)  # refuses a folder that was prepared otherwise
+        prepare_cases(
+            [], self._out, source=self._source, earlier=self.cases
+        )  # refuses a folder that was prepared otherwise
         make_folder(self._received, mode=0o700)
         for path in self._received.iterdir():
             if path.stem not in new:

@@ -8,9 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from dermquery.data.case_table import ValueMaps, read_cases
+from dermquery.data.case_table import CaseTable, ValueMaps, read_cases
 from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, read_rows
+from dermquery.data.sources.held import entered, held_cases
+from dermquery.data.sources.identifying import identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 from dermquery.data.vocabulary.ages_days import DayOrder
@@ -30,6 +32,7 @@ def prepare_folder(
     ignore: Collection[str] = (),
     sheet: str | None = None,
     label_from_folder: bool = False,
+    clinic: str = "",
     size: int | None = None,
     crop: bool = False,
     skip_bad: bool = False,
@@ -43,10 +46,12 @@ def prepare_folder(
         out: folder to write to; an interrupted run is continued. Within ``folder``, its images are passed over.
         table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
             the case id is the name.
-        columns: the user's column names mapped to ours.
+        columns: the user's column names mapped to ours, or to themselves. Those that identify a person
+            (:mod:`~dermquery.data.sources.identifying`) are left out unless they are named here or in ``values``.
         values: by our column, words of the table mapped to those that are meant.
         ignore: columns of the table to leave out.
         sheet: of a spreadsheet, the one to read.
+        clinic: recorded as the source of the cases that name none, whose ids are its own then.
         label_from_folder: without a table, take the name of an image's folder as its diagnosis.
         size: squares of so many pixels without borders, as in the paper; None keeps the images as they came.
         crop: remove the borders and keep the proportions.
@@ -66,16 +71,16 @@ def prepare_folder(
     if table is None:
         if columns or values or ignore or sheet is not None:
             raise PrepareError("--column, --map, --ignore and --sheet need a table; give it with --table")
-        cases = images.cases(label_from_folder=label_from_folder)
+        held = {case.case_id: case for case in held_cases(out)}
+        cases = [entered(case, held.get(case.case_id)) for case in images.cases(label_from_folder=label_from_folder)]
     elif label_from_folder:
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
-        read = read_cases(
-            table, columns=columns, values=values, ignore=ignore, sheet=sheet, skip_bad=skip_bad,
-            find_image=partial(images.find, beside=table), date_order=date_order,
+        read, notes = _read(
+            table, images, columns=columns or {}, values=values or {}, ignore=ignore, sheet=sheet, skip_bad=skip_bad,
+            date_order=date_order,
         )  # fmt: skip
         cases = list(read.cases)
-        notes += [read.note] if read.note else []
         rows = tuple(
             BadImage(row.case_id, f"{table}, line {row.line}: {'; '.join(row.problems)}") for row in read.skipped
         )
@@ -83,8 +88,44 @@ def prepare_folder(
             notes.append(f"{len(unnamed)} images are in no row of {table.name} ({min(unnamed).name}, …)")
     if left := images.left_aside([] if table is None else [table]):
         notes.append(f"no images, so left aside: {left}")
-    report = prepare_cases(cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress)
-    return dataclasses.replace(report, bad=(*rows, *report.bad), notes=(*notes, *report.notes))
+    if clinic:
+        cases = [case if case.source else case.model_copy(update={"source": clinic}) for case in cases]
+    report = prepare_cases(
+        cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress, bad=rows,
+        places=(folder, *([table] if table else ())),
+    )  # fmt: skip
+    return dataclasses.replace(report, notes=(*notes, *report.notes))
+
+
+def _read(
+    table: Path,
+    images: ImageFolder,
+    *,
+    columns: Mapping[str, str],
+    values: ValueMaps,
+    ignore: Collection[str],
+    sheet: str | None,
+    skip_bad: bool,
+    date_order: DayOrder | None,
+) -> tuple[CaseTable, list[str]]:
+    """The table without what identifies a person, unless it was named, and what there is to tell."""
+    rows = read_rows(table, sheet=sheet)
+    named = {*columns, *values, *ignore}
+    persons = identifying_columns(rows, on_purpose=named, is_file=partial(images.names, beside=table))
+    if "case_id" in persons and "case_id" not in columns.values():
+        raise CaseTableError(
+            f"{table}: case_id identifies persons ({persons['case_id']}); give another column by --column "
+            "THEIRS=case_id, or keep it on purpose by --column case_id=case_id"
+        )
+    said = [left_out(persons)] if persons else []
+    try:
+        read = read_cases(
+            table, columns=columns, values=values, ignore=[*ignore, *persons], skip_bad=skip_bad, rows=rows,
+            find_image=partial(images.find, beside=table), date_order=date_order,
+        )  # fmt: skip
+    except CaseTableError as error:
+        raise CaseTableError("\n".join([str(error), *said]), error.rows) from error
+    return read, [*said, *read.notes]
 
 
 def read_value_maps(path: Path) -> dict[str, dict[str, str]]:

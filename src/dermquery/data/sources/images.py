@@ -128,6 +128,13 @@ class ImageFolder:
             raise ValueError(f"{len(found)} images are called {name!r} below {self.folder}; write the path below it")
         return found[0]
 
+    def names(self, value: str, beside: Path | None = None) -> bool:
+        """Whether a value names an image, or several."""
+        try:
+            return self.found(value, beside) is not None
+        except ValueError:
+            return True
+
     @cached_property
     def _names(self) -> FileNames:
         return FileNames(self.folder)

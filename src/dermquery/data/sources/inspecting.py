@@ -13,25 +13,29 @@ import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
 from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
+from dermquery.data.sources.identifying import PICTURE, identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
 from dermquery.data.vocabulary.words import is_missing, word_for
 
 __all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
 
-_PICTURE = re.compile(r".*\.(jpe?g|png|tiff?|bmp|webp|gif|heic|jp2)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _FREQUENT = 6
 _FIRST: DayOrder = "dmy"
+_OWN_NUMBER = (
+    "{!r} is kept as patient_id, as it is written, so that a patient's cases stay together; if these are the numbers "
+    "of your register, write pseudonyms in their place"
+)
 _WORDED = ("diagnosis", "site", "sex", "laterality", "confirmed_by", "image_type", "licence")
 """The columns whose words a vocabulary knows."""
 
@@ -46,6 +50,7 @@ class ColumnSeen:
         kind: what it holds: "numbers", "days", "files", "one word", "words" or "text"; "nothing" if it is empty.
         filled: cells that hold something.
         values: each with its count.
+        identifies: what it says of a person ("date of birth"), if it does; such a column is left out.
     """
 
     name: str
@@ -53,11 +58,12 @@ class ColumnSeen:
     kind: str
     filled: int
     values: Counter[str]
+    identifies: str = ""
 
     @property
     def frequent(self) -> list[tuple[str, int]]:
-        """The most frequent values, if some repeat."""
-        repeat = len(self.values) < max(self.filled, 2)
+        """The most frequent values, if some repeat, and they are nobody's name."""
+        repeat = not self.identifies and len(self.values) < max(self.filled, 2)
         return self.values.most_common(_FREQUENT) if repeat else []
 
 
@@ -137,10 +143,11 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     ]
     for values in counted:
         values.pop("", None)
-    taken = _taken(rows, counted, folder, path)
+    persons = identifying_columns(rows, is_file=None if folder is None else partial(folder.names, beside=path))
+    taken = _taken(rows, counted, folder, path, persons)
     ignored = tuple(dict.fromkeys(name for name, ours in zip(rows.header, taken, strict=True) if name and not ours))
     columns = tuple(
-        ColumnSeen(name, ours, _kind(values), values.total(), values)
+        ColumnSeen(name, ours, _kind(values), values.total(), values, persons.get(name, ""))
         for name, ours, values in zip(rows.header, taken, counted, strict=True)
     )
     unknown = {seen.taken_for: found for seen in columns if seen.taken_for in CASE_FIELDS and (found := _unknown(seen))}
@@ -148,6 +155,8 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     renamed = {seen.name: seen.taken_for for seen in columns if seen.taken_for and seen.taken_for != seen.name}
     maps = {name: {word: _proposed(name, word) for word in found} for name, found in unknown.items()}
     notes = [rows.note] if rows.note else []
+    notes += [left_out(persons)] if persons else []
+    notes += [_OWN_NUMBER.format(seen.name) for seen in columns if seen.taken_for == "patient_id"]
     if "case_id" not in taken:
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
@@ -157,22 +166,22 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
             "dates may have the day or the month first; the command says day first, for which mdy is the other"
         )
     proposal = Proposal(renamed, maps, ignored, sheet, order, skip_bad=False)
-    read = None if folder is None else _tried(path, folder, proposal)
+    read = None if folder is None else _tried(path, rows, folder, proposal)
     if read is not None and read.skipped:
         proposal = dataclasses.replace(proposal, skip_bad=True)
         notes += [f"{len(read.skipped)} rows would be left out, the first: {'; '.join(read.skipped[0].problems)}"]
     return TableSeen(len(rows.numbered), columns, unknown, strange, proposal, read, tuple(notes))
 
 
-def _tried(path: Path, folder: ImageFolder, proposal: Proposal) -> CaseTable:
+def _tried(path: Path, rows: Rows, folder: ImageFolder, proposal: Proposal) -> CaseTable:
     """The cases that the proposal gives.
 
     Raises:
         CaseTableError: none.
     """
     return read_cases(
-        path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore, sheet=proposal.sheet,
-        skip_bad=True, find_image=lambda name: folder.find(name, beside=path), date_order=proposal.date_order,
+        path, columns=proposal.columns, values=proposal.values, ignore=proposal.ignore, skip_bad=True, rows=rows,
+        find_image=lambda name: folder.find(name, beside=path), date_order=proposal.date_order,
     )  # fmt: skip
 
 
@@ -186,11 +195,13 @@ def _aliases() -> Mapping[str, list[str]]:
 # --- columns -------------------------------------------------------------------------------------------------------
 
 
-def _taken(rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | None, path: Path) -> list[str]:
+def _taken(
+    rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | None, path: Path, persons: Collection[str]
+) -> list[str]:
     """Our name for each column; its own where it is none of ours; none where it is left out."""
     names = [_plain(name) for name in rows.header]
     taken = [
-        "" if rows.header.count(name) > 1 or not values else name
+        "" if rows.header.count(name) > 1 or not values or name in persons else name
         for name, values in zip(rows.header, counted, strict=True)
     ]
     ours: dict[str, int] = {}
@@ -249,12 +260,7 @@ def _pictures(
 
 
 def _is_picture(value: str, folder: ImageFolder | None, path: Path) -> bool:
-    if folder is None:
-        return _PICTURE.fullmatch(value) is not None
-    try:
-        return folder.found(value, beside=path) is not None
-    except ValueError:  # several
-        return False
+    return PICTURE.fullmatch(value) is not None if folder is None else folder.names(value, beside=path)
 
 
 def _kind(values: Counter[str]) -> str:
@@ -266,7 +272,7 @@ def _kind(values: Counter[str]) -> str:
         return "numbers"
     if all(cell_problem("date", value, _FIRST) is None for value in values):
         return "days"
-    if all(_PICTURE.fullmatch(value) for value in values):
+    if all(PICTURE.fullmatch(value) for value in values):
         return "files"
     return "text" if sum(map(len, values)) > 40 * len(values) else "words"
 

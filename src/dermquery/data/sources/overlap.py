@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dermquery.data.case import Case
 from dermquery.data.case_table import CaseTableError, read_cases
+from dermquery.data.merging import Contradictions
 from dermquery.data.sources.prepare import origin_of
 
 __all__ = ["Overlap", "find_overlaps"]
@@ -25,12 +26,14 @@ class Overlap:
         sizes: how many cases each has.
         ids: cases of the first that are in the second too: the ISIC id of their image, or the id that one source gave.
         content: cases of the first whose image was made of the same file as one of the second, under other ids.
+        contradictions: where they contradict each other on cases of one id, a line for each field with examples.
     """
 
     tables: tuple[Path, Path]
     sizes: tuple[int, int]
     ids: tuple[str, ...]
     content: tuple[str, ...]
+    contradictions: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -41,7 +44,9 @@ class Overlap:
             for ids, how in ((self.ids, "have one id"), (self.content, "have one content and other ids"))
             if ids
         ]
-        return f"{first} ({n:,}) and {second} ({m:,}): {' and '.join(found) or 'no image in common'}"
+        said = f"{first} ({n:,}) and {second} ({m:,}): {' and '.join(found) or 'no image in common'}"
+        against = ["they contradict each other on", *(f"  {line}" for line in self.contradictions)]
+        return "\n".join([said, *(against if self.contradictions else ())])
 
 
 def find_overlaps(tables: Sequence[Path]) -> Iterator[Overlap]:
@@ -57,7 +62,13 @@ def find_overlaps(tables: Sequence[Path]) -> Iterator[Overlap]:
         ids = _shared(read[first], read[second], lambda case: case.case_key)
         content = _shared(read[first], read[second], lambda case: origin_of(case.image))
         sizes = (len(read[first]), len(read[second]))
-        yield Overlap((first, second), sizes, ids, tuple(found for found in content if found not in set(ids)))
+        held = {case.case_key: case for case in read[second]}
+        against = Contradictions()
+        for case in read[first]:
+            if (other := held.get(case.case_key)) is not None:
+                against.take(case, other)
+        alone = tuple(found for found in content if found not in set(ids))
+        yield Overlap((first, second), sizes, ids, alone, against.sentences)
 
 
 def _shared(first: Sequence[Case], second: Sequence[Case], key: Callable[[Case], object]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ were made. Images appear whole or not at all, so an interrupted run can be repea
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +22,12 @@ from PIL import Image
 from dermquery.data.borders import remove_borders
 from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
+from dermquery.data.dicom.container import NAMES_SOMEBODY, is_dicom
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.rows import CaseTableError, read_csv_rows
+from dermquery.data.sources.held import PrepareError, claim, keep_held, place_of
 from dermquery.data.vocabulary.words import reworded
 
 __all__ = [
@@ -47,10 +48,6 @@ _PIPELINE = 3
 """Increase it whenever the same source image would come out differently, so that old and new images never mix."""
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
-
-
-class PrepareError(ValueError):
-    """A source cannot be prepared; the message says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,8 @@ def prepare_cases(
     progress: Progress | None = None,
     read: Callable[[Path], Original] | None = None,
     bad: Sequence[BadImage] = (),
-    earlier: Sequence[Case] = (),
+    earlier: Sequence[Case] | None = None,
+    places: Sequence[Path] = (),
 ) -> PrepareReport:
     """Prepare the images of ``cases`` (each :attr:`Case.image` is the source file) and write their table.
 
@@ -134,19 +132,31 @@ def prepare_cases(
         progress: called after each image.
         read: opens a case's image, from two threads; by default it is a file.
         bad: source images that became no case; they count like those that cannot be used.
-        earlier: cases of the folder's table that stay in it, before these.
+        earlier: cases of the folder's table that stay in it, before these; None for a source that has all in one.
+        places: where ``cases`` were read from. What was prepared from elsewhere is not written over.
 
     A bad image never stops the others. If there is one, the table is written only with ``skip_bad``, and without it.
 
     Raises:
-        PrepareError: if ``out`` was prepared in another way, or ``size`` is too small.
+        PrepareError: if ``out`` was prepared in another way or holds another import, or ``size`` is too small.
     """
     if size is not None and size < 32:
         raise PrepareError(f"size is {size} pixels; use at least 32")
-    _claim(out, {"source": source, "size": size, "borders": not (crop or size), "pipeline": _PIPELINE})
+    made_by = {"source": source, "size": size, "borders": not (crop or size), "pipeline": _PIPELINE}
+    place = place_of(places)
+    before = claim(out, made_by, place)
     worded = reworded(cases)
     cases = worded.cases
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
+    notes = worded.notes
+    if earlier is None:
+        image_of = dict(zip((case.case_id for case in cases), targets, strict=True))
+        notes += tuple(
+            keep_held(
+                out, cases, {each.case_id for each in bad}, made_by=made_by, place=place, before=before,
+                is_other_image=lambda case: _is_other(case.image, image_of[case.case_id]),
+            )
+        )  # fmt: skip
     prepared: list[Case] = []
     unusable = list(bad)
     made = 0
@@ -165,8 +175,8 @@ def prepare_cases(
                 progress(done, len(cases))
     table = out / "cases.csv" if prepared and (skip_bad or not unusable) else None
     if table:
-        write_cases([*earlier, *prepared], table)
-    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(unusable), worded.notes)
+        write_cases([*(earlier or ()), *prepared], table)
+    return PrepareReport(out, table, tuple(prepared), made, len(prepared) - made, tuple(unusable), notes)
 
 
 def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[str, str]]:
@@ -254,6 +264,11 @@ def _bare(data: bytes, origin: bytes, image: Image.Image) -> bytes | None:
 
 
 def _file(source: Path) -> Original:
+    """A file that is an image by what it holds: what names a patient in pixels or attributes has a way of its own."""
+    if source.is_file():
+        with source.open("rb") as file:
+            if is_dicom(file.read(256)):
+                raise ImageError(f"{source}: {NAMES_SOMEBODY}")
     return Original(_origin(source) if source.is_file() else b"", partial(load_image, source), source.read_bytes)
 
 
@@ -263,39 +278,16 @@ def _origin(source: Path) -> bytes:
         return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
+def _is_other(source: Path, target: Path) -> bool:
+    return source.is_file() and target.is_file() and _made_from(target) != _origin(source)
+
+
 def _made_from(target: Path) -> object:
     try:
         with Image.open(target, formats=("JPEG",)) as image:
             return image.info.get("comment")
     except OSError:  # damaged from outside; it is made again
         return None
-
-
-def _claim(out: Path, made_by: dict[str, object]) -> None:
-    """Record in ``out`` how its images are made, or refuse if that differs from what is there."""
-    record = out / "prepare.json"
-    if out.exists() and not out.is_dir():
-        raise PrepareError(f"{out} is a file; name a folder to prepare into")
-    if record.exists():
-        try:
-            before = json.loads(record.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise PrepareError(f"{record} is damaged ({error}); remove the folder {out} and prepare again") from error
-        if before != made_by:
-            names = sorted({*before, *made_by}) if isinstance(before, dict) else []
-            changes = [
-                f"{n} was {before.get(n)!r} and is now {made_by.get(n)!r}"
-                for n in names
-                if before.get(n) != made_by.get(n)
-            ]
-            raise PrepareError(
-                f"{out} was prepared in another way ({'; '.join(changes)}); prepare into another folder, or remove it"
-            )
-        return
-    if (out / "images").exists():
-        raise PrepareError(f"{out} has images but no prepare.json, so it was not prepared here; use another folder")
-    with replacing(record) as part:
-        part.write_text(json.dumps(made_by, indent=1) + "\n", encoding="utf-8")
 
 
 def origin_of(image: Path) -> bytes | None:

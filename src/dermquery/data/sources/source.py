@@ -159,13 +159,14 @@ def prepare_source(
     with SOURCES.blamed(source.name):
         reading = source.read(folder, tables, flags=flags, skip_bad=skip_bad, without=out)
     report = prepare_cases(
-        reading.cases, out, source=source.name, size=size, crop=crop, skip_bad=skip_bad, progress=progress
-    )
+        reading.cases, out, source=source.name, size=size, crop=crop, skip_bad=skip_bad, progress=progress,
+        bad=reading.bad, places=(folder, *tables),
+    )  # fmt: skip
     for path in terms_in(folder):
         target = out / path.relative_to(folder)
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(path, target)
-    return dataclasses.replace(report, bad=(*reading.bad, *report.bad), notes=(*reading.notes, *report.notes))
+    return dataclasses.replace(report, notes=(*reading.notes, *report.notes))
 
 
 def terms_in(folder: Path) -> list[Path]:

@@ -1,0 +1,61 @@
+"""Ids belong to their source: case ``a3`` of one clinic must not be written over by case ``a3`` of another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from dermquery.data.case import Case
+from dermquery.store.protocol import CaseReader, StoredCase
+
+__all__ = ["is_another", "others_in_place"]
+
+_CHUNK = 256
+_NAMED = 3
+
+
+def others_in_place(cases: Sequence[Case], store: CaseReader) -> str:
+    """Which cases would be written over by those of another source, and the remedy; empty if none would."""
+    if len({*store.value_counts("source"), *(case.source for case in cases)}) < 2:
+        return ""
+    taken: list[StoredCase] = []
+    sources: dict[str | None, None] = {}
+    for start in range(0, len(cases), _CHUNK):
+        chunk = {case.case_id: case for case in cases[start : start + _CHUNK]}
+        for case_id, row in store.get(list(chunk), vectors=False).items():
+            if is_another(chunk[case_id], row):
+                taken.append(row)
+                sources[chunk[case_id].source] = None
+    if not taken:
+        return ""
+    taken.sort(key=lambda row: row.case.case_id)
+    named = ", ".join(f"{row.case.case_id!r} of {_named(row.case.source)}" for row in taken[:_NAMED])
+    more = f" and {len(taken) - _NAMED:,} more" if len(taken) > _NAMED else ""
+    return (
+        f"the base holds {named}{more}, which the cases of these ids of {' and '.join(map(_named, sources))} would "
+        "write over; nothing was written. Give these ids of their own, for example with --prefix B- (in Python: other "
+        "case ids), or delete the old ones"
+    )
+
+
+def is_another(case: Case, row: StoredCase) -> bool:
+    """Whether a row of the same id is the case of another source.
+
+    A source that was written into the table, or taken out of it, since it was read makes no other case of one image.
+    """
+    if case.case_key == row.case.case_key:
+        return False
+    if case.source and row.case.source:
+        return True
+    try:
+        state = case.image.stat()
+        if row.stamp.same_file_state(state.st_size, state.st_mtime_ns):
+            return False
+        with case.image.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() != row.stamp.sha256
+    except OSError:  # told with the case
+        return False
+
+
+def _named(source: str | None) -> str:
+    return f"source {source!r}" if source else "no source"

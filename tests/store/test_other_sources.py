@@ -1,0 +1,158 @@
+"""Ids of cases belong to their source, and images of the ISIC Archive to all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from dermquery.cli.index import index
+from dermquery.data.case import Case
+from dermquery.data.case_table import write_cases
+from dermquery.data.merging import ALSO_IN
+from dermquery.store.casebase import CaseBase
+from tests.store.conftest import draw_lesion
+from tests.store.encoder import ProjectionEncoder
+from tests.store.loading import load_by
+
+app = typer.Typer()
+app.command()(index)
+
+
+@pytest.fixture(autouse=True)
+def _models(monkeypatch: pytest.MonkeyPatch) -> None:
+    load_by(monkeypatch, lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> CaseBase:
+    return CaseBase.create(tmp_path / "base", ProjectionEncoder(), reference="0")
+
+
+def case(folder: Path, case_id: str, source: str | None, seed: int, **facts: object) -> Case:
+    image = draw_lesion(folder / f"{source}-{case_id}-{seed}.png", seed)
+    return Case(case_id=case_id, image=image, source=source, **facts)
+
+
+def held(base: CaseBase) -> dict[str, Case]:
+    return {name: row.case for name, row in base.store.get(base.store.ids()).items()}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+# --- ids of cases -------------------------------------------------------------------------------------------------
+
+
+def test_a_case_of_another_source_is_not_written_over(base: CaseBase, tmp_path: Path) -> None:
+    first = [case(tmp_path, f"a{i}", "A", i) for i in range(4)]
+    base.add(first)
+    second = [case(tmp_path, "b9", "B", 9), case(tmp_path, "a3", "B", 8)]
+    with pytest.raises(ValueError, match=r"holds 'a3' of source 'A', which the cases of these ids of source 'B' would"):
+        base.add(second)
+    assert held(base) == {each.case_id: each for each in first}, "nothing was written"
+    again = first[3].model_copy(update={"diagnosis": "mel"})
+    assert base.add([again]).updated == 1, "of its own source it is"
+    assert base.add(second, replacing=True).updated == 1, "somebody who says so may"
+
+
+@pytest.mark.parametrize(("before", "since"), [(None, "A"), ("A", None)])
+def test_a_source_that_was_added_to_the_table_makes_no_other_case(
+    base: CaseBase, tmp_path: Path, before: str | None, since: str | None
+) -> None:
+    first = case(tmp_path, "a1", before, 1)
+    base.add([first])
+    moved = draw_lesion(tmp_path / "moved.png", 1)
+    for image in (first.image, moved):
+        base.add([first.model_copy(update={"source": since, "image": image})])
+        assert held(base)["a1"].source == since
+        base.add([first], replacing=True)
+    with pytest.raises(ValueError, match="would write over; nothing was written"):
+        base.add([case(tmp_path, "a1", since, 2)])
+
+
+def test_derm7pts_own_ids_are_the_same_everywhere(base: CaseBase, tmp_path: Path) -> None:
+    base.add([case(tmp_path, "derm7pt-0001", "Derm7pt", 1)])
+    assert base.add([case(tmp_path, "derm7pt-0001", "ours", 1)]).updated == 1
+
+
+def test_the_command_refuses_and_knows_the_way_out(base: CaseBase, tmp_path: Path) -> None:
+    base.add([case(tmp_path, "a3", "A", 1), case(tmp_path, "ISIC_0000001", "A", 2)])
+    write_cases([case(tmp_path, "a3", "B", 3), case(tmp_path, "ISIC_0000001", "B", 2)], tmp_path / "b.csv")
+    command = (tmp_path / "b.csv", "--base", base.uri, "--model", 0)
+    for more in ((), ("--dry-run",)):
+        done = run(*command, *more)
+        assert done.exit_code == 2
+        assert "with --prefix B-" in done.stderr
+    for expected in ("1 added, 1 updated", "0 added, 0 updated, 2 unchanged"):
+        assert expected in run(*command, "--prefix", "B-").stdout
+    assert set(held(base)) == {"a3", "B-a3", "ISIC_0000001"}
+
+
+def test_another_image_under_an_id_without_a_source_is_said(base: CaseBase, tmp_path: Path) -> None:
+    base.add([case(tmp_path, "a1", None, 1), case(tmp_path, "a2", None, 2)])
+    write_cases([case(tmp_path, "a1", None, 3), case(tmp_path, "a2", None, 2, sex="male")], tmp_path / "b.csv")
+    done = run(tmp_path / "b.csv", "--base", base.uri, "--model", 0)
+    assert done.exit_code == 0
+    assert "1 case had another image before (a1); if these are other cases, use --prefix" in done.stdout
+
+
+# --- images of the archive ----------------------------------------------------------------------------------------
+
+
+def test_a_second_release_completes_an_image_and_contradictions_are_named(base: CaseBase, tmp_path: Path) -> None:
+    ids = [f"ISIC_000000{i}" for i in range(5)]
+    ham = [
+        case(tmp_path, name, "HAM10000", i, confirmed_by="histopathology", diagnosis="nv") for i, name in enumerate(ids)
+    ]
+    later = [
+        case(tmp_path, name, "ISIC 2019", 90 + i, diagnosis="nv" if i else "mel", age=40) for i, name in enumerate(ids)
+    ]
+    base.add(ham)
+    vectors = {name: row.vector.tolist() for name, row in base.store.get(ids).items()}
+    write_cases(later, tmp_path / "later.csv")
+    report = tmp_path / "report.json"
+    for expected in ("0 added, 5 updated", "0 added, 0 updated, 5 unchanged"):
+        done = run(tmp_path / "later.csv", "--base", base.uri, "--model", 0, "--report", report)
+        assert done.exit_code == 0, done.output
+        assert expected in done.stdout
+        assert "5 cases are images of the ISIC Archive that another source brought" in done.stdout
+        assert "diagnosis: 1 (ISIC_0000000: 'nv', 'mel')" in done.stdout
+        said = json.loads(report.read_text(encoding="utf-8"))
+        assert (said["completed"], said["contradictions"]) == (5, {"diagnosis": 1})
+    cases = held(CaseBase.open(base.uri, ProjectionEncoder()))
+    assert {each.confirmed_by for each in cases.values()} == {"histopathology"}
+    assert {each.age for each in cases.values()} == {40}
+    assert {each.extra[ALSO_IN] for each in cases.values()} == {"ISIC 2019"}
+    assert [cases[name].image for name in ids] == [each.image for each in ham]
+    assert {name: row.vector.tolist() for name, row in base.store.get(ids).items()} == vectors
+
+
+def test_the_first_releases_own_table_again_loses_nothing_and_may_correct(base: CaseBase, tmp_path: Path) -> None:
+    ham = case(tmp_path, "ISIC_0000001", "HAM10000", 1, diagnosis="nv")
+    base.add([ham])
+    base.add([case(tmp_path, "ISIC_0000001", "ISIC 2019", 1, age=40)])
+    assert base.add([ham]).unchanged == 1
+    base.add([ham.model_copy(update={"diagnosis": "mel"})])
+    assert (held(base)["ISIC_0000001"].diagnosis, held(base)["ISIC_0000001"].age) == ("mel", 40)
+
+
+def test_within_one_source_an_archives_image_is_replaced(base: CaseBase, tmp_path: Path) -> None:
+    base.add([case(tmp_path, "ISIC_0000001", "ours", 1, sex="male", diagnosis="nv")])
+    report = base.add([case(tmp_path, "ISIC_0000001", "ours", 1, sex="female")])
+    assert (report.updated, report.completed) == (1, 0)
+    assert (held(base)["ISIC_0000001"].sex, held(base)["ISIC_0000001"].diagnosis) == ("female", None)
+
+
+def test_an_exported_base_is_indexed_to_an_equal_one(base: CaseBase, tmp_path: Path) -> None:
+    base.add([case(tmp_path, "ISIC_0000001", "HAM10000", 1)])
+    base.add([case(tmp_path, "ISIC_0000001", "ISIC 2019", 1, age=40)])
+    other = CaseBase.create(tmp_path / "other", ProjectionEncoder())
+    other.add(held(base).values())
+    assert held(other) == held(base)
+    assert other.add(held(base).values()).unchanged == 1
