@@ -24,7 +24,7 @@ from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
-from dermquery.data.vocabulary.words import is_missing, word_for
+from dermquery.data.vocabulary.words import says_nothing, word_for
 
 __all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
 
@@ -299,7 +299,7 @@ def _strange(seen: ColumnSeen) -> Counter[str]:
     if seen.taken_for not in _WORDED:
         return Counter()
     field = "diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for
-    return Counter({w: n for w, n in seen.values.items() if word_for(field, w) is None and not is_missing(w)})
+    return Counter({w: n for w, n in seen.values.items() if word_for(field, w) is None and not says_nothing(field, w)})
 
 
 def _proposed(name: str, word: str) -> str:
