@@ -165,8 +165,8 @@ def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
     found += [problem for name in NUMBERS if (problem := _number_problem(name, row.get(name, "")))]
     found += [
-        f"{name} {row[name]!r} was shortened by a spreadsheet and lost its last digits; make that column text, enter it "
-        "again and export again"
+        f"{name} {row[name]!r} was shortened by a spreadsheet and lost its last digits; make that column text, "
+        "enter it again and export again"
         for name in _NAMING
         if _SHORTENED.fullmatch(row.get(name, ""))
     ]
