@@ -23,7 +23,7 @@ from dermquery.data.vocabulary.ages_days import (
 )
 from dermquery.data.vocabulary.words import recorded_as
 
-__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "ValueMaps", "cell_problem", "check_rows"]
+__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "ValueMaps", "cell_problem", "check_rows", "number_of"]
 
 COLUMNS: tuple[str, ...] = ("case_id", "image", *(name for name in CASE_FIELDS if name != "case_id"))
 """The columns that the project knows, in the order in which they are written."""
@@ -212,7 +212,7 @@ def _case(row: _Row, image: Path, order: DayOrder | None) -> Case:
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
         extra=extra,
         **{name: _text(name, row.get(name, "")) for name in TEXT_COLUMNS},
-        **{name: _number(name, row[name]) for name in NUMBERS if row.get(name)},
+        **{name: number_of(name, row[name]) for name in NUMBERS if row.get(name)},
     )
 
 
@@ -221,8 +221,12 @@ def _text(name: str, written: str) -> str | None:
     return (written.lower() if CASE_FIELDS[name].values else written) or None
 
 
-def _number(name: str, written: str) -> float:
-    """A number with a decimal point or a decimal comma; an age and a length also with their unit."""
+def number_of(name: str, written: str) -> float:
+    """The number that is written for a field: with a decimal point or comma, of an age and a length also with its unit.
+
+    Raises:
+        ValueError: it is none.
+    """
     if name == "age":
         return years(written)
     if name.endswith("_mm"):
@@ -234,7 +238,7 @@ def _number_problem(name: str, written: str) -> str:
     """What is wrong with a number, with the remedy; empty if nothing is."""
     why = ""
     try:
-        if not written or 0 <= _number(name, written) <= CASE_FIELDS[name].most:
+        if not written or 0 <= number_of(name, written) <= CASE_FIELDS[name].most:
             return ""
     except ValueError as error:
         why = "" if str(error).startswith("could not") else f": {error}"

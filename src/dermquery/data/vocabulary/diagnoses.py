@@ -55,6 +55,11 @@ class Diagnoses:
         path = self.named(written, source)
         return known if known is not None else self.codes(path).group if path else ""
 
+    @cached_property
+    def group_names(self) -> frozenset[str]:
+        """The labels of the shared data sets."""
+        return frozenset(filter(None, (*self._groups.values(), *(codes.group for codes in self._codes.values()))))
+
     def codes(self, path: str) -> Codes:
         """Codes of a path: its own, else those of the nearest path above that has some."""
         levels = path.split(":")
