@@ -203,6 +203,7 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     """What is wrong with the base and the query's image, and whether it is like anything in the base."""
     if result.query.image is None:
         return result.damage
+    from dermquery.data.dicom.frames import said_of_frames
     from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
@@ -211,7 +212,8 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     image = UprightImage.of(result.query.image)
     sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
     held = said_of(case_base.cases_of_image(sha256))
-    found: list[Warned] = [*result.damage, *held, *said_of_hits(result.hits), *check_image(image)]
+    frames = said_of_frames(Path(result.query.image))
+    found: list[Warned] = [*result.damage, *frames, *held, *said_of_hits(result.hits), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
