@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded, rows_of
 from dermquery.data.vocabulary.trees import TREES, below
 from dermquery.data.vocabulary.words import is_missing, reworded, skin_type, word_for
+from tests.data.clinic_values import judged, rows
 from tests.data.test_derm7pt import COUNTS
 
 WORD_FIELDS = ("sex", "site", "laterality", "confirmed_by", "image_type", "polarisation", "contact", "licence")
@@ -336,3 +338,11 @@ def test_days_with_words_and_short_years(written: str, day: str) -> None:
 def test_a_day_that_may_be_another_is_not_read(written: str) -> None:
     with pytest.raises(ValueError, match=r"no day|first|four digits|not a day"):
         day_of(written, None)
+
+
+def test_three_hundred_values_of_hospitals() -> None:
+    """Written after the vocabulary: what is read wrongly is a fault, what is not read is listed for its clinic."""
+    verdicts = Counter(map(judged, rows()))
+    assert verdicts["wrong"] == 0
+    assert verdicts["right"] > 240
+    assert verdicts["listed"] <= 3

@@ -32,6 +32,8 @@ def _list(name: str) -> frozenset[str]:
 
 
 _FRENCH_LETTERS = frozenset(("g", "d"))
+_HIGH = frozenset(("haut",))
+"""German for skin, and French for the upper part: "haut du dos"."""
 _NO_SIDES = frozenset(("b", "mitte", "midden", "mittig", "milieu"))
 """Words of the column of sides that say something else beside a place: the middle of the back is no side of it."""
 _NEUTRAL = frozenset(("l", "r", "left", "right", "lt", "rt", "bilateral", "midline"))
@@ -249,7 +251,14 @@ def _read(sites: Sites, written: str) -> Place | None:
 def _found(sites: Sites, words: Sequence[str], said: Sequence[str]) -> tuple[str, bool] | None:
     """The place that some words name with as few of them left out as possible, and whether it is French."""
     words = [word for word in words if word not in _sides()]
-    for left_out in (frozenset[str](), _FILLERS, _FILLERS | _QUALIFIERS, _FILLERS | _QUALIFIERS | _LEADING_AWAY):
+    articles = _FILLERS - _HIGH
+    for left_out in (
+        frozenset[str](),
+        articles,
+        _FILLERS,
+        _FILLERS | _QUALIFIERS,
+        _FILLERS | _QUALIFIERS | _LEADING_AWAY,
+    ):
         rest = [word for word in words if word not in left_out]
         for kept in (rest, [word for word in rest if word != "face"]):
             word = sites.spelled(kept) or (sites.abbreviated(kept, said) if said else None)
