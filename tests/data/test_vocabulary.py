@@ -266,7 +266,8 @@ def test_a_place_with_its_side(written: str, site: str, side: str | None) -> Non
     [
         "unter dem Knie", "boven knie", "Rücken, Bauch", "dos/main", "rug, hand", "Rücken links/rechts", "Brust hinten",
         "US", "front", "Unterarm d.", "OA re", "Haut", "39937001", "Arm 2", "Nävus am Rücken", "li.", "oben", "",
-        "voor het oor", "Bauch seitlich", "?", "pied gauche, dos",
+        "voor het oor", "Bauch seitlich", "?", "Arm und Bein", "Nase re Wange",
+        "zw. Schulterblatt und Nacken", "Hand re Fuß li", "pied gauche, dos",
     ],
 )  # fmt: skip
 def test_a_place_that_may_be_another_is_not_read(written: str) -> None:
@@ -346,3 +347,10 @@ def test_three_hundred_values_of_hospitals() -> None:
     assert verdicts["wrong"] == 0
     assert verdicts["right"] > 240
     assert verdicts["listed"] <= 3
+
+
+def test_what_somebody_doubted_is_not_read() -> None:
+    assert SITES.read("Rücken?") is SITES.read("dos (gauche ?)") is None
+    assert DIAGNOSES.named("Melanom?") is DIAGNOSES.named("? BCC") is word_for("sex", "m?") is None
+    (one,) = reworded([case(site="?", diagnosis="Melanom?", sex="?")]).cases
+    assert (one.site, one.sex, one.diagnosis, one.diagnosis_path) == (None, None, "Melanom?", None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
-from dermquery.data.vocabulary.spelling import folded, rows_of, word_lists
+from dermquery.data.vocabulary.spelling import folded, is_doubted, rows_of, word_lists
 
 __all__ = ["SITES", "Place", "Site"]
 
@@ -228,6 +228,8 @@ def _read(sites: Sites, written: str) -> Place | None:
     if ":" in written:
         word = sites.of_path(written)
         return None if word is None else Place(word)
+    if is_doubted(written):
+        return None
     bare = _ELIDED.sub("", written)
     parts = [tuple(folded(part).split()) for part in _BETWEEN_PARTS.split(bare)]
     word = sites.spelled(folded(written).split()) or sites.spelled(folded(bare).split())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-__all__ = ["folded", "rows_of", "word_lists"]
+__all__ = ["folded", "is_doubted", "rows_of", "word_lists"]
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "œ": "oe", "æ": "ae", "♀": "f", "♂": "m"})
 _BETWEEN = re.compile(r"[\W_]+")
@@ -25,6 +25,11 @@ def folded(written: str) -> str:
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", written).casefold()).translate(_UMLAUTS)
     letters = unicodedata.normalize("NFD", plain)
     return _BETWEEN.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip()
+
+
+def is_doubted(written: str) -> bool:
+    """Whether somebody put a question mark to a word: "Melanom?" is no melanoma."""
+    return "?" in written
 
 
 def rows_of(table: str) -> Iterator[dict[str, str]]:

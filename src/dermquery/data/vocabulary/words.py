@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from dermquery.data.case import Case
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
-from dermquery.data.vocabulary.spelling import folded, word_lists
+from dermquery.data.vocabulary.spelling import folded, is_doubted, word_lists
 
 __all__ = ["Reworded", "is_missing", "recorded_as", "reworded", "says_nothing", "skin_type", "word_for"]
 
@@ -48,7 +48,7 @@ def word_for(field: str, written: str) -> str | None:
         return DIAGNOSES.named(written)
     if field == "skin_type":
         return skin_type(written)
-    return _spellings().get(field, {}).get(folded(written))
+    return None if is_doubted(written) else _spellings().get(field, {}).get(folded(written))
 
 
 def skin_type(written: str, scale: str = "") -> str | None:
