@@ -116,11 +116,12 @@ def test_a_single_query_is_a_list_of_one(base: CaseBase, cases: Sequence[Case], 
     path = cases[7].image
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
-    one = {
+    forms: dict[str, Any] = {
         "text": "atypical network", "path": path, "bytes": path.read_bytes(), "stream": io.BytesIO(path.read_bytes()),
         "array": np.asarray(picture), "grey": np.asarray(picture.convert("L")), "pillow": picture,
         "mapping": {"text": "atypical network"}, "query": Query(text="atypical network"),
-    }[form]  # fmt: skip
+    }  # fmt: skip
+    one = forms[form]
     (result,) = base.search_many(one, top_k=2)
     same = Query.of(io.BytesIO(path.read_bytes()) if form == "stream" else one)
     assert [hit.case.case_id for hit in result.hits] == [

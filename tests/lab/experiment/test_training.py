@@ -16,7 +16,7 @@ from tests.tiny import noise_cases
 
 def test_a_folder_in_which_nothing_was_trained_is_free(tmp_path: Path) -> None:
     cases = noise_cases(tmp_path / "images", 12)
-    few = FoldCases(train=tuple(cases[:6]), validation=tuple(cases[6:7]), test=tuple(cases[7:]))
+    few = FoldCases(train=[*cases[:6]], validation=[*cases[6:7]], test=[*cases[7:]])
     first, other = load_config("lite", ()), load_config("lite", ("train.epochs=3",))
     for config in (first, other):
         with pytest.raises(ValueError, match="do not fill one batch"):
