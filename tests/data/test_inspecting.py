@@ -223,3 +223,11 @@ def test_one_content_under_two_ids(tmp_path: Path) -> None:
     assert run("prepare", "folder", tmp_path / "a", "--out", tmp_path / "out").exit_code == 0
     for first in (tmp_path / "out" / "cases.csv", tmp_path / "a.csv"):
         assert "1 images have one content and other ids (a" in run("overlap", first, tmp_path / "b.csv").stdout
+
+
+def test_years_of_two_digits_are_told(clinic: Path) -> None:
+    (clinic / "kurz.csv").write_text("Bild;Datum\n" + "".join(f"{n}.jpg;1.{n}.21\n" for n in (1, 2)), encoding="utf-8")
+    for name in ("1.jpg", "2.jpg"):
+        write_skin(clinic / "kurz" / name)
+    done = run("inspect", "kurz.csv", "kurz")
+    assert "years of two digits were read as 1970 to 2069 in 2 dates (1.1.21, …)" in done.stdout

@@ -158,6 +158,8 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
         )
     proposal = Proposal(renamed, maps, ignored, sheet, order, skip_bad=False)
     read = None if folder is None else _tried(path, folder, proposal)
+    if read is not None and read.note != rows.note:
+        notes.append(read.note.removeprefix(rows.note).removeprefix("; "))
     if read is not None and read.skipped:
         proposal = dataclasses.replace(proposal, skip_bad=True)
         notes += [f"{len(read.skipped)} rows would be left out, the first: {'; '.join(read.skipped[0].problems)}"]
