@@ -433,7 +433,7 @@ def test_a_date_is_a_day(tmp_path: Path, written: str) -> None:
 
 def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,in March 2024\n")
-    with pytest.raises(CaseTableError, match="date 'in March 2024' is not a day written as 2024-03-31"):
+    with pytest.raises(CaseTableError, match="date 'in March 2024' names no day; write one such as 2024-03-31"):
         read_cases(tmp_path / "cases.csv", check_images=False)
 
 

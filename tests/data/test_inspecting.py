@@ -234,3 +234,11 @@ def test_two_tables_that_contradict_each_other_on_one_image(tmp_path: Path) -> N
     done = run("overlap", first, second)
     examples = "; ".join(f"ISIC_000000{i}: 'nv', 'mel'" for i in range(3))
     assert done.stdout.splitlines()[1:] == ["they contradict each other on", f"  diagnosis: 5 ({examples}; …)"]
+
+
+def test_years_of_two_digits_are_told(clinic: Path) -> None:
+    (clinic / "kurz.csv").write_text("Bild;Datum\n" + "".join(f"{n}.jpg;1.{n}.21\n" for n in (1, 2)), encoding="utf-8")
+    for name in ("1.jpg", "2.jpg"):
+        write_skin(clinic / "kurz" / name)
+    done = run("inspect", "kurz.csv", "kurz")
+    assert "years of two digits were read as 1970 to 2069 in 2 dates (1.1.21, …)" in done.stdout

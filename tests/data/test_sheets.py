@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -104,6 +105,89 @@ def test_a_merged_cell_holds_in_every_row_that_it_covers(tmp_path: Path) -> None
     read = read_rows(workbook(tmp_path / "t.xlsx", rows, lambda book: book.active.merge_cells("B2:B3")))
     assert [cells[1] for _, cells in read.numbered] == ["P1", "P1", "P2"]
     assert "merged cells" in refused(document(tmp_path / "t.ods", (("case_id", "p"), ("a", "P1"), ("b", ...))))
+
+
+GROUPS = (
+    ("Patient", None, "Läsion", None, None),
+    ("Nr", "Alter", "Diagnose", "Datum", "Bild"),
+    (7, 41, "nv", "x", "a.jpg"),
+)
+
+
+def test_a_header_in_two_rows(tmp_path: Path) -> None:
+    def merge(book: Any) -> None:
+        book.active.merge_cells("A1:B1")
+        book.active.merge_cells("C1:E1")
+
+    for change in (merge, lambda _: None):
+        read = read_rows(workbook(tmp_path / "t.xlsx", GROUPS, change))
+        assert read.header == ("Nr", "Alter", "Diagnose", "Datum", "Bild")
+        assert read.numbered == [(3, ["7", "41", "nv", "x", "a.jpg"])]
+        assert "row 1 was passed over as titles of groups: 'Patient', 'Läsion'" in read.note
+    lines = [";".join("" if cell is None else str(cell) for cell in row) for row in GROUPS]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert read_rows(tmp_path / "t.csv").header == ("Nr", "Alter", "Diagnose", "Datum", "Bild")
+
+
+def test_names_that_two_groups_have_and_a_name_over_both_rows(tmp_path: Path) -> None:
+    rows = (
+        ("Nr", "Patient", None, "Bild", None), (None, "Name", "Datum", "Datei", "Datum"),
+        (1, "x", "2024-03-01", "a.jpg", "2024-03-02"),
+    )  # fmt: skip
+
+    def merge(book: Any) -> None:
+        for cells in ("A1:A2", "B1:C1", "D1:E1"):
+            book.active.merge_cells(cells)
+
+    read = read_rows(workbook(tmp_path / "t.xlsx", rows, merge))
+    assert read.header == ("Nr", "Name", "Patient Datum", "Datei", "Bild Datum")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (("case_id", "", "image"), ("x", "y", "a.jpg"), ("x2", "y", "b.jpg")),
+        (("case_id", "image", ""), ("one", "two", ""), ("x2", "b.jpg", "")),
+        (("case_id", "image", "text"), ("eins", "bild", "wort"), ("x2", "b.jpg", "z")),
+        (("", "", ""), ("case_id", "image", "n"), ("a", "a.jpg", "1")),
+    ],
+)  # fmt: skip
+def test_a_header_in_one_row_stays(tmp_path: Path, rows: Sequence[Sequence[str]]) -> None:
+    (tmp_path / "t.csv").write_text("\n".join(",".join(row) for row in rows), encoding="utf-8")
+    first = next(row for row in rows if any(row))
+    assert read_rows(tmp_path / "t.csv").header == tuple(first)
+
+
+def test_numbers_that_are_shown_with_leading_zeros_and_what_is_hidden(tmp_path: Path) -> None:
+    def change(book: Any) -> None:
+        sheet = book.active
+        for row in (2, 3, 4):
+            sheet.cell(row, 1).number_format = "00000"
+            sheet.cell(row, 2).number_format = "0.00"
+        sheet.row_dimensions[3].hidden = True
+        sheet.column_dimensions["C"].hidden = True
+
+    rows = (
+        ("patient_id", "n", "diagnosis", "lesion_id"),
+        (43, 1, "nv", "00043"),
+        (44, 2, "nv", "7"),
+        ("x", 3, "nv", "8"),
+    )
+    read = read_rows(workbook(tmp_path / "t.xlsx", rows, change))
+    assert [cells[0] for _, cells in read.numbered] == ["00043", "00044", "x"]
+    assert [cells[1] for _, cells in read.numbered] == ["1", "2", "3"]
+    assert read.numbered[0][1][3] == "00043", "text stays as it is"
+    assert "1 hidden rows (3) and hidden columns (C) are read like the others" in read.note
+
+
+@pytest.mark.parametrize("written", ["1.23E+11", "1,23E+11", "4E+12"])
+@pytest.mark.parametrize("column", ["patient_id", "lesion_id", "case_id"])
+def test_an_id_that_a_spreadsheet_shortened_is_named(tmp_path: Path, column: str, written: str) -> None:
+    row = {"case_id": "a", "image": "a.png", "patient_id": "p", "lesion_id": "l", column: written}
+    write_skin(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text(";".join(row) + "\n" + ";".join(row.values()))
+    with pytest.raises(CaseTableError, match=rf"{column} '{re.escape(written)}' was shortened by a spreadsheet"):
+        read_cases(tmp_path / "t.csv")
 
 
 def test_formulas_and_errors(tmp_path: Path) -> None:

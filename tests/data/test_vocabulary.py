@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded, rows_of
 from dermquery.data.vocabulary.trees import TREES, below
 from dermquery.data.vocabulary.words import is_missing, reworded, skin_type, word_for
+from tests.data.clinic_values import judged, rows
 from tests.data.test_derm7pt import COUNTS
 
 WORD_FIELDS = ("sex", "site", "laterality", "confirmed_by", "image_type", "polarisation", "contact", "licence")
@@ -167,7 +169,7 @@ def test_ages(written: str, age: float) -> None:
 
 @pytest.mark.parametrize("written", ["old", "30-35", "45Q", "", "+", "1,2,3"])
 def test_what_is_no_age(written: str) -> None:
-    with pytest.raises(ValueError, match="could not convert"):
+    with pytest.raises(ValueError, match=r"could not convert|two numbers|no unit"):
         years(written)
 
 
@@ -195,7 +197,7 @@ def test_days_that_do_not_settle_their_order() -> None:
         day_of("03/04/2024", None)
     with pytest.raises(ValueError, match="'25/12/2024' has the day first and '12/25/2024' the month"):
         order_of(["25/12/2024", "12/25/2024"])
-    for wrong in ("31.02.2024", "1.2.24", "yesterday"):
+    for wrong in ("31.02.2024", "1.2.124", "yesterday", "1.2.45", "21-06-15"):
         with pytest.raises(ValueError, match=wrong):
             day_of(wrong, None)
 
@@ -233,3 +235,122 @@ def test_what_has_no_counterpart_is_listed() -> None:
         "sex: 'sometimes' (2) kept as written",
         "diagnosis: 'akiec' (1) without a place in the hierarchy of diagnoses",
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "site", "side"),
+    [
+        ("Rücken li.", "back", "left"), ("Unterschenkel re.", "lower leg", "right"), ("Wade", "lower leg", None),
+        ("Schienbein links", "lower leg", "left"), ("Leiste", "groin", None), ("Oberlippe", "lip", None),
+        ("kuit re", "lower leg", "right"), ("scheen", "lower leg", None), ("bovenlip", "lip", None),
+        ("rug links", "back", "left"), ("dos", "back", None), ("mollet g.", "lower leg", "left"),
+        ("cuisse gauche", "thigh", "left"), ("l'aine", "groin", None), ("l'épaule droite", "shoulder", "right"),
+        ("lèvre sup.", "lip", None), ("dos de la main droite", "hand", "right"), ("avant-bras d.", "forearm", "right"),
+        ("face interne de la cuisse droite", "thigh", "right"), ("linkeronderbeen", "lower leg", "left"),
+        ("Halsregion", "neck", None), ("Rucken", "back", None), ("US re", "lower leg", "right"),
+        ("Thorax dorsal", "back", None), ("Rücken Mitte", "back", None), ("Stirn median", "forehead", "midline"),
+        ("Hände bds.", "hand", "bilateral"),
+        ("front droit", "forehead", "right"), ("Kopf, Hals", "head and neck", None),
+        ("lower right back", "lower back", "right"), ("hand_L", "hand", "left"),
+        ("MI droit", "lower extremity", "right"),
+        ("Hüfte rechts", "hip", "right"), ("œil gauche", "eye region", "left"),
+        ("Arm, distal, li", "upper extremity", "left"),
+    ],
+)  # fmt: skip
+def test_a_place_with_its_side(written: str, site: str, side: str | None) -> None:
+    assert SITES.read(written) == (site, side)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "unter dem Knie", "boven knie", "Rücken, Bauch", "dos/main", "rug, hand", "Rücken links/rechts", "Brust hinten",
+        "US", "front", "Unterarm d.", "OA re", "Haut", "39937001", "Arm 2", "Nävus am Rücken", "li.", "oben", "",
+        "voor het oor", "Bauch seitlich", "?", "Arm und Bein", "Nase re Wange",
+        "zw. Schulterblatt und Nacken", "Hand re Fuß li", "pied gauche, dos",
+    ],
+)  # fmt: skip
+def test_a_place_that_may_be_another_is_not_read(written: str) -> None:
+    assert SITES.read(written) is None
+
+
+@pytest.mark.parametrize("site", SITES.by_word.values(), ids=lambda site: site.word)
+def test_every_place_has_words_in_three_languages_and_is_read_with_every_side(site: Any) -> None:
+    foreign = {row["word"]: row for row in rows_of("site_words.csv")}[site.word]
+    sides = {"de": ("li.", "re."), "nl": ("links", "rechts"), "fr": ("gauche", "droite")}
+    for language, (left, right) in sides.items():
+        names = foreign[language].split("|")
+        assert all(names), site.word
+        for name in (name.removeprefix("~") for name in names if "/" not in name):
+            assert SITES.read(f"{name} {left}") == (site.word, "left"), name
+            assert SITES.read(f"{name}, {right}") == (site.word, "right"), name
+            assert SITES.read(name.upper()) in ((site.word, None), None)
+
+
+def test_the_side_of_a_place_is_its_laterality() -> None:
+    worded = reworded([case(site="Rücken li."), case(site="dos", laterality="d"), case(site="Arm re", laterality="L")])
+    assert [(one.site, one.laterality) for one in worded.cases] == [
+        ("back", "left"), ("back", "right"), ("upper extremity", "left"),
+    ]  # fmt: skip
+    assert worded.cases[0].extra == {"site_as_recorded": "Rücken li."}
+    assert dict(worded.unknown["laterality"]) == {"L, but the site is Arm re": 1}
+
+
+def test_the_whole_skin_is_no_place() -> None:
+    (one,) = reworded([case(site="39937001")]).cases
+    assert (one.site, one.extra) == (None, {"site_as_recorded": "39937001"})
+
+
+@pytest.mark.parametrize(
+    ("written", "age"),
+    [
+        ("65 jr", 65), ("65 ans", 65), ("65 J.", 65), ("65 jaar", 65), ("65 Jahre", 65), ("> 90", 90), ("≥ 90", 90),
+        ("90+", 90), ("6 mois", 0.5), ("3 mnd", 0.25), ("12 J", 12), ("77a", 77), ("2 Jahre 3 Monate", 2.25),
+        ("65-jährig", 65), ("90 ans et plus", 90), ("90 jaar en ouder", 90), ("Über 90", 90), ("65 years old", 65),
+    ],
+)  # fmt: skip
+def test_ages_in_four_languages(written: str, age: float) -> None:
+    assert years(written) == age
+
+
+@pytest.mark.parametrize("written", ["12 j", "65 m", "65w", "ca. 50", "< 1", "65. Lj.", "5 6", "1 1/2 Jahre", "65 q"])
+def test_an_age_that_may_be_another_is_not_read(written: str) -> None:
+    with pytest.raises(ValueError, match=r"may say|could not|two numbers|no unit"):
+        years(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("1.6.21", "2021-06-01"), ("13/6/21", "2021-06-13"), ("15. Juni 2021", "2021-06-15"),
+        ("5 Mai 99", "1999-05-05"),
+        ("15 mrt 21", "2021-03-15"), ("1er juin 2021", "2021-06-01"), ("15 août 2021", "2021-08-15"),
+        ("June 15, 2021", "2021-06-15"), ("Di, 15. Juni 2021", "2021-06-15"), ("08.07.2021, 10:30", "2021-07-08"),
+        ("3 févr. 2020", "2020-02-03"), ("1. 6. 2021", "2021-06-01"), ("15-mei-2021", "2021-05-15"),
+    ],
+)  # fmt: skip
+def test_days_with_words_and_short_years(written: str, day: str) -> None:
+    assert day_of(written, None).isoformat() == day
+
+
+@pytest.mark.parametrize(
+    "written", ["juin 2021", "06/2021", "2021", "1/6/21", "21-06-15", "1.6.45", "15 Brumaire 2021"]
+)
+def test_a_day_that_may_be_another_is_not_read(written: str) -> None:
+    with pytest.raises(ValueError, match=r"no day|first|four digits|not a day"):
+        day_of(written, None)
+
+
+def test_three_hundred_values_of_hospitals() -> None:
+    """Written after the vocabulary: what is read wrongly is a fault, what is not read is listed for its clinic."""
+    verdicts = Counter(map(judged, rows()))
+    assert verdicts["wrong"] == 0
+    assert verdicts["right"] > 240
+    assert verdicts["listed"] <= 3
+
+
+def test_what_somebody_doubted_is_not_read() -> None:
+    assert SITES.read("Rücken?") is SITES.read("dos (gauche ?)") is None
+    assert DIAGNOSES.named("Melanom?") is DIAGNOSES.named("? BCC") is word_for("sex", "m?") is None
+    (one,) = reworded([case(site="?", diagnosis="Melanom?", sex="?")]).cases
+    assert (one.site, one.sex, one.diagnosis, one.diagnosis_path) == (None, None, "Melanom?", None)

@@ -48,7 +48,7 @@ GERMAN = """Fall;Bild;Diagnose;Quelle;Laesion;Geschlecht;Alter;Region;Seite;Sich
 1;1.png;Melanom;Klinik A;12;weiblich;085Y;Rücken;links;Histologie;1,2;03.04.2024
 2;2.png;Basaliom;Klinik A;13;M;65,5;Gesicht;re;histo;;25.12.2023
 3;3.png;Nävus;Klinik B;12;männlich;85+;Bauch;;Verlaufskontrolle;;01.02.2024
-4;4.png;Rötung;Klinik B;14;?;;Zeh;;;;
+4;4.png;Rötung;Klinik B;14;?;;Zehsp;;;;
 """
 COLUMNS = (
     "Fall=case_id", "Bild=image", "Diagnose=diagnosis", "Quelle=source", "Laesion=lesion_id", "Geschlecht=sex",
@@ -75,7 +75,7 @@ def test_a_clinics_table_from_its_own_words_to_hits(tmp_path: Path) -> None:
         ],
     )
     assert made.exit_code == 0, made.output
-    assert "note: site: 'Zeh' (1) kept as written" in made.stderr
+    assert "note: site: 'Zehsp' (1) kept as written" in made.stderr
     assert "note: diagnosis: 'Rötung' (1) without a place in the hierarchy of diagnoses" in made.stderr
     first, *_ = cases = read_cases(tmp_path / "out" / "cases.csv").cases
     assert (first.sex, first.age, first.site, first.laterality) == ("female", 85, "back", "left")
@@ -96,7 +96,7 @@ def test_a_clinics_table_from_its_own_words_to_hits(tmp_path: Path) -> None:
         ("site=trunk",): "1 3",
         ("site=Rumpf", "sex=male"): "3",
         ("site!=trunk",): "2 4",
-        ("site=zeh",): "4",
+        ("site=zehsp",): "4",
         ("confirmed_by=histopathology",): "1 2",
         ("breslow_mm>1",): "1",
         ("breslow_mm=missing",): "2 3 4",
@@ -132,6 +132,13 @@ def test_index_then_search(tmp_path: Path) -> None:
     other = run("index", tmp_path / "own" / "cases.csv", "--base", tmp_path / "base", "--model", 1)
     assert other.exit_code != 0
     assert "cannot be compared" in plain(other.output)
+    known = run("index", tmp_path / "own" / "cases.csv", "--base", tmp_path / "base")
+    assert known.exit_code == 0, known.output
+    assert "10 unchanged" in plain(known.stdout), "the base knows its model"
+    new = run("index", tmp_path / "own" / "cases.csv", "--base", tmp_path / "new")
+    assert new.exit_code != 0
+    assert "is no case base yet; name the model of a new one with --model" in plain(new.output)
+    assert not (tmp_path / "new").exists()
 
     found = run("search", "--base", tmp_path / "base", "--image", cases[3].image, "--top-k", 3)
     assert found.exit_code == 0, found.output

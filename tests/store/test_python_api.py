@@ -111,6 +111,26 @@ def test_a_query_of_many_that_cannot_be_asked_is_named_as_one_alone(base: CaseBa
         base.search_many(["atypical network"], top_k=0)
 
 
+@pytest.mark.parametrize("form", ["text", "path", "bytes", "stream", "array", "grey", "pillow", "mapping", "query"])
+def test_a_single_query_is_a_list_of_one(base: CaseBase, cases: Sequence[Case], form: str) -> None:
+    path = cases[7].image
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    forms: dict[str, Any] = {
+        "text": "atypical network", "path": path, "bytes": path.read_bytes(), "stream": io.BytesIO(path.read_bytes()),
+        "array": np.asarray(picture), "grey": np.asarray(picture.convert("L")), "pillow": picture,
+        "mapping": {"text": "atypical network"}, "query": Query(text="atypical network"),
+    }  # fmt: skip
+    one = forms[form]
+    (result,) = base.search_many(one, top_k=2)
+    same = Query.of(io.BytesIO(path.read_bytes()) if form == "stream" else one)
+    assert [hit.case.case_id for hit in result.hits] == [
+        hit.case.case_id for hit in base.search_many([same])[0].hits[:2]
+    ]
+    if form != "stream":
+        assert len(base.encode_many(one)) == len(base.model.encode_query([same])) == 1
+
+
 def test_every_form_of_an_image_is_the_same_query(base: CaseBase, cases: Sequence[Case]) -> None:
     path = cases[7].image
     with Image.open(path) as opened:
@@ -209,6 +229,9 @@ def test_an_estimator_can_be_copied_and_changed_as_sklearn_does_it(base: CaseBas
     copy = clone(CaseNeighbors(str(base.uri), n_neighbors=3, where=["site=back"]))
     assert copy.get_params() == {"base": str(base.uri), "n_neighbors": 3, "weights": None, "where": ["site=back"]}
     assert copy.set_params(n_neighbors=2).n_neighbors == 2
+    opened = clone(CaseNeighbors(base, where=("site=back",)).fit())
+    assert (opened.base, opened.where) == (base, ("site=back",))
+    assert not hasattr(opened, "case_ids_")
     with pytest.raises(ValueError, match="no parameter k"):
         copy.set_params(k=1)
     with pytest.raises(ValueError, match=r"call fit\(\) first"):

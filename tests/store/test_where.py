@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase, EmptyBaseError
-from dermquery.store.filters import Equals, Filter, FilterError, Missing, Not, matches
+from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, matches
 from dermquery.store.lance.sql import to_lance
 from dermquery.store.milvus.expression import to_milvus
 from dermquery.store.where import Written, apart_from, parse_where
@@ -153,3 +155,62 @@ def test_a_case_is_left_out_with_its_own_lesion_and_no_other_sources() -> None:
     assert not matches(Filter().also(*apart_from(archived)), case("h", "ISIC 2019", "HAM_0000118"))
     unsourced = case("i", None, "12")
     assert not matches(Filter().also(*apart_from(unsourced)), case("c", "B", "12")), "without a source as ever"
+
+
+@pytest.fixture(scope="module")
+def clinics(tmp_path_factory: pytest.TempPathFactory) -> CaseBase:
+    """Two clinics: one was prepared, the other's table was indexed as it is."""
+    folder = tmp_path_factory.mktemp("clinics")
+    rows: tuple[dict[str, Any], ...] = (
+        {"diagnosis": "mel", "sex": "female", "laterality": "left", "site": "back", "breslow_mm": 0.7},
+        {"diagnosis": "Melanom", "sex": "weiblich", "laterality": "L", "site": "Rücken", "breslow_mm": 1.2},
+        {"diagnosis": "SSM", "sex": "male", "site": "Rücken li.", "breslow_mm": 0.6},
+        {"diagnosis": "Basaliom", "sex": "M", "laterality": "rechts", "site": "Knie"},
+        {"diagnosis": "vasc", "date": datetime.date(2024, 3, 31)},
+        {"diagnosis": "Angiom", "confirmed_by": "Histologie"},
+        {"diagnosis": "nv", "image_type": "Dermatoskopie"},
+    )
+    made = CaseBase.create(folder / "base", ProjectionEncoder())
+    made.add([Case(case_id=f"c{i}", image=draw_lesion(folder / f"{i}.png", i), **row) for i, row in enumerate(rows)])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("clause", "expected"),
+    [
+        ("sex=vrouw", "c0 c1"), ("sex=female", "c0 c1"), ("sex=homme", "c2 c3"), ("sex!=vrouw", "c2 c3 c4 c5 c6"),
+        ("laterality=L", "c0 c1"), ("laterality=gauche", "c0 c1"), ("laterality=right", "c3"),
+        ("breslow_mm>=0,7", "c0 c1"), ("breslow_mm=0,7", "c0"), ("breslow_mm=0,7 mm", "c0"), ("breslow_mm<1", "c0 c2"),
+        ("site=Rücken", "c0 c1 c2"), ("site=dos", "c0 c1 c2"), ("site=Rücken li.", "c2"), ("site=knee", "c3"),
+        ("diagnosis=mel", "c0 c1 c2"), ("diagnosis=Melanom", "c0 c1 c2"), ("diagnosis=SSM", "c2"),
+        ("diagnosis=bcc", "c3"), ("diagnosis!=mel", "c3 c4 c5 c6"), ("diagnosis=vasc", "c4 c5"),
+        ("confirmed_by=histo", "c5"), ("image_type=dermoscopic", "c6"), ("date=31.3.2024", "c4"),
+        ("date>=31. März 2024", "c4"),
+    ],
+)  # fmt: skip
+def test_what_means_the_same_is_found(clinics: CaseBase, clause: str, expected: str) -> None:
+    assert found(clinics, clause) == expected
+
+
+@pytest.mark.parametrize(
+    ("clause", "said"),
+    [
+        ("sex=divers", "no case has the sex 'divers' (other); there are:"),
+        ("site=mollet", "no case has the site 'mollet' (lower leg); there are:"),
+        ("site=Knie re.", "is a place and a side; ask for both: site=knee and laterality=right"),
+        ("diagnosis=scc", "no case has the diagnosis 'scc'; there are:"),
+        ("laterality=lefft", "no case has the laterality 'lefft'; there are:"),
+    ],
+)
+def test_what_is_meant_and_not_there_is_said(clinics: CaseBase, clause: str, said: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        found(clinics, clause)
+    assert said in str(caught.value)
+
+
+def test_conditions_of_the_api_mean_the_same(clinics: CaseBase) -> None:
+    female = Equals(field="sex", value="vrouw")
+    assert clinics.count(Written(tree=female)) == 2
+    assert clinics.count(Written(tree=Not(condition=female))) == 5
+    assert clinics.count(Written(tree=AllOf(conditions=(OneOf(field="sex", values=("vrouw", "homme")),)))) == 4
+    assert clinics.count(Filter(condition=female)) == 0, "a filter made in Python means what it says"

@@ -11,6 +11,7 @@ import typer
 from dermquery.cli.bars import bar
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.sources import CropOption, OutOption, SizeOption, SkipOption, SourceGroup, finish, print_counts
+from dermquery.cli.width import in_columns, terminal_width
 
 if TYPE_CHECKING:
     from dermquery.data.sources.inspecting import ColumnSeen
@@ -212,7 +213,8 @@ def inspect(
 
     seen = inspect_table(table, images, sheet=sheet)
     typer.echo(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
-    for line in _aligned([_row_of(column) for column in seen.columns]):
+    header = ("column", "taken for", "holds", "filled", "values")
+    for line in in_columns([header, *map(_row_of, seen.columns)], terminal_width()):
         typer.echo(line)
     kinds = {"not to be used as": seen.unknown, "kept as written, and in no vocabulary of": seen.strange}
     for what, found in kinds.items():
@@ -236,14 +238,6 @@ def _row_of(column: ColumnSeen) -> tuple[str, ...]:
     values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
     values = f"identifies persons: {column.identifies}" if column.identifies else values
     return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    table = [("column", "taken for", "holds", "filled", "values"), *rows]
-    widths = [max(len(row[place]) for row in table) for place in range(4)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in table
-    ]
 
 
 @app.command()

@@ -36,7 +36,13 @@ def index(
     base: Annotated[
         str, typer.Option("--base", help="Folder of the case base, or milvus://host:port/name; made if there is none.")
     ],
-    model: Annotated[str, typer.Option("--model", help="Name of a shipped model, or the folder of an artifact.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Name of a shipped model, or the folder of an artifact; a base that is there knows its own.",
+        ),
+    ] = None,
     described: Annotated[
         bool,
         typer.Option("--described", help="Encode every case with its own recorded findings, not its image alone."),
@@ -124,11 +130,13 @@ def _dry_run(
     return report, 0 if store is None else store.count()
 
 
-def _cluster(address: str, base: CaseBase, model: str, batch_size: int) -> Executor:
+def _cluster(address: str, base: CaseBase, model: str | None, batch_size: int) -> Executor:
     from dermquery.model.load import load_model
     from dermquery.store.cluster import RayExecutor
 
     reference = base.manifest.model_reference or model
+    if reference is None:
+        raise ValueError(f"{base.uri} does not say where its model lies; name it by --model")
     return RayExecutor(
         address,
         partial(load_model, reference),

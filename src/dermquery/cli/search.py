@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +27,10 @@ __all__ = ["print_result", "search"]
 
 _VALUES_SHOWN = 12
 _ID_WIDTH = 24
+_DIAGNOSIS_WIDTH = 9
+_WORDS = 8
+"""Characters more than their longest word that words need beside the numbers."""
+_ANY = 10_000
 
 
 @expected_errors
@@ -203,6 +208,7 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     """What is wrong with the base and the query's image, and whether it is like anything in the base."""
     if result.query.image is None:
         return result.damage
+    from dermquery.data.dicom.frames import said_of_frames
     from dermquery.data.image import UprightImage
     from dermquery.data.image_quality import check_image
     from dermquery.store.likeness import LEAST_CASES, Likeness, encode_alone
@@ -211,7 +217,8 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     image = UprightImage.of(result.query.image)
     sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
     held = said_of(case_base.cases_of_image(sha256))
-    found: list[Warned] = [*result.damage, *held, *said_of_hits(result.hits), *check_image(image)]
+    frames = said_of_frames(Path(result.query.image))
+    found: list[Warned] = [*result.damage, *frames, *held, *said_of_hits(result.hits), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
@@ -257,7 +264,12 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
     if content.no_hits:
         out.print(Text("\n".join([content.no_hits, *_values_there(result, case_base)])))
     else:
-        out.print(_table(content))
+        whole = _table(content)
+        narrow = Measurement.get(out, out.options.update(max_width=_ANY), whole).minimum + _WORDS > out.width
+        out.print(_table(content, words=False) if narrow else whole)
+        for item in content.hits if narrow else ():
+            if said := _said(item, asked=bool(content.query.terms)):
+                out.print(Text(f"{item.hit.rank}: {said}"))
         for hit in result.hits:
             if hit.viewer:
                 out.print(Text(f"{hit.rank} in the viewer: {hit.viewer}"), style="dim", soft_wrap=True)
@@ -271,28 +283,37 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
     out.print(Text(content.research_use), style="bold")
 
 
-def _table(content: Content) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def _said(item: Any, *, asked: bool) -> str:
+    """What a narrow table leaves out."""
+    confirmed = f"confirmed by {item.hit.case.confirmed_by}" if item.hit.case.confirmed_by else ""
+    shared = f"shared terms: {', '.join(item.shared) or 'none'}" if asked else ""
+    return "; ".join(filter(None, (item.same_image and item.same_image.lower(), confirmed, shared)))
+
+
+def _table(content: Content, *, words: bool = True) -> Table:
+    """The hits, without what is said in words where that does not fit beside the numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1) if words else (0, 1, 0, 0))
     longest = max((len(item.hit.case.case_id) for item in content.hits), default=0)
     table.add_column("rank", justify="right")
     table.add_column("case", overflow="fold", min_width=min(longest, _ID_WIDTH))  # it is what people copy
-    table.add_column("diagnosis")
-    confirmed = any(item.hit.case.confirmed_by for item in content.hits)
+    table.add_column("diagnosis", min_width=_DIAGNOSIS_WIDTH)
+    confirmed = words and any(item.hit.case.confirmed_by for item in content.hits)
     if confirmed:
         table.add_column("confirmed by")
     names = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
     for title in ("score", *names):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("shared terms")
+    if words:
+        table.add_column("shared terms")
     for item in content.hits:
         hit = item.hit
-        parts = {part.name: part.brief for part in item.parts}
+        parts = {part.name: part.brief if words else part.brief.partition(" (")[0] for part in item.parts}
         numbers = [Text(item.score.words), *(Text(parts.get(name, "")) for name in names)]
-        words = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
-        words += [Text(hit.case.confirmed_by or "")] if confirmed else []
+        named = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
+        named += [Text(hit.case.confirmed_by or "")] if confirmed else []
         shared = (", ".join(item.shared) or "none") if content.query.terms else ""
         shared = "; ".join(filter(None, (item.same_image and item.same_image.lower(), shared)))
-        table.add_row(Text(str(hit.rank)), *words, *numbers, Text(shared))
+        table.add_row(Text(str(hit.rank)), *named, *numbers, *([Text(shared)] if words else []))
     return table
 
 

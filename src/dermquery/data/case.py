@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -56,6 +57,8 @@ _Choice = Annotated[str | None, Kind.CHOICE]
 _Word = Annotated[str | None, Kind.WORD]
 _Tree = Annotated[str | None, Kind.TREE]
 MAX_AGE = 130.0
+_BATCH = 4
+"""Dimensions of an array of several images."""
 _ISIC_IMAGE = re.compile(r"(ISIC_[0-9]{7})(?:_downsampled)?")
 _GLOBAL = re.compile(r"(?:IL|IP|HAM|BCN|MSK4?)_[0-9]{7}|derm7pt-[0-9]{4}")
 """Lesions and patients of the archive, and lesions of its parts as the challenge of 2019 has them; and Derm7pt's."""
@@ -220,6 +223,20 @@ class Query(_Frozen):
         if isinstance(item, Mapping):
             return cls(**item)
         return cls(text=item) if isinstance(item, str) else cls(image=item)
+
+    @classmethod
+    def many(cls, items: Any) -> list[Self]:
+        """Queries of a sequence, as :meth:`of` makes each; of a single item, which is no sequence of queries, one.
+
+        A text would be a sequence of its letters, a mapping of its keys, and an image as an array of its rows.
+
+        >>> [query.text for query in Query.many("veil")]
+        ['veil']
+        """
+        one = isinstance(items, (cls, Mapping, str, bytes, bytearray, memoryview, PathLike)) or hasattr(items, "read")
+        if one or hasattr(items, "getbands") or getattr(items, "ndim", _BATCH) < _BATCH:
+            return [cls.of(items)]
+        return [cls.of(item) for item in items]
 
     @property
     def sentence(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,18 @@ from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.rows import BadRow, CaseTableError, Rows
 from dermquery.data.value_maps import ValueMaps, WordMaps
-from dermquery.data.vocabulary.ages_days import DayOrder, day_of, order_of, years
+from dermquery.data.vocabulary.ages_days import (
+    TWO_DIGITS,
+    DayOrder,
+    day_of,
+    has_short_year,
+    millimetres,
+    order_of,
+    years,
+)
 from dermquery.data.vocabulary.words import recorded_as
 
-__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "cell_problem", "check_rows"]
+__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "cell_problem", "check_rows", "number_of"]
 
 COLUMNS: tuple[str, ...] = ("case_id", "image", *(name for name in CASE_FIELDS if name != "case_id"))
 """The columns that the project knows, in the order in which they are written."""
@@ -26,6 +35,9 @@ TEXT_COLUMNS = tuple(
 )
 """Those that hold words."""
 _MAX_LISTED = 50
+_NAMING = ("image", *(name for name, field in CASE_FIELDS.items() if field.kind is Kind.ID))
+_SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}")
+"""A long number as Excel shows it, and writes it to CSV."""
 
 _Row = Mapping[str, str]
 FindImage = Callable[[str], Path]
@@ -104,7 +116,8 @@ def check_rows(
         raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
         raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
-    return CaseTable(path, tuple(cases), tuple(bad), tuple(filter(None, (rows.note, *translate.notes()))))
+    notes = (rows.note, _years_note(path, rows, names), *translate.notes())
+    return CaseTable(path, tuple(cases), tuple(bad), tuple(filter(None, notes)))
 
 
 def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
@@ -113,14 +126,24 @@ def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
     return [f"{len(values)} cells where the header has {len(names)}; quote cells that hold the separator"]
 
 
+def _years_note(path: Path, rows: Rows, names: Sequence[str]) -> str:
+    """What there is to tell of years of two digits."""
+    place = list(names).index("date") if "date" in names else len(rows.header)
+    short = [cells[place] for _, cells in rows.numbered if place < len(cells) and has_short_year(cells[place])]
+    return f"{path}: {TWO_DIGITS} in {len(short):,} dates ({short[0]}, …)" if short else ""
+
+
 def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -> list[str]:
     """What is wrong with the values of one row, each with its remedy."""
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
-    for name in NUMBERS:
-        if (cell := row.get(name)) and not _is_legal(name, cell):
-            most = CASE_FIELDS[name].most
-            found.append(f"{name} {cell!r} is not a number from 0 to {most:.0f}; correct it, or leave it empty")
+    found += [problem for name in NUMBERS if (problem := _number_problem(name, row.get(name, "")))]
+    found += [
+        f"{name} {row[name]!r} was shortened by a spreadsheet and lost its last digits; make that column text, "
+        "enter it again and export again"
+        for name in _NAMING
+        if _SHORTENED.fullmatch(row.get(name, ""))
+    ]
     if date := row.get("date"):
         try:
             day_of(date, order)
@@ -153,7 +176,7 @@ def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
 def _case(row: _Row, image: Path, order: DayOrder | None) -> Case:
     date = day_of(row["date"], order) if row.get("date") else None
     extra = {name: value for name, value in row.items() if name not in COLUMNS and value}
-    for name in ("age", "date"):
+    for name in (*NUMBERS, "date"):
         if (written := row.get(name, "")) and not _is_plain(name, written):
             extra.setdefault(recorded_as(name), written)
     return Case(
@@ -163,7 +186,7 @@ def _case(row: _Row, image: Path, order: DayOrder | None) -> Case:
         checklist={name: row[name].lower() for name in CRITERIA if row.get(name)},
         extra=extra,
         **{name: _text(name, row.get(name, "")) for name in TEXT_COLUMNS},
-        **{name: _number(name, row[name]) for name in NUMBERS if row.get(name)},
+        **{name: number_of(name, row[name]) for name in NUMBERS if row.get(name)},
     )
 
 
@@ -172,27 +195,39 @@ def _text(name: str, written: str) -> str | None:
     return (written.lower() if CASE_FIELDS[name].values else written) or None
 
 
-def _number(name: str, written: str) -> float:
-    """A number with a decimal point or a decimal comma; an age also as archives write it."""
+def number_of(name: str, written: str) -> float:
+    """The number that is written for a field: with a decimal point or comma, of an age and a length also with its unit.
+
+    Raises:
+        ValueError: it is none.
+    """
     if name == "age":
         return years(written)
+    if name.endswith("_mm"):
+        return millimetres(written)
     return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
-def _is_legal(name: str, written: str) -> bool:
+def _number_problem(name: str, written: str) -> str:
+    """What is wrong with a number, with the remedy; empty if nothing is."""
+    why = ""
     try:
-        return 0 <= _number(name, written) <= CASE_FIELDS[name].most
-    except ValueError:
-        return False
+        if not written or 0 <= number_of(name, written) <= CASE_FIELDS[name].most:
+            return ""
+    except ValueError as error:
+        why = "" if str(error).startswith("could not") else f": {error}"
+    return (
+        f"{name} {written!r} is not a number from 0 to {CASE_FIELDS[name].most:.0f}{why}; correct it, or leave it empty"
+    )
 
 
 def _is_plain(name: str, written: str) -> bool:
-    """Whether an age is a mere number, or a day is in ISO 8601, also with a time behind it, as Parquet has it."""
+    """Whether a number is nothing else, or a day is in ISO 8601, also with a time behind it, as Parquet has it."""
     try:
-        if name == "age":
-            float(written.replace(",", "."))
-        else:
+        if name == "date":
             datetime.datetime.fromisoformat(written)
+        else:
+            float(written.replace(",", "."))
     except ValueError:
         return False
     return True

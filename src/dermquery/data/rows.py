@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from dermquery.data.sheets import SHEET_SUFFIXES, SheetError, read_sheet
 from dermquery.data.table_text import NotTextError, table_text
+from dermquery.data.two_headers import one_header
 
 __all__ = ["MAX_ROWS", "TABLE_SUFFIXES", "BadRow", "CaseTableError", "Rows", "read_csv_rows", "read_rows"]
 
@@ -133,8 +134,11 @@ def read_csv_rows(path: Path, max_rows: int = MAX_ROWS) -> Rows:
         raise CaseTableError(f"{path}: line {start} is not valid CSV ({error}); check its quotation marks") from error
     if not records:
         raise CaseTableError(f"{path}: the file is empty; it needs a header with at least: case_id, image")
+    rows, groups = one_header(records, "line")
+    notes = [f"{path}: {groups}"] if groups else []
     note = f"{path} is not UTF-8 and was read as {encoding}; check its accents and umlauts, or save it as 'CSV UTF-8'"
-    return Rows("line", tuple(records[0][1]), records[1:], note if encoding == "Windows-1252" else "")
+    notes += [note] if encoding == "Windows-1252" else []
+    return Rows("line", tuple(rows[0][1]), list(rows[1:]), "; ".join(notes))
 
 
 def _read_sheet(path: Path, max_rows: int, sheet: str | None) -> Rows:
@@ -144,8 +148,9 @@ def _read_sheet(path: Path, max_rows: int, sheet: str | None) -> Rows:
         raise CaseTableError(f"{path}: {error}") from error
     if not numbered:
         raise CaseTableError(f"{path}: the sheet is empty; it needs a header with at least: case_id, image")
-    cleaned = [(at, [_clean(cell) for cell in cells]) for at, cells in numbered]
-    return Rows("row", tuple(cleaned[0][1]), cleaned[1:], f"{path}: {note}" if note else "")
+    cleaned, groups = one_header([(at, [_clean(cell) for cell in cells]) for at, cells in numbered], "row")
+    told = "; ".join(filter(None, (note, groups)))
+    return Rows("row", tuple(cleaned[0][1]), list(cleaned[1:]), f"{path}: {told}" if told else "")
 
 
 def _clean(cell: str) -> str:

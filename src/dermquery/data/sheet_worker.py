@@ -12,11 +12,12 @@ import re
 import resource
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
+
+from dermquery.data.sheet_format import hidden_parts, leading_zeros, sheet_xml
 
 __all__ = ["main"]
 
@@ -61,13 +62,12 @@ def _read(path: Path, max_rows: int, wanted: str | None) -> tuple[list[tuple[int
                 raise _RefusedError(f"{sheet.height:,} rows, more than {max_rows:,}; split the table into parts")
             cells = sheet.to_python(skip_empty_area=False)
             title = _titles(cells)
+            passed = _checked(path, book.sheet_names.index(name), cells)
             _fill(cells, sheet.merged_cell_ranges or [])
-            number = book.sheet_names.index(name)
     except PasswordError as error:
         raise _RefusedError("it is protected by a password; save it without one") from error
     except (CalamineError, zipfile.BadZipFile, OSError) as error:
         raise _RefusedError(f"not a readable spreadsheet ({error}); save it again, or as 'CSV UTF-8'") from error
-    passed = _checked(path, number)
     rows = [(at, texts) for at, row in enumerate(cells, start=1) if any(texts := [_text(cell) for cell in row])]
     notes = [passed, f"passed over as a title: {next(filter(None, rows[0][1]))!r}" if title else ""]
     return _cut(rows[title:]), "; ".join(filter(None, notes))
@@ -95,8 +95,11 @@ def _check_size(path: Path) -> None:
                 raise _RefusedError(f"more than {_UNPACKED >> 20:,} MiB once unpacked; save the sheet as 'CSV UTF-8'")
 
 
-def _checked(path: Path, sheet: int) -> str:
-    """What a parser passes over in silence: errors are told, and a formula without a result is refused."""
+def _checked(path: Path, sheet: int, cells: list[list[Any]]) -> str:
+    """What a parser passes over in silence: errors and what is hidden are told, a formula without a result is refused.
+
+    Numbers that are shown with leading zeros get them.
+    """
     if not zipfile.is_zipfile(path):
         return ""
     with zipfile.ZipFile(path) as parts:
@@ -106,33 +109,19 @@ def _checked(path: Path, sheet: int) -> str:
                     "it has merged cells, whose extent an .ods does not give; unmerge them, or save as .xlsx"
                 )
             return ""
-        xml = _sheet_xml(parts, sheet)
-    if cells := _UNCALCULATED.findall(xml):
+        xml = sheet_xml(parts, sheet)
+        zeros = leading_zeros(parts, xml)
+    if places := _UNCALCULATED.findall(xml):
         raise _RefusedError(
-            f"formulas without a result ({_places(cells)}): the program that wrote them did not calculate; open the "
+            f"formulas without a result ({_places(places)}): the program that wrote them did not calculate; open the "
             "file in Excel or LibreOffice and save it"
         )
-    cells = _ERRORS.findall(xml)
-    return f"{len(cells)} cells hold an error such as #N/A and count as empty ({_places(cells)})" if cells else ""
-
-
-def _sheet_xml(parts: zipfile.ZipFile, sheet: int) -> bytes:
-    """The XML of the sheet of this number; empty for a binary workbook, or one whose parts are named in another way."""
-    try:
-        book = parts.read("xl/workbook.xml")
-        targets = dict(_relations(parts.read("xl/_rels/workbook.xml.rels")))
-        ids = [found for tag in re.findall(rb"<sheet\b[^>]*>", book) for found in re.findall(rb'\br:id="([^"]+)"', tag)]
-        target = targets[ids[sheet]].decode()
-        return parts.read(target.lstrip("/") if target.startswith("/") else f"xl/{target}")
-    except (KeyError, IndexError):
-        return b""
-
-
-def _relations(xml: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for tag in re.findall(rb"<Relationship\b[^>]*>", xml):
-        found = dict(re.findall(rb'\b(Id|Target)="([^"]*)"', tag))
-        if len(found) == 2:
-            yield found[b"Id"], found[b"Target"]
+    for (row, column), digits in zeros.items():
+        if row < len(cells) and column < len(cells[row]) and isinstance(cells[row][column], float):
+            cells[row][column] = _text(cells[row][column]).zfill(digits)
+    places = _ERRORS.findall(xml)
+    errors = f"{len(places)} cells hold an error such as #N/A and count as empty ({_places(places)})" if places else ""
+    return "; ".join(filter(None, (errors, hidden_parts(xml))))
 
 
 def _fill(cells: list[list[Any]], ranges: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:

@@ -167,14 +167,14 @@ class ComposedModel:
                 raise ValueError(_nothing_to_encode(query))
         return self._joined(queries, self._composed)
 
-    def encode(self, items: Sequence[Query | str | ImageSource]) -> Vectors:
+    def encode(self, items: Iterable[Query | str | ImageSource] | Query | str | ImageSource) -> Vectors:
         """Vectors of queries of one part or several; (n, layout.size) float32, as :meth:`encode_query`.
 
         Args:
             items: each a query, a text as ``str``, or an image as a path of ``pathlib``, bytes, a stream, an array or
-                an image of Pillow.
+                an image of Pillow; a single one is a list of one.
         """
-        return self.encode_query([Query.of(item) for item in items])
+        return self.encode_query(Query.many(items))
 
     def region_masks(self, image: ImageSource, query: Query | None = None) -> dict[str, NDArray[np.float32]]:
         """Learned region masks: level name to (K, h, w), each mask with sum one.

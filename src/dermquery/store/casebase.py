@@ -88,16 +88,20 @@ class CaseBase(ManySearches):
 
     @classmethod
     def open_or_create(
-        cls, uri: str | Path, model: ModelSource, *, described: bool = False, images: str | bool = True
+        cls, uri: str | Path, model: ModelSource | None = None, *, described: bool = False, images: str | bool = True
     ) -> CaseBase:
         """Open the case base in a folder, or make one: what a command that can be interrupted and repeated needs.
 
-        Args are those of :meth:`create`; ``images=True`` agrees with any base that is there.
+        Args are those of :meth:`create`; ``images=True`` agrees with any base that is there. Without ``model`` a base
+        that is there takes its own.
 
         Raises:
-            ManifestError: as :meth:`open` and :meth:`create`, or the base that is there is described otherwise.
+            ManifestError: as :meth:`open` and :meth:`create`, or the base that is there is described otherwise, or
+                there is neither a base nor a model.
         """
         if not home_of(uri).exists():
+            if model is None:
+                raise ManifestError(f"{uri} is no case base yet; name the model of a new one with --model")
             return cls.create(uri, model, described=described, images=images)
         base = cls.open(uri, model)
         place = images if images is True else images_place(images, home_of(uri))

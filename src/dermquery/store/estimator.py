@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dermquery.model.parts import Weights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import SearchResult
-from dermquery.store.many_searches import Asked
+from dermquery.store.many_searches import AskedMany
 
 __all__ = ["CaseNeighbors", "ShareWarning"]
 
@@ -30,7 +30,7 @@ class CaseNeighbors:
 
     Nothing is learned: :meth:`fit` opens the base. ``X`` is a sequence of queries (:data:`~.many_searches.Asked`):
     images, texts, mappings or :class:`~dermquery.data.case.Query`. Parameters are as they were given, so
-    ``sklearn.base.clone`` and a grid search can copy it where ``base`` is the path of a base.
+    ``sklearn.base.clone`` and a grid search can copy it; copies share a base that is given opened.
 
     Args:
         base: a case base, or the folder or address of one.
@@ -52,6 +52,10 @@ class CaseNeighbors:
         where: Sequence[str] = (),
     ) -> None:
         self.base, self.n_neighbors, self.weights, self.where = base, n_neighbors, weights, where
+
+    def __sklearn_clone__(self) -> Self:
+        """An unfitted copy, which shares the base: there is nothing in it to copy."""
+        return type(self)(**self.get_params())
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Its parameters by name."""
@@ -79,17 +83,17 @@ class CaseNeighbors:
 
     @overload
     def kneighbors(
-        self, X: Sequence[Asked], n_neighbors: int | None = None, return_distance: Literal[True] = True
+        self, X: AskedMany, n_neighbors: int | None = None, return_distance: Literal[True] = True
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]: ...
 
     @overload
     def kneighbors(
-        self, X: Sequence[Asked], n_neighbors: int | None = None, *, return_distance: Literal[False]
+        self, X: AskedMany, n_neighbors: int | None = None, *, return_distance: Literal[False]
     ) -> NDArray[np.int64]: ...
 
     def kneighbors(
         self,
-        X: Sequence[Asked],
+        X: AskedMany,
         n_neighbors: int | None = None,
         return_distance: bool = True,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]] | NDArray[np.int64]:
@@ -109,7 +113,7 @@ class CaseNeighbors:
         distances = np.array([[-hit.score for hit in result.hits] for result in results], np.float64)
         return distances.reshape(indices.shape), np.asarray(indices, np.int64)
 
-    def predict_proba(self, X: Sequence[Asked]) -> NDArray[np.float64]:
+    def predict_proba(self, X: AskedMany) -> NDArray[np.float64]:
         """The share of each of :attr:`classes_` among the k nearest cases, (n, classes).
 
         A share is no probability that a lesion has a diagnosis: it depends on which cases are in the base, and nothing
@@ -128,7 +132,7 @@ class CaseNeighbors:
         labels = np.array([[_label(hit.case.diagnosis) for hit in result.hits] for result in results])
         return np.asarray((labels.reshape(len(results), -1, 1) == self.classes_).mean(axis=1), np.float64)
 
-    def _search(self, queries: Sequence[Asked], n_neighbors: int | None) -> list[SearchResult]:
+    def _search(self, queries: AskedMany, n_neighbors: int | None) -> list[SearchResult]:
         if not hasattr(self, "_opened"):
             raise ValueError("this estimator has not opened its base; call fit() first")
         k = self.n_neighbors if n_neighbors is None else n_neighbors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -23,10 +23,12 @@ from dermquery.store.protocol import StoredCase
 from dermquery.store.searchable_base import SearchableBase, check_asks, file_hash, looks_of
 from dermquery.store.where import Written, excluding
 
-__all__ = ["Asked", "CaseVectors", "ManySearches"]
+__all__ = ["Asked", "AskedMany", "CaseVectors", "ManySearches"]
 
 Asked = Query | Mapping[str, Any] | str | ImageSource
 """A query, its fields by name, a text, or an image as a path of ``pathlib``, bytes, a stream, an array or of Pillow."""
+AskedMany = Iterable[Asked] | Asked
+"""Several of them, or one, which counts as a list of one."""
 Excluded = str | Collection[str] | None
 
 
@@ -40,7 +42,7 @@ class CaseVectors(NamedTuple):
 class ManySearches(SearchableBase):
     """The batched half of :class:`~.casebase.CaseBase`."""
 
-    def encode_many(self, queries: Sequence[Asked]) -> list[EncodedQuery]:
+    def encode_many(self, queries: AskedMany) -> list[EncodedQuery]:
         """Read and encode queries together, as :meth:`~.SearchableBase.encode` does one.
 
         Raises:
@@ -51,7 +53,7 @@ class ManySearches(SearchableBase):
 
     def search_many(
         self,
-        queries: Sequence[Asked],
+        queries: AskedMany,
         where: Filter | Written | Sequence[str] | None = None,
         top_k: int = 5,
         local_weight: float | None = None,
@@ -68,7 +70,8 @@ class ManySearches(SearchableBase):
         once for all of them, as with ``exact``.
 
         Args:
-            queries: each a query, its fields by name, a text as ``str``, or an image (:data:`Asked`).
+            queries: each a query, its fields by name, a text as ``str``, or an image (:data:`Asked`);
+                a single one is a list of one.
             where: which cases may be found, the same for all queries, as is everything below.
             top_k: hits wanted of each.
             local_weight: λ, in place of that of ``weights``.
@@ -84,15 +87,16 @@ class ManySearches(SearchableBase):
         """
         condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
         preset, chosen = self._checked(weights, local_weight, top_k, offset)
-        if not queries:
+        asked = Query.many(queries)
+        if not asked:
             return []
         n_cases = self._counted()
-        if not worth_a_pass(n_cases, len(queries)):
+        if not worth_a_pass(n_cases, len(asked)):
             return [
                 self.search_encoded(one, condition, top_k, weights=chosen, offset=offset, exact=exact)
-                for one in self.encode_many(queries)
+                for one in self.encode_many(asked)
             ]
-        encoded = self._encoded(queries)
+        encoded = self._encoded(asked)
         pages = self._pages(encoded, condition, top_k, chosen, offset, n_cases)
         n_candidates = (
             n_cases if condition.is_empty else self.store.count(KnownValues(self.store).in_columns(condition))
@@ -119,10 +123,9 @@ class ManySearches(SearchableBase):
         empty = np.zeros((0, self.manifest.layout.size), np.float32)
         return CaseVectors(ids, np.stack([held[case_id] for case_id in ids]) if ids else empty)
 
-    def _encoded(self, queries: Sequence[Asked]) -> list[EncodedQuery]:
+    def _encoded(self, queries: AskedMany) -> list[EncodedQuery]:
         """The same without a look at which cases are of the queries' own images."""
-        asked = [Query.of(query) for query in queries]
-        asked = [one.model_copy(update={"image": read_once(one.image)}) for one in asked]
+        asked = [one.model_copy(update={"image": read_once(one.image)}) for one in Query.many(queries)]
         for one in asked:
             check_asks(one)
         if not asked:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.meant import did_you_mean
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
+from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded
 from dermquery.data.vocabulary.trees import LEVEL, TREES, below
 from dermquery.store.exact_order import in_parts
@@ -33,8 +32,9 @@ from dermquery.store.filters import (
     OneOf,
     Range,
     check_leaves,
-    iso_day,
 )
+from dermquery.store.same_meaning import check_one_place, in_their_words, is_wider, meant, values_like
+from dermquery.store.written_values import day_asked, has_decimal_comma, number_asked
 
 __all__ = ["Known", "Written", "apart_from", "as_filter", "excluding", "of_same", "parse_where"]
 
@@ -88,11 +88,13 @@ class Written:
 
     def read(self, known: Known | None) -> Filter:
         """The filter for a base."""
-        if self.tree is not None:
-            check_leaves(self.tree)
+        tree = self.tree
+        if tree is not None:
+            check_leaves(tree)
+            tree = tree if known is None else in_their_words(tree, known)
         where = parse_where([*self.clauses, *map(_finding, self.must)], known)
         try:
-            where = where if self.tree is None else where.also(self.tree)
+            where = where if tree is None else where.also(tree)
         except FilterError:
             raise
         except ValueError as error:  # too deep together
@@ -122,6 +124,9 @@ def parse_where(clauses: Iterable[str], known: Known | None = None) -> Filter:
         clauses: the conditions.
         known: what there is to find. With it, a whole value that cases have is one value, commas and all; capitals do
             not matter; and a value that no case has is an error, which says what there is.
+
+    Values are looked for by what they mean (:mod:`.same_meaning`): ``sex=vrouw`` finds "female", ``diagnosis=mel`` also
+    another clinic's "Melanom". Numbers and days may be written as in tables: ``breslow_mm>=0,7``.
 
     Of a site and a diagnosis path any place of the hierarchy can be asked for, by its name or another spelling of it,
     and finds what is below it. So does a ``diagnosis`` that is no case's label: ``diagnosis=Malignant``.
@@ -192,7 +197,7 @@ def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing
     if op in _BOUNDS:
         if field not in (*NUMBERS, *DAYS):
             raise FilterError(f"{op} compares numbers and days, and {field!r} in {clause!r} holds text; use = or !=")
-        bound = _number(field, written) if field in NUMBERS else _written_day(written)
+        bound = number_asked(field, written) if field in NUMBERS else day_asked(written)
         return Range.model_validate({"field": field, _BOUNDS[op]: bound})
     positive = _one_of(field, written, known)
     return Not(condition=positive) if op == "!=" else positive
@@ -233,12 +238,19 @@ def _asked(field: str, values: Sequence[str], written: str, known: Known | None)
     """What some values ask for. A diagnosis that is no case's label is looked for in the hierarchy."""
     paths: list[str] = []
     if field == "diagnosis" and known is not None:
-        paths = [value for value in values if not known.alike(field, value) and _places("diagnosis_path", value, known)]
+        paths = [value for value in values if _is_above_labels(value, known)]
     parts = []
     for name, own in ((field, [value for value in values if value not in paths]), ("diagnosis_path", paths)):
         if own:
             parts.append(_condition(name, [found for value in own for found in _found(name, value, known)], written))
     return parts[0] if len(parts) == 1 else _either(*parts)
+
+
+def _is_above_labels(diagnosis: str, known: Known) -> bool:
+    """Whether a diagnosis is no case's label, but a place of the hierarchy at or below which there are cases."""
+    if known.alike("diagnosis", diagnosis) or is_wider(diagnosis):
+        return False
+    return bool(_places("diagnosis_path", diagnosis, known))
 
 
 def _either(one: Any, other: Any) -> Not:
@@ -253,7 +265,9 @@ def _places(field: str, written: str, known: Known) -> tuple[str, ...]:
         above = {name for value in there for name in tree.lineage(value)}
         place = next((name for name in above if folded(written) in (folded(name), folded(name.split(LEVEL)[-1]))), None)
     found = [] if place is None or not any(below(field, (place,)).holds(value) for value in there) else [place]
-    return (*found, *(value for value in known.alike(field, written) if not below(field, found).holds(value)))
+    held = below(field, found)
+    others = [value for value in there if not held.holds(value) and place is not None and place in tree.lineage(value)]
+    return (*found, *dict.fromkeys((*others, *(v for v in known.alike(field, written) if not held.holds(v)))))
 
 
 def _items(field: str, written: str, known: Known | None) -> list[tuple[str, bool]]:
@@ -262,6 +276,8 @@ def _items(field: str, written: str, known: Known | None) -> list[tuple[str, boo
     if may_be_one and field in ("diagnosis", "diagnosis_path") and DIAGNOSES.named(written):
         return [(written, True)]  # "Nevus, Clark"
     if known is not None and may_be_one and known.alike(field, written):
+        return [(written, True)]
+    if has_decimal_comma(field, written):
         return [(written, True)]
     items: list[tuple[str, bool]] = []
     at = 0
@@ -295,13 +311,17 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
         FilterError: no case has it.
     """
     if field in NUMBERS:
-        return (_number(field, value),)
+        return (number_asked(field, value),)
     legal = () if field.startswith(EXTRA) else CASE_FIELDS[field].values
     if legal:
         return tuple(one for one in legal if one.casefold() == value.casefold()) or (value,)
-    if known is None or field in DAYS:
+    if field in DAYS:
+        return (day_asked(value).isoformat(),)
+    if known is None:
         return (value,)
-    if found := _places(field, value, known) if field in TREES else known.alike(field, value):
+    if field == "site" and (sided := check_one_place(value, known.alike(field, value))):
+        return sided
+    if found := _places(field, value, known) if field in TREES else values_like(field, value, known):
         return found
     if not field.startswith(EXTRA) and CASE_FIELDS[field].kind is Kind.ID:
         return (value,)  # whoever asks for an id need not learn the others
@@ -312,7 +332,9 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
         raise FilterError(f"no case has a {name}, so none has {value!r}; {hint}")
     shown = ", ".join(f'"{one}"' if "," in one else one for one in there[:_SHOWN])
     more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
-    raise FilterError(f"no case has the {name} {value!r}; there are: {shown}{more}{did_you_mean(value, there)}")
+    word = SITES.named(value) if field == "site" else meant(field, value)
+    said = f"{value!r}" if word in (None, value) else f"{value!r} ({word})"
+    raise FilterError(f"no case has the {name} {said}; there are: {shown}{more}{did_you_mean(value, there)}")
 
 
 def _condition(field: str, values: Sequence[str | float], written: str) -> Equals | OneOf:
@@ -321,20 +343,3 @@ def _condition(field: str, values: Sequence[str | float], written: str) -> Equal
     except ValidationError as error:
         reasons = dict.fromkeys(e["msg"].removeprefix("Value error, ") for e in error.errors())
         raise FilterError(f"in {field}={written}: {'; '.join(reasons)}") from error
-
-
-def _number(field: str, written: str) -> float:
-    try:
-        number = float(written)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise FilterError(f"{field} is a number, not {written!r}; write for example {field}>=40")
-    return number
-
-
-def _written_day(written: str) -> datetime.date:
-    try:
-        return iso_day(written)
-    except ValueError as error:
-        raise FilterError(str(error)) from error

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dermquery.data.case import Case
-from dermquery.data.dicom.attributes import age_of, date_of, facts_of
+from dermquery.data.dicom.attributes import age_of, date_of, doubts_of, facts_of
 from dermquery.data.dicom.codes import site_of
 from dermquery.data.dicom.header import read_header
 from tests.data.dicom.made import CLINICAL, SECONDARY, coded, dermoscopic, written
@@ -129,3 +129,39 @@ def test_a_site_as_older_objects_write_it() -> None:
     region.AnatomicRegionModifierSequence = Sequence([coded("24028007", "SCT", "Right")])
     read = facts(AnatomicRegionSequence=Sequence([region]), ImageLaterality=None)
     assert (read["site"], read["laterality"]) == ("back", "right")
+
+
+@pytest.mark.parametrize(
+    ("regions", "site", "doubted"),
+    [
+        ([("66643007", "back"), ("73897004", "face")], None, True),
+        ([("66643007", "back"), ("113182001", "lower back")], "lower back", False),
+        ([("66643007", "back"), ("66643007", "Skin of back")], "back", False),
+        ([("39937001", "Skin")], None, False),
+        ([("39937001", "Skin"), ("73897004", "face")], "face", False),
+    ],
+)
+def test_several_regions(regions: list[tuple[str, str]], site: str | None, doubted: bool) -> None:
+    named = Sequence([coded(code, "SCT", meaning) for code, meaning in regions])
+    read = facts(AnatomicRegionSequence=named)
+    assert read.get("site") == site
+    assert ("regions" in read["extra"]) == doubted
+    doubts = doubts_of(read_header(written(dermoscopic(AnatomicRegionSequence=named))).dataset)
+    assert (doubts == ("back and face are regions of one object, so its site is not recorded",)) == doubted
+
+
+@pytest.mark.parametrize(
+    ("attributes", "side", "said"),
+    [
+        ({"ImageLaterality": "L", "Laterality": "R"}, "left", "ImageLaterality says left, Laterality says right"),
+        ({"ImageLaterality": "R", "Laterality": "R"}, "right", ""),
+        ({"ImageLaterality": "U", "Laterality": "R"}, "right", ""),
+        ({"ImageLaterality": None, "AnatomicRegionSequence": None, "BodyPartExamined": "LEFT ARM"}, "left", ""),
+        ({"ImageLaterality": "B", "BodyPartExamined": "RIGHT ARM"}, "bilateral", "a region's name says right"),
+    ],
+)
+def test_the_side_of_the_image_wins_and_another_is_told(attributes: dict[str, Any], side: str, said: str) -> None:
+    assert facts(**attributes)["laterality"] == side
+    doubts = doubts_of(read_header(written(dermoscopic(**attributes))).dataset)
+    assert said in "".join(doubts)
+    assert bool(doubts) == bool(said)

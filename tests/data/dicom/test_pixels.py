@@ -17,6 +17,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from dermquery.data.decoding import Decoders
+from dermquery.data.dicom.frames import said_of_frames
 from dermquery.data.dicom.header import read_header
 from dermquery.data.dicom.layout import layout_of
 from dermquery.data.image import ImageError, image_header, load_image
@@ -102,6 +103,28 @@ def test_grey_of_any_depth_and_direction() -> None:
     assert np.abs(shown(written(twelve))[..., 2] - ramp).max() <= 1
     twelve.PhotometricInterpretation = "MONOCHROME1"
     assert np.abs(shown(written(twelve))[..., 2] - (255 - ramp.astype(int))).max() <= 1
+
+
+@pytest.mark.parametrize(("least", "most"), [(-2048, 2047), (-100, 900), (-32768, 32767), (5, 5)])
+def test_signed_grey_without_a_window_is_spread(least: int, most: int) -> None:
+    grey = np.tile(np.linspace(least, most, COLUMNS).astype(np.int16), (ROWS, 1))
+    made = put_pixels(dermoscopic(), grey.view(np.uint16), "MONOCHROME2")
+    made.PixelRepresentation = 1
+    row = shown(written(made))[0, :, 0]
+    assert (row[0], row[-1]) == ((0, 255) if most > least else (0, 0))
+    assert (np.diff(row.astype(int)) >= 0).all()
+    assert "signed grey values without a window" in layout_of(read_header(written(made))).mended[0]
+    made.PhotometricInterpretation = "MONOCHROME1"
+    assert shown(written(made))[0, 0, 0] == 255
+
+
+def test_which_frame_a_query_is(tmp_path: Path) -> None:
+    several = put_pixels(dermoscopic(NumberOfFrames=2), np.stack([picture(), picture()[::-1]]))
+    for name, data, said in (("a.dcm", written(several), "2 frames, and the first"), ("b", written(dermoscopic()), "")):
+        (tmp_path / name).write_bytes(data)
+        assert said in "".join(warning.message for warning in said_of_frames(tmp_path / name))
+    Image.fromarray(picture()).save(tmp_path / "c.png")
+    assert said_of_frames(tmp_path / "c.png") == ()
 
 
 def test_a_window_is_applied() -> None:

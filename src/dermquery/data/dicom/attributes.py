@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from dermquery.data.case import MAX_AGE
 from dermquery.data.dicom.codes import site_of
 from dermquery.data.dicom.values import items, number, text, texts
+from dermquery.data.vocabulary.sites import SITES
 
 __all__ = [
     "CONFOCAL",
@@ -23,6 +24,7 @@ __all__ = [
     "age_of",
     "date_of",
     "day_of",
+    "doubts_of",
     "facts_of",
     "is_secondary_capture",
     "patient_of",
@@ -61,14 +63,13 @@ def facts_of(dataset: Dataset, class_uid: str) -> dict[str, Any]:
         dataset: the attributes, de-identified or not.
         class_uid: of the object's SOP class.
     """
-    site = _site(dataset)
     facts: dict[str, Any] = {
         "patient_id": patient_of(dataset),
         "lesion_id": _lesion(dataset),
         "sex": _SEXES.get(text(dataset, "PatientSex").upper()),
         "age": age_of(dataset),
         "date": date_of(dataset),
-        "site": site,
+        "site": _site(dataset),
         "laterality": _side(dataset),
         "image_type": _kind(dataset, class_uid),
         "polarisation": _POLARISATION.get(text(dataset, "LightSourcePolarization").upper()),
@@ -81,6 +82,8 @@ def facts_of(dataset: Dataset, class_uid: str) -> dict[str, Any]:
     }
     medium = text(dataset, "ImmersionMedia").upper()
     extra = {"immersion": medium.replace("_", " ").lower()} if medium in _MEDIA else {}
+    if len(places := _sites(dataset)) > 1:
+        extra["regions"] = "; ".join(places)
     return {name: value for name, value in facts.items() if value not in (None, "")} | {"extra": extra}
 
 
@@ -129,25 +132,56 @@ def _regions(dataset: Dataset) -> Iterator[Dataset]:
     yield from items(dataset, "AnatomicRegionSequence")
 
 
-def _site(dataset: Dataset) -> str | None:
-    for region in _regions(dataset):
-        if found := site_of(
-            text(region, "CodeValue"), text(region, "CodingSchemeDesignator"), text(region, "CodeMeaning")
-        ):
-            return found
+def _sites(dataset: Dataset) -> list[str]:
+    """The places that an object names, each once; one that holds another of them is left out, as that says more."""
+    found = [
+        site
+        for region in _regions(dataset)
+        if (
+            site := site_of(
+                text(region, "CodeValue"), text(region, "CodingSchemeDesignator"), text(region, "CodeMeaning")
+            )
+        )
+    ]
     part = text(dataset, "BodyPartExamined")
-    return site_of("", "", part) if part else None
+    if not found and part and (site := site_of("", "", part)):
+        found = [site]
+    places = list(dict.fromkeys(found))
+    return [one for one in places if not any(one in SITES.lineage(other)[:-1] for other in places)]
+
+
+def _site(dataset: Dataset) -> str | None:
+    """The one place; None of several, of which none is more the lesion's than another."""
+    places = _sites(dataset)
+    return places[0] if len(places) == 1 else None
+
+
+def _sides(dataset: Dataset) -> dict[str, str]:
+    """By attribute, the side that it says; that of the image last, which is nearer to it than that of the series."""
+    said = [(name, _SIDES.get(text(dataset, name).upper())) for name in ("ImageLaterality", "Laterality")]
+    for region in _regions(dataset):
+        modifiers = items(region, "AnatomicRegionModifierSequence")
+        said += [("a region's modifier", _SIDES.get(text(modifier, "CodeValue"))) for modifier in modifiers]
+    for written in (*(text(region, "CodeMeaning") for region in _regions(dataset)), text(dataset, "BodyPartExamined")):
+        place = SITES.read(written)
+        said.append(("a region's name", None if place is None else place.side))
+    return {name: side for name, side in reversed(said) if side}
 
 
 def _side(dataset: Dataset) -> str | None:
-    for name in ("ImageLaterality", "Laterality"):
-        if side := _SIDES.get(text(dataset, name).upper()):
-            return side
-    for region in _regions(dataset):
-        for modifier in items(region, "AnatomicRegionModifierSequence"):
-            if side := _SIDES.get(text(modifier, "CodeValue")):
-                return side
-    return None
+    return next(reversed(_sides(dataset).values()), None)
+
+
+def doubts_of(dataset: Dataset) -> tuple[str, ...]:
+    """Where an object contradicts itself, and what was taken."""
+    places, sides = _sites(dataset), _sides(dataset)
+    doubts = []
+    if len(places) > 1:
+        doubts.append(f"{' and '.join(places)} are regions of one object, so its site is not recorded")
+    if len(set(sides.values())) > 1:
+        said = ", ".join(f"{name} says {side}" for name, side in reversed(sides.items()))
+        doubts.append(f"{said}; the first is taken")
+    return tuple(doubts)
 
 
 def _kind(dataset: Dataset, class_uid: str) -> str | None:

@@ -59,10 +59,13 @@ def site_of(value: str, scheme: str, meaning: str) -> str | None:
         meaning: as the object has it.
 
     Returns:
-        The standard's meaning, or else the object's, of a site that the vocabulary does not know; None for nothing.
+        The standard's meaning, or else the object's, of a site that the vocabulary does not know; None for nothing and
+        for the whole skin.
     """
     code, scheme = current_code(value, scheme)
     standard = meaning_of(code, scheme) or ""
+    if SITES.is_root(f"{scheme} {code}") or SITES.is_root(meaning):
+        return None
     for written in (f"{scheme} {code}", standard.removeprefix("Skin of "), meaning):
         if word := SITES.named(written):
             return word

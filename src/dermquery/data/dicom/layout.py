@@ -22,7 +22,7 @@ from pydicom.uid import (
 from dermquery.data.dicom.codestream import codestream
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import UNDEFINED, Header
-from dermquery.data.dicom.values import number, text
+from dermquery.data.dicom.values import number, numbers, text
 
 __all__ = ["HTJ2K", "LOSSLESS", "NATIVE", "Layout", "frame_bytes", "layout_of"]
 
@@ -100,6 +100,10 @@ def layout_of(header: Header, *, frame: int = 1) -> Layout:
         name = _NAMES.get(header.syntax) or (header.syntax.name if header.syntax.is_valid else "an unknown encoding")
         raise DicomError(f"its pixels are encoded as {name}, which is not decoded; export it as JPEG or uncompressed")
     said = _said(header)
+    if said.signed and said.samples == 1 and not has_window(header):
+        said = replace(
+            said, mended=(*said.mended, "signed grey values without a window are spread over black to white")
+        )
     if not (said.rows and said.columns):
         raise DicomError("it says no rows and columns; export it again")
     if said.allocated not in (8, 16, 32) or not 0 < said.stored <= said.allocated:
@@ -109,6 +113,11 @@ def layout_of(header: Header, *, frame: int = 1) -> Layout:
             "its transfer syntax and its pixels disagree on whether they are encapsulated; export it again"
         )
     return _of_length(said, header) if header.syntax in NATIVE else _of_codestream(said, header, frame)
+
+
+def has_window(header: Header) -> bool:
+    """Whether an object says which of its grey values are shown as black and white."""
+    return bool(numbers(header.dataset, "WindowWidth")) or "VOILUTSequence" in header.dataset
 
 
 def _said(header: Header) -> Layout:

@@ -21,7 +21,7 @@ from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossles
 from dermquery.data.colour import spans
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.header import Header
-from dermquery.data.dicom.layout import HTJ2K, LOSSLESS, NATIVE, Layout, frame_bytes
+from dermquery.data.dicom.layout import HTJ2K, LOSSLESS, NATIVE, Layout, frame_bytes, has_window
 from dermquery.data.dicom.quiet import quiet
 from dermquery.data.dicom.values import number, numbers, value
 
@@ -140,13 +140,11 @@ def _shown(pixels: _Pixels, header: Header, layout: Layout) -> Frame:
     if layout.samples == 3:
         return Frame(Image.fromarray(np.ascontiguousarray(_eight_bits(pixels, layout.stored))))
     inverted = layout.photometric == "MONOCHROME1"
-    if _has_window(header):
+    if has_window(header):
         windowed = apply_voi_lut(apply_modality_lut(pixels, header.dataset), header.dataset)
         grey, most = _windowed(windowed, header, layout), 255.0
     else:
-        grey, most = pixels, float((1 << layout.stored) - 1)
-        if layout.signed:
-            grey = grey.astype(np.int64) + (1 << (layout.stored - 1))
+        grey, most = (_spread(pixels), 255.0) if layout.signed else (pixels, float((1 << layout.stored) - 1))
     if grey.min() < 0 or grey.max() > most:
         grey = np.clip(grey, 0, most)
     if most > 0xFFFF:
@@ -190,8 +188,10 @@ def _palette_bits(header: Header) -> int:
     return 8 if bits == 16 and entries and max(int(each.max(initial=0)) for each in entries) < 256 else bits
 
 
-def _has_window(header: Header) -> bool:
-    return bool(numbers(header.dataset, "WindowWidth")) or "VOILUTSequence" in header.dataset
+def _spread(grey: _Pixels) -> _Pixels:
+    """Signed values from their least to their greatest, for nothing says which of them are black and white."""
+    low, high = float(grey.min()), float(grey.max())
+    return np.rint((grey.astype(np.float64) - low) * (255.0 / max(high - low, 1.0)))
 
 
 def _windowed(grey: _Pixels, header: Header, layout: Layout) -> _Pixels:
@@ -220,7 +220,7 @@ def bytes_to_decode(header: Header, layout: Layout) -> int:
     each = 4.0 * layout.samples * sample  # what is encoded, what the decoder makes, and copies of it
     if header.syntax in HTJ2K or header.syntax.name.startswith("JPEG 2000"):
         each += 4.0 * layout.samples * 2
-    if layout.samples == 1 and _has_window(header):
+    if layout.samples == 1 and (layout.signed or has_window(header)):
         each += 24
     if layout.photometric == "PALETTE COLOR" or (layout.samples == 3 and layout.stored > 8):
         each += 3

@@ -25,7 +25,7 @@ from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.identifying import PICTURE, identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
-from dermquery.data.vocabulary.words import is_missing, word_for
+from dermquery.data.vocabulary.words import says_nothing, word_for
 
 __all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
 
@@ -167,6 +167,8 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
         )
     proposal = Proposal(renamed, maps, ignored, sheet, order, skip_bad=False)
     read = None if folder is None else _tried(path, rows, folder, proposal)
+    if read is not None:
+        notes += [note for note in read.notes if note != rows.note]
     if read is not None and read.skipped:
         proposal = dataclasses.replace(proposal, skip_bad=True)
         notes += [f"{len(read.skipped)} rows would be left out, the first: {'; '.join(read.skipped[0].problems)}"]
@@ -305,7 +307,7 @@ def _strange(seen: ColumnSeen) -> Counter[str]:
     if seen.taken_for not in _WORDED:
         return Counter()
     field = "diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for
-    return Counter({w: n for w, n in seen.values.items() if word_for(field, w) is None and not is_missing(w)})
+    return Counter({w: n for w, n in seen.values.items() if word_for(field, w) is None and not says_nothing(field, w)})
 
 
 def _proposed(name: str, word: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dermquery.data.vocabulary.spelling import folded, rows_of
+from dermquery.data.vocabulary.spelling import folded, is_doubted, rows_of
 
 __all__ = ["DIAGNOSES", "Codes"]
 
@@ -36,13 +36,16 @@ class Diagnoses:
         return tuple(str(path.value) for path in DiagnosisEnum)
 
     def named(self, written: str, source: str = "") -> str | None:
-        """The path for a path or its last name, whatever its capitals, or for a word of a source; None for none.
+        """The path for a path or its last name, whatever its capitals, or for a word of a source; None for none,
+        and for one with a question mark.
 
         Args:
             written: such as ``Nevus``, ``melanoma (in situ)``, ``Basaliom``.
             source: whose word it is: "Derm7pt", "HAM10000", "ISIC 2018", "ISIC 2019", "ISIC 2020", "MILK10k",
                 "PAD-UFES-20". A source that has a word without a path has none for it.
         """
+        if is_doubted(written):
+            return None
         word = folded(written)
         key = (folded(source), word)
         if key in self._words:
@@ -54,6 +57,11 @@ class Diagnoses:
         known = self._groups.get((folded(source), folded(written)))
         path = self.named(written, source)
         return known if known is not None else self.codes(path).group if path else ""
+
+    @cached_property
+    def group_names(self) -> frozenset[str]:
+        """The labels of the shared data sets."""
+        return frozenset(filter(None, (*self._groups.values(), *(codes.group for codes in self._codes.values()))))
 
     def codes(self, path: str) -> Codes:
         """Codes of a path: its own, else those of the nearest path above that has some."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
-__all__ = ["folded", "rows_of"]
+__all__ = ["folded", "is_doubted", "rows_of", "word_lists"]
 
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "æ": "ae"})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "œ": "oe", "æ": "ae", "♀": "f", "♂": "m"})
 _BETWEEN = re.compile(r"[\W_]+")
 
 
@@ -25,7 +27,19 @@ def folded(written: str) -> str:
     return _BETWEEN.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip()
 
 
+def is_doubted(written: str) -> bool:
+    """Whether somebody put a question mark to a word: "Melanom?" is no melanoma."""
+    return "?" in written
+
+
 def rows_of(table: str) -> Iterator[dict[str, str]]:
     """The rows of a table beside this module."""
     with (Path(__file__).parent / table).open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
+
+
+@cache
+def word_lists() -> Mapping[str, object]:
+    """The spellings beside this module: by field and word a list, and the words that say "not recorded"."""
+    found: Mapping[str, object] = json.loads((Path(__file__).parent / "words.json").read_text(encoding="utf-8"))
+    return found

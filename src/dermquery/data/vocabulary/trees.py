@@ -64,7 +64,10 @@ class _SiteTree:
         return SITES.named(written)
 
     def below(self, place: str) -> Below:
-        return Below((*SITES.below(self.named(place) or place), place))
+        known = SITES.read(place)
+        if known is not None and known.side is not None:  # of a case that was never put into our words
+            return Below((place,))
+        return Below((*SITES.below(place if known is None else known.site), place))
 
     def lineage(self, value: str) -> tuple[str, ...]:
         return SITES.lineage(value)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 
 from dermquery.data.case import Case
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
-from dermquery.data.vocabulary.spelling import folded
+from dermquery.data.vocabulary.spelling import folded, is_doubted, word_lists
 
-__all__ = ["Reworded", "is_missing", "recorded_as", "reworded", "skin_type", "word_for"]
+__all__ = ["Reworded", "is_missing", "recorded_as", "reworded", "says_nothing", "skin_type", "word_for"]
 
 _ROMAN = ("I", "II", "III", "IV", "V", "VI")
 _SCALES = {"fitzpatrick": ("Fitzpatrick", 1, 6), "fst": ("Fitzpatrick", 1, 6), "monk": ("Monk", 1, 10)}
@@ -33,6 +31,11 @@ def is_missing(written: str) -> bool:
     return folded(written) in _missing()
 
 
+def says_nothing(field: str, written: str) -> bool:
+    """Whether a word of a field says that nothing is known: as everywhere, or of a place that it is on the skin."""
+    return is_missing(written) or (field == "site" and SITES.is_root(written))
+
+
 def word_for(field: str, written: str) -> str | None:
     """The project's word for another spelling of it; None for a field or a word that has none.
 
@@ -45,7 +48,7 @@ def word_for(field: str, written: str) -> str | None:
         return DIAGNOSES.named(written)
     if field == "skin_type":
         return skin_type(written)
-    return _spellings().get(field, {}).get(folded(written))
+    return None if is_doubted(written) else _spellings().get(field, {}).get(folded(written))
 
 
 def skin_type(written: str, scale: str = "") -> str | None:
@@ -104,8 +107,9 @@ class Reworded:
 def reworded(cases: Iterable[Case]) -> Reworded:
     """Bring the words of cases to the project's, and place their diagnoses in the hierarchy.
 
-    Another spelling is kept in ``extra`` (:func:`recorded_as`). A diagnosis is placed by its own word, else by its
-    label; one that was placed already stays where it is, and neither word nor label changes.
+    Another spelling is kept in ``extra`` (:func:`recorded_as`). The side that a place says ("Rücken li.") is its
+    laterality where none was recorded; another one that was stays, and is told. A diagnosis is placed by its own word,
+    else by its label; one that was placed already stays where it is, and neither word nor label changes.
     """
     unknown: dict[str, Counter[str]] = {}
     return Reworded(tuple(_case(case, unknown) for case in cases), unknown)
@@ -123,13 +127,26 @@ def _case(case: Case, unknown: dict[str, Counter[str]]) -> Case:
             unknown.setdefault(field, Counter())[written] += 1
         elif word != written:
             changes[field] = word
-            if word is not None:
+            if not is_missing(written):
                 extra.setdefault(recorded_as(field), written)
+    _add_side(case, changes, unknown)
     if (path := _path(case, unknown)) != case.diagnosis_path:
         changes["diagnosis_path"] = path
         if case.diagnosis_path:
             extra.setdefault(recorded_as("diagnosis_path"), case.diagnosis_path)
     return case.model_copy(update={**changes, "extra": extra}) if changes else case
+
+
+def _add_side(case: Case, changes: dict[str, str | None], unknown: dict[str, Counter[str]]) -> None:
+    """The side that a written place says, where no other one was recorded."""
+    place = SITES.read(case.site or "")
+    recorded = changes.get("laterality", case.laterality)
+    if place is None or place.side in (None, recorded):
+        return
+    if recorded:
+        unknown.setdefault("laterality", Counter())[f"{case.laterality}, but the site is {case.site}"] += 1
+    else:
+        changes["laterality"] = place.side
 
 
 def _path(case: Case, unknown: dict[str, Counter[str]]) -> str | None:
@@ -149,7 +166,7 @@ def _path(case: Case, unknown: dict[str, Counter[str]]) -> str | None:
 @lru_cache(maxsize=_REMEMBERED)
 def _read_word(field: str, written: str) -> tuple[bool, str | None]:
     """Whether a word says that nothing is known, and the project's word for it."""
-    return (True, None) if is_missing(written) else (False, word_for(field, written))
+    return (True, None) if says_nothing(field, written) else (False, word_for(field, written))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -158,14 +175,8 @@ def _placed(word: str, source: str) -> str | None:
 
 
 @cache
-def _read() -> Mapping[str, object]:
-    found: Mapping[str, object] = json.loads((Path(__file__).parent / "words.json").read_text(encoding="utf-8"))
-    return found
-
-
-@cache
 def _missing() -> frozenset[str]:
-    words = _read()["not recorded"]
+    words = word_lists()["not recorded"]
     assert isinstance(words, list)  # noqa: S101 - our own file
     return frozenset(map(folded, ["", *words]))
 
@@ -173,7 +184,7 @@ def _missing() -> frozenset[str]:
 @cache
 def _spellings() -> Mapping[str, Mapping[str, str]]:
     """By field and folded spelling, the word."""
-    fields = {name: words for name, words in _read().items() if isinstance(words, dict)}
+    fields = {name: words for name, words in word_lists().items() if isinstance(words, dict)}
     return {
         name: {folded(spelling): word for word, others in words.items() for spelling in (word, *others)}
         for name, words in fields.items()

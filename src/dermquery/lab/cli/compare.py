@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.width import columns_of_pipes, terminal_width
 from dermquery.lab.cli.processes import run_jobs
 from dermquery.lab.cli.train import (
     AcceleratorOption,
@@ -226,5 +227,5 @@ def _report(plan: Plan, rows: Sequence[Row], folds: Sequence[int], title: str, t
     if rows[0].system.key == "composed":
         heading = f"{rows[0].title}: fold {folds[0]}, seen gallery"
         write_answers(typical_answers(plan, rows[0], folds[0]), plan.out, heading)
-    typer.echo(tables)
+    typer.echo(columns_of_pipes(tables, terminal_width()))
     typer.echo("\n".join(map(str, (target, target.with_suffix(".md"), plan.out / "tables", plan.out / "figures"))))

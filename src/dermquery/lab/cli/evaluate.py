@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.width import columns_of_pipes, terminal_width
 from dermquery.lab.cli.train import labelled_cases
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def evaluate(
     if json_path is not None:
         write_json(json_path, {name: value for name, value in result.items() if name != "per_query"})
         write_rows(json_path.with_suffix(".parquet"), block.per_query)
-    typer.echo(evaluation_tables({row_name(facts): result}) + strata_tables(parted))
+    tables = evaluation_tables({row_name(facts): result}) + strata_tables(parted)
+    typer.echo(columns_of_pipes(tables, terminal_width()))
 
 
 @expected_errors

@@ -140,17 +140,27 @@ def labelled_cases(table: Path) -> tuple[Case, ...]:
 
 
 def cases_and_folds(table: Path, folds: Path | None, out: Path) -> tuple[Any, Any]:
-    """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep."""
-    from dermquery.lab.data.folds import Folds, make_folds
+    """Cases of a table or a prepared folder, and their folds; without a file, those that OUT keeps or will keep.
+
+    Folds of other cases, which a run kept that trained nothing, are made again.
+    """
+    from dermquery.lab.data.folds import Folds, FoldsError, make_folds
+    from dermquery.lab.experiment import nothing_trained
 
     cases = labelled_cases(table)
     if folds is not None:
         return cases, Folds.load(folds, cases)
     kept = out / "folds.json"
-    if not kept.is_file():
-        out.mkdir(parents=True, exist_ok=True)
-        make_folds(cases).save(kept)
-    return cases, Folds.load(kept, cases)
+    if kept.is_file():
+        try:
+            return cases, Folds.load(kept, cases)
+        except FoldsError:
+            if not ((out / "run.json").is_file() and nothing_trained(out)):
+                raise
+    out.mkdir(parents=True, exist_ok=True)
+    made = make_folds(cases)
+    made.save(kept)
+    return cases, made
 
 
 def other_cases(table: Path | None) -> list[Any]:

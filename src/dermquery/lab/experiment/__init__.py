@@ -6,7 +6,7 @@ from dermquery.lab.experiment.evaluation import evaluate_model
 from dermquery.lab.experiment.provenance import provenance, write_json, write_result
 from dermquery.lab.experiment.reading_out import fit_readout
 from dermquery.lab.experiment.teaching import HELD_OUT, held_out, teach, teacher_vision, tune
-from dermquery.lab.experiment.training import train
+from dermquery.lab.experiment.training import nothing_trained, train
 
 __all__ = [
     "HELD_OUT",
@@ -16,6 +16,7 @@ __all__ = [
     "evaluate_model",
     "fit_readout",
     "held_out",
+    "nothing_trained",
     "predict",
     "provenance",
     "report",

@@ -21,7 +21,7 @@ from dermquery.lab.train.fit import fit_composed
 from dermquery.model.artifact import Storage
 from dermquery.model.encoder import ComposedModel
 
-__all__ = ["train"]
+__all__ = ["nothing_trained", "train"]
 
 
 def train(
@@ -83,10 +83,16 @@ def train(
     return load_trained(artifact)
 
 
+def nothing_trained(out: Path) -> bool:
+    """Whether a folder of a run holds no epoch and no model, at any depth: one that failed before its first epoch."""
+    made = (path for name in ("*.ckpt", "artifact.json", "*.safetensors") for path in out.rglob(name))
+    return next(made, None) is None
+
+
 def _same_run(out: Path, identity: dict[str, str]) -> None:
-    """Refuse to mix two runs in one folder; remember which one it is."""
+    """Refuse to mix two runs in one folder; remember which one it is. One that trained nothing leaves it free."""
     path = out / "run.json"
-    if path.is_file():
+    if path.is_file() and not nothing_trained(out):
         known = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(key for key in {*identity, *known} if known.get(key) != identity.get(key))
         if changed:

@@ -1,0 +1,89 @@
+"""Values that mean the same: what somebody asks for, and what the cases of a base have, in the words of any clinic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dermquery.data.case import CASE_FIELDS, Kind
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES
+from dermquery.data.vocabulary.sites import SITES
+from dermquery.data.vocabulary.spelling import folded
+from dermquery.data.vocabulary.trees import LEVEL
+from dermquery.data.vocabulary.words import word_for
+from dermquery.store.filters import EXTRA, AllOf, Equals, FilterError, Not, OneOf, asked_values
+
+if TYPE_CHECKING:
+    from dermquery.store.where import Known
+
+__all__ = ["check_one_place", "in_their_words", "is_wider", "meant", "values_like"]
+
+
+def values_like(field: str, written: str, known: Known) -> tuple[str, ...]:
+    """The values of a field that are this one but for capitals, and those that mean the same by the vocabulary.
+
+    A label of a diagnosis that cases have also stands for other clinics' words: "mel" for "Melanom".
+    """
+    found = known.alike(field, written)
+    if field == "diagnosis":
+        return (
+            (*found, *_labels_like(written, known, found))
+            if found or written.casefold() in DIAGNOSES.group_names
+            else ()
+        )
+    word = meant(field, written)
+    if word is None:
+        return found
+    return (*found, *(value for value in known.values(field) if value not in found and meant(field, value) == word))
+
+
+def meant(field: str, written: str) -> str | None:
+    """The project's word for a choice; None for other fields, and for a word that has none."""
+    return word_for(field, written) if not field.startswith(EXTRA) and CASE_FIELDS[field].kind is Kind.CHOICE else None
+
+
+def is_wider(written: str) -> bool:
+    """Whether a word for a diagnosis is placed above what it means: "vasc" at all that is benign."""
+    path = DIAGNOSES.named(written)
+    return path is not None and LEVEL not in path and folded(written) != folded(path)
+
+
+def check_one_place(written: str, there: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a place with a side, which are two fields, the values that cases have just so; none of a place alone.
+
+    Raises:
+        FilterError: no case has it; naming both.
+    """
+    place = SITES.read(written)
+    if place is None or place.side is None:
+        return ()
+    if not there:
+        raise FilterError(
+            f"{written!r} is a place and a side; ask for both: site={place.site} and laterality={place.side}"
+        )
+    return there
+
+
+def in_their_words(node: Any, known: Known) -> Any:
+    """A condition tree whose choices are those that the cases of a base have."""
+    if isinstance(node, Not):
+        return Not(condition=in_their_words(node.condition, known))
+    if isinstance(node, AllOf):
+        return AllOf(conditions=tuple(in_their_words(child, known) for child in node.conditions))
+    if not isinstance(node, Equals | OneOf) or all(meant(node.field, str(v)) is None for v in asked_values(node)):
+        return node
+    asked = asked_values(node)
+    found = dict.fromkeys(same for value in asked for same in values_like(node.field, str(value), known) or (value,))
+    return node if tuple(found) == asked else OneOf(field=node.field, values=tuple(found))
+
+
+def _labels_like(written: str, known: Known, found: tuple[str, ...]) -> tuple[str, ...]:
+    """Other labels of the group that a label names, else of its place in the hierarchy and below."""
+    others = [label for label in known.values("diagnosis") if label not in found]
+    group = written.casefold()
+    if group in DIAGNOSES.group_names:
+        return tuple(label for label in others if DIAGNOSES.group(label) == group)
+    path = DIAGNOSES.named(written)
+    if path is None or is_wider(written):
+        return ()
+    placed = ((label, DIAGNOSES.named(label) or "") for label in others if not is_wider(label))
+    return tuple(label for label, place in placed if place == path or place.startswith(path + LEVEL))
