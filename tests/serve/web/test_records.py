@@ -105,7 +105,7 @@ def test_what_is_shown_is_logged(app: FastAPI, client: TestClient, tmp_path: Pat
     assert len(seen["report"]["cases"]) == 3
     assert seen["report"]["search"] == key
     assert seen["compare"]["cases"][0] == "case-001"
-    assert seen["case"]["cases"] == ["case-002"]
+    assert seen["case"]["cases"] == ["case-002", "case-003"], "with the strip of its lesion"
     assert seen["duplicates"]["cases"] == ["case-006", "case-007"]
     assert "irregular" not in "".join(map(str, logged(tmp_path / "audit"))), "no word of a query"
 

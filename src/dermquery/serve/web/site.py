@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery import __version__
+from dermquery.answer.content import image_alt
 from dermquery.answer.language import LANGUAGES
 from dermquery.answer.rendering import environment_of
 from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
@@ -201,6 +202,7 @@ def _environment() -> Environment:
         tone_of=lambda name: tones([name])[name],
         criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
         diagnosis_title=diagnosis_title,
+        image_alt=image_alt,
         part_names=texts.PARTS,
         languages=LANGUAGES,
         language_titles={code: known.name for code, known in languages().items()},
