@@ -266,6 +266,9 @@ def test_nothing_that_is_sent_names_a_path_or_is_logged(
     ]  # fmt: skip
     root = str(Path(served.base.uri).parent)
     assert not [text for text in sent if root in text or "/images/" in text]
+    for ending in ("json", "csv", "html", "pdf", "fhir.json"):
+        file = httpx.get(f"{served.url}/api/v1/searches/{answer.search}/hits.{ending}").content
+        assert root.encode() not in file, ending
     kept = "".join(path.read_text() for path in (served.state / "audit").glob("*.jsonl"))
     assert answer.search in kept
     assert answer.query.image_sha256 is not None
