@@ -133,8 +133,8 @@ class SearchService(BaseReader):
         self._cautions.close()
         super().close()
 
-    def prepare(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
-        """Encode a query and keep it for its owner.
+    def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
+        """Encode a query and keep it for its owner. The caller must hold a place in ``encoders``.
 
         Args:
             owner: the principal who asks.
@@ -143,14 +143,9 @@ class SearchService(BaseReader):
             checklist: criteria as terms.
 
         Raises:
-            Busy: too many queries wait.
             QueryError: the query is empty, or a term or the text cannot be used.
             ImageError: the image cannot be used.
         """
-        return self.encoders.run(self.encode, owner, image, text, checklist)
-
-    def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
-        """The work of :meth:`prepare`, in the caller's thread, which must hold a place in ``encoders``."""
         picture = None if image is None else self.decode(image)
         with self._network:
             return self._encoded(owner, image, picture, text, checklist)
@@ -274,8 +269,10 @@ class SearchService(BaseReader):
         said = (*prepared.warnings, *said_of_hits(result.hits), *unlike, *result.damage)
         return Answer(prepared, result.with_links(self.viewer), offset, said)
 
-    def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
+    def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Which parts make up the local similarity with a case, as pictures to lay over both images.
+
+        The caller must hold a place in ``encoders``.
 
         Args:
             prepared: the query.
@@ -283,15 +280,10 @@ class SearchService(BaseReader):
             level: one feature level; None for all together.
 
         Raises:
-            Busy: too many calls wait for the network.
             UnknownCaseError: the base has no such case.
             QueryError: the level is unknown, or the model cannot explain.
             ImageGoneError: the case's image is not kept any more.
         """
-        return self.encoders.run(self.overlays, prepared, case_id, level)
-
-    def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
-        """The work of :meth:`evidence`, in the caller's thread, which must hold a place in ``encoders``."""
         row, levels = self.case(case_id), self.base.manifest.levels
         if level is not None and level not in levels:
             raise QueryError(f"unknown level {level!r}; use one of: {', '.join(levels)}, or none for all together")

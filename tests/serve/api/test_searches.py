@@ -247,7 +247,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(own: Served
 
 
 def test_a_search_belongs_to_who_asked(served: Served, client: Client) -> None:
-    prepared = served.service.prepare("somebody else", None, "no streaks", {})
+    prepared = served.service.encode("somebody else", None, "no streaks", {})
     for key in (prepared.key, "nothing", "..%2F.."):
         with pytest.raises(ApiError, match="this search is not kept any more") as caught:
             client.rerank(key)
@@ -288,7 +288,7 @@ def test_query_images_are_kept_by_hash_only_where_that_is_configured(tmp_path: P
         exif = image.getexif()
         exif[0x010F] = "camera of Mrs Zyzzyva"
         image.save(camera, "JPEG", exif=exif)
-    prepared = service.prepare("me", camera.getvalue(), None, {})
+    prepared = service.encode("me", camera.getvalue(), None, {})
     kept = [path for path in (tmp_path / "keeping" / "queries").rglob("*") if path.is_file()]
     assert [path.stem for path in kept] == [prepared.sha256]
     assert kept[0].read_bytes() == prepared.image
