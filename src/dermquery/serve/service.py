@@ -20,7 +20,7 @@ from dermquery.data.image import ImageError, UprightImage
 from dermquery.data.viewer import Viewer
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
-from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
+from dermquery.serve.answers import MAX_RANK, Answer, UnknownCaseError
 from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import JobQueue
@@ -44,7 +44,7 @@ from dermquery.store.protocol import ExplainingEncoder, StoredCase
 from dermquery.store.same_image import said_of, said_of_hits
 from dermquery.store.where import Written
 
-__all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
+__all__ = ["Answer", "Busy", "ExpiredQueryError", "Prepared", "SearchService", "UnknownCaseError"]
 
 
 class SearchService(BaseReader):

@@ -32,8 +32,7 @@ class Health(BaseModel):
 @router.get("/info", operation_id="info", responses=problems())
 async def info(call: Reading) -> InfoAnswer:
     """The model, the base, and what can be asked."""
-    found = await call.read(call.service.info)
-    return InfoAnswer.of(found, call.request.app.state.settings.notice)
+    return await call.read(InfoAnswer.of, call.service.base, call.request.app.state.settings.notice)
 
 
 @router.get("/fields/{field}", operation_id="field", responses=problems(422))
