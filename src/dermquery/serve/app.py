@@ -61,18 +61,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     if opened.read_only:
         logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
-    service = SearchService(
-        opened,
-        settings.state,
-        concurrency=settings.concurrency,
-        waiting=settings.waiting,
-        max_pixels=settings.max_pixels,
-        decode_seconds=settings.decode_seconds,
-        keep_query_images=settings.keep_query_images,
-        image_bytes=settings.upload_bytes,
-        disk_bytes=settings.job_disk_bytes,
-        viewer=settings.viewer,
-    )
+    service = SearchService(opened, settings)
     app = FastAPI(
         title="dermquery",
         version=__version__,

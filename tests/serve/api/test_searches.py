@@ -19,6 +19,7 @@ from dermquery.data.decoding import Decoders
 from dermquery.data.image_quality import check_image
 from dermquery.model.parts import Weights
 from dermquery.serve.api.search_schemas import SearchAnswer
+from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 from dermquery.store.likeness import Likeness, encode_alone
@@ -282,7 +283,8 @@ def test_nothing_that_is_sent_names_a_path_or_is_logged(
 def test_query_images_are_kept_by_hash_only_where_that_is_configured(tmp_path: Path, own: Served) -> None:
     from dermquery.serve.service import SearchService
 
-    service = SearchService(own.base, tmp_path / "keeping", keep_query_images=True)
+    settings = ServeSettings(base="keeping", state=tmp_path / "keeping", keep_query_images=True)
+    service = SearchService(own.base, settings)
     camera = io.BytesIO()
     with Image.open(own.cases[0].image) as image:
         exif = image.getexif()
