@@ -22,7 +22,7 @@ from dermquery.answer.rendering import environment_of
 from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
-from dermquery.serve.api.common import Call, Reader, ScopedRoute, Writer
+from dermquery.serve.api.common import Call, ScopedRoute, call_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.addresses import is_secure
@@ -70,7 +70,10 @@ class Site:
 class Visit(Call):
     """One request for a page of a site."""
 
-    site: Site
+    @property
+    def site(self) -> Site:
+        """What the pages share."""
+        return cast("Site", self.request.app.state.site)
 
     @property
     def is_part(self) -> bool:
@@ -123,19 +126,9 @@ class Visit(Call):
         return response
 
 
-def _reading(request: Request, who: Reader) -> Visit:
-    site = request.app.state.site
-    return Visit(request, who, site.service, site.audit, site)
-
-
-def _writing(request: Request, who: Writer) -> Visit:
-    site = request.app.state.site
-    return Visit(request, who, site.service, site.audit, site)
-
-
-Reading = Annotated[Visit, Depends(_reading)]
+Reading = Annotated[Visit, Depends(call_of(Visit, "read"))]
 """The visit of somebody who may read."""
-Writing = Annotated[Visit, Depends(_writing)]
+Writing = Annotated[Visit, Depends(call_of(Visit, "write"))]
 """The visit of somebody who may write."""
 
 
