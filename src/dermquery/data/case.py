@@ -185,8 +185,13 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
 
     @property
     def is_clinical(self) -> bool:
-        """Whether its image is said to be a clinical photograph; what nothing is said of is dermoscopic."""
-        return (self.image_type or "").startswith("clinical")
+        """Whether its image is said to be a photograph without a dermoscope, a tile of total body photography too."""
+        return (self.image_type or "").startswith(("clinical", "TBP"))
+
+    @property
+    def is_dermoscopic(self) -> bool:
+        """Whether its image is dermoscopic; so is one of which nothing is said."""
+        return (self.image_type or "dermoscopic") == "dermoscopic"
 
     @property
     def pixel_spacing_mm(self) -> float | None:

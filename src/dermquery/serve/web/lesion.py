@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os.path import commonprefix
 
 from dermquery.answer.content import image_alt
 from dermquery.answer.language import _, day
@@ -51,11 +52,15 @@ def photographs(visit: Visit, case: Case) -> list[Photograph]:
 
 
 def counterpart(case: Case, lesion: list[Photograph]) -> Photograph | None:
-    """The photograph of the other kind, clinical or dermoscopic, that is nearest in time; None if there is none."""
+    """The clinical photograph beside dermoscopy, or the dermoscopic image beside another; None if there is none.
 
-    def apart(one: Photograph) -> tuple[float, str]:
-        known = case.date and one.case.date
-        return (abs((one.case.date - case.date).days) if known else float("inf"), one.case.case_id)  # type: ignore[operator]
+    Of several the nearest in time, and of those the one whose id is most like the case's: releases name pairs so.
+    """
 
-    others = [one for one in lesion if one.case.is_clinical != case.is_clinical and one.case.case_id != case.case_id]
+    def apart(one: Photograph) -> tuple[float, int, str]:
+        days = abs((one.case.date - case.date).days) if case.date and one.case.date else float("inf")
+        alike = len(commonprefix([one.case.case_id, case.case_id]))  # noqa: RUF071 - letters of ids, no paths
+        return days, -alike, one.case.case_id
+
+    others = [one for one in lesion if (one.case.is_clinical if case.is_dermoscopic else one.case.is_dermoscopic)]
     return min(others, key=apart, default=None)
