@@ -95,6 +95,9 @@ def test_json_is_the_whole_answer_with_its_warnings(result: SearchResult, tmp_pa
     warning = ImageWarning("blurred", "The image is blurred.", 0.6, 0.48)
     found = json.loads(hits_json(result, [warning]))
     assert found["warnings"] == [{"kind": "blurred", "message": "The image is blurred."}]
-    assert {name: found[name] for name in found if name != "warnings"} == json.loads(json.dumps(result.to_dict()))
+    whole = json.loads(json.dumps(result.to_dict()))
+    for hit in whole["hits"]:
+        hit["case"]["image"] = Path(hit["case"]["image"]).name  # of the server's folders nobody is told
+    assert {name: found[name] for name in found if name != "warnings"} == whole
     assert found["base"]["version"] == 1
     assert json.loads(write_report(result, tmp_path / "hits.json").read_text(encoding="utf-8"))["warnings"] == []

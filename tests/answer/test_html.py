@@ -85,7 +85,8 @@ def test_the_sheet_says_what_was_asked_and_found(result: SearchResult, tmp_path:
     assert "Byte-identical image" in text
     assert "2026-01-02 03:04 UTC" in text
     assert result.base.model_hash in text
-    assert result.base.uri in text
+    assert result.base.name in text
+    assert result.base.uri not in text
     assert f"5 most similar cases of {result.n_candidates}" in text
     for hit in result.hits:
         assert hit.case.case_id in text

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dermquery.serve import server
+from dermquery.serve.security.addresses import is_in
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from tests.attacks.__main__ import _is_open
@@ -92,7 +93,7 @@ def test_a_proxy_that_is_trusted_shares_them_itself(tmp_path: Path) -> None:
     options = server.server_options(ServeSettings(base=".", state=tmp_path, trusted_proxies=("10.0.0.0/8", "::1")))
     assert [str(network) for network in options["http"].trusted] == ["10.0.0.0/8", "::1/128"]  # type: ignore[attr-defined]
     for address, is_one in (("10.1.2.3", True), ("11.1.2.3", False), ("::1", True), ("", False), ("x", False)):
-        assert server._is_in(address, options["http"].trusted) is is_one  # type: ignore[attr-defined]
+        assert is_in(address, options["http"].trusted) is is_one  # type: ignore[attr-defined]
 
 
 def test_it_ends_within_seconds_whatever_is_running(target: Target) -> None:

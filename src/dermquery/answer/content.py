@@ -41,6 +41,7 @@ __all__ = [
     "Term",
     "Warned",
     "case_facts",
+    "image_alt",
     "report_content",
 ]
 
@@ -297,7 +298,7 @@ def report_content(
         evidence=_(_EVIDENCE) if result.evidence else None,
         shares=shares,
         source=(
-            (_("Case base"), result.base.uri),
+            (_("Case base"), result.base.name),
             (_("Version of the base"), f"{result.base.version}, {_n_cases(result.base.count)}"),
             (_("Model"), result.base.model_name),
             (_("Artifact"), result.base.model_hash),
@@ -377,6 +378,14 @@ def _query(result: SearchResult) -> QueryContent:
     )
 
 
+def image_alt(case: Case) -> str:
+    """A case's image in words, for those who cannot see it."""
+    said = {"id": case.case_id, "diagnosis": diagnosis_title(case.diagnosis)}
+    if case.is_clinical:
+        return _("Clinical photograph of case %(id)s, %(diagnosis)s") % said
+    return _("Dermoscopic image of case %(id)s, %(diagnosis)s") % said
+
+
 def case_facts(case: Case) -> tuple[Fact, ...]:
     """Every field of a case that has a title, in the order in which people see them."""
     return tuple(
@@ -408,7 +417,7 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
         trained_on=_(TRAINED_ON) if hit.trained_on else None,
         title=title,
         tone=tone,
-        alt=_("Dermoscopic image of case %(id)s, %(diagnosis)s") % {"id": case.case_id, "diagnosis": title},
+        alt=image_alt(case),
         label=case.diagnosis if case.diagnosis != title else None,
         fine=case.fine_diagnosis if case.fine_diagnosis not in {case.diagnosis, title} else None,
         shared=tuple(term_phrase(name, value) for name, value in hit.shared_criteria.items()),

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from dermquery.answer.content import HitContent, Warned, report_content
@@ -14,7 +15,6 @@ from dermquery.answer.language import ENGLISH, speaking
 from dermquery.answer.words import TITLES
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.checklist import CRITERIA
-from dermquery.data.names import slashed
 from dermquery.model.presets import written
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 
@@ -30,9 +30,8 @@ COLUMNS = (
     *CRITERIA, *(f"query_{name}" for name in CRITERIA),
     "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
 )  # fmt: skip
-"""Every row says what was asked and which base and model it comes from, because rows get copied into other tables. The
-base is named without its folder, which says something of the server. Patient ids, the UIDs of an archive, free text
-and extra columns are left out; JSON has them."""
+"""Every row says what was asked and which base and model it comes from, because rows get copied into other tables.
+Patient ids, the UIDs of an archive, free text and extra columns are left out; JSON has them."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -54,9 +53,12 @@ def hits_csv(result: SearchResult) -> str:
 
 
 def hits_json(result: SearchResult, warnings: Sequence[Warned] = ()) -> str:
-    """The whole answer as JSON, with the warnings about its query."""
+    """The whole answer as JSON, with the warnings about its query. Images are named without their folders."""
     said = [{"kind": warning.kind, "message": warning.message} for warning in warnings]
-    return json.dumps({**result.to_dict(), "warnings": said}, indent=2, ensure_ascii=False)
+    answer = result.to_dict()
+    for hit in answer["hits"]:
+        hit["case"]["image"] = Path(hit["case"]["image"]).name
+    return json.dumps({**answer, "warnings": said}, indent=2, ensure_ascii=False)
 
 
 def safe_cell(text: str) -> str:
@@ -85,7 +87,7 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         "preset": result.preset,
         "weights": written(result.weights),
         "local_weight": result.local_weight,
-        "base": slashed(base.uri).rstrip("/").rpartition("/")[2],
+        "base": base.name,
         "base_version": base.version,
         "model": base.model_name,
         "model_hash": base.model_hash,

@@ -22,7 +22,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from dermquery.data.checklist import CRITERIA, check_values, render_text
 from dermquery.data.findings import Findings, read_findings
 
-__all__ = ["CASE_FIELDS", "MAX_AGE", "NUMBERS", "Case", "CaseFacts", "CaseField", "Checklist", "Kind", "Query"]
+__all__ = [
+    "CASE_FIELDS",
+    "MAX_AGE",
+    "NUMBERS",
+    "SPACING",
+    "WIDEST_PIXEL_MM",
+    "Case",
+    "CaseFacts",
+    "CaseField",
+    "Checklist",
+    "Kind",
+    "Query",
+]
 
 
 class Kind(Enum):
@@ -59,6 +71,10 @@ _Tree = Annotated[str | None, Kind.TREE]
 MAX_AGE = 130.0
 _BATCH = 4
 """Dimensions of an array of several images."""
+SPACING = "pixel_spacing_mm"
+"""The extra column that says how large the pixels of an image are; whoever resizes the image corrects it."""
+WIDEST_PIXEL_MM = 0.5
+"""An image of a lesion has more pixels than that; "1" is what converters write that know no scale."""
 _ISIC_IMAGE = re.compile(r"(ISIC_[0-9]{7})(?:_downsampled)?")
 _GLOBAL = re.compile(r"(?:IL|IP|HAM|BCN|MSK4?)_[0-9]{7}|derm7pt-[0-9]{4}")
 """Lesions and patients of the archive, and lesions of its parts as the challenge of 2019 has them; and Derm7pt's."""
@@ -174,6 +190,25 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
         if self.patient_id:
             return f"patient:{self.patient_id}"
         return f"lesion:{self.lesion_id}" if self.lesion_id else f"case:{self.case_id}"
+
+    @property
+    def is_clinical(self) -> bool:
+        """Whether its image is said to be a photograph without a dermoscope, a tile of total body photography too."""
+        return (self.image_type or "").startswith(("clinical", "TBP"))
+
+    @property
+    def is_dermoscopic(self) -> bool:
+        """Whether its image is dermoscopic; so is one of which nothing is said."""
+        return (self.image_type or "dermoscopic") == "dermoscopic"
+
+    @property
+    def pixel_spacing_mm(self) -> float | None:
+        """Millimetres of skin from pixel to pixel of the image file, if its source says so; never estimated."""
+        try:
+            spacing = float(self.extra.get(SPACING, ""))
+        except ValueError:
+            return None
+        return spacing if 0 < spacing < WIDEST_PIXEL_MM else None
 
     def same_lesion(self, other: Case) -> bool:
         """Whether both show one lesion: the same case, or the same recorded lesion of the same source."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dermquery.answer.content import Warned
-from dermquery.model.parts import Weights
 from dermquery.serve.prepared import Prepared
 from dermquery.store.hits import SearchResult
 
@@ -16,7 +14,6 @@ __all__ = [
     "CaseExistsError",
     "ConflictError",
     "ImageGoneError",
-    "Info",
     "UnknownCaseError",
     "UnknownJobError",
 ]
@@ -48,38 +45,6 @@ class Answer:
     result: SearchResult
     offset: int
     warnings: tuple[Warned, ...]
-
-
-@dataclass(frozen=True)
-class Info:
-    """What answers here.
-
-    Attributes:
-        model_name, model_hash: the model, and the SHA-256 of its artifact.
-        labels: diagnoses that it was trained on, as far as it says.
-        levels: names of its feature levels, which evidence can be asked for.
-        presets: weights of the parts of a score, by name.
-        preset: the name of those that stand where a search names none.
-        explains: whether evidence can be asked for.
-        described: whether cases were encoded with their own findings.
-        count: cases in the base.
-        diagnoses: how many cases have each diagnosis; None counts those without one.
-        keeps_images: whether the base holds the images itself.
-        version: of dermquery.
-    """
-
-    model_name: str
-    model_hash: str
-    labels: tuple[str, ...]
-    levels: tuple[str, ...]
-    presets: Mapping[str, Weights]
-    preset: str
-    explains: bool
-    described: bool
-    count: int
-    diagnoses: Mapping[str | None, int]
-    keeps_images: bool
-    version: str
 
 
 class ImageGoneError(LookupError):

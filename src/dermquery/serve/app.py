@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
@@ -61,18 +60,7 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     if opened.read_only:
         logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
-    service = SearchService(
-        opened,
-        settings.state,
-        concurrency=settings.concurrency,
-        waiting=settings.waiting,
-        max_pixels=settings.max_pixels,
-        decode_seconds=settings.decode_seconds,
-        keep_query_images=settings.keep_query_images,
-        image_bytes=settings.upload_bytes,
-        disk_bytes=settings.job_disk_bytes,
-        viewer=settings.viewer,
-    )
+    service = SearchService(opened, settings)
     app = FastAPI(
         title="dermquery",
         version=__version__,
@@ -84,6 +72,8 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
         redoc_url=None,
         lifespan=_lifespan,
         separate_input_output_schemas=False,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.service, app.state.audit, app.state.settings = service, audit, settings
     routers = (searches.router, cases.router, job_routes.router, about.router, overview.router, about.health)
@@ -140,23 +130,12 @@ def _warm(service: SearchService) -> None:
 
 def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """The OpenAPI document with the schema of problems, to which the routes refer."""
+    own = app.openapi
 
     def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            made = get_openapi(
-                title=app.title,
-                version=app.version,
-                summary=app.summary,
-                description=app.description,
-                tags=app.openapi_tags,
-                routes=app.routes,
-                servers=[{"url": root}] if (root := app.state.settings.root_path) else None,
-                license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-                separate_input_output_schemas=False,
-            )
-            made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-            app.openapi_schema = made
-        return app.openapi_schema
+        made = own()
+        made["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return made
 
     return document
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from PIL import Image
 
 from dermquery.answer.content import Warned
-from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.serve.kept import Kept
@@ -35,10 +34,6 @@ class Cautions:
         self._likeness: Likeness | None = None
         self._measured_at = 0
         self._said = Kept[tuple[str, Weights], tuple[Warned, ...]](1024)
-
-    def of_image(self, image: Image.Image) -> tuple[Warned, ...]:
-        """What makes an image a poor query."""
-        return check_image(image)
 
     def alone(self, image: Image.Image) -> Vectors | None:
         """The vector that :meth:`unlike` needs of an image; None before the base is measured."""

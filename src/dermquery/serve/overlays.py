@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image
 
 from dermquery.answer.overlay import spotlight
 from dermquery.model.alignment import Evidence
+from dermquery.store.casebase import QueryError
 
 __all__ = ["Explained", "Overlays", "draw_overlays"]
 
@@ -35,6 +37,12 @@ class Overlays:
 
     query: bytes | None
     case: bytes
+
+    def over(self, image: Literal["case", "query"]) -> bytes:
+        """The overlay over one of the images; QueryError for the one that a query without an image lacks."""
+        if (drawn := self.case if image == "case" else self.query) is None:
+            raise QueryError("the query has no image to lay evidence over; ask for the case's overlay")
+        return drawn
 
 
 def draw_overlays(explained: Explained, level: int | None = None) -> Overlays:

@@ -94,7 +94,9 @@ class PreparedQueries:
         clock: seconds that only grow.
     """
 
-    def __init__(self, most: int, seconds: float = KEPT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, most: int = 256, seconds: float = KEPT_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._most, self._seconds = most, seconds
         self._queries = Kept[tuple[str, str], Prepared](most, idle=seconds, clock=clock)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from dermquery import __version__
 from dermquery.data.decoding import Decoders
 from dermquery.data.image import UprightImage
-from dermquery.model.presets import default_preset
-from dermquery.serve.answers import Info, UnknownCaseError
+from dermquery.serve.answers import UnknownCaseError
 from dermquery.serve.kept import Kept
 from dermquery.serve.line import Line
 from dermquery.serve.pictures import Picture, clean_picture, original_bytes, thumbnail_picture
@@ -17,7 +15,7 @@ from dermquery.serve.prometheus import Metrics
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
 from dermquery.store.places import home_of
-from dermquery.store.protocol import ExplainingEncoder, StoredCase
+from dermquery.store.protocol import StoredCase
 from dermquery.store.where import Written
 
 __all__ = ["PATIENCE", "WAITED", "BaseReader"]
@@ -99,25 +97,6 @@ class BaseReader:
     def thumbnail(self, case_id: str) -> Picture:
         """A JPEG of at most 256 pixels a side. Errors as for :meth:`image`."""
         return thumbnail_picture(self.case(case_id), self.base.archive, self.decode)
-
-    def info(self) -> Info:
-        """The model and the base."""
-        manifest, model = self.base.manifest, self.base.model
-        counts = self.base.store.value_counts("diagnosis")
-        return Info(
-            model_name=manifest.model_name,
-            model_hash=manifest.model_hash,
-            labels=tuple(getattr(model, "labels", ())),
-            levels=manifest.levels,
-            presets=manifest.weights,
-            preset=default_preset(manifest.weights),
-            explains=isinstance(model, ExplainingEncoder),
-            described=manifest.described,
-            count=sum(counts.values()),
-            diagnoses={None if name is None else str(name): n for name, n in counts.items()},
-            keeps_images=self.base.archive is not None,
-            version=__version__,
-        )
 
     def unready(self) -> str | None:
         """Why the service cannot answer searches now; None if it can."""

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from dermquery.serve.security.addresses import Network, is_in
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["Server", "server_options"]
@@ -64,7 +65,7 @@ def server_options(settings: ServeSettings) -> dict[str, object]:
 class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """A connection: no address has all, and one on which no request arrives is closed."""
 
-    trusted: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    trusted: tuple[Network, ...] = ()
     """Networks of proxies, which bound their own clients."""
     _watch: asyncio.TimerHandle | None = None
 
@@ -72,7 +73,7 @@ class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         super().connection_made(transport)
         addresses = [connection.client[0] for connection in self.connections if getattr(connection, "client", None)]
         own = self.client[0] if self.client else ""
-        if addresses.count(own) > _EACH and not _is_in(own, self.trusted):
+        if addresses.count(own) > _EACH and not is_in(own, self.trusted):
             transport.abort()
         else:
             self._expect()
@@ -109,11 +110,3 @@ class _Bounded(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
 def _protocol(trusted: Sequence[str]) -> type[asyncio.Protocol]:
     return type("Bounded", (_Bounded,), {"trusted": tuple(map(ipaddress.ip_network, trusted))})
-
-
-def _is_in(address: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)

@@ -13,38 +13,35 @@ from threading import BoundedSemaphore
 import numpy as np
 from PIL import Image
 
+from dermquery.answer.content import Warned
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, UprightImage
-from dermquery.data.viewer import Viewer
+from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
-from dermquery.serve.answers import MAX_RANK, Answer, Info, UnknownCaseError
+from dermquery.serve.answers import MAX_RANK, Answer, UnknownCaseError
 from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import JobQueue
 from dermquery.serve.kept import Kept
-from dermquery.serve.line import Busy, Line
+from dermquery.serve.line import Line
 from dermquery.serve.overlays import Explained, Overlays, draw_overlays
 from dermquery.serve.pictures import original_bytes, query_copy
-from dermquery.serve.prepared import (
-    Exclusions,
-    ExpiredQueryError,
-    Prepared,
-    PreparedQueries,
-    new_key,
-)
+from dermquery.serve.prepared import Exclusions, Prepared, PreparedQueries, new_key
 from dermquery.serve.reading import PATIENCE, WAITED, BaseReader
+from dermquery.serve.settings import ServeSettings
 from dermquery.serve.upload_budget import disk_is_full
 from dermquery.serve.writing import CaseWriter
 from dermquery.store.casebase import CaseBase, QueryError
+from dermquery.store.encoded import EncodedQuery
 from dermquery.store.filters import Filter, FilterError
 from dermquery.store.protocol import ExplainingEncoder, StoredCase
 from dermquery.store.same_image import said_of, said_of_hits
 from dermquery.store.where import Written
 
-__all__ = ["Answer", "Busy", "ExpiredQueryError", "Info", "Prepared", "SearchService", "UnknownCaseError"]
+__all__ = ["SearchService"]
 
 
 class SearchService(BaseReader):
@@ -60,48 +57,34 @@ class SearchService(BaseReader):
 
     Args:
         base: the case base.
-        state: folder for uploads and jobs.
-        concurrency: queries that go through the network at once.
-        waiting: queries that may wait for it; further ones are refused.
-        kept: prepared queries that are kept.
-        max_pixels: largest image that is decoded.
-        decode_seconds: time for decoding one.
-        keep_query_images: keep the images of queries in ``state``, by their SHA-256.
-        image_bytes: largest image file of a job.
-        disk_bytes: what uploads of jobs may take of the disk.
-        viewer: the attribute.
+        settings: of the service.
     """
 
-    def __init__(
-        self,
-        base: CaseBase,
-        state: Path,
-        *,
-        concurrency: int = 2,
-        waiting: int = 64,
-        kept: int = 256,
-        max_pixels: int = 64_000_000,
-        decode_seconds: float = 10.0,
-        keep_query_images: bool = False,
-        image_bytes: int = 20 << 20,
-        disk_bytes: int = 2 << 30,
-        viewer: Viewer | None = None,
-    ) -> None:
-        places = concurrency + 1  # so that one is left while somebody's images take all the time that they may
+    def __init__(self, base: CaseBase, settings: ServeSettings) -> None:
+        state, waiting = settings.state, settings.waiting
+        # One place more than the network has, so that one is left while somebody's images take all their time.
+        places = settings.concurrency + 1
         super().__init__(
-            base, waiting=4 * waiting, max_pixels=max_pixels, decoders=places, decode_seconds=decode_seconds
+            base,
+            waiting=4 * waiting,
+            max_pixels=settings.max_pixels,
+            decoders=places,
+            decode_seconds=settings.decode_seconds,
         )
-        self.encoders, self._network = Line("encoding", places, max(0, waiting - 1)), BoundedSemaphore(concurrency)
+        self.encoders = Line("encoding", places, max(0, waiting - 1))
+        self._network = BoundedSemaphore(settings.concurrency)
         self.writer = CaseWriter(base, state, self.metrics, waiting=waiting, decode=self.decode)
-        self.jobs = JobQueue(self.writer, state / "jobs", image_bytes=image_bytes, disk_bytes=disk_bytes)
+        self.jobs = JobQueue(
+            self.writer, state / "jobs", image_bytes=settings.upload_bytes, disk_bytes=settings.job_disk_bytes
+        )
         self.intake, self.facts = Line("intake", 2, 16), BaseFacts(base)
         for line in (self.encoders, self.decoding, self.readers, self.writer.line, self.intake):
             self.metrics.watch(line.name, line.__len__)
-        self._queries, self._cautions = PreparedQueries(kept), Cautions(base)
+        self._queries, self._cautions = PreparedQueries(), Cautions(base)
         self._evidence = Kept[tuple[str, str, str], Explained](512)
-        self._keep_images = state / "queries" if keep_query_images else None
+        self._keep_images = state / "queries" if settings.keep_query_images else None
         self._loading, self._state = threading.Lock(), state
-        self.viewer = viewer
+        self.viewer = settings.viewer
 
     def warm(self) -> None:
         """Encode once, so that no query waits for the first use of the model."""
@@ -133,8 +116,8 @@ class SearchService(BaseReader):
         self._cautions.close()
         super().close()
 
-    def prepare(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
-        """Encode a query and keep it for its owner.
+    def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
+        """Encode a query and keep it for its owner. The caller must hold a place in ``encoders``.
 
         Args:
             owner: the principal who asks.
@@ -143,47 +126,39 @@ class SearchService(BaseReader):
             checklist: criteria as terms.
 
         Raises:
-            Busy: too many queries wait.
             QueryError: the query is empty, or a term or the text cannot be used.
             ImageError: the image cannot be used.
         """
-        return self.encoders.run(self.encode, owner, image, text, checklist)
-
-    def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
-        """The work of :meth:`prepare`, in the caller's thread, which must hold a place in ``encoders``."""
-        picture = None if image is None else self.decode(image)
+        picture, sha256 = None, None
+        if image is not None:
+            picture, sha256 = self.decode(image), hashlib.sha256(image).hexdigest()
         with self._network:
-            return self._encoded(owner, image, picture, text, checklist)
+            encoded = self._encoded(picture, text, checklist, sha256)
+            if picture is None or sha256 is None:
+                return self._queries.put(Prepared(new_key(), owner, encoded))
+            # The decoded image may take 200 MB, so only a small copy is kept.
+            shown = query_copy(picture)
+            self._keep(sha256, shown)
+            encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
+            warnings: tuple[Warned, ...] = (*said_of(self.base.cases_of_image(sha256)), *check_image(picture))
+            alone = self._cautions.alone(picture)
+            return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
 
     def _encoded(
-        self,
-        owner: str,
-        image: bytes | None,
-        picture: UprightImage | None,
-        text: str | None,
-        checklist: Mapping[str, str],
-    ) -> Prepared:
+        self, picture: UprightImage | None, text: str | None, checklist: Mapping[str, str], sha256: str | None
+    ) -> EncodedQuery:
         self.warm()
         begun = time.perf_counter()
         try:
             check_values(checklist)
-            sha256 = None if image is None else hashlib.sha256(image).hexdigest()
             encoded = self.base.encode(picture, text, checklist, sha256)
-        except ImageError:
+        except (ImageError, QueryError):
             raise
         except ValueError as error:
-            raise error if isinstance(error, QueryError) else QueryError(str(error)) from error
+            raise QueryError(str(error)) from error
         self.metrics.encodings.inc()
         self.metrics.encoding_seconds.observe(time.perf_counter() - begun)
-        if picture is None or sha256 is None:
-            return self._queries.put(Prepared(new_key(), owner, encoded))
-        # The decoded image may take 200 MB, so only a small copy is kept.
-        shown = query_copy(picture)
-        self._keep(sha256, shown)
-        encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
-        held = said_of(self.base.cases_of_image(sha256))
-        warnings, alone = (*held, *self._cautions.of_image(picture)), self._cautions.alone(picture)
-        return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
+        return encoded
 
     def prepared(self, owner: str, key: str) -> Prepared:
         """An earlier query of this owner.
@@ -274,8 +249,10 @@ class SearchService(BaseReader):
         said = (*prepared.warnings, *said_of_hits(result.hits), *unlike, *result.damage)
         return Answer(prepared, result.with_links(self.viewer), offset, said)
 
-    def evidence(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
+    def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
         """Which parts make up the local similarity with a case, as pictures to lay over both images.
+
+        The caller must hold a place in ``encoders``.
 
         Args:
             prepared: the query.
@@ -283,15 +260,10 @@ class SearchService(BaseReader):
             level: one feature level; None for all together.
 
         Raises:
-            Busy: too many calls wait for the network.
             UnknownCaseError: the base has no such case.
             QueryError: the level is unknown, or the model cannot explain.
             ImageGoneError: the case's image is not kept any more.
         """
-        return self.encoders.run(self.overlays, prepared, case_id, level)
-
-    def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
-        """The work of :meth:`evidence`, in the caller's thread, which must hold a place in ``encoders``."""
         row, levels = self.case(case_id), self.base.manifest.levels
         if level is not None and level not in levels:
             raise QueryError(f"unknown level {level!r}; use one of: {', '.join(levels)}, or none for all together")
@@ -300,13 +272,6 @@ class SearchService(BaseReader):
         if found is None:
             found = self._evidence.put(name, self._explained(prepared, row))
         return draw_overlays(found, None if level is None else levels.index(level))
-
-    @staticmethod
-    def query_overlay(drawn: Overlays) -> bytes:
-        """The overlay over the query's image; QueryError for a query without one."""
-        if drawn.query is None:
-            raise QueryError("the query has no image to lay evidence over; ask for the case's overlay")
-        return drawn.query
 
     def _explained(self, prepared: Prepared, row: StoredCase) -> Explained:
         self.warm()

@@ -14,6 +14,7 @@ from dermquery.data.case import CASE_FIELDS, Case, Query
 from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Findings
 from dermquery.data.image import ImageSource
+from dermquery.data.names import slashed
 from dermquery.data.viewer import Viewer
 from dermquery.model.alignment import Evidence
 from dermquery.model.parts import Weights
@@ -125,6 +126,11 @@ class BaseInfo:
     version: int = 1
     levels: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The last part of ``uri``: the folder around it says something of the computer."""
+        return slashed(self.uri).rstrip("/").rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -229,7 +235,7 @@ class SearchResult:
                 "local_weight": self.local_weight,
             },
             "base": {
-                "uri": self.base.uri,
+                "name": self.base.name,
                 "version": self.base.version,
                 "count": self.base.count,
                 "candidates": self.n_candidates,

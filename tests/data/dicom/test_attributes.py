@@ -45,6 +45,25 @@ def test_a_dermoscopic_object() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "spacing"),
+    [
+        ([0.0125, 0.0125], 0.0125),
+        ([0.0125, 0.0126], 0.0125),
+        ([0.0125, 0.02], None),  # no one scale
+        ([1, 1], None),  # what converters write that know none
+        ([0, 0], None),
+        ([-0.01, -0.01], None),
+        (0.0125, None),
+        ([], None),
+    ],
+)
+def test_how_large_a_pixel_is(written: Any, spacing: float | None) -> None:
+    read = facts(PixelSpacing=written)
+    assert Case(case_id="x", image="x", **read).pixel_spacing_mm == spacing
+    assert ("pixel_spacing_mm" in read["extra"]) == (spacing is not None)
+
+
+@pytest.mark.parametrize(
     ("attributes", "name", "value"),
     [
         ({"PatientSex": "M"}, "sex", "male"),

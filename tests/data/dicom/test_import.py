@@ -71,6 +71,18 @@ def test_what_was_entered_stays_and_so_do_the_cases_of_other_imports(tmp_path: P
     assert (second.diagnosis, first.age) == (None, case.age)
 
 
+@pytest.mark.parametrize(("options", "spacing"), [((), 0.02), (("--crop",), 0.02), (("--size", "64"), None)])
+def test_the_scale_is_that_of_the_prepared_image(
+    tmp_path: Path, options: tuple[str, ...], spacing: float | None
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.dcm").write_bytes(photograph(1, PixelSpacing=[0.02, 0.02]))
+    for _ in range(2):  # made, and found there
+        assert prepare(tmp_path / "in", tmp_path / "out", *options).exit_code == 0
+        (case,) = cases_of(tmp_path / "out")
+        assert case.pixel_spacing_mm == spacing
+
+
 def test_a_folder_of_everything(tmp_path: Path) -> None:
     source = tmp_path / "in"
     (source / "deep" / "er").mkdir(parents=True)

@@ -149,9 +149,9 @@ def test_a_defect_becomes_a_problem_with_an_id_and_nothing_internal(
     def broken(*_: object) -> None:
         raise KeyError(words)
 
-    monkeypatch.setattr(own.service, "info", broken)
+    monkeypatch.setattr(own.service, "case", broken)
     with caplog.at_level(logging.ERROR, "dermquery.serve"):
-        answer = httpx.get(f"{own.url}/api/v1/info")
+        answer = httpx.get(f"{own.url}/api/v1/cases/case-000")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"

@@ -19,6 +19,7 @@ from dermquery.data.decoding import Decoders
 from dermquery.data.image_quality import check_image
 from dermquery.model.parts import Weights
 from dermquery.serve.api.search_schemas import SearchAnswer
+from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE, SearchResult
 from dermquery.store.likeness import Likeness, encode_alone
@@ -247,7 +248,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(own: Served
 
 
 def test_a_search_belongs_to_who_asked(served: Served, client: Client) -> None:
-    prepared = served.service.prepare("somebody else", None, "no streaks", {})
+    prepared = served.service.encode("somebody else", None, "no streaks", {})
     for key in (prepared.key, "nothing", "..%2F.."):
         with pytest.raises(ApiError, match="this search is not kept any more") as caught:
             client.rerank(key)
@@ -266,6 +267,9 @@ def test_nothing_that_is_sent_names_a_path_or_is_logged(
     ]  # fmt: skip
     root = str(Path(served.base.uri).parent)
     assert not [text for text in sent if root in text or "/images/" in text]
+    for ending in ("json", "csv", "html", "pdf", "fhir.json"):
+        file = httpx.get(f"{served.url}/api/v1/searches/{answer.search}/hits.{ending}").content
+        assert root.encode() not in file, ending
     kept = "".join(path.read_text() for path in (served.state / "audit").glob("*.jsonl"))
     assert answer.search in kept
     assert answer.query.image_sha256 is not None
@@ -279,13 +283,14 @@ def test_nothing_that_is_sent_names_a_path_or_is_logged(
 def test_query_images_are_kept_by_hash_only_where_that_is_configured(tmp_path: Path, own: Served) -> None:
     from dermquery.serve.service import SearchService
 
-    service = SearchService(own.base, tmp_path / "keeping", keep_query_images=True)
+    settings = ServeSettings(base="keeping", state=tmp_path / "keeping", keep_query_images=True)
+    service = SearchService(own.base, settings)
     camera = io.BytesIO()
     with Image.open(own.cases[0].image) as image:
         exif = image.getexif()
         exif[0x010F] = "camera of Mrs Zyzzyva"
         image.save(camera, "JPEG", exif=exif)
-    prepared = service.prepare("me", camera.getvalue(), None, {})
+    prepared = service.encode("me", camera.getvalue(), None, {})
     kept = [path for path in (tmp_path / "keeping" / "queries").rglob("*") if path.is_file()]
     assert [path.stem for path in kept] == [prepared.sha256]
     assert kept[0].read_bytes() == prepared.image

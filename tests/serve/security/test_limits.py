@@ -218,14 +218,10 @@ def test_never_more_than_the_rate_and_never_less(capacity: int, rate: float, ste
         assert taken <= capacity + rate * clock.now + 1e-6
 
 
-def test_buckets_are_apart_and_can_be_given_back() -> None:
+def test_buckets_are_apart() -> None:
     buckets = Buckets(2, 1, clock=Clock())
     assert [buckets.take("a") > 0 for _ in range(3)] == [False, False, True]
     assert buckets.take("b") == 0
-    buckets.give_back("a")
-    assert buckets.take("a") == 0
-    buckets.give_back("b", 50)
-    assert [buckets.take("b") > 0 for _ in range(3)] == [False, False, True]
 
 
 def test_a_flood_of_addresses_does_not_fill_the_memory() -> None:

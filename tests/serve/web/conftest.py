@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import os
 import shutil
 import socket
@@ -20,7 +21,7 @@ from typing import Any, cast
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from dermquery.data.case import Case
+from dermquery.data.case import SPACING, Case
 from dermquery.data.case_table import read_cases
 from dermquery.lab.synthetic import synthesize
 from dermquery.serve.security.identity import Scope
@@ -102,6 +103,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Case, ..
         cases = read_cases(folder / "cases" / "cases.csv").cases
         known = [case.model_copy(update={"source": "made"}) for case in cases[:60]]
         known[0] = known[0].model_copy(update={"site": SCRIPT, "fine_diagnosis": SCRIPT, "extra": {"remark": SCRIPT}})
+        known[10:13] = _photographed(known[10:13])
         return tuple(known), cases[60:]
 
     def make(folder: Path) -> None:
@@ -111,6 +113,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Case, ..
     folder = made_once(tmp_path_factory, "page", make)
     own = shutil.copytree(folder / "base", tmp_path_factory.mktemp("page") / "base")  # a service writes to its base
     return own, *read(folder)
+
+
+def _photographed(cases: list[Case]) -> list[Case]:
+    """The cases as photographs of one lesion: before, a year later, and without the dermoscope."""
+    told = (("dermoscopic", 2024, 0.05), ("dermoscopic", 2023, 0.05), ("clinical: close-up", 2024, 0.4))
+    return [
+        case.model_copy(
+            update={
+                "lesion_id": "photographed", "image_type": kind, "date": datetime.date(year, 5, 17),
+                "extra": {**case.extra, SPACING: str(spacing)},
+            }
+        )
+        for case, (kind, year, spacing) in zip(cases, told, strict=True)
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def app(tmp_path: Path) -> Iterator[FastAPI]:
     settings = ServeSettings(base=str(base.uri), state=tmp_path / "state")
     made = FastAPI()
     made.state.settings = settings
-    made.state.service, made.state.audit = SearchService(base, tmp_path / "state"), AuditLog(tmp_path / "audit")
+    made.state.service, made.state.audit = SearchService(base, settings), AuditLog(tmp_path / "audit")
     made.state.who = Principal("eva", wider({"write"}), "session")
     errors.install(made, made.state.service.metrics)
     made.add_exception_handler(RefusedError, lambda _, error: refusal(error))
@@ -105,7 +105,7 @@ def test_what_is_shown_is_logged(app: FastAPI, client: TestClient, tmp_path: Pat
     assert len(seen["report"]["cases"]) == 3
     assert seen["report"]["search"] == key
     assert seen["compare"]["cases"][0] == "case-001"
-    assert seen["case"]["cases"] == ["case-002"]
+    assert seen["case"]["cases"] == ["case-002", "case-003"], "with the strip of its lesion"
     assert seen["duplicates"]["cases"] == ["case-006", "case-007"]
     assert "irregular" not in "".join(map(str, logged(tmp_path / "audit"))), "no word of a query"
 
@@ -205,7 +205,9 @@ def test_what_many_ask_at_once_is_counted_once(app: FastAPI, monkeypatch: pytest
 
 
 def test_a_limit_on_pixels_holds_for_images_that_are_served(app: FastAPI, tmp_path: Path) -> None:
-    service = SearchService(app.state.service.base, tmp_path / "strict", max_pixels=100)
+    service = SearchService(
+        app.state.service.base, ServeSettings(base="strict", state=tmp_path / "strict", max_pixels=100)
+    )
     try:
         with pytest.raises(ImageError, match="more than the limit of 100"):
             service.image("case-001")

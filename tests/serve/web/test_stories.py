@@ -205,7 +205,7 @@ def test_query_and_case_stand_side_by_side(served: Served, visit: Visit, screens
     page.reload()
     page.wait_for_selector("dialog[open] .view img")
     page.select_option("dialog select[name=beside]", index=1)
-    page.wait_for_selector(".panes.n3")
+    page.wait_for_selector(".pane[data-kind=case] ~ .pane[data-kind=case]")
     page.keyboard.press("Escape")
     page.wait_for_selector("#compare", state="hidden")
     assert "compare=" not in page.url

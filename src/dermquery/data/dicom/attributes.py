@@ -6,15 +6,16 @@ What is written in another way than the standard has it is left out, never guess
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from dermquery.data.case import MAX_AGE
+from dermquery.data.case import MAX_AGE, SPACING, WIDEST_PIXEL_MM
 from dermquery.data.dicom.codes import site_of
-from dermquery.data.dicom.values import items, number, text, texts
+from dermquery.data.dicom.values import items, number, numbers, text, texts
 from dermquery.data.vocabulary.sites import SITES
 
 __all__ = [
@@ -84,6 +85,8 @@ def facts_of(dataset: Dataset, class_uid: str) -> dict[str, Any]:
     extra = {"immersion": medium.replace("_", " ").lower()} if medium in _MEDIA else {}
     if len(places := _sites(dataset)) > 1:
         extra["regions"] = "; ".join(places)
+    if spacing := _spacing(dataset):
+        extra[SPACING] = f"{spacing:g}"
     return {name: value for name, value in facts.items() if value not in (None, "")} | {"extra": extra}
 
 
@@ -196,6 +199,14 @@ def _kind(dataset: Dataset, class_uid: str) -> str | None:
 def _magnification(dataset: Dataset) -> float | None:
     factor = number(dataset, "OpticalMagnificationFactor")
     return factor if factor is not None and 0 < factor <= 1000 else None
+
+
+def _spacing(dataset: Dataset) -> float | None:
+    """Millimetres from pixel to pixel; None unless they are said, credible, and the same in both directions."""
+    found = numbers(dataset, "PixelSpacing")
+    if len(found) != 2 or not all(0 < each < WIDEST_PIXEL_MM for each in found):
+        return None
+    return found[0] if math.isclose(*found, rel_tol=0.01) else None
 
 
 def _device(dataset: Dataset) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 from dermquery.data.borders import remove_borders
-from dermquery.data.case import Case
+from dermquery.data.case import SPACING, Case
 from dermquery.data.case_table import write_cases
 from dermquery.data.dicom.container import NAMES_SOMEBODY, is_dicom
 from dermquery.data.files import replacing
@@ -170,7 +170,9 @@ def prepare_cases(
                 unusable.append(BadImage(case.case_id, outcome))
             else:
                 made += outcome
-                prepared.append(case.model_copy(update={"image": target.absolute()}))
+                # A square of any proportions has no scale that holds in both directions.
+                extra = {name: value for name, value in case.extra.items() if not (size and name == SPACING)}
+                prepared.append(case.model_copy(update={"image": target.absolute(), "extra": extra}))
             if progress:
                 progress(done, len(cases))
     table = out / "cases.csv" if prepared and (skip_bad or not unusable) else None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from dermquery.serve.api.common import Audited, Reading, ScopedRoute, ServiceHere, problems, signed
+from dermquery.serve.api.common import Reading, ScopedRoute, problems, signed
 from dermquery.serve.api.schemas import PREFIX, InfoAnswer, ValueCount, ValueCounts
 from dermquery.serve.audit_log import AuditError
 from dermquery.serve.errors import problem
+from dermquery.serve.service import SearchService
 from dermquery.store.filters import FieldName
 
 __all__ = ["health", "router"]
@@ -32,8 +33,7 @@ class Health(BaseModel):
 @router.get("/info", operation_id="info", responses=problems())
 async def info(call: Reading) -> InfoAnswer:
     """The model, the base, and what can be asked."""
-    found = await call.read(call.service.info)
-    return InfoAnswer.of(found, call.request.app.state.settings.notice)
+    return await call.read(InfoAnswer.of, call.service.base, call.request.app.state.settings.notice)
 
 
 @router.get("/fields/{field}", operation_id="field", responses=problems(422))
@@ -50,15 +50,16 @@ async def healthz() -> Health:
 
 
 @health.get("/readyz", operation_id="readyz", responses={503: problems()[503]}, response_model=Health)
-async def readyz(service: ServiceHere, audit: Audited) -> Response:
+async def readyz(request: Request) -> Response:
     """Whether searches can be answered: the model is loaded, the base can be read, a place is free, the log is written.
 
     While an index is built, searches are answered and may be slower; a remark says so.
     """
+    service: SearchService = request.app.state.service
 
     def why() -> str | None:
         try:
-            audit.check()
+            request.app.state.audit.check()
         except AuditError:
             return "The audit log cannot be written, so nothing is answered; its administrator has to mend that"
         return service.unready()

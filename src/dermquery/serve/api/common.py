@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request, Response, Security, UploadFile, params
 from fastapi.routing import APIRoute
@@ -16,22 +16,26 @@ from pydantic import BeforeValidator
 from starlette.requests import ClientDisconnect
 
 from dermquery.data.image import ImageError
-from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.errors import MEDIA_TYPE
-from dermquery.serve.security.identity import Principal, RefusedError, check_scope, principal_of, require, required
+from dermquery.serve.security.identity import (
+    Principal,
+    RefusedError,
+    Scope,
+    check_scope,
+    principal_of,
+    require,
+    required,
+)
 from dermquery.serve.service import SearchService
 
 __all__ = [
-    "Audited",
     "Call",
     "Handler",
-    "Reader",
     "Reading",
     "ScopedRoute",
-    "ServiceHere",
     "SmallJson",
-    "Writer",
     "Writing",
+    "call_of",
     "named",
     "owner_of",
     "png",
@@ -41,6 +45,7 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+C = TypeVar("C", bound="Call")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _NAME_SHOWN = 200
 _JSON_BYTES, _JSON_VALUES = 4 << 20, 20_000
@@ -50,23 +55,6 @@ _BEARER = HTTPBearer(scheme_name="Bearer", description="A key, or a token of the
 signed = [Security(_KEY), Security(_BEARER)]
 """Dependencies that only describe how to sign in; the guard of :mod:`dermquery.serve.security` checks it."""
 
-Reader = Annotated[Principal, Depends(require("read"))]
-Writer = Annotated[Principal, Depends(require("write"))]
-
-
-def _service(request: Request) -> SearchService:
-    service: SearchService = request.app.state.service
-    return service
-
-
-def _audit(request: Request) -> AuditLog:
-    log: AuditLog = request.app.state.audit
-    return log
-
-
-ServiceHere = Annotated[SearchService, Depends(_service)]
-Audited = Annotated[AuditLog, Depends(_audit)]
-
 
 def owner_of(who: Principal) -> str:
     """The owner of a principal's prepared queries and images: the person, in one browser."""
@@ -75,12 +63,15 @@ def owner_of(who: Principal) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One request: what it is, who asks, and what answers."""
+    """One request: what it is, and who asks."""
 
     request: Request
     who: Principal
-    service: SearchService
-    audit: AuditLog
+
+    @property
+    def service(self) -> SearchService:
+        """What answers."""
+        return cast("SearchService", self.request.app.state.service)
 
     @property
     def owner(self) -> str:
@@ -94,7 +85,7 @@ class Call:
 
     def log(self, event: str, **facts: Any) -> None:
         """Log what they do, before they see what comes of it."""
-        self.audit.write(event, self.who, **facts)
+        self.request.app.state.audit.write(event, self.who, **facts)
 
     async def wait(self, work: Coroutine[Any, Any, R]) -> R:
         """Wait for work as long as the client does; if it leaves, its place in the line is free again.
@@ -123,17 +114,18 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _reading(request: Request, who: Reader, service: ServiceHere, audit: Audited) -> Call:
-    return Call(request, who, service, audit)
+def call_of(kind: type[C], scope: Scope) -> Callable[..., Coroutine[Any, Any, C]]:
+    """A dependency: the call of somebody who has a scope."""
+
+    async def dependency(request: Request, who: Principal = Depends(require(scope))) -> C:
+        return kind(request, who)
+
+    return dependency
 
 
-def _writing(request: Request, who: Writer, service: ServiceHere, audit: Audited) -> Call:
-    return Call(request, who, service, audit)
-
-
-Reading = Annotated[Call, Depends(_reading)]
+Reading = Annotated[Call, Depends(call_of(Call, "read"))]
 """A request of somebody who may read."""
-Writing = Annotated[Call, Depends(_writing)]
+Writing = Annotated[Call, Depends(call_of(Call, "write"))]
 """A request of somebody who may write."""
 
 

@@ -8,12 +8,15 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermquery import __version__
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.model.parts import Weights
-from dermquery.serve.answers import Info
+from dermquery.model.presets import default_preset
 from dermquery.serve.fields import CaseFields
+from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import RESEARCH_USE
+from dermquery.store.protocol import ExplainingEncoder
 
 __all__ = [
     "PREFIX",
@@ -134,17 +137,28 @@ class InfoAnswer(Out):
     checklist: tuple[CriterionAnswer, ...] = Field(description="Criteria that terms are made of.")
 
     @classmethod
-    def of(cls, info: Info, banner: str | None) -> InfoAnswer:
-        """What is sent for the service's own description."""
-        facts = {
-            **vars(info),
-            "model": info.model_name,
-            "banner": banner,
-            "local_weight": info.presets[info.preset].local_weight,
-            "diagnoses": ValueCount.all_of(info.diagnoses),
-            "checklist": tuple(CRITERIA.values()),
-        }
-        return cls.model_validate(facts)
+    def of(cls, base: CaseBase, banner: str | None) -> InfoAnswer:
+        """What is sent for a base and its model."""
+        manifest, model = base.manifest, base.model
+        counts = base.store.value_counts("diagnosis")
+        preset = default_preset(manifest.weights)
+        return cls(
+            banner=banner,
+            version=__version__,
+            model=manifest.model_name,
+            model_hash=manifest.model_hash,
+            labels=tuple(getattr(model, "labels", ())),
+            levels=manifest.levels,
+            presets=manifest.weights,
+            preset=preset,
+            local_weight=manifest.weights[preset].local_weight,
+            explains=isinstance(model, ExplainingEncoder),
+            described=manifest.described,
+            keeps_images=base.archive is not None,
+            count=sum(counts.values()),
+            diagnoses=ValueCount.all_of(counts),
+            checklist=tuple(map(CriterionAnswer.model_validate, CRITERIA.values())),
+        )
 
 
 class ValueCount(Out):

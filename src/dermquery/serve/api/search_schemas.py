@@ -226,10 +226,13 @@ class RankingRequest(BaseModel):
 
 
 class RankingParameters(RankingRequest):
-    """The same in an address, where weights and the tree of conditions are written as text."""
+    """The same in an address or a form, where weights and the tree of conditions are written as text."""
 
-    weights: Annotated[str | None, Field(max_length=500, description="As for a search.")] = None
-    filter: Annotated[Json[Condition] | None, Field(description="The conditions as a tree, in JSON.")] = None
+    weights: Annotated[
+        str | None,
+        Field(max_length=500, description="Name of a preset, or `meaning=1,findings=.5,look=.3`; the base's default."),
+    ] = None
+    filter: Annotated[Json[Condition] | None, SmallJson, Field(description="The conditions as a tree, in JSON.")] = None
 
 
 class FeedbackRequest(RankingRequest):
@@ -239,17 +242,13 @@ class FeedbackRequest(RankingRequest):
     irrelevant: _CaseIds = ()
 
 
-class SearchForm(RankingRequest):
+class SearchForm(RankingParameters):
     """An image, a text, checklist terms, or any of them together, and how to rank."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"text": "atypical network", "top_k": 5}]}
     )
 
-    weights: Annotated[
-        str | None,
-        Field(max_length=500, description="Name of a preset, or `meaning=1,findings=.5,look=.3`; the base's default."),
-    ] = None
     image: Annotated[
         UploadFile | None, Field(description="Dermoscopic image: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000 or HEIC.")
     ] = None
@@ -259,7 +258,6 @@ class SearchForm(RankingRequest):
         Field(max_length=50, description="Checklist term, `criterion=value`; may be repeated."),
     ] = ()
     checklist: Annotated[Json[dict[str, str]] | None, SmallJson, Field(description="The same as a JSON object.")] = None
-    filter: Annotated[Json[Condition] | None, SmallJson, Field(description="The conditions as a tree, in JSON.")] = None
 
     def terms(self) -> dict[str, str]:
         """Terms of both forms.

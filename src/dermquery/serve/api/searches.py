@@ -102,8 +102,7 @@ async def overlay(
     prepared = call.service.prepared(call.owner, key)
     drawn = await call.wait(call.service.encoders.call(call.service.overlays, prepared, case_id, level))
     await call.read(lambda: call.log("view", case=case_id, what="overlay"))
-    data = drawn.case if over == "case" else call.service.query_overlay(drawn)
-    return Response(data, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
+    return Response(drawn.over(over), media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 
 
 @router.get(

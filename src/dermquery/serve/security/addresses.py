@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -13,8 +14,9 @@ from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.problems import refusal, refuse_socket
 from dermquery.serve.settings import ServeSettings
 
-__all__ = ["KnownHosts", "Proxies", "by_unknown_proxy", "client_address", "is_secure"]
+__all__ = ["KnownHosts", "Network", "Proxies", "by_unknown_proxy", "client_address", "is_in", "is_secure"]
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FORWARDED = (b"forwarded", b"x-forwarded-")
 _UNKNOWN_PROXY = "dermquery.unknown_proxy"
 
@@ -35,13 +37,13 @@ class Proxies:
             scope["root_path"] = self._root_path or scope.get("root_path", "")
             headers = Headers(scope=scope)
             peer = scope["client"][0] if scope.get("client") else None
-            if self._trusts(peer):
+            if is_in(peer, self._trusted):
                 address = self._client(headers.getlist("x-forwarded-for")) or peer
                 scope["client"] = (address, 0)
                 if headers.get("x-forwarded-proto", "").strip().lower() == "https":
                     scope["scheme"] = "wss" if scope["type"] == "websocket" else "https"
             kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
-            scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not self._trusts(peer)
+            scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not is_in(peer, self._trusted)
             scope["headers"] = kept
         await self._app(scope, receive, send)
 
@@ -49,15 +51,9 @@ class Proxies:
         """The last address that is no trusted proxy's; the client may have made up those before it."""
         addresses = [part.strip() for part in ",".join(forwarded).split(",") if part.strip()]
         for address in reversed(addresses):
-            if not self._trusts(address):
+            if not is_in(address, self._trusted):
                 return address if _is_address(address) else None
         return addresses[0] if addresses else None
-
-    def _trusts(self, address: str | None) -> bool:
-        if address is None or not _is_address(address):
-            return False
-        parsed = ipaddress.ip_address(address)
-        return any(parsed in network for network in self._trusted)
 
 
 class KnownHosts:
@@ -90,6 +86,14 @@ class KnownHosts:
         if name is None:
             return False
         return self._any or name in self._known or name == "localhost" or (_is_address(name) and is_loopback(name))
+
+
+def is_in(address: str | None, networks: Sequence[Network]) -> bool:
+    """Whether it is an address of one of the networks."""
+    if address is None or not _is_address(address):
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in networks)
 
 
 def is_secure(scope: Scope) -> bool:

@@ -53,12 +53,6 @@ class Buckets:
             self._levels.put(name, (level - cost, now))
             return 0.0
 
-    def give_back(self, name: str, cost: float = 1) -> None:
-        """Undo :meth:`take`."""
-        with self._levels.lock:
-            now = self._clock()
-            self._levels.put(name, (min(self._capacity, self._level(name, now) + cost), now))
-
     def _level(self, name: str, now: float) -> float:
         level, then = self._levels.get(name, touch=False) or (self._capacity, now)
         return min(self._capacity, level + (now - then) * self._rate)

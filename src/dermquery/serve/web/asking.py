@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from dermquery.answer.language import _
 from dermquery.data.checklist import CRITERIA
+from dermquery.serve.answers import Answer
 from dermquery.serve.api.searches import ranked
 from dermquery.serve.prepared import ExpiredQueryError, Prepared
-from dermquery.serve.service import Answer
 from dermquery.serve.uploads import ExpiredImageError, edited
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.failures import AskError

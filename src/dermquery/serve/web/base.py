@@ -66,12 +66,11 @@ def _diagnoses(visit: Visit) -> list[tuple[str | None, str, Tone]]:
 async def base(visit: Reading) -> Response:
     """The overview."""
     service = visit.service
-    info = await visit.read(service.info)
     await visit.read(service.facts.fetch)
-    manifest = service.base.manifest
     return visit.render(
-        "base.html", info=info, version_of_base=manifest.version, counts=_counts(visit), diagnoses=_diagnoses(visit)
-    )
+        "base.html", base=service.base.manifest, count=service.facts.count, counts=_counts(visit),
+        diagnoses=_diagnoses(visit),
+    )  # fmt: skip
 
 
 @router.get("/base/duplicates")

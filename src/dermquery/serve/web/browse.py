@@ -13,9 +13,9 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import prepare, rank
-from dermquery.serve.web.compare import of_lesion
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import words_for
+from dermquery.serve.web.lesion import Photograph, counterpart, photographs
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.serve.web.writing import form_values
@@ -76,7 +76,9 @@ class CaseShown:
     facts: tuple[Fact, ...]
     trained_on: str | None
     score: int | None
-    lesion: list[Case]
+    photograph: Photograph
+    lesion: list[Photograph]
+    other: Photograph | None
     same_image: tuple[str, ...]
     viewer: str | None
 
@@ -84,14 +86,17 @@ class CaseShown:
 def _read(visit: Visit, case_id: str) -> CaseShown:
     service = visit.service
     row = service.case(case_id)
-    visit.sees("case", [case_id])
     case = row.case
+    lesion = photographs(visit, case)
+    visit.sees("case", [case_id, *(one.case.case_id for one in lesion if one.case.case_id != case_id)])
     return CaseShown(
         case,
         case_facts(case),
         _(TRAINED_ON) if service.base.trained_on([row.stamp.phash])[0] else None,
         seven_point_score(case.checklist) if case.checklist else None,
-        of_lesion(visit, case),
+        Photograph.of(case),
+        lesion,
+        counterpart(case, lesion),
         tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != case_id),
         service.viewer.address(case) if service.viewer else None,
     )

@@ -13,7 +13,7 @@ from dermquery.answer.language import _
 from dermquery.answer.words import describe_condition
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.model.presets import default_preset
-from dermquery.serve.service import Answer
+from dermquery.serve.answers import Answer
 from dermquery.serve.web.address import TOP_K, Address
 from dermquery.serve.web.asking import answered, ask, ask_unmarked
 from dermquery.serve.web.facets import facets_of

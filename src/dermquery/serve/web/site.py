@@ -16,12 +16,13 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery import __version__
+from dermquery.answer.content import image_alt
 from dermquery.answer.language import LANGUAGES
 from dermquery.answer.rendering import environment_of
 from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
-from dermquery.serve.api.common import Call, Reader, ScopedRoute, Writer
+from dermquery.serve.api.common import Call, ScopedRoute, call_of
 from dermquery.serve.api.schemas import case_url
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.security.addresses import is_secure
@@ -69,7 +70,10 @@ class Site:
 class Visit(Call):
     """One request for a page of a site."""
 
-    site: Site
+    @property
+    def site(self) -> Site:
+        """What the pages share."""
+        return cast("Site", self.request.app.state.site)
 
     @property
     def is_part(self) -> bool:
@@ -122,19 +126,9 @@ class Visit(Call):
         return response
 
 
-def _reading(request: Request, who: Reader) -> Visit:
-    site = request.app.state.site
-    return Visit(request, who, site.service, site.audit, site)
-
-
-def _writing(request: Request, who: Writer) -> Visit:
-    site = request.app.state.site
-    return Visit(request, who, site.service, site.audit, site)
-
-
-Reading = Annotated[Visit, Depends(_reading)]
+Reading = Annotated[Visit, Depends(call_of(Visit, "read"))]
 """The visit of somebody who may read."""
-Writing = Annotated[Visit, Depends(_writing)]
+Writing = Annotated[Visit, Depends(call_of(Visit, "write"))]
 """The visit of somebody who may write."""
 
 
@@ -201,6 +195,7 @@ def _environment() -> Environment:
         tone_of=lambda name: tones([name])[name],
         criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
         diagnosis_title=diagnosis_title,
+        image_alt=image_alt,
         part_names=texts.PARTS,
         languages=LANGUAGES,
         language_titles={code: known.name for code, known in languages().items()},

@@ -1,4 +1,6 @@
 // Query and cases side by side: zooming or moving one does the same to the others; overlays show where a part comes from.
+import { rule } from "./ruler.js";
+
 const dialog = document.getElementById("compare");
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -14,6 +16,7 @@ if (dialog) {
     for (const layers of $$(".layers")) layers.style.transform = `translate(${100 * x}%, ${100 * y}%) scale(${scale})`;
     const shown = dialog.querySelector(".zoom");
     if (shown) shown.textContent = `${Math.round(100 * scale)} %`;
+    rule();
   }
   function zoom(by, px = 0.5, py = 0.5) {
     const next = clamp(scale * by, 1, 12);
