@@ -33,7 +33,14 @@ Texts = dict[str | tuple[str, str], list[str]]
 _SAYING = (
     *("data/image.py", "data/decoding.py", "data/costs.py", "data/image_quality.py", "store/likeness.py"),
     *("store/same_image.py", "serve/answers.py", "serve/archive_names.py", "serve/bundle.py"),
-    *("serve/errors.py", "serve/fields.py", "serve/job_queue.py", "serve/job_steps.py", "serve/line.py"),
+    *(
+        "serve/errors.py",
+        "serve/fields.py",
+        "serve/job_queue.py",
+        "serve/job_steps.py",
+        "serve/line.py",
+        "serve/overlays.py",
+    ),
     *("serve/web/address.py", "serve/prepared.py", "serve/reading.py", "serve/service.py", "serve/upload_budget.py"),
     *(f"serve/security/{name}.py" for name in ("accounts", "guard", "identity", "limits", "origins", "problems")),
 )
