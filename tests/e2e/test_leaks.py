@@ -33,7 +33,7 @@ def test_other_folds_and_the_external_protocol_are_no_way_round(world: World, tm
         tmp_path / "known.json",
     )  # fmt: skip
     known = json.loads((tmp_path / "known.json").read_text())
-    assert f"composed, {known['provenance']['trained_on']['queries']} trained on |" in told.stdout
+    assert f"composed, {known['provenance']['trained_on']['queries']} trained on" in told.stdout
     kept = [case for case in read_cases(world.table).cases if held_out(case, 2)]
     assert 0 < known["n"] == len(kept) < len(read_cases(world.table).cases)
     assert known["provenance"]["held_out"] == "one lesion in 2"
