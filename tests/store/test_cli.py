@@ -185,7 +185,12 @@ def test_every_option_reaches_the_search(indexed: Path, cases: Sequence[Case]) -
         exclude_lesion="lesion-4",
         exclude_patient="patient-5",
     )
-    assert written == json.loads(json.dumps(expected.to_dict()))
+    plain_values = expected.to_dict()
+    for hit in plain_values["hits"]:
+        hit["case"]["image"] = Path(
+            hit["case"]["image"]
+        ).name  # a file for others says nothing of this machine's folders
+    assert written == json.loads(json.dumps(plain_values))
     assert len(written["hits"]) == 4
 
 

@@ -17,13 +17,12 @@ from dermquery.data.vocabulary.ages_days import (
     DayOrder,
     day_of,
     has_short_year,
-    millimetres,
+    number_of,
     order_of,
-    years,
 )
 from dermquery.data.vocabulary.words import recorded_as
 
-__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "cell_problem", "check_rows", "number_of"]
+__all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "cell_problem", "check_rows"]
 
 COLUMNS: tuple[str, ...] = ("case_id", "image", *(name for name in CASE_FIELDS if name != "case_id"))
 """The columns that the project knows, in the order in which they are written."""
@@ -193,19 +192,6 @@ def _case(row: _Row, image: Path, order: DayOrder | None) -> Case:
 def _text(name: str, written: str) -> str | None:
     """Words as they were written; a value of a closed list in small letters."""
     return (written.lower() if CASE_FIELDS[name].values else written) or None
-
-
-def number_of(name: str, written: str) -> float:
-    """The number that is written for a field: with a decimal point or comma, of an age and a length also with its unit.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if name == "age":
-        return years(written)
-    if name.endswith("_mm"):
-        return millimetres(written)
-    return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
 def _number_problem(name: str, written: str) -> str:

@@ -7,8 +7,7 @@ import math
 import re
 
 from dermquery.data.case import NUMBERS
-from dermquery.data.case_rows import number_of
-from dermquery.data.vocabulary.ages_days import day_of
+from dermquery.data.vocabulary.ages_days import day_of, number_of
 from dermquery.store.filters import FilterError, iso_day
 
 __all__ = ["day_asked", "has_decimal_comma", "number_asked"]

@@ -12,7 +12,17 @@ from typing import Literal, get_args
 
 from dermquery.data.vocabulary.spelling import folded
 
-__all__ = ["ORDERS", "TWO_DIGITS", "DayOrder", "day_of", "has_short_year", "millimetres", "order_of", "years"]
+__all__ = [
+    "ORDERS",
+    "TWO_DIGITS",
+    "DayOrder",
+    "day_of",
+    "has_short_year",
+    "millimetres",
+    "number_of",
+    "order_of",
+    "years",
+]
 
 DayOrder = Literal["ymd", "dmy", "mdy"]
 """The order of year, month and day."""
@@ -98,6 +108,19 @@ def _in_years(number: str, unit: str) -> float:
     if (unit == "j" and value <= _DAYS_OR_YEARS) or (plain in _SEXES_TOO and not (len(number) == 3 and unit.isupper())):
         raise ValueError(f"'{number} {unit}' may say two things")
     return value if per_year == 1.0 else round(value / per_year, 3)
+
+
+def number_of(name: str, written: str) -> float:
+    """The number that is written for a field: with a decimal point or comma, of an age and a length also with its unit.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if name == "age":
+        return years(written)
+    if name.endswith("_mm"):
+        return millimetres(written)
+    return float(written.replace(",", ".") if written.count(",") == 1 else written)
 
 
 def millimetres(written: str) -> float:
