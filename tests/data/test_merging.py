@@ -55,6 +55,26 @@ def test_what_contradicts_stays_and_is_counted() -> None:
     assert found.sentences[0] == f"diagnosis: 4 ({example}; {example}; {example}; …)"
 
 
+def test_ids_of_the_archive_contradict_each_other_and_those_of_a_source_do_not() -> None:
+    archive, other = case(lesion_id="HAM_0000101"), case("ISIC 2019", lesion_id="BCN_0000001")
+    assert contradictions(archive, other) == {"lesion_id": ("HAM_0000101", "BCN_0000001")}
+    assert completed(archive, other).lesion_id == "HAM_0000101"
+    assert contradictions(archive, case("B", lesion_id="12")) == {}
+    assert contradictions(case("A", patient_id="11"), case("B", patient_id="12")) == {}
+    assert contradictions(case(patient_id="IP_0000001"), case("B", patient_id="IP_0000002")) != {}
+
+
+def test_a_spelling_goes_with_its_value() -> None:
+    spelled = {"site_as_recorded": "posterior torso"}
+    second = case("ISIC 2019", site="back", extra=spelled)
+    assert "site_as_recorded" not in completed(case(site="back"), second).extra
+    assert completed(case(), second).extra["site_as_recorded"] == "posterior torso"
+    broad = case(site="trunk", extra={"site_as_recorded": "Rumpf"})
+    assert completed(broad, second).extra["site_as_recorded"] == "posterior torso", "the narrower place is taken"
+    assert "site_as_recorded" not in completed(broad, case("B", site="back")).extra
+    assert completed(broad, case("B", site="face")).extra["site_as_recorded"] == "Rumpf"
+
+
 @pytest.mark.parametrize(
     ("field", "broad", "narrow"), [("site", "trunk", "back"), ("diagnosis_path", "Malignant", MALIGNANT)]
 )

@@ -2,7 +2,7 @@
 
 An id of the ISIC Archive names one image wherever it comes from, so a second release completes what the first one
 said. What the first one filled stays, whatever order the tables are read in again: the second may be an extract that
-lost what the first knew. Words of a source's own (its fine diagnosis, ids, free text, attribution) are no
+lost what the first knew. Words of a source's own (its fine diagnosis, its own ids, free text, attribution) are no
 contradictions.
 """
 
@@ -16,12 +16,14 @@ from typing import Any
 from dermquery.data.case import CASE_FIELDS, Case, CaseField, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.vocabulary.trees import LEVEL, below
+from dermquery.data.vocabulary.words import recorded_as
 
 __all__ = ["ALSO_IN", "Contradictions", "completed", "contradictions"]
 
 ALSO_IN = "also_in"
 """The extra column that names the further releases which describe an image."""
-_OWN_WORDS = ("case_id", "source", "fine_diagnosis", "lesion_id", "patient_id", "attribution")
+_OWN_WORDS = ("case_id", "source", "fine_diagnosis", "attribution")
+_IDS = ("lesion_id", "patient_id")
 _ABOUT_DIAGNOSIS = ("diagnosis", "fine_diagnosis", "diagnosis_path", "confirmed_by")
 """One statement: where two releases disagree on what it is, the second fills none of them."""
 _NAMED = 3
@@ -84,6 +86,10 @@ def completed(first: Case, second: Case) -> Case:
     others.pop(changes.get("source", first.source) or "", None)
     checklist = {name: checklist[name] for name in CRITERIA if name in checklist}
     extra = {**second.extra, **first.extra}
+    for spelled in map(recorded_as, CASE_FIELDS):  # a spelling goes with the value that it is one of
+        extra.pop(spelled, None)
+        own = (second if spelled.removesuffix(recorded_as("")) in changes else first).extra.get(spelled)
+        extra.update({} if own is None else {spelled: own})
     if named := "; ".join(filter(None, others)):
         extra[ALSO_IN] = named
     image = first.image if first.image.is_file() else second.image
@@ -97,8 +103,10 @@ def _said(value: object) -> str:
 
 def _both(first: Case, second: Case) -> Iterator[tuple[str, object, object]]:
     for name, declared in CASE_FIELDS.items():
-        if name not in _OWN_WORDS and declared.kind is not Kind.PROSE:
-            yield name, declared.of(first), declared.of(second)
+        one, other = declared.of(first), declared.of(second)
+        own = name in _IDS and any(value and case.owns(str(value)) for case, value in ((first, one), (second, other)))
+        if name not in _OWN_WORDS and declared.kind is not Kind.PROSE and not own:
+            yield name, one, other
 
 
 def _agree(declared: CaseField, one: object, other: object) -> bool:
@@ -111,7 +119,7 @@ def _agree(declared: CaseField, one: object, other: object) -> bool:
 
 def _fills(declared: CaseField, one: object, other: object, first: Case, second: Case) -> bool:
     gets_source = first.source is None and not (first.lesion_id or first.patient_id)  # else those would be its own
-    if declared.name in ("lesion_id", "patient_id"):
+    if declared.name in _IDS:
         same = gets_source or first.source == second.source
         return one is None and (same or not second.owns(str(other)))
     if declared.name == "source":
