@@ -45,13 +45,20 @@ def bounded(read: Reader, data: bytes) -> None:
         FindingError: it took more than that.
         Exception: what the reader did not document.
     """
-    begun, memory = time.process_time(), _peak()
-    read(data)
-    seconds, megabytes = time.process_time() - begun, _peak() - memory
-    if seconds > MOST_SECONDS:
+    memory = _peak()
+    seconds = _seconds(read, data)
+    megabytes = _peak() - memory
+    # Once more: a process counts what its other threads do, and what is loaded once.
+    if seconds > MOST_SECONDS and (seconds := _seconds(read, data)) > MOST_SECONDS:
         raise FindingError(f"{seconds:.1f} s of the processor")
     if megabytes > MOST_MEGABYTES:
         raise FindingError(f"{megabytes:.0f} MB")
+
+
+def _seconds(read: Reader, data: bytes) -> float:
+    begun = time.process_time()
+    read(data)
+    return time.process_time() - begun
 
 
 def parts(data: bytes, names: Sequence[str]) -> Mapping[str, bytes]:
