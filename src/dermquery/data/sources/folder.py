@@ -72,7 +72,8 @@ def prepare_folder(
         if columns or values or ignore or sheet is not None:
             raise PrepareError("--column, --map, --ignore and --sheet need a table; give it with --table")
         held = {case.case_id: case for case in held_cases(out)}
-        cases = [entered(case, held.get(case.case_id)) for case in images.cases(label_from_folder=label_from_folder)]
+        cases, kept = entered(images.cases(label_from_folder=label_from_folder), held)
+        notes += kept
     elif label_from_folder:
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
