@@ -238,6 +238,7 @@ def _row_of(column: ColumnSeen) -> tuple[str, ...]:
     taken = column.taken_for if column.taken_for != column.name or column.taken_for in COLUMNS else "(kept beside)"
     values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
     values = f"identifies persons: {column.identifies}" if column.identifies else values
+    values = "another column has this name" if column.is_double else values
     return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
 
 

@@ -51,6 +51,7 @@ class ColumnSeen:
         filled: cells that hold something.
         values: each with its count.
         identifies: what it says of a person ("date of birth"), if it does; such a column is left out.
+        is_double: whether another column has its name; both are left out.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ColumnSeen:
     filled: int
     values: Counter[str]
     identifies: str = ""
+    is_double: bool = False
 
     @property
     def frequent(self) -> list[tuple[str, int]]:
@@ -103,7 +105,7 @@ class TableSeen:
         columns: in the table's order.
         unknown: by our column, values that cannot be used as they are, with their counts.
         strange: by our column, words that no vocabulary knows, and that are kept as they are.
-        proposal: how it could be read; None if no column names a case.
+        proposal: how it could be read; None if no column names a case, or two are called by one name that is ours.
         read: how many cases that gives, and the rows that would be left out; None without images.
         notes: what there is to tell.
     """
@@ -146,17 +148,27 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     persons = identifying_columns(rows, is_file=None if folder is None else partial(folder.names, beside=path))
     taken = _taken(rows, counted, folder, path, persons)
     ignored = tuple(dict.fromkeys(name for name, ours in zip(rows.header, taken, strict=True) if name and not ours))
+    double = _double(rows, counted, persons)
     columns = tuple(
-        ColumnSeen(name, ours, _kind(values), values.total(), values, persons.get(name, ""))
+        ColumnSeen(name, ours, _kind(values), values.total(), values, persons.get(name, ""), name in double)
         for name, ours, values in zip(rows.header, taken, counted, strict=True)
     )
     unknown = {seen.taken_for: found for seen in columns if seen.taken_for in CASE_FIELDS and (found := _unknown(seen))}
     strange = {seen.taken_for: found for seen in columns if (found := _strange(seen))}
     renamed = {seen.name: seen.taken_for for seen in columns if seen.taken_for and seen.taken_for != seen.name}
-    maps = {name: {word: _proposed(name, word) for word in found} for name, found in unknown.items()}
+    maps = {
+        name: {word: _proposed(name, word) for word in found}
+        for name, found in unknown.items()
+        if CASE_FIELDS[name].kind is not Kind.ID  # which no other word stands for
+    }
     notes = [rows.note] if rows.note else []
     notes += [left_out(persons)] if persons else []
     notes += [_OWN_NUMBER.format(seen.name) for seen in columns if seen.taken_for == "patient_id"]
+    notes += [cell_problem(name, next(iter(found))) or "" for name, found in unknown.items() if name not in maps]
+    notes += filter(None, [_why_no_id(rows, counted, taken, {*persons, *double})])
+    notes += [f"more than one column is called {name!r}; rename one, and inspect again" for name in double]
+    if any(_is_ours(name) for name in double):
+        return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
     if "case_id" not in taken:
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
@@ -229,6 +241,35 @@ def _taken(
     for name, place in ours.items():
         taken[place] = name
     return [known if known not in COLUMNS or ours.get(known) == place else "" for place, known in enumerate(taken)]
+
+
+def _double(rows: Rows, counted: Sequence[Counter[str]], persons: Collection[str]) -> tuple[str, ...]:
+    """The names that several columns have, of which nobody knows which is meant."""
+    filled = {name for name, values in zip(rows.header, counted, strict=True) if values}
+    twice = (name for name, count in Counter(rows.header).items() if name and count > 1)
+    return tuple(name for name in twice if name in filled and name not in persons)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a column would be read as one of ours."""
+    return any(_plain(name) in (ours, *_aliases().get(ours, ())) for ours in COLUMNS)
+
+
+def _why_no_id(rows: Rows, counted: Sequence[Counter[str]], taken: Sequence[str], out: Collection[str]) -> str:
+    """Why a column that is called like an id, or nearly one by what it holds, is not taken for it; else empty."""
+    names = [_plain(name) for name in rows.header]
+    for alias in ("case_id", *_aliases()["case_id"]):
+        for place in (place for place, known in enumerate(names) if known == alias):
+            name, values = rows.header[place], counted[place]
+            if taken[place] == "case_id":
+                return ""
+            nearly = alias == "case_id" or 2 * len(values) > values.total()
+            if values and nearly and name not in out and taken[place] in ("", name):
+                value, count = values.most_common(1)[0]
+                empty = f"{len(rows.numbered) - values.total():,} rows have none; fill them in"
+                each = f"{value!r} is in {count:,} rows; give each row its own" if count > 1 else empty
+                return f"{name!r} is not taken for the case id: {cell_problem('case_id', value) or each}"
+    return ""
 
 
 def _plain(name: str) -> str:
