@@ -119,6 +119,8 @@ def _read(
             "THEIRS=case_id, or keep it on purpose by --column case_id=case_id"
         )
     said = [left_out(persons)] if persons else []
+    counts = {name: rows.header.count(name) for name in ignore}
+    said += [f"{count} columns are called {name!r}; none is read" for name, count in counts.items() if count > 1]
     try:
         read = read_cases(
             table, columns=columns, values=values, ignore=[*ignore, *persons], skip_bad=skip_bad, rows=rows,
