@@ -258,6 +258,8 @@ def test_two_columns_of_one_name_are_said_and_none_is_dropped(clinic: Path) -> N
     refused = run("prepare", "folder", "bilder", "--table", "t.csv", "--out", "out")
     assert refused.exit_code == 2
     assert "more than one column is called diagnosis" in refused.stderr
+    told = run("prepare", "folder", "bilder", "--table", "t.csv", "--ignore", "diagnosis", "--out", "out")
+    assert "2 columns are called 'diagnosis'; none is read" in told.stderr
     (clinic / "t.csv").write_text(header.format("remark") + rows, encoding="utf-8")
     done = run("inspect", "t.csv", "bilder")
     assert "more than one column is called 'remark'" in done.stdout
@@ -289,3 +291,13 @@ def test_an_id_that_a_spreadsheet_shortened_is_said_and_not_mapped(clinic: Path,
 def test_ids_that_a_spreadsheet_made_one_are_said(clinic: Path) -> None:
     write_csv(clinic / "t.csv", [{"case_id": "1.23E+11", "image": f"b {n}.jpg", "dx": "nv"} for n in range(2)])
     assert "case id: case_id '1.23E+11' was shortened by a spreadsheet" in run("inspect", "t.csv", "bilder").stdout
+
+
+def test_a_column_of_images_counts_though_the_ids_name_files_too(clinic: Path) -> None:
+    rows: list[dict[str, object]] = [{"case_id": f"b {n}", "image": f"b {3 - n}.jpg", "dx": "nv"} for n in range(4)]
+    write_csv(clinic / "t.csv", rows)
+    done = run("inspect", "t.csv", "bilder")
+    assert "--ignore" not in done.stdout
+    assert paste(done.stdout).exit_code == 0
+    (first, *_) = read_cases(clinic / "prepared" / "cases.csv").cases
+    assert (first.image.read_bytes()[-100:]) == (clinic / "bilder" / "b 3.jpg").read_bytes()[-100:]
