@@ -387,3 +387,25 @@ def test_nothing_left_is_an_error(images: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "no table was written" in done.stderr
     shutil.rmtree(images)
+
+
+def test_files_without_an_ending_are_what_they_hold(tmp_path: Path) -> None:
+    images = tmp_path / "in"
+    for number, name in enumerate(("a.jpg", "IM.0001", "IM.0002")):
+        write_skin(images / f"{name}.jpg", seed=number, width=32, height=32)
+        (images / f"{name}.jpg").rename(images / name)
+    Image.open(images / "a.jpg").save(images / "scan", "TIFF")
+    Image.open(images / "a.jpg").save(images / "1.2.840.5", "PNG")
+    (images / "IM0007").write_bytes(bytes(128) + b"DICM" + bytes(200))
+    (images / "README").write_text("II is no image", encoding="utf-8")
+    (images / ".a").write_bytes((images / "a.jpg").read_bytes())
+    done = run("prepare", "folder", images, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    ids = {case.case_id for case in read_cases(tmp_path / "out" / "cases.csv")}
+    assert ids == {"a", "IM.0001", "IM.0002", "scan", "1.2.840.5"}
+    said = " ".join(done.stderr.split())
+    for part in ("1 DICOM (IM0007)", "1 without ending (README)", "1 hidden (.a)", "dermquery data prepare dicom"):
+        assert part in said
+    write_csv(tmp_path / "t.csv", [{"case_id": "x", "image": "IM.0002"}, {"case_id": "y", "image": "scan"}])
+    done = run("prepare", "folder", images, "--table", tmp_path / "t.csv", "--out", tmp_path / "out2")
+    assert done.exit_code == 0, done.output

@@ -68,6 +68,22 @@ def test_what_was_entered_since_stays(folders: Path) -> None:
     assert read_cases(out / "cases.csv").cases[0].extra == {"by": "me"}
 
 
+def test_a_label_that_was_corrected_since_stays_and_is_told(folders: Path) -> None:
+    out = folders / "out"
+    (folders / "a" / "nevus").mkdir()
+    (folders / "a" / "1.jpg").rename(folders / "a" / "nevus" / "1.jpg")
+    prepare_folder(folders / "a", out, label_from_folder=True)
+    assert not prepare_folder(folders / "a", out, label_from_folder=True).notes, "nothing was entered"
+    cases = read_cases(out / "cases.csv").cases
+    corrected = [case.model_copy(update={"diagnosis": "melanoma"} if case.diagnosis else {}) for case in cases]
+    write_cases(corrected, out / "cases.csv")
+    report = prepare_folder(folders / "a", out, label_from_folder=True)
+    assert any("the source says otherwise: diagnosis (1)" in note for note in report.notes)
+    (case,) = [case for case in report.cases if case.diagnosis]
+    assert case.diagnosis == "melanoma"
+    assert "Melanoma" in (case.diagnosis_path or ""), "no longer the place of the nevus"
+
+
 def test_a_part_of_a_release_and_the_release_in_another_place(tmp_path: Path) -> None:
     source, out = load_source("ham10000"), tmp_path / "out"
     whole = RELEASES["ham10000"](tmp_path / "ham")

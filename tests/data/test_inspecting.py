@@ -196,7 +196,8 @@ def test_whatever_is_proposed_works_when_pasted(clinic: Path, data: st.DataObjec
         pasted = paste(done.stdout)
         assert pasted.exit_code == 0, done.stdout + pasted.output
     else:
-        assert "error: " in done.stderr or "note: no " in done.stdout, done.output
+        reasons = ("note: no ", "note: more than one column is called")
+        assert "error: " in done.stderr or any(reason in done.stdout for reason in reasons), done.output
     assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit)
 
 
@@ -242,3 +243,61 @@ def test_years_of_two_digits_are_told(clinic: Path) -> None:
         write_skin(clinic / "kurz" / name)
     done = run("inspect", "kurz.csv", "kurz")
     assert "years of two digits were read as 1970 to 2069 in 2 dates (1.1.21, …)" in done.stdout
+
+
+def test_two_columns_of_one_name_are_said_and_none_is_dropped(clinic: Path) -> None:
+    header = "case_id,image,{0},{0}\n"
+    rows = "1,b 0.jpg,mel,nv\n2,b 1.jpg,nv,nv\n"
+    for name in ("diagnosis", "Diagnose", "case_id"):
+        (clinic / "t.csv").write_text(header.format(name) + rows, encoding="utf-8")
+        done = run("inspect", "t.csv", "bilder")
+        assert f"note: more than one column is called '{name}'; rename one" in done.stdout
+        assert "another column has this name" in done.stdout
+        assert "dermquery data prepare" not in done.stdout
+    (clinic / "t.csv").write_text(header.format("diagnosis") + rows, encoding="utf-8")
+    refused = run("prepare", "folder", "bilder", "--table", "t.csv", "--out", "out")
+    assert refused.exit_code == 2
+    assert "more than one column is called diagnosis" in refused.stderr
+    told = run("prepare", "folder", "bilder", "--table", "t.csv", "--ignore", "diagnosis", "--out", "out")
+    assert "2 columns are called 'diagnosis'; none is read" in told.stderr
+    (clinic / "t.csv").write_text(header.format("remark") + rows, encoding="utf-8")
+    done = run("inspect", "t.csv", "bilder")
+    assert "more than one column is called 'remark'" in done.stdout
+    assert paste(done.stdout).exit_code == 0, "columns that are none of ours may be left out, as is said"
+
+
+def test_an_id_that_is_there_twice_is_said(clinic: Path) -> None:
+    (clinic / "t.csv").write_text("case_id,image,dx\na,b 0.jpg,nv\na,b 1.jpg,mel\nc,b 2.jpg,mel\n", encoding="utf-8")
+    done = run("inspect", "t.csv", "bilder")
+    assert "note: 'case_id' is not taken for the case id: 'a' is in 2 rows; give each row its own" in done.stdout
+    (clinic / "t.csv").write_text("Fall-Nr,image,dx\na,b 0.jpg,nv\n,b 1.jpg,mel\nc,b 2.jpg,mel\n", encoding="utf-8")
+    assert "'Fall-Nr' is not taken for the case id: 1 rows have none" in run("inspect", "t.csv", "bilder").stdout
+    (clinic / "t.csv").write_text("case_id,image,dx\na,b 0.jpg,nv\nb,b 1.jpg,mel\n", encoding="utf-8")
+    assert "not taken" not in run("inspect", "t.csv", "bilder").stdout
+
+
+@pytest.mark.parametrize("column", ["case_id", "patient_id"])
+def test_an_id_that_a_spreadsheet_shortened_is_said_and_not_mapped(clinic: Path, column: str) -> None:
+    rows = [{"case_id": n, "image": f"b {n}.jpg", "patient_id": f"p{n}", "dx": "nv"} for n in range(2)]
+    write_csv(clinic / "t.csv", [rows[0], rows[1] | {column: "1.23E+11"}])
+    for images in ((), ("bilder",)):
+        done = run("inspect", "t.csv", *images)
+        assert f"note: {column} '1.23E+11' was shortened by a spreadsheet" in done.stdout
+        assert "--map" not in done.stdout
+    assert "1 rows would be left out, the first: " + column in done.stdout
+    assert "is empty" not in done.stdout
+
+
+def test_ids_that_a_spreadsheet_made_one_are_said(clinic: Path) -> None:
+    write_csv(clinic / "t.csv", [{"case_id": "1.23E+11", "image": f"b {n}.jpg", "dx": "nv"} for n in range(2)])
+    assert "case id: case_id '1.23E+11' was shortened by a spreadsheet" in run("inspect", "t.csv", "bilder").stdout
+
+
+def test_a_column_of_images_counts_though_the_ids_name_files_too(clinic: Path) -> None:
+    rows: list[dict[str, object]] = [{"case_id": f"b {n}", "image": f"b {3 - n}.jpg", "dx": "nv"} for n in range(4)]
+    write_csv(clinic / "t.csv", rows)
+    done = run("inspect", "t.csv", "bilder")
+    assert "--ignore" not in done.stdout
+    assert paste(done.stdout).exit_code == 0
+    (first, *_) = read_cases(clinic / "prepared" / "cases.csv").cases
+    assert (first.image.read_bytes()[-100:]) == (clinic / "bilder" / "b 3.jpg").read_bytes()[-100:]

@@ -30,7 +30,8 @@ KeepIdentityOption = Annotated[
     bool, typer.Option("--keep-identity", help="Do not de-identify: ids, UIDs and dates stay.")
 ]
 AllowOption = Annotated[
-    list[str] | None, typer.Option("--allow", help="Pixels with burned-in text or faces: burned-in, faces.")
+    list[str] | None,
+    typer.Option("--allow", help="Pixels with burned-in text or faces: burned-in,faces, or one of them."),
 ]
 ClinicOption = Annotated[str, typer.Option("--source", help="Recorded as the source of the cases.")]
 _SHOWN = 10
@@ -125,7 +126,7 @@ def dicom(
 
     with bar("DICOM") as step:
         report = prepare_dicom(
-            source, out, site_key=site_key, keep_identity=keep_identity, allow=frozenset(allow or ()), objects=objects,
+            source, out, site_key=site_key, keep_identity=keep_identity, allow=_allowed(allow), objects=objects,
             name_files=name_files, clinic=clinic, size=size, crop=crop, skip_bad=skip_bad, progress=step,
         )  # fmt: skip
     finish(report, skip_bad=skip_bad)
@@ -161,7 +162,7 @@ def dicomweb(
     wanted = Wanted(url, modalities, since.date() if since else None, token, most_mib << 20)
     with bar("DICOMweb") as step:
         report = prepare_dicomweb(
-            wanted, out, site_key=site_key, keep_identity=keep_identity, allow=frozenset(allow or ()), clinic=clinic,
+            wanted, out, site_key=site_key, keep_identity=keep_identity, allow=_allowed(allow), clinic=clinic,
             progress=step,
         )  # fmt: skip
     if report.table is None and not report.bad:
@@ -237,6 +238,7 @@ def _row_of(column: ColumnSeen) -> tuple[str, ...]:
     taken = column.taken_for if column.taken_for != column.name or column.taken_for in COLUMNS else "(kept beside)"
     values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
     values = f"identifies persons: {column.identifies}" if column.identifies else values
+    values = "another column has this name" if column.is_double else values
     return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
 
 
@@ -252,6 +254,10 @@ def overlap(
         raise ValueError("give at least two case tables")
     for found in find_overlaps(tables):
         typer.echo(found.sentence)
+
+
+def _allowed(written: list[str] | None) -> frozenset[str]:
+    return frozenset(filter(None, (part.strip() for one in written or () for part in one.split(","))))
 
 
 def _order(written: str | None) -> DayOrder | None:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dermquery.data.case import Case
-from dermquery.data.dicom.attributes import age_of, date_of, doubts_of, facts_of
+from dermquery.data.dicom.attributes import age_doubts, age_of, date_of, doubts_of, facts_of
 from dermquery.data.dicom.codes import site_of
 from dermquery.data.dicom.header import read_header
 from tests.data.dicom.made import CLINICAL, SECONDARY, coded, dermoscopic, written
@@ -92,7 +92,19 @@ def test_each_fact(attributes: dict[str, Any], name: str, value: object) -> None
 
 @pytest.mark.parametrize(
     ("written", "years"),
-    [("045Y", 45.0), ("018M", 1.5), ("010W", 0.19), ("003D", 0.01), ("45", None), ("abcY", None), ("", None)],
+    [
+        ("045Y", 45.0),
+        ("018M", 1.5),
+        ("010W", 0.19),
+        ("003D", 0.01),
+        ("130Y", 130.0),
+        ("131Y", None),
+        ("200Y", None),
+        ("999M", 83.25),
+        ("45", None),
+        ("abcY", None),
+        ("", None),
+    ],
 )
 def test_ages(written: str, years: float | None) -> None:
     dataset = Dataset()
@@ -108,6 +120,20 @@ def test_an_age_by_the_dates() -> None:
     assert age_of(dataset) == 44
     dataset.PatientBirthDate = "20250101"
     assert age_of(dataset) is None
+
+
+def test_an_impossible_age_is_told_and_the_dates_count() -> None:
+    dataset = Dataset()
+    dataset.PatientAge = "131Y"
+    assert age_of(dataset) is None
+    assert age_doubts(dataset) == (
+        "a PatientAge above 130 years is nobody's, so it is not recorded; correct it in the table",
+    )
+    dataset.PatientBirthDate, dataset.StudyDate = "19800401", "20240331"
+    assert age_of(dataset) == 43
+    assert "so the dates of birth and study say it" in age_doubts(dataset)[0]
+    dataset.PatientAge = "130Y"
+    assert age_doubts(dataset) == ()
 
 
 def test_the_most_exact_date_counts() -> None:

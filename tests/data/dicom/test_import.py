@@ -71,6 +71,41 @@ def test_what_was_entered_stays_and_so_do_the_cases_of_other_imports(tmp_path: P
     assert (second.diagnosis, first.age) == (None, case.age)
 
 
+def test_what_an_object_says_otherwise_does_not_overwrite_what_was_entered(tmp_path: Path) -> None:
+    source, out = tmp_path / "x.dcm", tmp_path / "out"
+    source.write_bytes(photograph(1, PatientSex="", PixelSpacing=[0.02, 0.02]))
+    assert prepare(source, out).exit_code == 0
+    (case,) = cases_of(out)
+    before = (out / "cases.csv").read_bytes()
+    assert "otherwise" not in prepare(source, out).output, "nothing was entered"
+    assert (out / "cases.csv").read_bytes() == before
+    entered = {"site": "Nase", "laterality": "right", "age": 44.0, "sex": "female", "breslow_mm": 0.7}
+    write_cases([case.model_copy(update=entered | {"extra": {**case.extra, "immersion": "oil"}})], out / "cases.csv")
+    for _ in range(2):
+        done = prepare(source, out)
+        assert done.exit_code == 0
+        said = " ".join(done.output.split())
+        assert "the source says otherwise: age (1), site (1), laterality (1), immersion (1); an emptied" in said
+        (kept,) = cases_of(out)
+        assert (kept.site, kept.laterality, kept.age, kept.sex) == ("nose", "right", 44.0, "female")
+        assert (kept.breslow_mm, kept.extra["immersion"]) == (0.7, "oil")
+        assert kept.extra["site_as_recorded"] == "Nase"
+        assert kept.extra["deidentified"] == case.extra["deidentified"]
+    write_cases([kept.model_copy(update={"age": None})], out / "cases.csv")
+    prepare(source, out)
+    assert cases_of(out)[0].age == case.age, "an empty cell takes what the object says"
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-identity",)])
+def test_an_impossible_age_is_not_kept_and_is_told(tmp_path: Path, options: tuple[str, ...]) -> None:
+    source = tmp_path / "x.dcm"
+    source.write_bytes(photograph(1, PatientAge="200Y"))
+    done = prepare(source, tmp_path / "out", *options)
+    assert done.exit_code == 0
+    assert "1 × a PatientAge above 130 years is nobody's" in " ".join(done.output.split())
+    assert cases_of(tmp_path / "out")[0].age is None
+
+
 @pytest.mark.parametrize(("options", "spacing"), [((), 0.02), (("--crop",), 0.02), (("--size", "64"), None)])
 def test_the_scale_is_that_of_the_prepared_image(
     tmp_path: Path, options: tuple[str, ...], spacing: float | None
@@ -99,6 +134,7 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     (source / "notes.txt").write_text("no image", encoding="utf-8")
     done = prepare(source, tmp_path / "out", "--keep-identity")
     assert done.exit_code == 0, done.output
+    assert "kept as written" not in done.stderr, "clinical is a word of the import's own"
     for said in ("2 × Key Object Selection", "1 × CT Image", "1 × no DICOM file", "1 × a further copy"):
         assert said in done.stderr
     read = {case.case_id: case for case in cases_of(tmp_path / "out")}
@@ -144,14 +180,16 @@ def test_bad_objects_are_named_by_place_or_by_name(tmp_path: Path) -> None:
     assert "bad: file 3: text is burned into" in done.stderr
     assert "--skip-bad" in done.stderr
     assert "bad: 2_Muster: it is" in prepare(source, tmp_path / "out", "--name-files").stderr
-    done = prepare(source, tmp_path / "out", "--skip-bad", "--allow", "burned-in")
+    done = prepare(source, tmp_path / "out", "--skip-bad", "--allow", "burned-in, faces")
     assert done.exit_code == 0
     assert len(cases_of(tmp_path / "out")) == 2
 
 
 def test_options_that_are_wrong(tmp_path: Path) -> None:
     (tmp_path / "1").write_bytes(photograph(1))
-    assert "nothing to allow is called 'names'" in prepare(tmp_path / "1", tmp_path / "o", "--allow", "names").output
+    assert (
+        "nothing to allow is called 'names'" in prepare(tmp_path / "1", tmp_path / "o", "--allow", "faces,names").output
+    )
     done = prepare(tmp_path / "1", tmp_path / "o", "--keep-identity", "--objects", tmp_path / "p")
     assert "leave one out" in done.output
     assert "no such file or folder" in prepare(tmp_path / "nothing", tmp_path / "o").output

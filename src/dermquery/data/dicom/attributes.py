@@ -22,6 +22,7 @@ __all__ = [
     "CONFOCAL",
     "DERMOSCOPIC",
     "PHOTOGRAPHS",
+    "age_doubts",
     "age_of",
     "date_of",
     "day_of",
@@ -98,14 +99,28 @@ def patient_of(dataset: Dataset) -> str:
 
 def age_of(dataset: Dataset) -> float | None:
     """Years, as recorded or else from the dates of birth and study; None if neither is sound."""
-    if match := _AGE.fullmatch(text(dataset, "PatientAge").upper()):
-        age = int(match[1]) / _YEARS[match[2]]
-        return age if match[2] == "Y" else round(age, 2)
+    recorded = _recorded_age(dataset)
+    if recorded is not None and recorded <= MAX_AGE:
+        return recorded
     born, seen = day_of(dataset, "PatientBirthDate"), day_of(dataset, "StudyDate")
     if born is None or seen is None:
         return None
     years = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
     return float(years) if 0 <= years <= MAX_AGE else None
+
+
+def _recorded_age(dataset: Dataset) -> float | None:
+    match = _AGE.fullmatch(text(dataset, "PatientAge").upper())
+    return None if match is None else round(int(match[1]) / _YEARS[match[2]], 2)
+
+
+def age_doubts(dataset: Dataset) -> tuple[str, ...]:
+    """That a recorded age is nobody's: asked of the object as it came, for de-identified it has none."""
+    recorded = _recorded_age(dataset)
+    if recorded is None or recorded <= MAX_AGE:
+        return ()
+    instead = "the dates of birth and study say it" if age_of(dataset) is not None else "it is not recorded"
+    return (f"a PatientAge above {MAX_AGE:.0f} years is nobody's, so {instead}; correct it in the table",)
 
 
 def date_of(dataset: Dataset) -> datetime.date | None:

@@ -13,7 +13,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from dermquery.data.case import Case
 from dermquery.data.decoding import Decoders
-from dermquery.data.dicom.attributes import PHOTOGRAPHS, doubts_of, facts_of
+from dermquery.data.dicom.attributes import PHOTOGRAPHS, age_doubts, doubts_of, facts_of
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.deidentify import METHOD, check_shown, deidentified
 from dermquery.data.dicom.header import Header, read_header
@@ -111,7 +111,7 @@ class Import:
             self._others["a further copy of an object" if same else "another object of a UID that was read"] += 1
             return
         self._objects[instance] = digest
-        self._mended.update((*layout.mended, *doubts_of(attributes)))
+        self._mended.update((*layout.mended, *age_doubts(header.dataset), *doubts_of(attributes)))
         facts = facts_of(attributes, header.class_uid)
         extra = facts.pop("extra")
         if self._key is not None:

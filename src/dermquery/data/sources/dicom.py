@@ -76,7 +76,9 @@ def prepare_dicom(
             reasons = [*importing.notes(files.beyond), *(f"{bad.case_id}: {bad.reason}" for bad in importing.bad[:5])]
             raise PrepareError("; ".join([f"{source}: no photograph to prepare", *reasons]))
         earlier = {case.case_id: case for case in held_cases(out)}
-        cases = [entered(frame.case, earlier.pop(frame.case.case_id, None)) for frame in importing.frames.values()]
+        cases, kept = entered([frame.case for frame in importing.frames.values()], earlier)
+        for case in cases:
+            earlier.pop(case.case_id, None)
         decoders = bounded_decoders()
         try:
             report = prepare_cases(
@@ -90,7 +92,7 @@ def prepare_dicom(
         finally:
             decoders.close()
         stay = (f"{len(earlier)} cases of earlier imports stay in the table",) if earlier else ()
-        notes = (*report.notes, *importing.notes(files.beyond), *stay)
+        notes = (*kept, *report.notes, *importing.notes(files.beyond), *stay)
         return dataclasses.replace(report, bad=(*report.bad, *unwritten), notes=notes)
 
 

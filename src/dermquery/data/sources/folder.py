@@ -72,7 +72,8 @@ def prepare_folder(
         if columns or values or ignore or sheet is not None:
             raise PrepareError("--column, --map, --ignore and --sheet need a table; give it with --table")
         held = {case.case_id: case for case in held_cases(out)}
-        cases = [entered(case, held.get(case.case_id)) for case in images.cases(label_from_folder=label_from_folder)]
+        cases, kept = entered(images.cases(label_from_folder=label_from_folder), held)
+        notes += kept
     elif label_from_folder:
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:
@@ -118,6 +119,8 @@ def _read(
             "THEIRS=case_id, or keep it on purpose by --column case_id=case_id"
         )
     said = [left_out(persons)] if persons else []
+    counts = {name: rows.header.count(name) for name in ignore}
+    said += [f"{count} columns are called {name!r}; none is read" for name, count in counts.items() if count > 1]
     try:
         read = read_cases(
             table, columns=columns, values=values, ignore=[*ignore, *persons], skip_bad=skip_bad, rows=rows,

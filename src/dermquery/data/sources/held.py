@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +13,15 @@ from pathlib import Path
 from dermquery.data.case import Case, CaseFacts
 from dermquery.data.case_table import CaseTableError, read_cases
 from dermquery.data.files import replacing
+from dermquery.data.vocabulary.words import recorded_as, reworded
 
 __all__ = ["PrepareError", "claim", "entered", "held_cases", "keep_held", "place_of"]
 
 _FROM = "from"
 _NAMED = 3
+_OF_THE_IMPORT = ("deidentified", "pixels_read_as")
+"""Extra columns that say how an import made a case; nobody enters them."""
+_SPELLINGS = frozenset(map(recorded_as, CaseFacts.model_fields))
 
 
 class PrepareError(ValueError):
@@ -32,13 +38,52 @@ def held_cases(out: Path) -> list[Case]:
     return list(read_cases(table).cases) if table.is_file() else []
 
 
-def entered(case: Case, before: Case | None) -> Case:
-    """The case with what somebody entered in its row since: neither images nor objects tell a diagnosis."""
+def entered(cases: Sequence[Case], held: Mapping[str, Case]) -> tuple[list[Case], tuple[str, ...]]:
+    """The cases with what their rows hold, and what there is to tell of it.
+
+    What an earlier import wrote is not recorded, so a value that differs counts as entered by somebody: it stays, and
+    is told. An empty cell is filled.
+
+    Args:
+        cases: as their source has them.
+        held: by case id, those of the table.
+    """
+    differ: Counter[str] = Counter()
+    both = [_entered(case, held.get(case.case_id), differ) for case in cases]
+    if not differ:
+        return both, ()
+    counts = ", ".join(f"{name} ({count:,})" for name, count in differ.items())
+    return both, (
+        f"kept as the table has it, though the source says otherwise: {counts}; an emptied cell takes what it says",
+    )
+
+
+def _entered(case: Case, before: Case | None, differ: Counter[str]) -> Case:
     if before is None:
         return case
-    unknown = [name for name in CaseFacts.model_fields if not getattr(case, name)]
-    filled = {name: getattr(before, name) for name in unknown if getattr(before, name)}
-    return case.model_copy(update={**filled, "extra": {**before.extra, **case.extra}})
+    own = reworded([case]).cases[0]
+    spelled = {name for name in own.extra if name in _SPELLINGS and before.extra.get(name) == own.extra[name]}
+    update: dict[str, object] = {"extra": {name: said for name, said in before.extra.items() if name not in spelled}}
+    if before.diagnosis != own.diagnosis and before.diagnosis_path == own.diagnosis_path:
+        update["diagnosis_path"] = None  # the place of the diagnosis that was corrected
+    held = reworded([before.model_copy(update=update)]).cases[0]
+    facts = [name for name in CaseFacts.model_fields if name not in ("checklist", "extra")]
+    kept = {name: said for name in facts if (said := getattr(held, name)) not in (None, "")}
+    others = [name for name, said in kept.items() if not _same(said, getattr(own, name))]
+    extra = {name: said for name, said in own.extra.items() if name not in map(recorded_as, others)}
+    noted = {name: said for name, said in held.extra.items() if name not in _OF_THE_IMPORT}
+    others += [name for name, said in noted.items() if name not in _SPELLINGS and not _same(said, extra.get(name))]
+    differ.update(name for name in others if getattr(own, name, None) or name in extra)
+    checklist = {**own.checklist, **held.checklist}
+    differ.update(name for name, said in own.checklist.items() if checklist[name] != said)
+    return own.model_copy(update={**kept, "checklist": checklist, "extra": {**extra, **noted}})
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values are equal once they went through a table."""
+    if isinstance(one, str) and isinstance(other, str):
+        return unicodedata.normalize("NFC", one).strip() == unicodedata.normalize("NFC", other).strip()
+    return one == other
 
 
 def place_of(paths: Sequence[Path]) -> str:

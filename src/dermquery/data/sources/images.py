@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from dermquery.data.case import Case
+from dermquery.data.dicom.container import is_dicom
 from dermquery.data.names import FileNames, alike
 from dermquery.data.sources.prepare import PrepareError
 
@@ -21,10 +22,20 @@ _ENDINGS = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".heic", ".heif",
 }  # fmt: skip
 _NAMED = 3
+_BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|II\*\0|MM\0\*|II\+\0|MM\0\+|GIF8[79]a"
+    rb"|RIFF....WEBP|\0\0\0\x0cjP  |\xff\x4f\xff\x51"
+    rb"|....ftyp(?:hei[cxms]|mif1)",
+    re.DOTALL,
+)
+"""How the files of images begin; "BM" of BMP is too short to tell anything."""
+_NUMBERED = re.compile(r"\.[0-9]+")
+"""No ending: viewers and exports number their files so (IM.0001), or call them by their UIDs."""
+_DICOM = "DICOM"
 
 
 class ImageFolder:
-    """The image files at any depth below a folder, known by the ending of their names.
+    """The image files at any depth below a folder, known by the ending of their names, or else by how they begin.
 
     Args:
         folder: where to look.
@@ -49,7 +60,9 @@ class ImageFolder:
         for path in sorted(self.folder.rglob("*")):
             if (beyond and path.is_relative_to(beyond)) or not path.is_file():
                 continue
-            is_image = path.suffix.lower() in _ENDINGS and not path.name.startswith(".")
+            is_image = not path.name.startswith(".") and (
+                path.suffix.lower() in _ENDINGS or (not _ending(path) and _BEGINNINGS.match(_head(path)) is not None)
+            )
             (paths if is_image else self.others).append(path)
         self.paths = tuple(paths)
         if not self.paths:
@@ -69,10 +82,12 @@ class ImageFolder:
             if path not in read:
                 kinds[_kind(path)].append(str(path.relative_to(self.folder)))
         counted = sorted(kinds.items(), key=lambda found: -len(found[1]))
-        return "; ".join(
+        counts = (
             f"{len(names)} {kind} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
             for kind, names in counted
         )
+        remedy = ["for DICOM, use: dermquery data prepare dicom"] if {_DICOM, ".dcm"} & {*kinds} else []
+        return "; ".join([*counts, *remedy])
 
     def cases(self, *, label_from_folder: bool = False) -> list[Case]:
         """One case for each image; its id is the path below the folder without the ending, in safe letters.
@@ -148,15 +163,32 @@ class ImageFolder:
         """Images by file name and by file name without ending, as :func:`alike` compares them."""
         names: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
-            for name in {alike(path.name), alike(path.stem)}:
+            for name in {alike(path.name), alike(_unended(path).name)}:
                 names[name].append(path)
         return names
 
 
 def _kind(path: Path) -> str:
-    if path.suffix and not path.name.startswith("._"):
-        return path.suffix.lower()
-    return "hidden" if path.name.startswith(".") else "without ending"
+    if path.name.startswith("._") or (path.name.startswith(".") and not path.suffix):
+        return "hidden"
+    return _ending(path).lower() or (_DICOM if is_dicom(_head(path)) else "without ending")
+
+
+def _ending(path: Path) -> str:
+    return "" if _NUMBERED.fullmatch(path.suffix) else path.suffix
+
+
+def _unended(path: Path) -> Path:
+    return path.with_suffix("") if _ending(path) else path
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, enough to know it by; none of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(256)
+    except OSError:
+        return b""
 
 
 def _ids(paths: Sequence[Path]) -> list[str]:
@@ -164,7 +196,7 @@ def _ids(paths: Sequence[Path]) -> list[str]:
 
     Where only a sign that had to be replaced tells two paths apart, a hash does it; an ending or a slash does not.
     """
-    plain = [unicodedata.normalize("NFC", "-".join(path.with_suffix("").parts)) for path in paths]
+    plain = [unicodedata.normalize("NFC", "-".join(_unended(path).parts)) for path in paths]
     ids = [_safe_id(name) for name in plain]
     origins: dict[str, set[str]] = defaultdict(set)
     for name, case_id in zip(plain, ids, strict=True):

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import re
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
 from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
+from dermquery.data.sources.headings import aliases, doubled, is_ours, plain, why_no_id
 from dermquery.data.sources.identifying import PICTURE, identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
@@ -51,6 +50,7 @@ class ColumnSeen:
         filled: cells that hold something.
         values: each with its count.
         identifies: what it says of a person ("date of birth"), if it does; such a column is left out.
+        is_double: whether another column has its name; both are left out.
     """
 
     name: str
@@ -59,6 +59,7 @@ class ColumnSeen:
     filled: int
     values: Counter[str]
     identifies: str = ""
+    is_double: bool = False
 
     @property
     def frequent(self) -> list[tuple[str, int]]:
@@ -103,7 +104,7 @@ class TableSeen:
         columns: in the table's order.
         unknown: by our column, values that cannot be used as they are, with their counts.
         strange: by our column, words that no vocabulary knows, and that are kept as they are.
-        proposal: how it could be read; None if no column names a case.
+        proposal: how it could be read; None if no column names a case, or two are called by one name that is ours.
         read: how many cases that gives, and the rows that would be left out; None without images.
         notes: what there is to tell.
     """
@@ -146,17 +147,27 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     persons = identifying_columns(rows, is_file=None if folder is None else partial(folder.names, beside=path))
     taken = _taken(rows, counted, folder, path, persons)
     ignored = tuple(dict.fromkeys(name for name, ours in zip(rows.header, taken, strict=True) if name and not ours))
+    double = doubled(rows, counted, persons)
     columns = tuple(
-        ColumnSeen(name, ours, _kind(values), values.total(), values, persons.get(name, ""))
+        ColumnSeen(name, ours, _kind(values), values.total(), values, persons.get(name, ""), name in double)
         for name, ours, values in zip(rows.header, taken, counted, strict=True)
     )
     unknown = {seen.taken_for: found for seen in columns if seen.taken_for in CASE_FIELDS and (found := _unknown(seen))}
     strange = {seen.taken_for: found for seen in columns if (found := _strange(seen))}
     renamed = {seen.name: seen.taken_for for seen in columns if seen.taken_for and seen.taken_for != seen.name}
-    maps = {name: {word: _proposed(name, word) for word in found} for name, found in unknown.items()}
+    maps = {
+        name: {word: _proposed(name, word) for word in found}
+        for name, found in unknown.items()
+        if CASE_FIELDS[name].kind is not Kind.ID  # which no other word stands for
+    }
     notes = [rows.note] if rows.note else []
     notes += [left_out(persons)] if persons else []
     notes += [_OWN_NUMBER.format(seen.name) for seen in columns if seen.taken_for == "patient_id"]
+    notes += [cell_problem(name, next(iter(found))) or "" for name, found in unknown.items() if name not in maps]
+    notes += filter(None, [why_no_id(rows, counted, taken, {*persons, *double})])
+    notes += [f"more than one column is called {name!r}; rename one, and inspect again" for name in double]
+    if any(is_ours(name) for name in double):
+        return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
     if "case_id" not in taken:
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
@@ -187,13 +198,6 @@ def _tried(path: Path, rows: Rows, folder: ImageFolder, proposal: Proposal) -> C
     )  # fmt: skip
 
 
-@cache
-def _aliases() -> Mapping[str, list[str]]:
-    """By our column, the names that others give it, in their order of preference."""
-    names: Mapping[str, list[str]] = json.loads((Path(__file__).parent / "column_names.json").read_text("utf-8"))
-    return names
-
-
 # --- columns -------------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +205,7 @@ def _taken(
     rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | None, path: Path, persons: Collection[str]
 ) -> list[str]:
     """Our name for each column; its own where it is none of ours; none where it is left out."""
-    names = [_plain(name) for name in rows.header]
+    names = [plain(name) for name in rows.header]
     taken = [
         "" if rows.header.count(name) > 1 or not values or name in persons else name
         for name, values in zip(rows.header, counted, strict=True)
@@ -209,7 +213,7 @@ def _taken(
     ours: dict[str, int] = {}
     for name in COLUMNS:
         places = [
-            place for alias in (name, *_aliases().get(name, ())) for place, known in enumerate(names) if known == alias
+            place for alias in (name, *aliases().get(name, ())) for place, known in enumerate(names) if known == alias
         ]
         free = [
             place
@@ -218,7 +222,7 @@ def _taken(
         ]
         if free:
             ours[name] = free[0]
-    pictures = _pictures(counted, taken, folder, path)
+    pictures = _pictures(counted, taken, folder, path, called=ours.get("image"))
     if pictures is not None:
         ours = {name: place for name, place in ours.items() if place != pictures or name == "case_id"}
         ours["image"] = pictures
@@ -229,12 +233,6 @@ def _taken(
     for name, place in ours.items():
         taken[place] = name
     return [known if known not in COLUMNS or ours.get(known) == place else "" for place, known in enumerate(taken)]
-
-
-def _plain(name: str) -> str:
-    """A column's name without accents, capitals and signs."""
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    return re.sub(r"[^a-z0-9]+", "_", "".join(sign for sign in letters if not unicodedata.combining(sign))).strip("_")
 
 
 def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
@@ -249,14 +247,20 @@ def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
 
 
 def _pictures(
-    counted: Sequence[Counter[str]], taken: Sequence[str], folder: ImageFolder | None, path: Path
+    counted: Sequence[Counter[str]], taken: Sequence[str], folder: ImageFolder | None, path: Path, called: int | None
 ) -> int | None:
-    """The column that names images: by the files if there are, else by its endings."""
+    """The column that names images, by the files if there are, else by its endings; one that is called so comes first.
+
+    Ids may name files too, and those of other cases.
+    """
     best, most = None, 0
-    for place, values in enumerate(counted):
+    for place in sorted(range(len(counted)), key=lambda place: place != called):
+        values = counted[place]
         if taken[place]:
             found = sum(_is_picture(value, folder, path) for value in list(values)[:200])
             if 2 * found >= min(len(values), 200) and found > most:
+                if place == called:
+                    return place
                 best, most = place, found
     return best
 
