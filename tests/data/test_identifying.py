@@ -58,11 +58,12 @@ OTHERS = """file_name; Image name; site_name; Device name; Hospital name; study 
         Hauttyp; camera; score; Seite; Gerät; Operation; Operation date; OP-Datum; First visit; Last visit; Partner
         site; Partner site?; Institution; Kamera; Untersuchungsdatum; Untersuchung; Insurance type?; Versicherungsart;
         Body site; Side; Côté; Siège; Zijde; Plaats; Diagnostic; Diagnose arts; Physician diagnosis;
-        Physician confidence; First diagnosis; Last photo; Family history; Familienanamnese; Antécédents familiaux; Breslow; Breslow (mm);
-        Ulceration; Mitosen; Skin type; Fitzpatrick; Phototype; Lesion; Läsion; Laesie; Lésion; Lesion ID; Bild;
-        Bildnummer; Foto; Photo; Image ID; Größe; Durchmesser; Diameter (mm); Farbe; Couleur; Remarks; Bemerkung;
-        Opmerking; Kommentar; Therapie; Behandlung; Behandeling; Traitement; Verlauf; Follow-up; Excision; Histo-Nr.;
-        Histologienummer; Journal number; Studienarm; Group; Sonnenbrand; Melanom in Familie; Angehörige mit Melanom;
+        Physician confidence; First diagnosis; Last photo; Family history; Familienanamnese; Antécédents familiaux;
+        Breslow; Breslow (mm); Ulceration; Mitosen; Skin type; Fitzpatrick; Phototype; Lesion; Läsion; Laesie; Lésion;
+        Lesion ID; Bild; Bildnummer; Foto; Photo; Image ID; Größe; Durchmesser; Diameter (mm); Farbe; Couleur; Remarks;
+        Bemerkung; Opmerking; Kommentar; Therapie; Behandlung; Behandeling; Traitement; Verlauf; Follow-up; Excision;
+        Histo-Nr.; Histologienummer; Journal number; Studienarm; Group; Sonnenbrand; Melanom in Familie;
+        Angehörige mit Melanom;
         Kontaktdermatoskopie; Contact; Polarisation; Magnification; Year; Jahr; Age; Age at diagnosis; Leeftijd; Âge;
         Abteilung; Department; Service; Instrument; Stage; Stadium; Status; Quelle; Source; Licence; Country;
         First; Last; Mother; Dermatologist; Pathologist"""
@@ -114,8 +115,14 @@ def test_no_column_of_a_release_identifies(tmp_path: Path) -> None:
         ("Last", ["2021-02-03", "2021-02-04"], None),
         ("Mother", ["Melanoma", "No"], None),
         ("Dermatologist", ["Nevus", "Melanoma"], None),
-        ("Dermatologist", ["Dr. Weiß", "Dr. med. Anna Groß"], "name of a person"),
+        ("Dermatologist", ["Dr. Weiß", "Dr. med. Anna Groß", "Prof. Berg"], "name of a person"),
         ("Partner", ["ja", "nein", "ja"], None),
+        ("Telefon Angehörige", ["1", "2"], "telephone number"),
+        ("Arzt/Ärztin", ["Weiß", "Berg"], "name of a person"),
+        ("Fotografiert von", ["Weiß", "Berg"], "name of a person"),
+        ("Kontakt", ["Mit Kontakt", "Ohne Kontakt"], None),
+        ("Last", ["Stable", "Growing", "Stable"], None),
+        ("Comment", ["Itching, Bleeding", "Growing, Dark", "Stable", "Flat"], None),
         ("Versicherung", ["ja", "nein"], None),
         ("Operator", ["1", "2", "1"], None),
         ("Arzt", ["Arzt0", "Arzt1"], "name of a person"),

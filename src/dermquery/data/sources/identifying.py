@@ -36,7 +36,7 @@ _NO_KINDS = ("of", "beside", "no person", "anywhere", _PERHAPS, _IF_WRITTEN_SO)
 _LOOKED_AT = 2000
 """Different values of a column that are looked at."""
 _FEWEST_NAMES = 3
-"""Different values from which a column of any heading is taken for one of names."""
+"""Different values from which a column is taken for one of names by how they are written."""
 _YEARS_BEFORE = 15
 """Days that lie so many years before those of another column are no days of photographs."""
 _FIRST_DERMOSCOPE_YEAR = 1988
@@ -135,10 +135,11 @@ def _by_heading(name: str, values: Counter[str]) -> str | None:
         return None
     bare = [part for part in own if part not in words["beside"]]
     called = [part for part in bare if part not in words[_PERHAPS]]  # "Name des Hausarztes"
-    forms = {*whole, "".join(own), "".join(bare), "".join(called), *(words["anywhere"] & {*parts})} - {""}
-    forms |= {re.sub(r"(?<=...)(?:nummer|number|nr|name|in|e?s)$", "", form) for form in forms}
+    people = [part for part in parts if part not in words["beside"]]  # "Behandelnder Arzt"
+    forms = {*whole, *("".join(each) for each in (own, bare, called, people)), *(words["anywhere"] & {*parts})} - {""}
+    forms |= {re.sub(r"(?<=...)(?:nummer|number|nr|name|in|s)$", "", form) for form in forms}
     for kind, known in words.items():
-        if kind not in _NO_KINDS and forms & known:
+        if kind not in _NO_KINDS and (forms & known or (own and known.issuperset(own))):
             return None if kind == _PERSON and _most(values, _is_code) else kind
     if forms & words[_IF_WRITTEN_SO] and _are_written_as_names(values):
         return _PERSON
@@ -209,14 +210,14 @@ def _names_persons(values: Counter[str]) -> bool:
 def _are_written_as_names(values: Counter[str]) -> bool:
     """Whether most are words with capitals, of which few say a diagnosis or a place, and that differ."""
     written = _most(values, lambda value: _TITLE.fullmatch(value) or _is_part_of_a_name(value))
-    return written and 3 * len(values) >= values.total() and not _says_findings(values)
+    return written and len(values) >= _FEWEST_NAMES and 3 * len(values) >= values.total() and not _says_findings(values)
 
 
 def _lists_persons(values: Counter[str]) -> bool:
-    """Whether most are "Surname, First name" and differ; "Back, Left" and "Nevus, Dermal" are not."""
+    """Whether four in five are "Surname, First name" and differ; "Back, Left" and "Nevus, Dermal" are not."""
     pairs = [tuple(part.strip() for part in value.split(",")) for value in values if value.count(",") == 1]
     pairs = [pair for pair in pairs if all(_is_part_of_a_name(part) for part in pair)]
-    if len(values) < _FEWEST_NAMES or 2 * len(pairs) < len(values) or 2 * len(values) < values.total():
+    if len(values) < _FEWEST_NAMES or 5 * len(pairs) < 4 * len(values) or 2 * len(values) < values.total():
         return False
     surnames, first_names = (Counter(part) for part in zip(*pairs, strict=True))
     differ = 2 * len(surnames) > len(pairs) and 2 * max(first_names.values()) <= len(pairs)
