@@ -22,26 +22,51 @@ HEADINGS = {
         Name; NAME; Nachname; Vorname; Surname; Last name; First name; lastName; PatientName; Pat.-Name;
         Patientenname; Name des Patienten; Name (Patient); Name, Vorname; Vor- und Nachname; Full name; Given
         names; Initialen; Achternaam; Voornaam; Naam; Naam patiënt; Nom; Prénom; Nom de famille; Nom du patient;
-        Apellidos""",
+        Apellidos; Versicherter; Kontaktperson; Angehörige; Angehöriger; Ansprechpartner; Partner; Contactpersoon; Nom
+        usuel; Nom d'usage; Personne de confiance; Next of kin; Next of kin name; Spouse; Emergency contact; Ehemann;
+        Guardian; Vormund; Conjoint; Echtgenote; Hausarzt; Hausärztin; Arzt; Ärztin; Behandler; Behandler/in;
+        Behandelnder Arzt; Name des Hausarztes; Überweiser; Überweisender Arzt; Einsender; Zuweiser; Huisarts; Arts;
+        Behandelaar; Verwijzer; Médecin traitant; Médecin; Médecin référent; GP; GP name; Consultant; Physician;
+        Referring physician; Operator; Photographer; Fotograf; Surgeon; Chirurgien""",
     "date of birth": """
         DOB; Date of birth; dateOfBirth; birth_date; patient_dob; Geb.; Geb. am; Geb.-Datum; Geburtsdatum;
-        Geburts-Datum; Geburtstag; Geboortedatum; geb.datum; Date de naissance; Né(e) le""",
+        Geburts-Datum; Geburtstag; Geboortedatum; geb.datum; Date de naissance; Né(e) le; Jahrgang;
+        Geburtsjahr; Geboortejaar; Année de naissance; Year of birth; YOB; Birth year; birth_year; Patient birth
+        year""",
     "telephone number": """
         Phone; phone_number; Mobile phone; Tel.; Tel. 2; Telefon; Telefon (privat); Telefonnummer; Handy;
         Handynummer; Telefoon; Telefoonnummer; Téléphone; Numéro de téléphone""",
     "e-mail address": "E-Mail; email; eMail; E-Mail-Adresse; Mail; Emailadres; Courriel; Adresse e-mail",
     "address": """
         Address; Address line 1; Street; Zip; zip code; Postcode; Adresse; Anschrift; Straße; Strasse; PLZ; PLZ /
-        Ort; Wohnort; Straat; Woonplaats; Rue; Code postal; Ville""",
+        Ort; Wohnort; Straat; Woonplaats; Rue; Code postal; Ville; Str.; Str. / Nr.;
+        Postfach; Domicile; Wohnadresse""",
     "number of an insurance or a register": """
         SSN; Social Security Number; Insurance number; insurance_id; NHS number; NHS No.; Versichertennummer;
         Versicherten-Nr.; Krankenkassennummer; AHV; AHV-Nr.; BSN; Burgerservicenummer (BSN); bsn_nr;
-        Verzekeringsnummer; N° sécurité sociale; Numéro AVS""",
+        Verzekeringsnummer; N° sécurité sociale; Numéro AVS; Vers.-Nr.; eGK; eGK-Nr.; Rentenversicherungsnr;
+        Rentenversicherungsnummer; Personalausweis; Reisepass; Führerschein; Steuer-ID; Verzekerdennummer;
+        Zorgverzekeraar nr; Paspoort; Rijbewijs; INS; N° assuré; Carte Vitale; Passeport; CHI; CHI number; NI number;
+        NI no.; National insurance number; Driving licence; Driver's license; Passport no.; Medicaid ID""",
+    "account of a person": "Username; User name; Benutzername; Gebruikersnaam; Nom d'utilisateur; Instagram; Facebook",
+    "number of a bank account": "IBAN; BIC; Kontonummer; Bankverbindung; Rekeningnummer; Bank account; Credit card",
+    "employer": "Employer; Arbeitgeber; Werkgever; Employeur",
 }
 OTHERS = """file_name; Image name; site_name; Device name; Hospital name; study name; Diagnose; Alter; Ort;
-        Lokalisation; MRN; patient_id; Patientennummer; Fall-Nr.; Datum; Aufnahmedatum; Exam date; Arzt; Klinik;
-        Geschlecht; Histologie; case; Nr; Geburtsjahr; Present at birth; Phone model; path; notes; Beruf;
-        Hauttyp; camera; score"""
+        Lokalisation; MRN; patient_id; Patientennummer; Fall-Nr.; Datum; Aufnahmedatum; Exam date; Klinik;
+        Geschlecht; Histologie; case; Nr; Present at birth; Phone model; path; notes; Beruf;
+        Hauttyp; camera; score; Seite; Gerät; Operation; Operation date; OP-Datum; First visit; Last visit; Partner
+        site; Partner site?; Institution; Kamera; Untersuchungsdatum; Untersuchung; Insurance type?; Versicherungsart;
+        Body site; Side; Côté; Siège; Zijde; Plaats; Diagnostic; Diagnose arts; Physician diagnosis;
+        Physician confidence; First diagnosis; Last photo; Family history; Familienanamnese; Antécédents familiaux;
+        Breslow; Breslow (mm); Ulceration; Mitosen; Skin type; Fitzpatrick; Phototype; Lesion; Läsion; Laesie; Lésion;
+        Lesion ID; Bild; Bildnummer; Foto; Photo; Image ID; Größe; Durchmesser; Diameter (mm); Farbe; Couleur; Remarks;
+        Bemerkung; Opmerking; Kommentar; Therapie; Behandlung; Behandeling; Traitement; Verlauf; Follow-up; Excision;
+        Histo-Nr.; Histologienummer; Journal number; Studienarm; Group; Sonnenbrand; Melanom in Familie;
+        Angehörige mit Melanom;
+        Kontaktdermatoskopie; Contact; Polarisation; Magnification; Year; Jahr; Age; Age at diagnosis; Leeftijd; Âge;
+        Abteilung; Department; Service; Instrument; Stage; Stadium; Status; Quelle; Source; Licence; Country;
+        First; Last; Mother; Dermatologist; Pathologist"""
 
 
 def columns(**cells: Sequence[str]) -> dict[str, str]:
@@ -81,6 +106,35 @@ def test_no_column_of_a_release_identifies(tmp_path: Path) -> None:
         ("case_id", ["Müller^Anna", "Groß^E."], "name of a person"),
         ("Name", ["IMG_01", "IMG_02"], None),
         ("Name", ["a.jpg", "b.png"], None),
+        ("Name", [f"Plantname{number}" for number in range(6)], "name of a person"),
+        ("Patient/in", ["Müller, Anna", "Berg, Jan"], "name of a person"),
+        ("Patient/in", ["Anna Müller", "Jan Berg"], "name of a person"),
+        ("First", ["Anna", "Jan", "Otto"], "name of a person"),
+        ("Last", ["Müller", "van Berg", "Weiß"], "name of a person"),
+        ("First", ["Yes", "No", "Yes"], None),
+        ("Last", ["2021-02-03", "2021-02-04"], None),
+        ("Mother", ["Melanoma", "No"], None),
+        ("Dermatologist", ["Nevus", "Melanoma"], None),
+        ("Dermatologist", ["Dr. Weiß", "Dr. med. Anna Groß", "Prof. Berg"], "name of a person"),
+        ("Partner", ["ja", "nein", "ja"], None),
+        ("Telefon Angehörige", ["1", "2"], "telephone number"),
+        ("Arzt/Ärztin", ["Weiß", "Berg"], "name of a person"),
+        ("Fotografiert von", ["Weiß", "Berg"], "name of a person"),
+        ("Kontakt", ["Mit Kontakt", "Ohne Kontakt"], None),
+        ("Last", ["Stable", "Growing", "Stable"], None),
+        ("Comment", ["Itching, Bleeding", "Growing, Dark", "Stable", "Flat"], None),
+        ("Versicherung", ["ja", "nein"], None),
+        ("Operator", ["1", "2", "1"], None),
+        ("Arzt", ["Arzt0", "Arzt1"], "name of a person"),
+        ("Jahrgang", ["1950", "1961"], "date of birth"),
+        ("x", ["Müller, Anna", "Berg, Jan", "Weiß, Otto", "van den Hals, Eva-Maria"], "name of a person"),
+        ("x", ["Müller, Anna", "Hals, Jan", "Weiß, Otto", "Groß, E.", "Öz, Can"], "name of a person"),
+        ("x", ["Back, Left", "Arm, Right", "Leg, Left", "Chest, Right"], None),
+        ("x", ["Rücken, Links", "Arm, Rechts", "Bein, Links"], None),
+        ("x", ["Nevus, Dermal", "Nevus, Blue", "Nevus, Clark"], None),
+        ("x", ["Brown, Black", "Black, Brown", "Red, Brown", "White, Red"], None),
+        ("x", ["Paris, France", "Lyon, France", "Lille, France"], None),
+        ("x", ["Canon, Powershot"] * 9 + ["Nikon, Coolpix", "Heine, Delta"], None),
         ("Patient", ["Patient Eins", "Patient Zwei"], None),
         ("patient_id", ["P001", "P002"], None),
         ("case_id", ["blue nevus", "spitz nevus"], None),

@@ -1,4 +1,6 @@
-"""Columns that identify a person: a name, a date of birth, an address, a telephone or an insurance number.
+"""Columns that identify a person: a name, a date or year of birth, an address, a telephone or an insurance number.
+
+The person may be the patient, a relative or one of the staff.
 
 A case base keeps what a table says of its cases, and shows it to everybody who searches. Such columns are therefore
 left out unless somebody names them on purpose. They are known by their headings, in the languages that clinics write,
@@ -23,15 +25,18 @@ from statistics import median
 from dermquery.data.case import Case
 from dermquery.data.rows import Rows
 from dermquery.data.vocabulary.ages_days import day_of
-from dermquery.data.vocabulary.spelling import folded
+from dermquery.data.vocabulary.spelling import folded, rows_of, word_lists
+from dermquery.data.vocabulary.words import is_missing
 
 __all__ = ["PICTURE", "identifying_columns", "kept", "left_out"]
 
 _PERSON, _BORN = "name of a person", "date of birth"
-_PERHAPS = "perhaps a name"
-_NO_KINDS = ("of", "beside", "anywhere", _PERHAPS)
+_PERHAPS, _IF_WRITTEN_SO = "perhaps a name", "names if written so"
+_NO_KINDS = ("of", "beside", "no person", "anywhere", _PERHAPS, _IF_WRITTEN_SO)
 _LOOKED_AT = 2000
 """Different values of a column that are looked at."""
+_FEWEST_NAMES = 3
+"""Different values from which a column is taken for one of names by how they are written."""
 _YEARS_BEFORE = 15
 """Days that lie so many years before those of another column are no days of photographs."""
 _FIRST_DERMOSCOPE_YEAR = 1988
@@ -45,13 +50,23 @@ _REGISTERED = re.compile(r"\d{3}-\d{2}-\d{4}|756[. ]\d{4}[. ]\d{4}[. ]\d{2}")
 """Social security numbers of the United States and of Switzerland, which nothing else is written like."""
 _NAME = re.compile(r"[^\W\d_a-zß-öø-ÿ](?:[^\W\d_]+(?:['’-][^\W\d_]+)*|\.)")
 """A word with a capital, or an initial with its point."""
+_TITLE = re.compile(r"(?:PD |Prof\.? ?|Dres\.? |Dr\.? ?|Herrn? |Frau |Mme |Mr\.? |Mrs\.? |Ms\.? ).*")
+_PICTURES_NUMBER = re.compile(
+    r"(?:[A-Z]{0,5}|[a-z]?|(?i:ima?ge?|photo|foto|bild|pict?|picture|scan|derm[a-z]*|case|fall|lesion))[\s_.-]*\d[\w.-]*"
+)
+"""What cameras and people call pictures without their ending: IMG_0012, Bild 3."""
+_SAID = frozenset(
+    {"yes", "no", "y", "n", "true", "false", "ja", "nein", "j", "nee", "oui", "non", "o", "x", "si"}
+    | {"none", "keine", "keiner", "kein", "geen", "aucun", "aucune", "positive", "negative", "positiv", "negativ"}
+)
+"""Answers to a question, which name nobody: "Partner: yes"."""
 _BESIDE_NAMES = frozenset(
-    {"dr", "prof", "frau", "herr", "mr", "mrs", "ms", "mme", "mevr", "dhr"}
+    {"dr", "med", "pd", "prof", "frau", "herr", "mr", "mrs", "ms", "mme", "mevr", "dhr"}
     | {"von", "van", "de", "den", "der", "ten", "ter", "zu", "du", "di", "da", "la", "le", "el", "al"}
 )
 _OF_CASES = frozenset(
     {"patient", "patienten", "patientin", "pat", "paciente", "paziente", "case", "fall", "cas", "caso"}
-    | {"id", "nr", "no", "number", "nummer"}
+    | {"in", "e", "id", "nr", "no", "number", "nummer"}
 )
 """Words in headings of what is called by a number, and not by what is the matter with it."""
 
@@ -116,16 +131,31 @@ def _by_heading(name: str, values: Counter[str]) -> str | None:
     for owner in words["of"]:  # patientname, patientennachname
         whole += [each.removeprefix(owner) for each in whole[:2] if len(owner) > 2 and each != owner]
     own = [part for part in parts if part not in words["of"]]
+    if words["no person"] & {*parts} or _most(values, _answers):
+        return None
     bare = [part for part in own if part not in words["beside"]]
-    forms = {*whole, "".join(own), "".join(bare), *(words["anywhere"] & {*parts})} - {""}
-    forms |= {re.sub(r"(?<=...)(?:nummer|number|nr|s)$", "", form) for form in forms}
+    called = [part for part in bare if part not in words[_PERHAPS]]  # "Name des Hausarztes"
+    people = [part for part in parts if part not in words["beside"]]  # "Behandelnder Arzt"
+    forms = {*whole, *("".join(each) for each in (own, bare, called, people)), *(words["anywhere"] & {*parts})} - {""}
+    forms |= {re.sub(r"(?<=...)(?:nummer|number|nr|name|in|s)$", "", form) for form in forms}
     for kind, known in words.items():
-        if kind not in _NO_KINDS and forms & known:
-            return kind
+        if kind not in _NO_KINDS and (forms & known or (own and known.issuperset(own))):
+            return None if kind == _PERSON and _most(values, _is_code) else kind
+    if forms & words[_IF_WRITTEN_SO] and _are_written_as_names(values):
+        return _PERSON
     if not forms & words[_PERHAPS]:
         return None
     of_somebody = len(own) < len(parts) or not set(whole[:2]) & words[_PERHAPS]
-    return _PERSON if of_somebody or _most(values, lambda value: not any(map(str.isdigit, value))) else None
+    return _PERSON if of_somebody or not _most(values, _PICTURES_NUMBER.fullmatch) else None
+
+
+def _answers(value: str) -> bool:
+    return folded(value) in _SAID or is_missing(value)
+
+
+def _is_code(value: str) -> bool:
+    """A digit or two, for whom only the clinic knows, or an answer."""
+    return bool(re.fullmatch(r"\d{1,2}", value)) or _answers(value)
 
 
 @cache
@@ -150,7 +180,7 @@ def _by_content(name: str, values: Counter[str], year: float | None, others: Seq
         if too_early or any(year < other - _YEARS_BEFORE for other in others):
             return _BORN
     of_cases = {*folded(name).split()} <= _OF_CASES
-    return _PERSON if of_cases and _names_persons(values) else None
+    return _PERSON if (of_cases and _names_persons(values)) or _lists_persons(values) else None
 
 
 def _is_phone(value: str) -> bool:
@@ -175,6 +205,44 @@ def _names_persons(values: Counter[str]) -> bool:
     return not one_for_all and _most(
         values, lambda value: len(names[value]) > 1 and all(map(_NAME.fullmatch, names[value]))
     )
+
+
+def _are_written_as_names(values: Counter[str]) -> bool:
+    """Whether most are words with capitals, of which few say a diagnosis or a place, and that differ."""
+    written = _most(values, lambda value: _TITLE.fullmatch(value) or _is_part_of_a_name(value))
+    return written and len(values) >= _FEWEST_NAMES and 3 * len(values) >= values.total() and not _says_findings(values)
+
+
+def _lists_persons(values: Counter[str]) -> bool:
+    """Whether four in five are "Surname, First name" and differ; "Back, Left" and "Nevus, Dermal" are not."""
+    pairs = [tuple(part.strip() for part in value.split(",")) for value in values if value.count(",") == 1]
+    pairs = [pair for pair in pairs if all(_is_part_of_a_name(part) for part in pair)]
+    if len(values) < _FEWEST_NAMES or 5 * len(pairs) < 4 * len(values) or 2 * len(values) < values.total():
+        return False
+    surnames, first_names = (Counter(part) for part in zip(*pairs, strict=True))
+    differ = 2 * len(surnames) > len(pairs) and 2 * max(first_names.values()) <= len(pairs)
+    return differ and 4 * len({*surnames} & {*first_names}) <= len(pairs) and not _says_findings(values)
+
+
+def _is_part_of_a_name(part: str) -> bool:
+    words = [word for word in part.split() if word.rstrip(".").casefold() not in _BESIDE_NAMES]
+    return 1 <= len(words) <= 3 and all(map(_NAME.fullmatch, words))
+
+
+def _says_findings(values: Counter[str]) -> bool:
+    """Whether a third has a word of a place or a diagnosis; some people are called Hals or Rose."""
+    known = _words_of_findings()
+    return 3 * sum(not known.isdisjoint(folded(value).split()) for value in values) > len(values)
+
+
+@cache
+def _words_of_findings() -> frozenset[str]:
+    cells = [row[name] or "" for row in rows_of("diagnosis_words.csv") for name in ("word", "path")]
+    cells += [row["word"] for row in rows_of("sites.csv")]
+    cells += [cell or "" for row in rows_of("site_words.csv") for cell in row.values()]
+    lists = word_lists()
+    cells += [json.dumps(lists[field], ensure_ascii=False) for field in ("laterality", "where within a place", "sex")]
+    return frozenset(word for cell in cells for word in folded(cell).split() if len(word) > 2) - _BESIDE_NAMES
 
 
 def _median_year(values: Counter[str]) -> float | None:
