@@ -117,6 +117,8 @@ def test_no_column_of_a_release_identifies(tmp_path: Path) -> None:
         ("Dermatologist", ["Nevus", "Melanoma"], None),
         ("Dermatologist", ["Dr. Weiß", "Dr. med. Anna Groß", "Prof. Berg"], "name of a person"),
         ("Partner", ["ja", "nein", "ja"], None),
+        ("Partner", ["nein", "nein", "nein", "Jan Berg"], "name of a person"),
+        ("Handy", ["unbekannt", "-", "-", "0171"], "telephone number"),
         ("Telefon Angehörige", ["1", "2"], "telephone number"),
         ("Arzt/Ärztin", ["Weiß", "Berg"], "name of a person"),
         ("Fotografiert von", ["Weiß", "Berg"], "name of a person"),

@@ -131,7 +131,7 @@ def _by_heading(name: str, values: Counter[str]) -> str | None:
     for owner in words["of"]:  # patientname, patientennachname
         whole += [each.removeprefix(owner) for each in whole[:2] if len(owner) > 2 and each != owner]
     own = [part for part in parts if part not in words["of"]]
-    if words["no person"] & {*parts} or _most(values, _answers):
+    if words["no person"] & {*parts} or all(map(_answers, values)):  # all: most may lack a telephone
         return None
     bare = [part for part in own if part not in words["beside"]]
     called = [part for part in bare if part not in words[_PERHAPS]]  # "Name des Hausarztes"
@@ -140,7 +140,7 @@ def _by_heading(name: str, values: Counter[str]) -> str | None:
     forms |= {re.sub(r"(?<=...)(?:nummer|number|nr|name|in|s)$", "", form) for form in forms}
     for kind, known in words.items():
         if kind not in _NO_KINDS and (forms & known or (own and known.issuperset(own))):
-            return None if kind == _PERSON and _most(values, _is_code) else kind
+            return None if kind == _PERSON and all(map(_is_code, values)) else kind
     if forms & words[_IF_WRITTEN_SO] and _are_written_as_names(values):
         return _PERSON
     if not forms & words[_PERHAPS]:
