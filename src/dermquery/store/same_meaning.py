@@ -9,7 +9,7 @@ from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded
 from dermquery.data.vocabulary.trees import LEVEL, TREES, below
-from dermquery.data.vocabulary.words import word_for
+from dermquery.data.vocabulary.words import skin_type, word_for
 from dermquery.store.filters import EXTRA, AllOf, Equals, FilterError, Not, OneOf, asked_values
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ def values_like(field: str, written: str, known: Known) -> tuple[str, ...]:
     """The values of a field that are this one but for capitals, and those that mean the same by the vocabulary."""
     found = known.alike(field, written)
     word = meant(field, written)
+    if word is None and not found and field == "image_type":
+        return _of_kind(word_for("image_type kinds", written) or written, known)
+    if word is None and not found and field == "skin_type":
+        word = _on_the_one_scale(written, known)
     if word is None:
         return found
     return (*found, *(value for value in known.values(field) if value not in found and meant(field, value) == word))
@@ -78,3 +82,15 @@ def in_their_words(node: Any, known: Known) -> Any:
     asked = asked_values(node)
     found = dict.fromkeys(same for value in asked for same in values_like(node.field, str(value), known) or (value,))
     return node if tuple(found) == asked else OneOf(field=node.field, values=tuple(found))
+
+
+def _of_kind(kind: str, known: Known) -> tuple[str, ...]:
+    """The types of image that are one of a kind: "clinical" for close-up and overview."""
+    words = {value: meant("image_type", value) or value for value in known.values("image_type")}
+    return tuple(value for value, word in words.items() if folded(word.partition(":")[0]) == folded(kind))
+
+
+def _on_the_one_scale(step: str, known: Known) -> str | None:
+    """The skin type for a mere step, where the cases have one scale."""
+    scales = {word.partition(" ")[0] for value in known.values("skin_type") if (word := meant("skin_type", value))}
+    return skin_type(step, *scales) if len(scales) == 1 else None

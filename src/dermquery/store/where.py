@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.meant import did_you_mean
+from dermquery.data.sources.column_names import column_named
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.trees import TREES
@@ -34,7 +35,7 @@ from dermquery.store.filters import (
     check_leaves,
 )
 from dermquery.store.same_meaning import check_one_place, in_their_words, meant, places_like, values_like
-from dermquery.store.written_values import day_asked, has_decimal_comma, number_asked
+from dermquery.store.written_values import check_one_number, day_asked, has_decimal_comma, number_asked
 
 __all__ = ["Known", "Written", "apart_from", "as_filter", "excluding", "of_same", "parse_where"]
 
@@ -196,7 +197,12 @@ def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing
         raise FilterError(f"no value in {clause!r}; write {field}={MISSING_WORD} for the cases without one")
     if op in _BOUNDS:
         if field not in (*NUMBERS, *DAYS):
-            raise FilterError(f"{op} compares numbers and days, and {field!r} in {clause!r} holds text; use = or !=")
+            ours = column_named(field.removeprefix(EXTRA))
+            hint = f". Did you mean {ours!r}?" if field.startswith(EXTRA) and ours in (*NUMBERS, *DAYS) else ""
+            raise FilterError(
+                f"{op} compares numbers and days, and {field!r} in {clause!r} holds text; use = or !={hint}"
+            )
+        check_one_number(field, op, written)
         bound = number_asked(field, written) if field in NUMBERS else day_asked(written)
         return Range.model_validate({"field": field, _BOUNDS[op]: bound})
     positive = _one_of(field, written, known)
@@ -217,9 +223,9 @@ def _field(name: str, clause: str, known: Known | None) -> str:
     if column in extras or len(same) == 1:
         return f"{EXTRA}{column if column in extras else same[0]}"
     there = [*FIELDS, *sorted(extras)]
-    raise FilterError(
-        f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{did_you_mean(name, there)}"
-    )
+    ours = column_named(column)
+    hint = f". Did you mean {ours!r}?" if ours in FIELDS else did_you_mean(name, there)
+    raise FilterError(f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{hint}")
 
 
 def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | Missing | Not | AllOf:
@@ -248,8 +254,8 @@ def _asked(field: str, values: Sequence[str], written: str, known: Known | None)
 def _items(field: str, written: str, known: Known | None) -> list[tuple[str, bool]]:
     """The values of a clause, each with whether it is meant as it stands."""
     may_be_one = "," in written and _is_words(field) and len(written) <= LONGEST_VALUE
-    if may_be_one and field in ("diagnosis", "diagnosis_path") and DIAGNOSES.named(written):
-        return [(written, True)]  # "Nevus, Clark"
+    if may_be_one and field in DIAGNOSED and ", " in written and DIAGNOSES.named(written):
+        return [(written, True)]  # "Nevus, Clark", but "Melanom,SSM" are two
     if known is not None and may_be_one and known.alike(field, written):
         return [(written, True)]
     if has_decimal_comma(field, written):

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import re
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
 from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
+from dermquery.data.sources.column_names import column_names, plain
 from dermquery.data.sources.identifying import PICTURE, identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
@@ -187,13 +186,6 @@ def _tried(path: Path, rows: Rows, folder: ImageFolder, proposal: Proposal) -> C
     )  # fmt: skip
 
 
-@cache
-def _aliases() -> Mapping[str, list[str]]:
-    """By our column, the names that others give it, in their order of preference."""
-    names: Mapping[str, list[str]] = json.loads((Path(__file__).parent / "column_names.json").read_text("utf-8"))
-    return names
-
-
 # --- columns -------------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +193,7 @@ def _taken(
     rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | None, path: Path, persons: Collection[str]
 ) -> list[str]:
     """Our name for each column; its own where it is none of ours; none where it is left out."""
-    names = [_plain(name) for name in rows.header]
+    names = [plain(name) for name in rows.header]
     taken = [
         "" if rows.header.count(name) > 1 or not values or name in persons else name
         for name, values in zip(rows.header, counted, strict=True)
@@ -209,7 +201,10 @@ def _taken(
     ours: dict[str, int] = {}
     for name in COLUMNS:
         places = [
-            place for alias in (name, *_aliases().get(name, ())) for place, known in enumerate(names) if known == alias
+            place
+            for alias in (name, *column_names().get(name, ()))
+            for place, known in enumerate(names)
+            if known == alias
         ]
         free = [
             place
@@ -229,12 +224,6 @@ def _taken(
     for name, place in ours.items():
         taken[place] = name
     return [known if known not in COLUMNS or ours.get(known) == place else "" for place, known in enumerate(taken)]
-
-
-def _plain(name: str) -> str:
-    """A column's name without accents, capitals and signs."""
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    return re.sub(r"[^a-z0-9]+", "_", "".join(sign for sign in letters if not unicodedata.combining(sign))).strip("_")
 
 
 def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
