@@ -8,29 +8,24 @@ from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded
-from dermquery.data.vocabulary.trees import LEVEL
-from dermquery.data.vocabulary.words import word_for
+from dermquery.data.vocabulary.trees import LEVEL, TREES, below
+from dermquery.data.vocabulary.words import skin_type, word_for
 from dermquery.store.filters import EXTRA, AllOf, Equals, FilterError, Not, OneOf, asked_values
 
 if TYPE_CHECKING:
     from dermquery.store.where import Known
 
-__all__ = ["check_one_place", "in_their_words", "is_wider", "meant", "values_like"]
+__all__ = ["check_one_place", "in_their_words", "is_wider", "meant", "places_like", "values_like"]
 
 
 def values_like(field: str, written: str, known: Known) -> tuple[str, ...]:
-    """The values of a field that are this one but for capitals, and those that mean the same by the vocabulary.
-
-    A label of a diagnosis that cases have also stands for other clinics' words: "mel" for "Melanom".
-    """
+    """The values of a field that are this one but for capitals, and those that mean the same by the vocabulary."""
     found = known.alike(field, written)
-    if field == "diagnosis":
-        return (
-            (*found, *_labels_like(written, known, found))
-            if found or written.casefold() in DIAGNOSES.group_names
-            else ()
-        )
     word = meant(field, written)
+    if word is None and not found and field == "image_type":
+        return _of_kind(word_for("image_type kinds", written) or written, known)
+    if word is None and not found and field == "skin_type":
+        word = _on_the_one_scale(written, known)
     if word is None:
         return found
     return (*found, *(value for value in known.values(field) if value not in found and meant(field, value) == word))
@@ -39,6 +34,19 @@ def values_like(field: str, written: str, known: Known) -> tuple[str, ...]:
 def meant(field: str, written: str) -> str | None:
     """The project's word for a choice; None for other fields, and for a word that has none."""
     return word_for(field, written) if not field.startswith(EXTRA) and CASE_FIELDS[field].kind is Kind.CHOICE else None
+
+
+def places_like(field: str, written: str, known: Known) -> tuple[str, ...]:
+    """The places of a hierarchy that are meant and at or below which there are cases: by their name, or as they are."""
+    tree, there = TREES[field], known.values(field)
+    place = tree.named(written)
+    if place is None:
+        above = {name for value in there for name in tree.lineage(value)}
+        place = next((name for name in above if folded(written) in (folded(name), folded(name.split(LEVEL)[-1]))), None)
+    found = [] if place is None or not any(below(field, (place,)).holds(value) for value in there) else [place]
+    held = below(field, found)
+    others = [value for value in there if not held.holds(value) and place is not None and place in tree.lineage(value)]
+    return (*found, *dict.fromkeys((*others, *(v for v in known.alike(field, written) if not held.holds(v)))))
 
 
 def is_wider(written: str) -> bool:
@@ -76,14 +84,13 @@ def in_their_words(node: Any, known: Known) -> Any:
     return node if tuple(found) == asked else OneOf(field=node.field, values=tuple(found))
 
 
-def _labels_like(written: str, known: Known, found: tuple[str, ...]) -> tuple[str, ...]:
-    """Other labels of the group that a label names, else of its place in the hierarchy and below."""
-    others = [label for label in known.values("diagnosis") if label not in found]
-    group = written.casefold()
-    if group in DIAGNOSES.group_names:
-        return tuple(label for label in others if DIAGNOSES.group(label) == group)
-    path = DIAGNOSES.named(written)
-    if path is None or is_wider(written):
-        return ()
-    placed = ((label, DIAGNOSES.named(label) or "") for label in others if not is_wider(label))
-    return tuple(label for label, place in placed if place == path or place.startswith(path + LEVEL))
+def _of_kind(kind: str, known: Known) -> tuple[str, ...]:
+    """The types of image that are one of a kind: "clinical" for close-up and overview."""
+    words = {value: meant("image_type", value) or value for value in known.values("image_type")}
+    return tuple(value for value, word in words.items() if folded(word.partition(":")[0]) == folded(kind))
+
+
+def _on_the_one_scale(step: str, known: Known) -> str | None:
+    """The skin type for a mere step, where the cases have one scale."""
+    scales = {word.partition(" ")[0] for value in known.values("skin_type") if (word := meant("skin_type", value))}
+    return skin_type(step, *scales) if len(scales) == 1 else None

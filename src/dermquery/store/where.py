@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.meant import did_you_mean
+from dermquery.data.sources.column_names import column_named
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
-from dermquery.data.vocabulary.spelling import folded
-from dermquery.data.vocabulary.trees import LEVEL, TREES, below
+from dermquery.data.vocabulary.trees import TREES
+from dermquery.store.diagnoses_asked import DIAGNOSED, any_of, with_diagnosis
 from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import (
     DAYS,
@@ -33,8 +34,8 @@ from dermquery.store.filters import (
     Range,
     check_leaves,
 )
-from dermquery.store.same_meaning import check_one_place, in_their_words, is_wider, meant, values_like
-from dermquery.store.written_values import day_asked, has_decimal_comma, number_asked
+from dermquery.store.same_meaning import check_one_place, in_their_words, meant, places_like, values_like
+from dermquery.store.written_values import check_one_number, day_asked, has_decimal_comma, number_asked
 
 __all__ = ["Known", "Written", "apart_from", "as_filter", "excluding", "of_same", "parse_where"]
 
@@ -129,7 +130,7 @@ def parse_where(clauses: Iterable[str], known: Known | None = None) -> Filter:
     another clinic's "Melanom". Numbers and days may be written as in tables: ``breslow_mm>=0,7``.
 
     Of a site and a diagnosis path any place of the hierarchy can be asked for, by its name or another spelling of it,
-    and finds what is below it. So does a ``diagnosis`` that is no case's label: ``diagnosis=Malignant``.
+    and finds what is below it; so does a ``diagnosis`` (:mod:`.diagnoses_asked`).
 
     Raises:
         FilterError: for a clause of another form, an unknown field or an illegal value, naming what is legal.
@@ -180,7 +181,7 @@ def _finding(clause: str) -> str:
     return clause
 
 
-def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing | Not:
+def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing | Not | AllOf:
     if len(clause) > _LONGEST:
         raise FilterError(
             f"the condition {clause[:40]!r}… has {len(clause):,} characters; at most {MOST_LEAVES:,} values of "
@@ -196,7 +197,12 @@ def _parse(clause: str, known: Known | None) -> Equals | OneOf | Range | Missing
         raise FilterError(f"no value in {clause!r}; write {field}={MISSING_WORD} for the cases without one")
     if op in _BOUNDS:
         if field not in (*NUMBERS, *DAYS):
-            raise FilterError(f"{op} compares numbers and days, and {field!r} in {clause!r} holds text; use = or !=")
+            ours = column_named(field.removeprefix(EXTRA))
+            hint = f". Did you mean {ours!r}?" if field.startswith(EXTRA) and ours in (*NUMBERS, *DAYS) else ""
+            raise FilterError(
+                f"{op} compares numbers and days, and {field!r} in {clause!r} holds text; use = or !={hint}"
+            )
+        check_one_number(field, op, written)
         bound = number_asked(field, written) if field in NUMBERS else day_asked(written)
         return Range.model_validate({"field": field, _BOUNDS[op]: bound})
     positive = _one_of(field, written, known)
@@ -217,64 +223,39 @@ def _field(name: str, clause: str, known: Known | None) -> str:
     if column in extras or len(same) == 1:
         return f"{EXTRA}{column if column in extras else same[0]}"
     there = [*FIELDS, *sorted(extras)]
-    raise FilterError(
-        f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{did_you_mean(name, there)}"
-    )
+    ours = column_named(column)
+    hint = f". Did you mean {ours!r}?" if ours in FIELDS else did_you_mean(name, there)
+    raise FilterError(f"unknown field {name!r} in {clause!r}; use one of: {', '.join(there)}{hint}")
 
 
-def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | Missing | Not:
+def _one_of(field: str, written: str, known: Known | None) -> Equals | OneOf | Missing | Not | AllOf:
     items = _items(field, written, known)
     values = [value for value, quoted in items if quoted or value != MISSING_WORD]
-    asked: Equals | OneOf | Not | None = None
+    asked: Equals | OneOf | Not | AllOf | None = None
     if values:
         asked = _asked(field, values, written, known)
     if len(values) == len(items) and asked is not None:
         return asked
     missing = Missing(field=field)
-    return missing if asked is None else _either(missing, asked)
+    return missing if asked is None else any_of((missing, asked))
 
 
-def _asked(field: str, values: Sequence[str], written: str, known: Known | None) -> Equals | OneOf | Not:
-    """What some values ask for. A diagnosis that is no case's label is looked for in the hierarchy."""
-    paths: list[str] = []
-    if field == "diagnosis" and known is not None:
-        paths = [value for value in values if _is_above_labels(value, known)]
-    parts = []
-    for name, own in ((field, [value for value in values if value not in paths]), ("diagnosis_path", paths)):
-        if own:
-            parts.append(_condition(name, [found for value in own for found in _found(name, value, known)], written))
-    return parts[0] if len(parts) == 1 else _either(*parts)
-
-
-def _is_above_labels(diagnosis: str, known: Known) -> bool:
-    """Whether a diagnosis is no case's label, but a place of the hierarchy at or below which there are cases."""
-    if known.alike("diagnosis", diagnosis) or is_wider(diagnosis):
-        return False
-    return bool(_places("diagnosis_path", diagnosis, known))
-
-
-def _either(one: Any, other: Any) -> Not:
-    return Not(condition=AllOf(conditions=(Not(condition=one), Not(condition=other))))
-
-
-def _places(field: str, written: str, known: Known) -> tuple[str, ...]:
-    """The places of a hierarchy that are meant and at or below which there are cases: by their name, or as they are."""
-    tree, there = TREES[field], known.values(field)
-    place = tree.named(written)
-    if place is None:
-        above = {name for value in there for name in tree.lineage(value)}
-        place = next((name for name in above if folded(written) in (folded(name), folded(name.split(LEVEL)[-1]))), None)
-    found = [] if place is None or not any(below(field, (place,)).holds(value) for value in there) else [place]
-    held = below(field, found)
-    others = [value for value in there if not held.holds(value) and place is not None and place in tree.lineage(value)]
-    return (*found, *dict.fromkeys((*others, *(v for v in known.alike(field, written) if not held.holds(v)))))
+def _asked(field: str, values: Sequence[str], written: str, known: Known | None) -> Equals | OneOf | Not | AllOf:
+    """What some values ask for."""
+    if field not in DIAGNOSED or known is None:
+        return _condition(field, [found for value in values for found in _found(field, value, known)], written)
+    each = {value: with_diagnosis(field, value, known) for value in values}
+    for value, conditions in each.items():
+        if not conditions:
+            raise _unfound(field, value, known)
+    return any_of([condition for conditions in each.values() for condition in conditions])  # type: ignore[no-any-return]
 
 
 def _items(field: str, written: str, known: Known | None) -> list[tuple[str, bool]]:
     """The values of a clause, each with whether it is meant as it stands."""
     may_be_one = "," in written and _is_words(field) and len(written) <= LONGEST_VALUE
-    if may_be_one and field in ("diagnosis", "diagnosis_path") and DIAGNOSES.named(written):
-        return [(written, True)]  # "Nevus, Clark"
+    if may_be_one and field in DIAGNOSED and ", " in written and DIAGNOSES.named(written):
+        return [(written, True)]  # "Nevus, Clark", but "Melanom,SSM" are two
     if known is not None and may_be_one and known.alike(field, written):
         return [(written, True)]
     if has_decimal_comma(field, written):
@@ -321,20 +302,28 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
         return (value,)
     if field == "site" and (sided := check_one_place(value, known.alike(field, value))):
         return sided
-    if found := _places(field, value, known) if field in TREES else values_like(field, value, known):
+    if found := places_like(field, value, known) if field in TREES else values_like(field, value, known):
         return found
     if not field.startswith(EXTRA) and CASE_FIELDS[field].kind is Kind.ID:
         return (value,)  # whoever asks for an id need not learn the others
+    raise _unfound(field, value, known)
+
+
+def _unfound(field: str, value: str, known: Known) -> FilterError:
+    """That no case has a value, and which there are."""
     name = field.removeprefix(EXTRA)
     there = list(known.values(field))
     if not there:
         hint = f"ask for {EXTRA}{name}, a column of the table" if name in known.extras() else "leave the condition out"
-        raise FilterError(f"no case has a {name}, so none has {value!r}; {hint}")
+        return FilterError(f"no case has a {name}, so none has {value!r}; {hint}")
     shown = ", ".join(f'"{one}"' if "," in one else one for one in there[:_SHOWN])
     more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
     word = SITES.named(value) if field == "site" else meant(field, value)
     said = f"{value!r}" if word in (None, value) else f"{value!r} ({word})"
-    raise FilterError(f"no case has the {name} {said}; there are: {shown}{more}{did_you_mean(value, there)}")
+    group = DIAGNOSES.group(value) if field == "diagnosis" else ""
+    wider = f". {value!r} belongs to the group {group!r}, which there is" if group in map(str.casefold, there) else ""
+    hint = wider or did_you_mean(value, there)
+    return FilterError(f"no case has the {name} {said}; there are: {shown}{more}{hint}")
 
 
 def _condition(field: str, values: Sequence[str | float], written: str) -> Equals | OneOf:

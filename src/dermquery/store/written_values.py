@@ -10,7 +10,7 @@ from dermquery.data.case import NUMBERS
 from dermquery.data.vocabulary.ages_days import day_of, number_of
 from dermquery.store.filters import FilterError, iso_day
 
-__all__ = ["day_asked", "has_decimal_comma", "number_asked"]
+__all__ = ["check_one_number", "day_asked", "has_decimal_comma", "number_asked"]
 
 _COMMA = re.compile(r"\d+,\d+\s*(?P<unit>[cm]m)?")
 
@@ -43,6 +43,19 @@ def has_decimal_comma(field: str, written: str) -> bool:
         return True
     point, both = written.replace(",", "."), written.replace(",", ", ")
     raise FilterError(f"{field}={written} may be one number or two; write {field}={point}, or {field}={both}")
+
+
+def check_one_number(field: str, op: str, written: str) -> None:
+    """Refuse two ages as a bound; the comma of a length is a decimal one.
+
+    Raises:
+        FilterError: it may be two numbers.
+    """
+    if field == "age" and _COMMA.fullmatch(written):
+        first, point = written.partition(",")[0], written.replace(",", ".")
+        raise FilterError(
+            f"{field}{op}{written} may be one number or two; write {field}{op}{first}, or {field}{op}{point}"
+        )
 
 
 def day_asked(written: str) -> datetime.date:

@@ -20,7 +20,8 @@ from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
 from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
-from dermquery.data.sources.headings import aliases, doubled, is_ours, plain, why_no_id
+from dermquery.data.sources.column_names import column_names, plain
+from dermquery.data.sources.headings import doubled, is_ours, why_no_id
 from dermquery.data.sources.identifying import PICTURE, identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
@@ -213,7 +214,10 @@ def _taken(
     ours: dict[str, int] = {}
     for name in COLUMNS:
         places = [
-            place for alias in (name, *aliases().get(name, ())) for place, known in enumerate(names) if known == alias
+            place
+            for alias in (name, *column_names().get(name, ()))
+            for place, known in enumerate(names)
+            if known == alias
         ]
         free = [
             place
