@@ -22,8 +22,9 @@ def values_like(field: str, written: str, known: Known) -> tuple[str, ...]:
     """The values of a field that are this one but for capitals, and those that mean the same by the vocabulary."""
     found = known.alike(field, written)
     word = meant(field, written)
-    if word is None and not found and field == "image_type":
-        return _of_kind(word_for("image_type kinds", written) or written, known)
+    if field == "image_type":
+        asked = _of_kind(word_for("image_type kinds", written) or word or written, known)
+        return (*found, *(value for value in asked if value not in found))
     if word is None and not found and field == "skin_type":
         word = _on_the_one_scale(written, known)
     if word is None:
@@ -84,10 +85,11 @@ def in_their_words(node: Any, known: Known) -> Any:
     return node if tuple(found) == asked else OneOf(field=node.field, values=tuple(found))
 
 
-def _of_kind(kind: str, known: Known) -> tuple[str, ...]:
-    """The types of image that are one of a kind: "clinical" for close-up and overview."""
+def _of_kind(asked: str, known: Known) -> tuple[str, ...]:
+    """The types of image that are the one asked for, or of that kind: "clinical" for close-up and overview."""
     words = {value: meant("image_type", value) or value for value in known.values("image_type")}
-    return tuple(value for value, word in words.items() if folded(word.partition(":")[0]) == folded(kind))
+    kinds = {value: {folded(word), folded(word.partition(":")[0])} for value, word in words.items()}
+    return tuple(value for value, names in kinds.items() if folded(asked) in names)
 
 
 def _on_the_one_scale(step: str, known: Known) -> str | None:
