@@ -65,7 +65,7 @@ class _SiteTree:
 
     def below(self, place: str) -> Below:
         known = SITES.read(place)
-        if known is not None and known.side is not None:  # of a case that was never put into our words
+        if "," in place or (known is not None and known.side is not None):  # of a case never put into our words
             return Below((place,))
         return Below((*SITES.below(place if known is None else known.site), place))
 
