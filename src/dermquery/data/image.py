@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ __all__ = [
     "ImageError",
     "ImageSource",
     "UprightImage",
+    "file_hash",
     "image_header",
     "load_image",
     "read_once",
@@ -165,6 +167,13 @@ def read_once(source: ImageSource | None) -> ImageSource | None:
     if isinstance(source, np.ndarray):
         return _of_array(source, _UNNAMED)
     return _read(source) if hasattr(source, "read") else source
+
+
+def file_hash(image: ImageSource | None) -> str | None:
+    """SHA-256 of an image file; None for a decoded image."""
+    if isinstance(image, str | Path):
+        image = Path(image).read_bytes()
+    return hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import Any, Self
 from dermquery.data.case import CASE_FIELDS, Case, Query
 from dermquery.data.checklist import seven_point_score
 from dermquery.data.findings import Findings
-from dermquery.data.image import ImageSource
+from dermquery.data.image import ImageSource, file_hash
 from dermquery.data.names import slashed
 from dermquery.data.viewer import Viewer
 from dermquery.model.alignment import Evidence
@@ -219,7 +218,7 @@ class SearchResult:
         return {
             "notice": RESEARCH_USE,
             "query": {
-                "image_sha256": _sha256_of(self.query.image),
+                "image_sha256": _hash_of_query(self.query.image),
                 "text": self.query.text,
                 "checklist": dict(self.query.checklist),
                 "terms": dict(self.terms),
@@ -247,13 +246,12 @@ class SearchResult:
         }
 
 
-def _sha256_of(image: Any) -> str | None:
-    """Of a file or its bytes; None without either, or if the file is gone."""
+def _hash_of_query(image: ImageSource | None) -> str | None:
+    """The SHA-256 of the query's image file; None without one, or if it is gone by now."""
     try:
-        data = Path(image).read_bytes() if isinstance(image, str | Path) else image
+        return file_hash(image)
     except OSError:
         return None
-    return hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else None
 
 
 def _columns() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dermquery.data.case import Query
-from dermquery.data.image import ImageSource, read_once
+from dermquery.data.image import ImageSource, file_hash, read_once
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.store.encoded import EncodedQuery
@@ -20,7 +20,7 @@ from dermquery.store.hits import Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.one_pass import best_of_each, worth_a_pass
 from dermquery.store.protocol import StoredCase
-from dermquery.store.searchable_base import SearchableBase, check_asks, file_hash, looks_of
+from dermquery.store.searchable_base import SearchableBase, check_asks, looks_of
 from dermquery.store.where import Written, excluding
 
 __all__ = ["Asked", "AskedMany", "CaseVectors", "ManySearches"]

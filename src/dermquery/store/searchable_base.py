@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
-from dermquery.data.image import ImageSource, load_image, read_once
+from dermquery.data.image import ImageSource, file_hash, load_image, read_once
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
@@ -28,7 +27,7 @@ from dermquery.store.model_source import load_named_model
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.where import Written, as_filter, excluding
 
-__all__ = ["EmptyBaseError", "QueryError", "SearchableBase", "check_asks", "file_hash", "looks_of"]
+__all__ = ["EmptyBaseError", "QueryError", "SearchableBase", "check_asks", "looks_of"]
 
 
 _GROWN = 0.1
@@ -338,10 +337,3 @@ def check_asks(query: Query) -> None:
 def looks_of(image: ImageSource | None) -> tuple[str, ...]:
     """Perceptual hashes of a query's image, as it is and without its borders; none without one."""
     return () if image is None else fingerprints(load_image(image, least_side=THUMBNAIL_SIDE), small_copy)
-
-
-def file_hash(image: ImageSource | None) -> str | None:
-    """SHA-256 of an image file; None for a decoded image."""
-    if isinstance(image, str | Path):
-        image = Path(image).read_bytes()
-    return hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
