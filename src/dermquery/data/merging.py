@@ -86,10 +86,11 @@ def completed(first: Case, second: Case) -> Case:
     others.pop(changes.get("source", first.source) or "", None)
     checklist = {name: checklist[name] for name in CRITERIA if name in checklist}
     extra = {**second.extra, **first.extra}
-    for spelled in map(recorded_as, CASE_FIELDS):  # a spelling goes with the value that it is one of
-        extra.pop(spelled, None)
-        own = (second if spelled.removesuffix(recorded_as("")) in changes else first).extra.get(spelled)
-        extra.update({} if own is None else {spelled: own})
+    for name in CASE_FIELDS:  # a spelling goes with the value that it is one of
+        extra.pop(spelled := recorded_as(name), None)
+        told_by = second if name in changes else first
+        if spelled in told_by.extra:
+            extra[spelled] = told_by.extra[spelled]
     if named := "; ".join(filter(None, others)):
         extra[ALSO_IN] = named
     image = first.image if first.image.is_file() else second.image
