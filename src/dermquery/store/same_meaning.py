@@ -57,11 +57,16 @@ def is_wider(written: str) -> bool:
 
 
 def check_one_place(written: str, there: tuple[str, ...]) -> tuple[str, ...]:
-    """Of a place with a side, which are two fields, the values that cases have just so; none of a place alone.
+    """Of words that were never put into ours, the values that cases have just so; none of a place alone.
+
+    Such are a place with a comma ("head, neck", which is neither the head nor what holds both), and one with a side,
+    which are two fields.
 
     Raises:
-        FilterError: no case has it; naming both.
+        FilterError: no case has a place with a side; naming both fields.
     """
+    if "," in written and there:
+        return there
     place = SITES.read(written)
     if place is None or place.side is None:
         return ()

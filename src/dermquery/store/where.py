@@ -300,8 +300,6 @@ def _found(field: str, value: str, known: Known | None) -> tuple[str | float, ..
         return (day_asked(value).isoformat(),)
     if known is None:
         return (value,)
-    if field == "site" and "," in value and (own := known.alike(field, value)):
-        return own  # "head, neck" as somebody wrote it, not the head and the neck
     if field == "site" and (sided := check_one_place(value, known.alike(field, value))):
         return sided
     if found := places_like(field, value, known) if field in TREES else values_like(field, value, known):
