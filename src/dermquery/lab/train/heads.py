@@ -149,7 +149,8 @@ def _prior(spoken: Sequence[Case], others: Sequence[Case], diagnoses: Sequence[s
 
     The others' mixture is drawn otherwise, so it moves nothing between diagnoses that the described ones have. But with
     next to no share at all, a diagnosis that only the others have (basal cell carcinoma beside Derm7pt) is excluded
-    from every answer: on held-out lesions of HAM10000 that cost .06 of macro mAP, and nothing on Derm7pt.
+    from every answer: with half of both shares for all of them, held-out lesions of HAM10000 gained .06 to .11 of macro
+    mAP, and one fold of Derm7pt lost .004 of it.
     """
     own, further = (
         np.array([part[name] for name in diagnoses], float)
