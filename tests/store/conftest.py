@@ -79,6 +79,10 @@ def base(tmp_path_factory: pytest.TempPathFactory, cases: Sequence[Case]) -> Cas
 MakeStore = Callable[[int], CaseStore]
 """Makes an empty store of vectors of a length."""
 
+_NUMBERS = itertools.count()
+"""Of collections: one row of them in a process, for a fixture of a module is made anew whenever its store changes, and
+a server takes a second collection of a name for the first."""
+
 
 @pytest.fixture(scope="session")
 def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -126,10 +130,9 @@ def make_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
     address = request.getfixturevalue("milvus_address").removeprefix("milvus://")
     client = MilvusClient(uri=f"http://{address}")
-    numbers = itertools.count()
 
     def make(size: int) -> CaseStore:
-        name = f"store_{os.getpid()}_{request.module.__name__.rpartition('.')[2]}_{next(numbers)}"
+        name = f"store_{os.getpid()}_{request.module.__name__.rpartition('.')[2]}_{next(_NUMBERS)}"
         schema, index = collection_schema(client, size, "")
         client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
         return MilvusStore(client, name, size)
