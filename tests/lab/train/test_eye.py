@@ -10,18 +10,19 @@ import torch
 
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
+from dermquery.lab.data.folds import FoldCases
 from dermquery.lab.data.trained_on import were_trained_on
-from dermquery.lab.experiment import held_out, teach
+from dermquery.lab.experiment import held_out, teach, train
 from dermquery.lab.experiment.teaching import tune
 from dermquery.lab.network.start import EYE, backbone_of, load_start
 from dermquery.lab.network.vision import build_backbone
-from dermquery.lab.train.batches import BalancedBatches
+from dermquery.lab.train.batches import BalancedBatches, BesideBatches
 from dermquery.lab.train.config import AugmentConfig, TeachConfig, TrainConfig, TuneAugmentConfig, TuneConfig
 from dermquery.lab.train.eye import principal_components
 from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.model.architecture import ModelConfig, VisionConfig
 from dermquery.model.artifact import ArtifactError
-from tests.tiny import noise_cases
+from tests.tiny import noise_cases, tiny_config
 
 TINY = VisionConfig(image_size=32, pretrained=False)
 
@@ -112,6 +113,54 @@ def test_paired_batches_hold_each_images_sibling() -> None:
             assert (one == other) == (groups.count(groups[one]) == 1)
             seen.add(one)
     assert len(seen) > 2
+
+
+def test_every_batch_holds_as_many_images_of_a_further_data_set_and_their_siblings() -> None:
+    own, groups = BalancedBatches([0] * 9 + [1] * 3, 4, 0.5, seed=0), [i // 2 for i in range(30)]
+    beside = BalancedBatches([0] * 24 + [1] * 6, 4, 0.5, seed=0, groups=groups)
+    both = BesideBatches(own, beside, 20)
+    seen: set[int] = set()
+    for epoch in range(4):
+        both.set_epoch(epoch)
+        batches = list(both)
+        assert [batch[:4] for batch in batches] == list(own)
+        assert len(batches) == len(both) == 3
+        further = [[i - 20 for i in batch[4:]] for batch in batches]
+        assert all(
+            groups[a] == groups[b] and a != b for batch in further for a, b in zip(batch[:2], batch[2:], strict=True)
+        )
+        seen |= {i for batch in further for i in batch}
+    assert min(seen) >= 0
+    assert max(seen) < 30
+    assert len(seen) > 12, "an epoch draws other images than the one before"
+    one = BesideBatches(own, BalancedBatches([0, 0, 1, 1], 4, 0.5, seed=0), 12)
+    assert len(list(one)) == 3, "a smaller data set comes again"
+
+
+@pytest.mark.slow
+def test_a_further_data_set_is_trained_beside_and_the_teacher_goes_on_teaching(tmp_path: Path) -> None:
+    cases, others = noise_cases(tmp_path / "images", 36), lesions(tmp_path / "further", 68)
+    others = [c.model_copy(update={"case_id": f"f{c.case_id}", "checklist": {}, "source": "further"}) for c in others]
+    config = Config(
+        model=tiny_config(tmp_path),
+        train=TrainConfig(
+            epochs=6, refit=True, batch_size=8, learning_rate=5e-3, average=0, forms="all", image_mix=0.5
+        ),
+        teach=TeachConfig(teacher="efficientnet-lite0", teacher_size=64, components=8),
+    )
+    parts = FoldCases(train=cases[:20], validation=cases[20:26], test=cases[26:])
+    with pytest.raises(ValueError, match="10 of the 10 test cases of the fold were trained on by 'the further cases'"):
+        train(parts, config, tmp_path / "run", name="m", others=others, accelerator="cpu")
+    others = others[36:]  # the first show what the cases show
+    model = train(parts, config, tmp_path / "run", name="m", others=others, accelerator="cpu")
+    logged = np.genfromtxt(tmp_path / "run" / "metrics.csv", delimiter=",", names=True, encoding="utf-8")
+    assert logged["traineye_copy"][-1] < logged["traineye_copy"][0]
+    assert logged["trainwhole"][-1] < logged["trainwhole"][0]
+    assert were_trained_on(model.trained_on, [*parts.train, *parts.validation, *others]).all()
+    assert not were_trained_on(model.trained_on, parts.test).any()
+    assert model.provenance["cases"]["further"] == 32
+    with pytest.raises(ValueError, match="another further cases"):
+        train(parts, config, tmp_path / "run", name="m", others=others[:20], accelerator="cpu")
 
 
 def test_features_of_a_list_do_not_depend_on_the_list(tmp_path: Path) -> None:

@@ -38,6 +38,13 @@ StartOption = Annotated[
         help="Model, or eye (`dermquery teach`), whose backbone is the start. It must not have seen a test case.",
     ),
 ]
+AlsoOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="Further cases, as many in every batch, and the teacher beside them (docs/configuration.md).",
+    ),
+]
 DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
 AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
 
@@ -51,6 +58,7 @@ def train(
     folds: FoldsOption = None,
     fold: Annotated[int, typer.Option(help="Which fold's training and validation parts are used.")] = 0,
     start_from: StartOption = None,
+    also: AlsoOption = None,
     name: Annotated[str, typer.Option(help="Name of the artifact.")] = "model",
     storage: Annotated[
         Storage, typer.Option(help="Numbers that the weights are stored as: float32, float16 or int8.")
@@ -70,7 +78,8 @@ def train(
     facts = splits.facts(fold)
     model = run(
         splits.split(cases, fold), settings, out, name=name, facts=facts, storage=storage,
-        reference_text=reference_text, start=start_model(start_from), **trainer_options(devices, accelerator),
+        reference_text=reference_text, start=start_model(start_from), others=other_cases(also),
+        **trainer_options(devices, accelerator),
     )  # fmt: skip
     best = model.provenance["best"]
     console = Console()

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from dermquery.data.case import Case
@@ -18,6 +20,7 @@ from dermquery.lab.experiment.provenance import provenance, write_json
 from dermquery.lab.network.encoders import preprocessing_of
 from dermquery.lab.network.start import EYE, Start, load_start, save_eye
 from dermquery.lab.network.vision import build_backbone
+from dermquery.lab.train.config import TeachConfig
 from dermquery.lab.train.eye import EyeModule, principal_components
 from dermquery.lab.train.fit import fit
 from dermquery.lab.train.heads import fit_heads
@@ -25,7 +28,7 @@ from dermquery.lab.train.pooled import PooledFeatures
 from dermquery.lab.train.tuning import TuningModule
 from dermquery.model.architecture import VisionConfig
 
-__all__ = ["HELD_OUT", "held_out", "teach", "teacher_vision", "tune"]
+__all__ = ["HELD_OUT", "held_out", "taught_components", "teach", "teacher_vision", "tune"]
 
 
 HELD_OUT = 5
@@ -43,6 +46,15 @@ def held_out(case: Case, share: int) -> bool:
 def teacher_vision(name: str, size: int) -> VisionConfig:
     """Preprocessing of a teacher: mean and spread are those of its weights, the size is chosen."""
     return VisionConfig(**{"backbone": name, **preprocessing_of(name), "image_size": size})
+
+
+def taught_components(parts: Sequence[Sequence[Case]], config: TeachConfig) -> NDArray[np.float32]:
+    """The teacher's principal components (n, P) of the cases of all parts, each of which is encoded once and cached."""
+    teacher = teacher_vision(config.teacher, config.teacher_size)
+    large = build_backbone(teacher).eval()
+    features = PooledFeatures(large, teacher)
+    upper = np.concatenate([features(part) for part in parts if part])[:, large.channels[0] :]  # type: ignore[index]
+    return principal_components(upper, config.components)
 
 
 def teach(
@@ -63,10 +75,7 @@ def teach(
 
     def run() -> tuple[nn.Module, VisionConfig]:
         vision, train = config.model.vision, config.train.model_copy(update={"refit": True, "pairs": True})
-        teacher = teacher_vision(config.teach.teacher, config.teach.teacher_size)
-        large = build_backbone(teacher).eval()
-        features = PooledFeatures(large, teacher)(cases)[:, large.channels[0] :]  # type: ignore[index] # of two levels
-        taught = principal_components(features, config.teach.components)
+        taught = taught_components([cases], config.teach)
         torch.manual_seed(train.seed)
         backbone = build_backbone(vision)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from dermquery.lab.train.config import AugmentConfig
 from dermquery.model.architecture import VisionConfig
 from dermquery.model.pixels import prepare_pixels
 
-__all__ = ["Augment", "BalancedBatches", "PixelDataset", "cache_pixels", "default_cache"]
+__all__ = ["Augment", "BalancedBatches", "BesideBatches", "PixelDataset", "cache_pixels", "default_cache"]
 
 
 def default_cache() -> Path:
@@ -143,6 +144,38 @@ class BalancedBatches(Sampler[list[int]]):
             drawn = [next(decks[c]) for c in rng.choice(classes, size=size, p=shares / shares.sum())]
             others = [] if self.partners is None else [int(rng.choice(self.partners[i])) for i in drawn]
             yield [*drawn, *others]
+
+
+class BesideBatches(Sampler[list[int]]):
+    """Two data sets in every batch, whatever their sizes: a batch of the first, and after it one of the second.
+
+    An epoch is one of the first; of the second, which may be far larger, every epoch draws other images.
+
+    Args:
+        own: draws of the first data set, at positions from 0 on.
+        beside: draws of the second.
+        start: position of the second's first image.
+    """
+
+    def __init__(self, own: BalancedBatches, beside: BalancedBatches, start: int) -> None:
+        self.own, self.beside, self.start = own, beside, start
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    @property
+    def sampler(self) -> BesideBatches:
+        """Itself, as of :class:`BalancedBatches`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer."""
+        self.own.set_epoch(epoch)
+        self.beside.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for own, beside in zip(self.own, itertools.chain.from_iterable(itertools.repeat(self.beside)), strict=False):
+            yield [*own, *(self.start + i for i in beside)]
 
 
 def _deck(items: NDArray[np.intp], rng: np.random.Generator) -> Iterator[int]:

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import lightning as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
 from dermquery.data.case import Case
 from dermquery.lab.network.network import ComposedNetwork
 from dermquery.lab.network.start import Start
-from dermquery.lab.train.batches import BalancedBatches, PixelDataset, cache_pixels
-from dermquery.lab.train.config import OptimisationConfig, TrainConfig
+from dermquery.lab.train.batches import BalancedBatches, BesideBatches, PixelDataset, cache_pixels
+from dermquery.lab.train.config import OptimisationConfig, TeachConfig, TrainConfig
+from dermquery.lab.train.eye import EyeTerms
 from dermquery.lab.train.module import RetrievalModule
 from dermquery.lab.train.system import MONITOR, SystemModule
 from dermquery.model.architecture import ModelConfig, VisionConfig
@@ -61,6 +64,7 @@ def fit(
     config: OptimisationConfig,
     folder: Path,
     *,
+    beside: Sequence[Case] = (),
     callbacks: Sequence[Callback] = (),
     devices: int | str = "auto",
     accelerator: str = "auto",
@@ -72,12 +76,15 @@ def fit(
     resuming only), ``metrics.csv`` and TensorBoard events.
 
     Args:
-        make: makes the module from all cases of the run (training, then validation) and the number of optimiser steps.
+        make: makes the module from all cases of the run (training, validation, beside) and the number of optimiser
+            steps.
         training: cases with a diagnosis.
         validation: cases of other lesions with a diagnosis.
         vision: preprocessing of the images.
         config: optimisation.
         folder: of the run.
+        beside: cases of a further data set, each with a diagnosis: every batch gets as many of them as it has training
+            cases, half of them other photographs of the other half's lesions.
         callbacks: of Lightning's trainer.
         devices: of Lightning's trainer.
         accelerator: of Lightning's trainer.
@@ -91,8 +98,8 @@ def fit(
     elif len(validation) < 2:
         raise ValueError(f"validation needs at least two cases to retrieve one another, got {len(validation)}")
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    draws, loader, held_out = _loaders(training, validation, vision, config, _world(devices, accelerator))
-    module = make([*training, *validation], len(draws) * config.epochs)
+    draws, loader, held_out = _loaders(training, validation, beside, vision, config, _world(devices, accelerator))
+    module = make([*training, *validation, *beside], len(draws) * config.epochs)
     # Two callbacks, because `save_last` saves an epoch only if it is the best so far; a killed run would lose the rest.
     newest = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
     best = ModelCheckpoint(
@@ -132,6 +139,8 @@ def fit_composed(
     folder: Path,
     *,
     start: Start | None = None,
+    beside: Sequence[Case] = (),
+    taught: tuple[NDArray[np.float32], TeachConfig] | None = None,
     **trainer: Any,
 ) -> Run[RetrievalModule]:
     """Train the composed network: :func:`fit` with :class:`RetrievalModule`.
@@ -143,6 +152,9 @@ def fit_composed(
         config: as there.
         folder: as there.
         start: gives the backbone its first weights.
+        beside: as there; images without words.
+        taught: a teacher's components of all cases (training, validation, beside) and how they are taught: the terms of
+            :mod:`.eye` stand beside the objective then, so that the backbone stays what it was taught to be.
         **trainer: callbacks, devices and accelerator.
 
     Raises:
@@ -152,9 +164,13 @@ def fit_composed(
     def make(cases: Sequence[Case], steps: int) -> RetrievalModule:
         network = ComposedNetwork(model_config)
         take_backbone(network.backbone, model_config.vision, start)
-        return RetrievalModule(network, cases, config, steps)
+        channels: tuple[int, ...] = network.backbone.channels  # type: ignore[assignment]
+        eye = (
+            None if taught is None else lambda labels, groups: EyeTerms(channels, taught[0], labels, groups, taught[1])
+        )
+        return RetrievalModule(network, cases, config, steps, eye)
 
-    return fit(make, training, validation, model_config.vision, config, folder, **trainer)
+    return fit(make, training, validation, model_config.vision, config, folder, beside=beside, **trainer)
 
 
 def take_backbone(backbone: nn.Module, vision: VisionConfig, start: Start | None) -> None:
@@ -174,25 +190,35 @@ def take_backbone(backbone: nn.Module, vision: VisionConfig, start: Start | None
 
 
 def _loaders(
-    training: Sequence[Case], validation: Sequence[Case], vision: VisionConfig, config: OptimisationConfig, world: int
-) -> tuple[BalancedBatches, DataLoader[Any], DataLoader[Any] | None]:
+    training: Sequence[Case],
+    validation: Sequence[Case],
+    beside: Sequence[Case],
+    vision: VisionConfig,
+    config: OptimisationConfig,
+    world: int,
+) -> tuple[BalancedBatches | BesideBatches, DataLoader[Any], DataLoader[Any] | None]:
     """Draws of the training images, and loaders of both parts over one array of decoded pixels."""
-    pixels = cache_pixels([*training, *validation], vision)
+    pixels = cache_pixels([*training, *validation, *beside], vision)
+
+    def draws_of(cases: Sequence[Case], *, pairs: bool) -> BalancedBatches:
+        labels = sorted({str(case.diagnosis) for case in cases})
+        return BalancedBatches(
+            [labels.index(str(case.diagnosis)) for case in cases],
+            config.batch_size,
+            config.balance,
+            config.seed,
+            rank=int(os.environ.get("LOCAL_RANK", "0")),
+            world=world,
+            groups=[case.group for case in cases] if pairs else None,
+        )
+
     n = len(training)
-    labels = sorted({str(case.diagnosis) for case in training})
-    draws = BalancedBatches(
-        [labels.index(str(case.diagnosis)) for case in training],
-        config.batch_size,
-        config.balance,
-        config.seed,
-        rank=int(os.environ.get("LOCAL_RANK", "0")),
-        world=world,
-        groups=[case.group for case in training] if config.pairs else None,
-    )
+    own = draws_of(training, pairs=config.pairs)
+    draws = BesideBatches(own, draws_of(beside, pairs=True), n + len(validation)) if beside else own
     held_out = PixelDataset(pixels, range(n, n + len(validation)))
     return (
         draws,
-        DataLoader(PixelDataset(pixels, range(n)), batch_sampler=draws),
+        DataLoader(PixelDataset(pixels, range(len(pixels))), batch_sampler=draws),
         DataLoader(held_out, batch_size=config.batch_size) if len(held_out) else None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from dermquery.lab.network.network import ComposedNetwork, Encoded
 from dermquery.lab.network.regions import mask_overlap
 from dermquery.lab.train import objective
 from dermquery.lab.train.config import TrainConfig
+from dermquery.lab.train.eye import EyeTerms
 from dermquery.lab.train.forms import draw_forms, mix_images
 from dermquery.lab.train.system import SystemModule
 from dermquery.model.sentences import encoded_text
@@ -31,6 +32,8 @@ class RetrievalModule(SystemModule):
         cases: all cases that a position in a batch can name; each has a diagnosis.
         config: optimisation and objective.
         steps: optimiser steps of the whole run, for the schedule.
+        eye: makes the terms that go on teaching the backbone, from the labels and groups of all cases; None teaches
+            nothing.
     """
 
     pretrained = ("network.backbone.", "network.text.encoder.")
@@ -40,7 +43,14 @@ class RetrievalModule(SystemModule):
     weights_local: Tensor
     weights_global: Tensor
 
-    def __init__(self, network: ComposedNetwork, cases: Sequence[Case], config: TrainConfig, steps: int) -> None:
+    def __init__(
+        self,
+        network: ComposedNetwork,
+        cases: Sequence[Case],
+        config: TrainConfig,
+        steps: int,
+        eye: Callable[[Tensor, Tensor], EyeTerms] | None = None,
+    ) -> None:
         super().__init__(network.config.vision, cases, config, steps)
         self.network = network
         goal = config.objective
@@ -52,16 +62,19 @@ class RetrievalModule(SystemModule):
         self.criteria = nn.ModuleList(
             nn.Linear(network.layout.size, len(c.values)) for c in CRITERIA.values() if goal.checklist
         )
+        self.eye = None if eye is None else eye(self.case_labels, self.case_groups)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         pixels, positions = batch
-        maps = self.network.features(self.augment(pixels))
+        maps, pooled = self.network.seen(self.augment(pixels))
         forms = draw_forms([self.cases[i] for i in positions.tolist()], self.config, self.network.config.text)
         rows = forms.rows.to(self.device)
         asked = mix_images(maps, forms, self.config.image_mix)
         queries = self.network.queries(asked, forms.texts, forms.has_image.to(self.device))
         targets = self.network.targets(maps)
         terms = self._terms(queries, targets, positions, rows)
+        if self.eye is not None:
+            terms |= {f"eye_{name}": value for name, value in self.eye(pooled, positions).items()}
         loss = torch.stack(list(terms.values())).sum()
         logged = {f"train/{name}": value.detach() for name, value in terms.items()}
         logged["train/mask_overlap"] = torch.stack([mask_overlap(m) for m in targets.masks]).mean().detach()
