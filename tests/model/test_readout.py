@@ -130,7 +130,8 @@ def test_heads_that_do_not_fit_are_refused(readout: Readout, tmp_path: Path, wit
 
 
 def test_pack_takes_heads_from_a_file(readout: Readout, packed: Mapping[str, Path], tmp_path: Path) -> None:
-    write_heads_file(tmp_path / "heads.safetensors", readout)
+    seen = np.random.default_rng(0).integers(0, 256, (3, 32), np.uint8)
+    write_heads_file(tmp_path / "heads.safetensors", replace(readout, trained_on=seen))
     back = read_heads_file(tmp_path / "heads.safetensors")
     assert back.presets == readout.presets
     assert {n: v.tolist() for n, v in back.tensors.items()} == {n: v.tolist() for n, v in readout.tensors.items()}
@@ -139,6 +140,8 @@ def test_pack_takes_heads_from_a_file(readout: Readout, packed: Mapping[str, Pat
     assert done.exit_code == 0, done.output
     manifest = open_artifact(tmp_path / "out").manifest
     assert (manifest.diagnoses, manifest.presets) == (DIAGNOSES, readout.presets)
+    known = {row.tobytes() for row in load_model(tmp_path / "out").trained_on}
+    assert {row.tobytes() for row in seen} <= known, "what heads were fitted on is no new image either"
     (tmp_path / "wrong").write_bytes(b"{}")
     failed = CliRunner().invoke(
         app, ["pack", line[1], "--out", str(tmp_path / "x"), "--heads", str(tmp_path / "wrong")]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
@@ -17,10 +19,11 @@ from dermquery.model.architecture import ModelConfig
 from dermquery.model.artifact import HEADS, Artifact, ArtifactError
 from dermquery.model.heads import Floats, Heads
 from dermquery.model.parts import PartLayout, Weights
+from dermquery.model.trained_on import NOTHING, Fingerprints
 
 __all__ = ["Readout", "read_heads_file", "read_readout", "write_heads_file"]
 
-_TURN = "turn"
+_TURN, _IMAGES = "turn", "trained_on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +35,13 @@ class Readout:
         turn: (2·L, d, w) turns each of equation 9's blocks onto the w directions that hold most of it; the blocks are
             normalised again, so that vectors are narrow and nearly as good.
         presets: weights by name that were chosen for this model, such as ``balanced``.
+        trained_on: fingerprints (n, 32) of the images that it was fitted on; in an artifact they are among the model's.
     """
 
     heads: Heads | None = None
     turn: Floats | None = None
     presets: Mapping[str, Weights] = field(default_factory=dict)
+    trained_on: Fingerprints = field(default_factory=lambda: NOTHING)
 
     def layout(self, config: ModelConfig) -> PartLayout:
         """Order of the parts in a vector; ValueError for a turn of other blocks than the model's."""
@@ -89,11 +94,16 @@ def read_readout(artifact: Artifact) -> Readout:
 
 
 def write_heads_file(path: Path, readout: Readout) -> None:
-    """Write heads, turn and presets to one file that ``dermquery pack --heads`` puts into an artifact."""
+    """Write heads, turn and presets to one file that ``dermquery pack --heads`` puts into an artifact.
+
+    With the fingerprints of what they were fitted on, so that no figure on those images is ever taken for one on new
+    ones.
+    """
     diagnoses = () if readout.heads is None else readout.heads.diagnoses
     presets = {name: weights.model_dump() for name, weights in readout.presets.items()}
     said = {"diagnoses": json.dumps(diagnoses), "presets": json.dumps(presets)}
-    save_file({name: np.ascontiguousarray(v, np.float32) for name, v in readout.tensors.items()}, path, metadata=said)
+    tensors: dict[str, NDArray[Any]] = {n: np.ascontiguousarray(v, np.float32) for n, v in readout.tensors.items()}
+    save_file({**tensors, _IMAGES: readout.trained_on}, path, metadata=said)
 
 
 def read_heads_file(path: Path) -> Readout:
@@ -108,7 +118,8 @@ def read_heads_file(path: Path) -> Readout:
             said, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         diagnoses = TypeAdapter(tuple[str, ...]).validate_json(said.get("diagnoses", "[]"))
         presets = TypeAdapter(dict[str, Weights]).validate_json(said.get("presets", "{}"))
-        return _of(tensors, diagnoses, presets)
+        images = tensors.pop(_IMAGES, NOTHING)
+        return replace(_of(tensors, diagnoses, presets), trained_on=images)
     except (SafetensorError, TypeError, ValidationError, ValueError) as error:
         raise ValueError(f"{path} holds no heads ({error}); write it with write_heads_file") from error
 

@@ -39,7 +39,8 @@ JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each 
 AlsoOption = Annotated[
     Path | None,
     typer.Option(
-        "--also", help="Another table whose images and diagnoses the headed systems learn from; not the held-out fifth."
+        "--also",
+        help="A further table that our model and the heads learn from; without its held-out fifth.",
     ),
 ]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write tables and figures at the end.")]

@@ -112,6 +112,7 @@ def pack(
     from dermquery.lab.network.model_card import model_card
     from dermquery.lab.network.pack import save_model
     from dermquery.model.readout import read_heads_file
+    from dermquery.model.trained_on import joined
 
     if (out / "artifact.json").exists():
         raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
@@ -124,13 +125,17 @@ def pack(
         left_out = {case.case_id for table in without or () for case in read_cases(table)}
         taught = [case for table in trained_on for case in read_cases(table) if case.case_id not in left_out]
         loaded.trained_on = fingerprints_of(taught, loaded.trained_on)
+    readout = None
+    if heads is not None:
+        readout = read_heads_file(heads)
+        loaded.trained_on = joined((), loaded.trained_on, readout.trained_on)
     found = save_model(
         loaded,
         out,
         card=model_card(loaded, "\n\n".join(text)),
         storage=storage,
         reference_text=reference_text,
-        readout=None if heads is None else read_heads_file(heads),
+        readout=readout,
     )
     size = sum(path.stat().st_size for path in out.iterdir())
     Console().print(f"[bold]{out}[/] {found[:12]}, {size / 1e6:.1f} MB")

@@ -17,7 +17,7 @@ import numpy as np
 from dermquery.data.case import Case
 from dermquery.lab.config import Config
 from dermquery.lab.data.folds import Folds
-from dermquery.lab.data.trained_on import check_not_trained_on
+from dermquery.lab.data.trained_on import check_not_trained_on, fingerprints_of
 from dermquery.lab.evaluate.asked import asking_cases
 from dermquery.lab.evaluate.predictions import write_predictions
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
@@ -126,12 +126,14 @@ def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say =
         **trainer: ``devices``, ``accelerator`` and ``callbacks``.
 
     Raises:
-        ValueError: what trainings start from has seen test cases.
+        ValueError: what trainings start from, or the further cases, have seen test cases.
     """
+    known = {} if plan.start is None else {plan.start.name: plan.start.trained_on}
+    if plan.others:
+        known["the further cases"] = fingerprints_of(plan.others)
     for fold in folds:
-        if plan.start is not None:
-            test = plan.folds.split(plan.cases, fold).test
-            check_not_trained_on(plan.start.name, plan.start.trained_on, test, f"test cases of fold {fold}")
+        for name, images in known.items():
+            check_not_trained_on(name, images, plan.folds.split(plan.cases, fold).test, f"test cases of fold {fold}")
         shared: dict[Path, Any] = {}
         for row in rows:
             done = plan.folder(row, fold) / "facts.json"

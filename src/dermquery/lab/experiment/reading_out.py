@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dermquery.data.case import Case
+from dermquery.lab.data.trained_on import fingerprints_of
 from dermquery.lab.network.eager import network_of
 from dermquery.lab.systems.composed import ComposedRanker
 from dermquery.lab.systems.three_parts import BALANCE, POSTERIOR, ThreeParts
@@ -37,7 +38,7 @@ def fit_readout(
         width: of a turned block; the model's own width or more leaves blocks as they are.
 
     Returns:
-        Heads, turn and presets; and what was measured while they were fitted.
+        Heads, turn and presets, with what they were fitted on; and what was measured while they were fitted.
     """
     network = network_of(model)
     composed = ComposedRanker(model)
@@ -50,7 +51,8 @@ def fit_readout(
         meaning=meaning, findings=findings, look=look, posterior=POSTERIOR, local_weight=model.local_weight
     )
     turn = None if width >= network.config.width else turn_of(model, cases[:_TURNED], width)
-    return Readout(ranker.fitted.heads, turn, {BALANCED: balanced}), ranker.fitted.facts
+    images = fingerprints_of([*cases, *others])
+    return Readout(ranker.fitted.heads, turn, {BALANCED: balanced}, images), ranker.fitted.facts
 
 
 def turn_of(model: ComposedModel, cases: Sequence[Case], width: int) -> Floats:

@@ -42,6 +42,8 @@ from dermquery.model.parts import Parts
 TAUGHT, TUNED = "taught+", "tuned+"
 HEADED = ("frozen+", TAUGHT, TUNED, "balanced")
 """Trainings that fit heads, and may learn from other tables."""
+BESIDE = ("composed", "balanced")
+"""Trainings with gradients that have further cases in their batches, where there are any."""
 MEANING = Parts(meaning=1.0, findings=0.0, look=0.0)
 __all__ = ["SYSTEMS", "Bench", "System", "all_systems", "system"]
 
@@ -138,7 +140,10 @@ class Bench:
         parts = FoldCases(list(training), list(validation), [])
         name = f"fold-{self.facts['fold']}" if "fold" in self.facts else "model"
         folder = self.folder("composed")
-        return train(parts, self.config, folder, name=name, facts=dict(self.facts), start=self.start, **self.trainer)
+        return train(
+            parts, self.config, folder, name=name, facts=dict(self.facts), start=self.start, others=self.others,
+            **self.trainer,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,8 @@ class System:
         facts = [self.key, config.sha256, own, folds_sha256, started]
         if self.training in HEADED:
             facts.append([config.teach.teacher, config.teach.teacher_size, sorted(case.case_id for case in others)])
+        if others and self.training in BESIDE:
+            facts.append([config.teach.model_dump(mode="json"), sorted(case.case_id for case in others)])
         if self.origin:
             facts.append(self.origin)
         if self.training == TUNED:
