@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import typer
 from mkdocs.structure.files import File, Files
@@ -71,5 +72,12 @@ def _command_line() -> str:
 
     join_others()
     command = get_command(app)
-    said = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="dermquery"), name="dermquery")
+    kind = next(kind for kind in type(command).__mro__ if "get_short_help_str" in vars(kind))
+    with patch.object(kind, "get_short_help_str", _first_paragraph):
+        said = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="dermquery"), name="dermquery")
     return re.sub(r"^# .*$", "# Command line", said, count=1, flags=re.MULTILINE)
+
+
+def _first_paragraph(command: Any, limit: int = 0) -> str:
+    """What a list of commands says of one; a terminal would cut it to its width."""
+    return command.short_help or (command.help or "").split("\n\n")[0].replace("\n", " ").strip()

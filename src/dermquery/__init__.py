@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dermquery.data.case import Case, Query
     from dermquery.model.load import load_model
+    from dermquery.model.parts import Weights
     from dermquery.store.casebase import CaseBase
     from dermquery.store.estimator import CaseNeighbors
     from dermquery.store.hits import Hit, SearchResult
 
 __version__ = "0.2.0"
-__all__ = ["Case", "CaseBase", "CaseNeighbors", "Hit", "Query", "SearchResult", "__version__", "load_model"]
+__all__ = ["Case", "CaseBase", "CaseNeighbors", "Hit", "Query", "SearchResult", "Weights", "__version__", "load_model"]
 
 _HOMES = {
     "Case": "dermquery.data.case",
@@ -21,6 +22,7 @@ _HOMES = {
     "Hit": "dermquery.store.hits",
     "Query": "dermquery.data.case",
     "SearchResult": "dermquery.store.hits",
+    "Weights": "dermquery.model.parts",
     "load_model": "dermquery.model.load",
 }
 

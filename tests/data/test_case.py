@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,19 @@ def test_a_text_is_read_once_and_another_text_anew(monkeypatch: pytest.MonkeyPat
     other = query.model_copy(update={"text": "no streaks", "checklist": {}})
     assert other.terms == {"streaks": "absent"}
     assert query == Query(text=query.text, checklist=query.checklist), "what was read is no part of what was asked"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"checklist": {"streak": "absent"}}, "unknown checklist criterion 'streak'; use one of: pigment_network,"),
+        ({"checklist": {"streaks": "wavy"}}, "unknown value 'wavy' for streaks"),
+        ({"checklist": 5}, "checklist: "),
+        ({"text": 5}, "text: Input should be a valid string, got 5"),
+        ({"txt": "no veil"}, "a query has no 'txt'; use image, text, checklist"),
+    ],
+)
+def test_a_query_of_fields_says_in_one_line_what_is_wrong(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as told:
+        Query.of(fields)
+    assert "\n" not in str(told.value)

@@ -127,3 +127,21 @@ assert not {{"openvino_telemetry", "onnxruntime"}} & set(sys.modules)
     )
     assert done.returncode == 0, done.stderr
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_process_may_end_while_its_model_prepares_itself(packed: Mapping[str, Path], name: str) -> None:
+    program = """
+import sys
+from dermquery.model.artifact import GRAPHS
+from dermquery.model.load import load_model
+model = load_model(sys.argv[1], runtime=sys.argv[2])
+if found := getattr(model.runtime, "_compiled", None):  # in the thread itself, which is where it was seen
+    model.runtime.prepare = lambda: [found(graph) for graph in GRAPHS]
+model.prepare()
+print("answered")
+"""
+    for _ in range(3):
+        command = [sys.executable, "-c", program, packed["findings"], name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "answered\n"), done.stderr

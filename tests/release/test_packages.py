@@ -47,10 +47,12 @@ def test_the_source_package_has_what_operators_and_packagers_need(built: Path) -
         "docs/index.md",
         "mkdocs.yml",
         "NOTICE",
+        "hatch_build.py",
         "tests",
     ):
         assert (source / path).exists(), path
-    assert not list(source.rglob("*.pyc"))
+    with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
+        assert not [name for name in sdist.getnames() if name.endswith(".pyc")]
 
 
 def test_the_wheel_has_every_file_of_the_package_and_every_licence(built: Path) -> None:
@@ -62,6 +64,7 @@ def test_the_wheel_has_every_file_of_the_package_and_every_licence(built: Path) 
     assert {"LICENSE", "NOTICE", "LICENSES/CC-BY-NC-SA-4.0.txt", "LICENSES/0BSD.txt"} <= licences
     metadata = wheel.read(f"dermquery-{dermquery.__version__}.dist-info/METADATA").decode()
     assert f"Version: {dermquery.__version__}" in metadata
+    assert metadata.count("![") == (ROOT / "README.md").read_text(encoding="utf-8").count("![") >= 2
 
 
 @pytest.fixture(scope="module")

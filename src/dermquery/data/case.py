@@ -17,7 +17,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic_core import ErrorDetails
 
 from dermquery.data.checklist import CRITERIA, check_values, render_text
 from dermquery.data.findings import Findings, read_findings
@@ -233,6 +234,15 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
         return Query(image=self.image, text=self.text, checklist=self.checklist)
 
 
+def _told(fault: ErrorDetails) -> str:
+    """A schema's complaint about a query in words of its user."""
+    where = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return f"a query has no {where!r}; use {', '.join(Query.model_fields)}"
+    said = fault["msg"].removeprefix("Value error, ")
+    return said if fault["type"] == "value_error" else f"{where}: {said}, got {fault['input']!r}"
+
+
 class Query(_Frozen):
     """A reference image, a text, checklist terms, or any of them together.
 
@@ -252,11 +262,17 @@ class Query(_Frozen):
 
         >>> Query.of("atypical network").text
         'atypical network'
+
+        Raises:
+            ValueError: a mapping has a field or a value that no query has.
         """
         if isinstance(item, cls):
             return item
         if isinstance(item, Mapping):
-            return cls(**item)
+            try:
+                return cls(**item)
+            except ValidationError as error:
+                raise ValueError("; ".join(map(_told, error.errors()))) from None
         return cls(text=item) if isinstance(item, str) else cls(image=item)
 
     @classmethod

@@ -91,7 +91,9 @@ class ComposedModel:
     def prepare(self) -> None:
         """Start the runtime now and let it compile its graphs in the background, so that the first encoding waits less.
 
-        What fails in the background fails again, and is raised, at the first encoding.
+        What fails in the background fails again, and is raised, at the first encoding. The interpreter waits for the
+        thread at its end: one that comes back from native code afterwards, as it compiles or drops the last reference
+        to the runtime, aborts the process.
         """
         start = self.runtime.prepare
 
@@ -99,7 +101,7 @@ class ComposedModel:
             with suppress(Exception):
                 start()
 
-        Thread(target=quietly, name="prepare", daemon=True).start()
+        Thread(target=quietly, name="prepare").start()
 
     @property
     def local_weight(self) -> float:

@@ -99,7 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Warm the model up in a thread at the start; stop jobs and lines at the end."""
     service: SearchService = app.state.service
     service.jobs.start(ended=_logged(app.state.audit))
-    threading.Thread(target=_warm, args=(service,), name="warm", daemon=True).start()
+    threading.Thread(target=_warm, args=(service,), name="warm").start()  # no daemon: see ComposedModel.prepare
     try:
         yield
     finally:

@@ -26,11 +26,12 @@ class ShareWarning(UserWarning):
 
 
 class CaseNeighbors:
-    """Nearest cases of a base, with the methods and parameters of ``sklearn.neighbors.KNeighborsClassifier``.
+    """Nearest cases of a base, with methods and parameters of ``sklearn.neighbors.KNeighborsClassifier``.
 
-    Nothing is learned: :meth:`fit` opens the base. ``X`` is a sequence of queries (:data:`~.many_searches.Asked`):
-    images, texts, mappings or :class:`~dermquery.data.case.Query`. Parameters are as they were given, so
-    ``sklearn.base.clone`` and a grid search can copy it; copies share a base that is given opened.
+    Nothing is learned: :meth:`fit` opens the base. There is no ``predict``: similar cases are evidence, and no
+    diagnosis. ``X`` is a sequence of queries (:data:`~.many_searches.Asked`): images, texts, mappings or
+    :class:`~dermquery.data.case.Query`. Parameters are as they were given, so ``sklearn.base.clone`` and a grid search
+    can copy it; copies share a base that is given opened.
 
     Args:
         base: a case base, or the folder or address of one.

@@ -114,7 +114,7 @@ class SearchableBase:
             ImageError, ValueError: for an image or a term that cannot be used.
         """
         image = read_once(image)
-        query = Query(image=image, text=text, checklist=checklist or {})
+        query = Query.of({"image": image, "text": text, "checklist": checklist or {}})
         check_asks(query)
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
         known = sha256 or file_hash(image)

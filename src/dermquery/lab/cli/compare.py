@@ -46,6 +46,28 @@ AlsoOption = Annotated[
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write tables and figures at the end.")]
 
 
+def _systems_listed(names: str) -> str:
+    """``--systems help`` needs no data: it answers before other options are missed."""
+    if names == "help":
+        from dermquery.lab.experiment.registry import all_systems
+
+        for listed in all_systems().values():
+            typer.echo(f"{listed.key:22} {listed.title} (asks with {listed.asks}; gallery: {listed.gallery})")
+        raise typer.Exit
+    return names
+
+
+def _parts_listed(names: str) -> str:
+    """The same for ``--parts help``."""
+    if names == "help":
+        from dermquery.lab.experiment.ablation import ABLATIONS
+
+        for listed in ABLATIONS.values():
+            typer.echo(f"{listed.key:22} {listed.title:32} {' '.join(listed.overrides)}")
+        raise typer.Exit
+    return names
+
+
 @dataclass(frozen=True)
 class _Request:
     """The options that the commands share."""
@@ -78,7 +100,12 @@ def compare(
     data: DataOption,
     out: OutOption,
     systems: Annotated[
-        str, typer.Option(help="Systems by name, separated by commas; all if absent. `--systems help` lists them.")
+        str,
+        typer.Option(
+            help="Systems by name, separated by commas; all if absent. `--systems help` lists them.",
+            callback=_systems_listed,
+            is_eager=True,
+        ),
     ] = "all",
     folds: FoldsOption = None,
     config: ConfigOption = "lite",
@@ -95,10 +122,6 @@ def compare(
     from dermquery.lab.experiment.comparison import Row
     from dermquery.lab.experiment.registry import all_systems, system
 
-    if systems == "help":
-        for listed in all_systems().values():
-            typer.echo(f"{listed.key:22} {listed.title} (asks with {listed.asks}; gallery: {listed.gallery})")
-        return
     possible = [key for key, listed in all_systems().items() if start_from is not None or not listed.needs_start]
     keys = possible if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
     chosen = [system(key) for key in keys]
@@ -119,7 +142,12 @@ def ablate(
     data: DataOption,
     out: OutOption,
     parts: Annotated[
-        str, typer.Option(help="Ablations by name, separated by commas; all if absent. `--parts help` lists them.")
+        str,
+        typer.Option(
+            help="Ablations by name, separated by commas; all if absent. `--parts help` lists them.",
+            callback=_parts_listed,
+            is_eager=True,
+        ),
     ] = "all",
     folds: FoldsOption = None,
     config: ConfigOption = "lite",
@@ -134,10 +162,6 @@ def ablate(
     from dermquery.lab.config import load_config
     from dermquery.lab.experiment.ablation import ABLATIONS, ablation_rows
 
-    if parts == "help":
-        for listed in ABLATIONS.values():
-            typer.echo(f"{listed.key:22} {listed.title:32} {' '.join(listed.overrides)}")
-        return
     keys = list(ABLATIONS) if parts == "all" else [part.strip() for part in parts.split(",")]
     rows = ablation_rows(keys, lambda more: load_config(config, (*overrides, *more)))
     request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator)
