@@ -130,7 +130,7 @@ _KNOWN: Mapping[type[Exception], _Known] = {
 def answer_to(error: Exception) -> tuple[int, str, str] | None:
     """Status, title and words for an error that is expected; None for any other."""
     known = next((_KNOWN[kind] for kind in type(error).__mro__ if kind in _KNOWN), None)
-    return known and (known.status, known.title, known.words or str(error))
+    return None if known is None else (known.status, known.title, known.words or str(error))
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
