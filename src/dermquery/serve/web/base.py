@@ -20,13 +20,17 @@ async def base(visit: Reading) -> Response:
     """The overview."""
     service = visit.service
     await visit.read(service.facts.fetch)
+    names = [None if value is None else str(value) for value in service.facts.counts("diagnosis")]
+    palette = tones(names)
     return visit.render(
         "base.html", base=service.base.manifest, count=service.facts.count, titles=TITLES, most=_MOST_VALUES,
         counts={field: service.facts.counts(field) for field in CHOSEN_FIELDS},
-        tones=tones(list(service.facts.counts("diagnosis"))), browse=lambda field, value: (  # type: ignore[arg-type]
-            Address(where=(clause(field, value),)).path().replace("/?", "/browse?", 1)
-        ),
+        tones={name: palette[name] for name in names}, browse=_browse,
     )  # fmt: skip
+
+
+def _browse(field: str, value: str) -> str:
+    return Address(where=(clause(field, value),)).path().replace("/?", "/browse?", 1)
 
 
 @router.get("/base/duplicates")
