@@ -42,7 +42,7 @@ _SAYING = (
         "serve/overlays.py",
     ),
     *("serve/web/address.py", "serve/prepared.py", "serve/reading.py", "serve/service.py", "serve/upload_budget.py"),
-    *(f"serve/security/{name}.py" for name in ("accounts", "guard", "identity", "limits", "origins", "problems")),
+    *(f"serve/security/{name}.py" for name in ("accounts", "guard", "identity", "limits", "origins")),
 )
 """Modules whose messages people can meet on the page."""
 _NAMES = ("message", "detail", "reason", "words", "below", "said", "_DISK")

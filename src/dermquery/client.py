@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 try:
@@ -18,11 +18,14 @@ except ModuleNotFoundError as error:
         "the client needs httpx; install it with: pip install 'dermquery[serve]'", name="httpx"
     ) from error
 
+from pydantic import BaseModel
+
 from dermquery.data.case import Case
 from dermquery.model.parts import Weights
 from dermquery.model.presets import written
+from dermquery.serve.api.job_routes import JobList
 from dermquery.serve.api.overview import DuplicatesAnswer, MapAnswer
-from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, ValueCounts, case_url
+from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, ValueCounts, case_url, search_url
 from dermquery.serve.api.search_schemas import SearchAnswer
 from dermquery.serve.fields import CaseDescription, CaseFields
 from dermquery.serve.job_folder import Job
@@ -30,6 +33,7 @@ from dermquery.store.filters import Filter
 
 __all__ = ["ApiError", "Client", "Ranking"]
 
+M = TypeVar("M", bound=BaseModel)
 _ENDED = frozenset({"done", "cancelled", "failed", "undone"})
 Described = Case | CaseDescription | Mapping[str, Any]
 """What is known of a case; a case's own image is not looked at."""
@@ -122,21 +126,17 @@ class Client:
             ApiError: refused; :attr:`ApiError.detail` says why.
             httpx.HTTPError: the service cannot be reached.
         """
-        fields = _sent(ranking)
-        if "filter" in fields:
-            fields["filter"] = json.dumps(fields["filter"])
+        fields = _as_form(_sent(ranking))
         if text is not None:
             fields["text"] = text
         if checklist:
             fields["checklist"] = json.dumps(dict(checklist))
         files = None if image is None else {"image": ("image", _bytes(image))}
-        return SearchAnswer.model_validate(self._json("POST", f"{PREFIX}/searches", data=fields, files=files))
+        return self._get(SearchAnswer, "POST", f"{PREFIX}/searches", data=fields, files=files)
 
     def rerank(self, search: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
         """Rank a search again by its key, with other weights, another filter or page."""
-        return SearchAnswer.model_validate(
-            self._json("POST", f"{PREFIX}/searches/{quote(search, safe='')}", json=_sent(ranking))
-        )
+        return self._get(SearchAnswer, "POST", search_url(search), json=_sent(ranking))
 
     def feedback(
         self,
@@ -147,46 +147,41 @@ class Client:
     ) -> SearchAnswer:
         """Move a search towards the cases marked as relevant and away from the others; the answer has its own key."""
         body = _sent(ranking) | {"relevant": list(relevant), "irrelevant": list(irrelevant)}
-        return SearchAnswer.model_validate(
-            self._json("POST", f"{PREFIX}/searches/{quote(search, safe='')}/feedback", json=body)
-        )
+        return self._get(SearchAnswer, "POST", f"{search_url(search)}/feedback", json=body)
 
     def similar(self, case_id: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
         """Find more like a case; itself, its lesion and its patient are left out."""
-        return SearchAnswer.model_validate(self._json("POST", f"{case_url(case_id)}/similar", json=_sent(ranking)))
+        return self._get(SearchAnswer, "POST", f"{case_url(case_id)}/similar", json=_sent(ranking))
 
     def overlay(
         self, search: str, case_id: str, over: Literal["case", "query"] = "case", level: str | None = None
     ) -> bytes:
         """A transparent PNG that shows where the local similarity of a search and a case comes from."""
-        url = f"{PREFIX}/searches/{quote(search, safe='')}{case_url(case_id).removeprefix(PREFIX)}/overlay"
+        url = f"{search_url(search)}{case_url(case_id).removeprefix(PREFIX)}/overlay"
         return self._ask("GET", url, params={"over": over} | ({"level": level} if level else {})).content
 
     def report(self, search: str, ending: str = "pdf", **ranking: Unpack[Ranking]) -> bytes:
         """A search's hits as a file: a report with images (pdf, html, png), data (csv, json, fhir.json), or of another
         package.
         """
-        asked = _sent(ranking)
-        if "filter" in asked:
-            asked["filter"] = json.dumps(asked["filter"])
-        return self._ask("GET", f"{PREFIX}/searches/{quote(search, safe='')}/hits.{ending}", params=asked).content
+        asked = _as_form(_sent(ranking))
+        return self._ask("GET", f"{search_url(search)}/hits.{ending}", params=asked).content
 
     # --- cases -------------------------------------------------------------------------------------------------
 
     def cases(self, where: Sequence[str] = (), page: int = 200) -> Iterator[CaseAnswer]:
         """Every case that satisfies the conditions, in the order of their ids, a page at a time."""
-        after: str | None = None
+        asked: dict[str, Any] = {"where": list(where), "limit": page}
         while True:
-            asked = {"where": list(where), "limit": page} | ({} if after is None else {"after": after})
-            found = CasePage.model_validate(self._json("GET", f"{PREFIX}/cases", params=asked))
+            found = self._get(CasePage, "GET", f"{PREFIX}/cases", params=asked)
             yield from found.cases
-            after = found.next
-            if after is None:
+            if found.next is None:
                 return
+            asked["after"] = found.next
 
     def case(self, case_id: str) -> CaseAnswer:
         """One case."""
-        return CaseAnswer.model_validate(self._json("GET", case_url(case_id)))
+        return self._get(CaseAnswer, "GET", case_url(case_id))
 
     def image(self, case_id: str) -> bytes:
         """A case's image, JPEG or PNG without metadata."""
@@ -208,8 +203,8 @@ class Client:
         if source is None:
             raise ValueError("a new case needs an image; give image=…")
         form = {"case": json.dumps(_fields(case)), "update": json.dumps(update)}
-        made = self._json("POST", f"{PREFIX}/cases", data=form, files={"image": ("image", _bytes(source))})
-        return CaseAnswer.model_validate(made)
+        files = {"image": ("image", _bytes(source))}
+        return self._get(CaseAnswer, "POST", f"{PREFIX}/cases", data=form, files=files)
 
     def update(self, case_id: str, case: Described, image: str | Path | bytes | None = None) -> CaseAnswer:
         """Replace all that is known of a case, and its image if one is given."""
@@ -217,7 +212,7 @@ class Client:
         fields.pop("case_id", None)
         files = None if image is None else {"image": ("image", _bytes(image))}
         form = {"case": json.dumps(fields)}
-        return CaseAnswer.model_validate(self._json("PUT", case_url(case_id), data=form, files=files))
+        return self._get(CaseAnswer, "PUT", case_url(case_id), data=form, files=files)
 
     def delete(self, case_id: str) -> None:
         """Take a case out."""
@@ -237,21 +232,18 @@ class Client:
         """Send a case table with its images, as one ZIP file or as single files; returns once they are safe."""
         named = [("archive", archive), ("table", table), *(("images", image) for image in images)]
         with ExitStack() as stack:
-            files = [
-                (field, (Path(path).name, stack.enter_context(Path(path).open("rb"))))
-                for field, path in named
-                if path is not None
-            ]
+            given = ((field, Path(path)) for field, path in named if path is not None)
+            files = [(field, (path.name, stack.enter_context(path.open("rb")))) for field, path in given]
             form = {"update": json.dumps(update), "skip_bad": json.dumps(skip_bad)}
-            return Job.model_validate(self._json("POST", f"{PREFIX}/jobs", data=form, files=files))
+            return self._get(Job, "POST", f"{PREFIX}/jobs", data=form, files=files)
 
     def job(self, job_id: str) -> Job:
         """Where a job stands."""
-        return Job.model_validate(self._json("GET", f"{PREFIX}/jobs/{quote(job_id, safe='')}"))
+        return self._get(Job, "GET", _job_url(job_id))
 
     def jobs(self) -> list[Job]:
         """Every job, the latest first."""
-        return [Job.model_validate(job) for job in self._json("GET", f"{PREFIX}/jobs")["jobs"]]
+        return list(self._get(JobList, "GET", f"{PREFIX}/jobs").jobs)
 
     def wait(self, job_id: str, progress: Callable[[Job], None] | None = None, every: float = 0.5) -> Job:
         """Wait until a job has ended, however it did; ``progress`` is told where it stands."""
@@ -265,40 +257,40 @@ class Client:
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job after the cases that are being written."""
-        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{quote(job_id, safe='')}/cancel"))
+        return self._get(Job, "POST", f"{_job_url(job_id)}/cancel")
 
     def resume(self, job_id: str) -> Job:
         """Let a job that failed go on."""
-        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{quote(job_id, safe='')}/resume"))
+        return self._get(Job, "POST", f"{_job_url(job_id)}/resume")
 
     def undo(self, job_id: str) -> Job:
         """Take out the cases that a job added and that nobody changed since."""
-        return Job.model_validate(self._json("POST", f"{PREFIX}/jobs/{quote(job_id, safe='')}/undo"))
+        return self._get(Job, "POST", f"{_job_url(job_id)}/undo")
 
     # --- the service -------------------------------------------------------------------------------------------
 
     def info(self) -> InfoAnswer:
         """The model, the base, and what can be asked."""
-        return InfoAnswer.model_validate(self._json("GET", f"{PREFIX}/info"))
+        return self._get(InfoAnswer, "GET", f"{PREFIX}/info")
 
     def counts(self, field: str) -> ValueCounts:
         """The values that a field has in the base, most frequent first."""
-        return ValueCounts.model_validate(self._json("GET", f"{PREFIX}/fields/{quote(field, safe='')}"))
+        return self._get(ValueCounts, "GET", f"{PREFIX}/fields/{quote(field, safe='')}")
 
     def map(self) -> MapAnswer:
         """The base on a plane."""
-        return MapAnswer.model_validate(self._json("GET", f"{PREFIX}/map"))
+        return self._get(MapAnswer, "GET", f"{PREFIX}/map")
 
     def duplicates(self) -> DuplicatesAnswer:
         """Cases that show the same image."""
-        return DuplicatesAnswer.model_validate(self._json("GET", f"{PREFIX}/duplicates"))
+        return self._get(DuplicatesAnswer, "GET", f"{PREFIX}/duplicates")
 
     def ready(self) -> bool:
         """Whether searches can be answered now."""
         return self._http.get("/readyz").status_code == 200
 
-    def _json(self, method: str, url: str, **arguments: Any) -> Any:
-        return self._ask(method, url, **arguments).json()
+    def _get(self, kind: type[M], method: str, url: str, **arguments: Any) -> M:
+        return kind.model_validate(self._ask(method, url, **arguments).json())
 
     def _ask(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         response = self._http.request(method, url, **arguments)
@@ -321,11 +313,19 @@ def _sent(ranking: Ranking) -> dict[str, Any]:
         asked["filter"] = where.model_dump(mode="json", exclude_none=True)["condition"]
     else:
         asked["where"] = where
-    several = ("where", "must", "exclude_case", "exclude_lesion", "exclude_patient")
-    return {
-        name: value if name not in several else [value] if isinstance(value, str) else list(value)
-        for name, value in asked.items()
-    }
+    for name in ("where", "must", "exclude_case", "exclude_lesion", "exclude_patient"):
+        if name in asked:
+            asked[name] = [asked[name]] if isinstance(asked[name], str) else list(asked[name])
+    return asked
+
+
+def _as_form(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same for a form or an address, in which a tree of conditions is written as text."""
+    return asked | ({"filter": json.dumps(asked["filter"])} if "filter" in asked else {})
+
+
+def _job_url(job_id: str) -> str:
+    return f"{PREFIX}/jobs/{quote(job_id, safe='')}"
 
 
 def _fields(case: Described) -> dict[str, Any]:

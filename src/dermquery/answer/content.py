@@ -7,26 +7,25 @@ how it is called stands in :mod:`dermquery.data.case` and :mod:`.words`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 
 from dermquery import __version__
-from dermquery.answer.language import _, current, ngettext, number, said
+from dermquery.answer.case_words import Comparison, Fact, Measure, case_facts, image_alt
+from dermquery.answer.language import _, current, number, said
+from dermquery.answer.ranking_words import formula, heading, n_cases, no_hits
 from dermquery.answer.shares import Share, diagnosis_shares
 from dermquery.answer.words import (
-    TITLES,
     Tone,
     describe_case,
     describe_condition,
     diagnosis_title,
-    field_words,
     reading_notes,
     term_phrase,
 )
-from dermquery.data.case import CASE_FIELDS, Case
+from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 
@@ -45,8 +44,6 @@ __all__ = [
     "report_content",
 ]
 
-_NEARLY_ALL = 0.999
-"""Shares from here on are told apart by more digits."""
 _EXCISION = 3
 """Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
@@ -98,98 +95,6 @@ class QueryContent:
     score: int | None
     score_hint: str
     conditions: str | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A criterion of the checklist: what query and case say, None where one says nothing.
-
-    Attributes:
-        likely: how likely the case has what was asked by its image, where nobody recorded the criterion.
-    """
-
-    title: str
-    asked: str | None
-    held: str | None
-    likely: float | None = None
-
-    @property
-    def same(self) -> bool | None:
-        """Whether they agree; None unless both say something."""
-        return None if self.asked is None or self.held is None else self.asked == self.held
-
-    @property
-    def kind(self) -> str:
-        """Asked and ``shared``, asked and ``differing``, ``recorded`` only, ``likely`` by the image, or ``unknown``."""
-        if self.same is not None:
-            return "shared" if self.same else "differing"
-        return "recorded" if self.held else "unknown" if self.likely is None else "likely"
-
-    @property
-    def words(self) -> str:
-        """The same in a few words: ``streaks: regular (asked: irregular)``."""
-        values = {"held": self.held, "asked": self.asked, "percent": number(100 * (self.likely or 0))}
-        words = {
-            "shared": _("%(held)s, as asked"),
-            "differing": _("%(held)s (asked: %(asked)s)"),
-            "recorded": "%(held)s",
-            "likely": _("%(asked)s? Not recorded; %(percent)s %% by the image"),
-            "unknown": _("not recorded"),
-        }
-        return f"{self.title}: {words[self.kind] % values}"
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What a case has in one field.
-
-    Attributes:
-        name: of the field, as tables, filters and JSON have it.
-        title: what people call it.
-        value: as it was recorded; None if it was not.
-        words: the same for people.
-    """
-
-    name: str
-    title: str
-    value: str | float | date | None
-    words: str | None
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A similarity by its name.
-
-    Attributes:
-        closer_than: the share of the base's cases that are less alike to the query; None where it is not known.
-    """
-
-    name: str
-    value: float
-    closer_than: float | None = None
-
-    @property
-    def words(self) -> str:
-        """With three digits; findings as the share of those asked for, never rounded up to all."""
-        return f"{math.floor(self.value * 100 + 1e-3)} %" if self.name == "findings" else number(self.value, 3)
-
-    @property
-    def percent(self) -> str | None:
-        """The share of cases that are less alike; never rounded up to all of them."""
-        if self.closer_than is None:
-            return None
-        digits = 1 if self.closer_than < _NEARLY_ALL else 3
-        return f"{number(math.floor(self.closer_than * 100 * 10**digits) / 10**digits, digits)} %"
-
-    @property
-    def brief(self) -> str:
-        """What people read first: the share of cases, then the number itself."""
-        return self.words if self.percent is None else f"{self.percent} ({self.words})"
-
-    @property
-    def bar(self) -> float:
-        """How much of a bar is filled, from 0 to 1; of a negative similarity nothing is."""
-        return min(max(self.value if self.closer_than is None else self.closer_than, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -283,7 +188,7 @@ def report_content(
     shares = diagnosis_shares(result)
     palette = {share.diagnosis: share.tone for share in shares}
     return Content(
-        heading=_heading(result),
+        heading=heading(result),
         when=(created or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip(),
         version=__version__,
         language=current().code,
@@ -292,14 +197,14 @@ def report_content(
         warnings=tuple(said(warning.message) for warning in warnings),
         query=_query(result),
         hits=tuple(_hit(hit, result.terms, palette[hit.case.diagnosis]) for hit in result.hits),
-        no_hits=None if result.hits else _no_hits(result),
-        formula=_formula(result),
+        no_hits=None if result.hits else no_hits(result),
+        formula=formula(result),
         scale=_(_SCALE) if any(hit.closer_than for hit in result.hits) else None,
         evidence=_(_EVIDENCE) if result.evidence else None,
         shares=shares,
         source=(
             (_("Case base"), result.base.name),
-            (_("Version of the base"), f"{result.base.version}, {_n_cases(result.base.count)}"),
+            (_("Version of the base"), f"{result.base.version}, {n_cases(result.base.count)}"),
             (_("Model"), result.base.model_name),
             (_("Artifact"), result.base.model_hash),
             (_("Program"), f"dermquery {__version__}"),
@@ -307,56 +212,6 @@ def report_content(
         no_probability=_(NO_PROBABILITY),
         no_diagnosis=_(NO_DIAGNOSIS),
     )
-
-
-def _formula(result: SearchResult) -> str:
-    """What a score is made of."""
-    weights = result.weights
-    parts = [(value, name) for name in ("meaning", "findings", "look") if (value := getattr(weights, name))]
-    total = " + ".join(f"{_few(value)} × {_(name)}" for value, name in parts)
-    values = {"local": _few(weights.local_weight), "other": _few(1 - weights.local_weight)}
-    local = _("%(local)s × local + %(other)s × global similarity") % values
-    if weights.posterior:
-        values = {"other": _few(1 - weights.posterior), "local": local, "posterior": _few(weights.posterior)}
-        local = _("%(other)s × (%(local)s) + %(posterior)s × agreement of the diagnoses") % values
-    named = f" ({_(result.preset)})" if result.preset else ""
-    sums = [_("Score = %s.") % f"{total}{named}"]
-    sums += [_("Meaning = %s.") % local] if weights.meaning else []
-    return " ".join(sums)
-
-
-def _few(value: float) -> str:
-    """A weight, with as many digits as it has."""
-    written = f"{value:g}"
-    return number(value, len(written.partition(".")[2]))
-
-
-def _n_cases(n: int) -> str:
-    return ngettext("%s case", "%s cases", n) % number(n)
-
-
-def _no_hits(result: SearchResult) -> str:
-    """Why an answer without hits has none: no case may be found, or the offset lies beyond the last one."""
-    n = result.n_candidates
-    if not n:
-        return _("No case satisfies the conditions.")
-    words = ngettext(
-        "The ranking ends at %(n)s: 1 case satisfies the conditions, and the offset passes over it.",
-        "The ranking ends at %(n)s: %(n)s cases satisfy the conditions, and the offset passes over them.",
-        n,
-    )
-    return words % {"n": number(n)}
-
-
-def _heading(result: SearchResult) -> str:
-    n = len(result.hits)
-    if not n:
-        return _("No case found")
-    first, last = result.hits[0].rank, result.hits[-1].rank
-    values = {"n": number(n), "first": number(first), "last": number(last), "all": number(result.n_candidates)}
-    if first > 1:
-        return _("Cases %(first)s to %(last)s of %(all)s by similarity") % values
-    return ngettext("%(n)s most similar case of %(all)s", "%(n)s most similar cases of %(all)s", n) % values
 
 
 def _query(result: SearchResult) -> QueryContent:
@@ -375,21 +230,6 @@ def _query(result: SearchResult) -> QueryContent:
         score=score,
         score_hint=advised if score is not None and score >= _EXCISION else below,
         conditions=_("Only cases with %s.") % conditions if conditions else None,
-    )
-
-
-def image_alt(case: Case) -> str:
-    """A case's image in words, for those who cannot see it."""
-    said = {"id": case.case_id, "diagnosis": diagnosis_title(case.diagnosis)}
-    if case.is_clinical:
-        return _("Clinical photograph of case %(id)s, %(diagnosis)s") % said
-    return _("Dermoscopic image of case %(id)s, %(diagnosis)s") % said
-
-
-def case_facts(case: Case) -> tuple[Fact, ...]:
-    """Every field of a case that has a title, in the order in which people see them."""
-    return tuple(
-        Fact(name, _(title), CASE_FIELDS[name].of(case), field_words(case, name)) for name, title in TITLES.items()
     )
 
 

@@ -14,11 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery import __version__
 from dermquery.serve import errors, security
-from dermquery.serve.api import about, cases, fallback, job_routes, overview, searches
+from dermquery.serve.api import about, cases, job_routes, overview, searches
 from dermquery.serve.api.raw_paths import ROUTED, RawPaths
 from dermquery.serve.api.schemas import PREFIX, Problem
 from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.job_folder import Job
+from dermquery.serve.layer import Layer
 from dermquery.serve.prometheus import Metrics
 from dermquery.serve.security.binding import check_binding
 from dermquery.serve.service import SearchService
@@ -36,6 +37,18 @@ _TAGS = [
     {"name": "about", "description": "The model and the base."},
     {"name": "health", "description": "For those who run the service."},
 ]
+_DESCRIBED: dict[str, Any] = {
+    "title": "dermquery",
+    "version": __version__,
+    "summary": "Case search for skin cancer",
+    "description": RESEARCH_USE,
+    "openapi_url": f"{PREFIX}/openapi.json",
+    "openapi_tags": _TAGS,
+    "docs_url": None,  # these pages load scripts from elsewhere
+    "redoc_url": None,
+    "separate_input_output_schemas": False,
+    "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
 _log = logging.getLogger("dermquery.serve")
 _access = logging.getLogger("dermquery.access")
 
@@ -58,27 +71,15 @@ def create_app(settings: ServeSettings, base: CaseBase | None = None, *, page: b
     opened = CaseBase.open(settings.base, settings.model) if base is None else base
     _ = opened.model  # now, so that a model that cannot be loaded stops the start and not the first query
     if opened.read_only:
-        logging.getLogger("dermquery.serve").warning("%s", opened.read_only)
+        _log.warning("%s", opened.read_only)
     audit = AuditLog(settings.audit_folder, settings.audit_bytes)
     service = SearchService(opened, settings)
     app = FastAPI(
-        title="dermquery",
-        version=__version__,
-        summary="Case search for skin cancer",
-        description=RESEARCH_USE,
-        openapi_url=f"{PREFIX}/openapi.json",
-        openapi_tags=_TAGS,
-        docs_url=None,  # these pages load scripts from elsewhere
-        redoc_url=None,
-        lifespan=_lifespan,
-        separate_input_output_schemas=False,
-        servers=[{"url": settings.root_path}] if settings.root_path else None,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=_lifespan, **_DESCRIBED, servers=[{"url": settings.root_path}] if settings.root_path else None
     )
     app.state.service, app.state.audit, app.state.settings = service, audit, settings
-    routers = (searches.router, cases.router, job_routes.router, about.router, overview.router, about.health)
-    for router in (*routers, fallback.router(routers)):
-        app.include_router(router)
+    for part in (searches.router, cases.router, job_routes.router, about.router, overview.router, about.health):
+        app.include_router(part)
     errors.install(app, service.metrics)
     app.add_middleware(RawPaths)
     security.install(app, settings, audit)
@@ -140,19 +141,17 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
     return document
 
 
-class _Measured:
+class _Measured(Layer):
     """Counts and logs requests and their time by route template; the outermost layer, so it sees refusals too.
 
     A template, ``/api/v1/cases/{case_id}``, says nothing of whom the request was about; an address would.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app, self.metrics = app, metrics
+        super().__init__(app)
+        self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, begun = 499, time.perf_counter()  # 499: the client left before the answer began
         scope[ROUTED] = routed = dict[str, str]()  # a dict, because the layers between may pass on a copy of the scope
 
@@ -163,14 +162,11 @@ class _Measured:
             await send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self._app(scope, receive, watched)
         finally:
             route = routed.get("path", "none")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self.metrics.requests.labels(method, route, str(status)).inc()
+            method = scope["method"] if scope["method"] in errors.METHODS else "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
             seconds = time.perf_counter() - begun
-            self.metrics.latency.labels(method, route).observe(seconds)
+            self._metrics.latency.labels(method, route).observe(seconds)
             _access.info("%s %s %d %.0f ms", method, route, status, 1000 * seconds)
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -50,14 +50,9 @@ class BadLine:
 
 
 def verify(folder: Path, anchors: Mapping[int, str] | None = None) -> Verified | BadLine:
-    """Check the chain of a log, even while a service writes it.
+    """Check the chain of a log, even while a service writes it: the range that holds, or the first bad line.
 
-    Args:
-        folder: of the log.
-        anchors: hashes of lines by their number, from earlier calls.
-
-    Returns:
-        The verified range, or the first bad line.
+    ``anchors`` are hashes of lines by their number, from earlier calls.
     """
     head = read_head(folder)  # before the files, so that they hold the line it names, even while the log grows
     return check(folder, files_of(folder), dict(anchors or {}), head)

@@ -23,12 +23,7 @@ _MOST_COMPARED = 20_000
 
 
 class BaseFacts:
-    """Counts of one base. Safe to use from several threads.
-
-    Args:
-        base: the case base.
-        clock: seconds that only grow.
-    """
+    """Counts of one base. Safe to use from several threads."""
 
     def __init__(self, base: CaseBase, clock: Callable[[], float] = time.monotonic) -> None:
         self._base = base

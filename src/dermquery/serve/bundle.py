@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
+from dermquery.data.case import Case
 from dermquery.data.case_table import read_cases
 from dermquery.data.files import replacing
 from dermquery.data.names import slashed
@@ -55,11 +56,7 @@ def pack(target: Path, files: Iterable[tuple[str, BinaryIO]]) -> None:
 
 
 class Bundle:
-    """A ZIP file of a case table and images.
-
-    Args:
-        path: the file.
-        image_bytes: largest image that is read.
+    """A ZIP file of a case table and images, of which one with more than ``image_bytes`` is not read.
 
     Raises:
         BundleError: no ZIP file, one that is encrypted or compressed unusually, or too many files in it.
@@ -100,9 +97,7 @@ class Bundle:
     def entries(self, scratch: Path, *, skip_bad: bool) -> tuple[list[Entry], tuple[BadRow, ...]]:
         """The cases of the table with the names of their images, and the rows that cannot be used.
 
-        Args:
-            scratch: a folder for a temporary copy of the table.
-            skip_bad: take the good rows although some are bad.
+        A temporary copy of the table stands in ``scratch``.
 
         Raises:
             BundleError: not exactly one table.
@@ -123,18 +118,8 @@ class Bundle:
             raise CaseTableError(str(error).replace(str(file), table), error.rows) from error
         finally:
             file.unlink()
-        entries: list[Entry] = []
-        bad = list(read.skipped)
-        for case in read.cases:
-            if mixed := self._names.mixed_up(str(case.image)):
-                bad.append(BadRow(0, case.case_id, (mixed,)))
-                continue
-            fields = {name: getattr(case, name) for name in CaseFields.model_fields}
-            try:
-                entries.append((CaseFields.model_validate(fields), case.image.as_posix()))
-            except ValidationError as error:
-                faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
-                bad.append(BadRow(0, case.case_id, tuple(faults)))
+        entries, bad = self._checked(read.cases)
+        bad = [*read.skipped, *bad]
         if bad and (not skip_bad or not entries):
             places = [f"line {row.line} ({row.case_id!r})" if row.line else f"case {row.case_id!r}" for row in bad[:3]]
             shown = "; ".join(f"{place}: {', '.join(row.problems)}" for place, row in zip(places, bad, strict=False))
@@ -144,6 +129,21 @@ class Bundle:
                 bad,
             )
         return entries, tuple(bad)
+
+    def _checked(self, cases: Iterable[Case]) -> tuple[list[Entry], list[BadRow]]:
+        """Those that the service takes, as people may send them, and the others."""
+        entries, bad = list[Entry](), list[BadRow]()
+        for case in cases:
+            if mixed := self._names.mixed_up(str(case.image)):
+                bad.append(BadRow(0, case.case_id, (mixed,)))
+                continue
+            fields = {name: getattr(case, name) for name in CaseFields.model_fields}
+            try:
+                entries.append((CaseFields.model_validate(fields), case.image.as_posix()))
+            except ValidationError as error:
+                faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+                bad.append(BadRow(0, case.case_id, tuple(faults)))
+        return entries, bad
 
     def extract(self, name: str, target: Path) -> None:
         """Write one image to a file whose name is ours.
@@ -158,9 +158,7 @@ class Bundle:
         try:
             with self._zip.open(self._files[name]) as file:
                 data = file.read(limit + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, NotImplementedError) as error:
-            raise BundleError(f"{name}: damaged within the archive ({error}); pack it again") from error
-        except Exception as error:  # zlib.error derives from Exception directly
+        except Exception as error:  # of many kinds, one of which (zlib.error) derives from Exception directly
             raise BundleError(f"{name}: damaged within the archive ({error}); pack it again") from error
         if len(data) > limit:
             raise BundleError(f"{name}: more than {limit / (1 << 20):.4g} MiB; make it smaller")

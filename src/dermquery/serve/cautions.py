@@ -22,11 +22,7 @@ _log = logging.getLogger("dermquery.serve")
 
 
 class Cautions:
-    """What a reader of an answer should know. A thread measures the base, and again when it has grown.
-
-    Args:
-        base: the case base.
-    """
+    """What a reader of an answer should know. A thread measures the base, and again when it has grown."""
 
     def __init__(self, base: CaseBase) -> None:
         self._base = base
@@ -40,13 +36,7 @@ class Cautions:
         return None if self._likeness is None else encode_alone(self._base, image)
 
     def unlike(self, key: str, alone: Vectors | None, weights: Weights) -> tuple[Warned, ...]:
-        """A warning if the base holds nothing like a query's image.
-
-        Args:
-            key: of the query, under which the warning is kept.
-            alone: vector of its image alone.
-            weights: of the parts of a score.
-        """
+        """A warning if the base holds nothing like a query's image, which is kept under the query's key."""
         likeness = self._likeness
         if alone is None or likeness is None:
             return ()

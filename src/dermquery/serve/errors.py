@@ -10,13 +10,14 @@ import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.answer.language import said
@@ -25,6 +26,7 @@ from dermquery.data.image import ImageError
 from dermquery.data.rows import CaseTableError
 from dermquery.serve.answers import CaseExistsError, ConflictError, ImageGoneError, UnknownCaseError, UnknownJobError
 from dermquery.serve.bundle import BundleError
+from dermquery.serve.layer import Layer
 from dermquery.serve.line import Busy
 from dermquery.serve.prepared import ExpiredQueryError
 from dermquery.serve.prometheus import Metrics
@@ -37,9 +39,10 @@ from dermquery.store.home import BaseBusyError
 from dermquery.store.ingest import StoreWriteError
 from dermquery.store.lance.lance_table import TableError
 
-__all__ = ["MEDIA_TYPE", "CrashGuard", "answer_to", "install", "problem"]
+__all__ = ["MEDIA_TYPE", "METHODS", "CrashGuard", "answer_to", "install", "problem"]
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _FAULTS_SHOWN = 100
 _ROWS_SHOWN = 50
 _log = logging.getLogger("dermquery.serve")
@@ -63,95 +66,94 @@ def problem(
     return JSONResponse({**members, **extra}, status, dict(headers or {}), MEDIA_TYPE)
 
 
-_OURS: tuple[tuple[type[Exception], int, str], ...] = (
-    (UnknownCaseError, 404, "Unknown case"),
-    (UnknownJobError, 404, "Unknown job"),
-    (ExpiredQueryError, 404, "Search not kept"),
-    (ImageGoneError, 404, "Image not kept"),
-    (CaseExistsError, 409, "Case exists"),
-    (ConflictError, 409, "Not in this state"),
-    (BundleError, 422, "Upload cannot be used"),
-    (ImageError, 422, "Image cannot be used"),
-    (FilterError, 422, "Filter cannot be used"),
-    (QueryError, 422, "Query cannot be answered"),
-)
-"""Errors whose own message is for the client."""
+class _Known(NamedTuple):
+    """How an error that is expected is told.
 
-_HIDDEN: tuple[tuple[type[Exception], int, str, str, int | None], ...] = (
-    (
-        EmptyBaseError, 409, "Base is empty",
-        "The base holds no case yet; add some with POST /api/v1/cases or a job, or with: dermquery index", None,
+    Attributes:
+        words: for the client, where the error's own message names paths of this machine.
+        seconds: to wait before asking again.
+    """
+
+    status: int
+    title: str
+    words: str | None = None
+    seconds: int | None = None
+
+
+_KNOWN: Mapping[type[Exception], _Known] = {
+    UnknownCaseError: _Known(404, "Unknown case"),
+    UnknownJobError: _Known(404, "Unknown job"),
+    ExpiredQueryError: _Known(404, "Search not kept"),
+    ImageGoneError: _Known(404, "Image not kept"),
+    CaseExistsError: _Known(409, "Case exists"),
+    ConflictError: _Known(409, "Not in this state"),
+    BundleError: _Known(422, "Upload cannot be used"),
+    ImageError: _Known(422, "Image cannot be used"),
+    FilterError: _Known(422, "Filter cannot be used"),
+    QueryError: _Known(422, "Query cannot be answered"),
+    Busy: _Known(503, "Server is busy"),
+    EmptyBaseError: _Known(
+        409, "Base is empty",
+        "The base holds no case yet; add some with POST /api/v1/cases or a job, or with: dermquery index",
     ),
-    (
-        BaseBusyError, 503, "Base is being written to",
+    BaseBusyError: _Known(
+        503, "Base is being written to",
         "Another process writes to the base; searching is possible meanwhile, for writing ask again later", 10,
     ),
-    (
-        UpgradeNeededError, 503, "Base is read-only",
+    UpgradeNeededError: _Known(
+        503, "Base is read-only",
         "The base is of an earlier version; it can be searched, and changed after `dermquery base upgrade`", 3600,
     ),
-    (
-        ManifestError, 503, "Base cannot be used",
+    ManifestError: _Known(
+        503, "Base cannot be used",
         "The base cannot be opened or its model cannot be loaded; the server's log says why", 30,
     ),
-    (
-        StoreWriteError, 503, "Base cannot be written to",
+    StoreWriteError: _Known(
+        503, "Base cannot be written to",
         "The base cannot be written to (is its disk full?); mend that and ask again", 60,
     ),
-    (
-        ArchiveError, 503, "Images cannot be reached",
+    ArchiveError: _Known(
+        503, "Images cannot be reached",
         "The place where the base keeps its images cannot be reached; ask again later", 30,
     ),
-    (
-        DecodersError, 503, "Images cannot be decoded",
+    DecodersError: _Known(
+        503, "Images cannot be decoded",
         "No image can be decoded now; the server's log says why. Ask again later", 10,
     ),
-    (
-        TableError, 503, "Base cannot be reached",
+    TableError: _Known(
+        503, "Base cannot be reached",
         "The base cannot be read or written to (is its disk full or read-only?); the server's log says why", 60,
     ),
-)  # fmt: skip
-"""Errors whose message names paths of this machine: status, title, message for the client, seconds to wait."""
+}  # fmt: skip
 
 
 def answer_to(error: Exception) -> tuple[int, str, str] | None:
     """Status, title and words for an error that is expected; None for any other."""
-    if isinstance(error, Busy):
-        return 503, "Server is busy", str(error)
-    for kind, status, title in _OURS:
-        if isinstance(error, kind):
-            return status, title, str(error)
-    return next((known[1:4] for known in _HIDDEN if isinstance(error, known[0])), None)
+    known = next((_KNOWN[kind] for kind in type(error).__mro__ if kind in _KNOWN), None)
+    return None if known is None else (known.status, known.title, known.words or str(error))
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
     """Make an app answer our errors as problems, and count the requests that a full line refused."""
 
-    def busy(_: Request, error: Exception) -> JSONResponse:
-        metrics.refused.labels(getattr(error, "line", "")).inc()
-        seconds = getattr(error, "retry_after", 2)
-        return problem(503, "Server is busy", f"{error}", headers={"Retry-After": str(seconds)})
+    def handler(known: _Known) -> Callable[[Request, Exception], JSONResponse]:
+        def answered(_: Request, error: Exception) -> JSONResponse:
+            seconds = known.seconds
+            if isinstance(error, Busy):
+                metrics.refused.labels(error.line).inc()
+                seconds = error.retry_after
+            if known.words:
+                _log.warning("%s: %s", known.title, error)
+            headers = {} if seconds is None else {"Retry-After": str(seconds)}
+            return problem(known.status, known.title, known.words or str(error), headers=headers)
 
-    app.add_exception_handler(Busy, busy)
-    for kind, status, title in _OURS:
-        app.add_exception_handler(kind, _spoken(status, title))
-    for kind, status, title, words, seconds in _HIDDEN:
-        app.add_exception_handler(kind, _silent(status, title, words, seconds))
+        return answered
+
+    for kind, known in _KNOWN.items():
+        app.add_exception_handler(kind, handler(known))
     app.add_exception_handler(CaseTableError, _table)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-
-
-def _spoken(status: int, title: str) -> Callable[[Request, Exception], JSONResponse]:
-    return lambda _, error: problem(status, title, str(error))
-
-
-def _silent(status: int, title: str, words: str, seconds: int | None) -> Callable[[Request, Exception], JSONResponse]:
-    def handler(_: Request, error: Exception) -> JSONResponse:
-        _log.warning("%s: %s", title, error)
-        return problem(status, title, words, headers={} if seconds is None else {"Retry-After": str(seconds)})
-
-    return handler
 
 
 def _table(_: Request, error: Exception) -> JSONResponse:
@@ -183,14 +185,18 @@ def _words(item: Mapping[str, Any]) -> str:
     return str(item["msg"]).removeprefix("Value error, ")
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
-    title = HTTPStatus(error.status_code).phrase.capitalize()
+    title, headers = HTTPStatus(error.status_code).phrase.capitalize(), dict(error.headers or {})
     words = {
         404: "There is nothing at this address; /api/v1/openapi.json lists what there is",
         405: "This address does not take this method; the Allow header names those that it takes",
     }
-    return problem(error.status_code, title, words.get(error.status_code, str(error.detail)), headers=error.headers)
+    if error.status_code == 405:  # the router names those of one route only
+        asked = ({**request.scope, "method": method} for method in METHODS)
+        there = (scope for scope in asked if any(one.matches(scope)[0] is Match.FULL for one in request.app.routes))
+        headers["Allow"] = ", ".join(scope["method"] for scope in there)
+    return problem(error.status_code, title, words.get(error.status_code, str(error.detail)), headers=headers)
 
 
 _DISK: Mapping[int, str] = {
@@ -212,23 +218,18 @@ def _disk_fault(error: BaseException | None) -> str | None:
     return None
 
 
-class CrashGuard:
+class CrashGuard(Layer):
     """Outermost layer of the app: answers a defect with a problem whose id leads to the traceback in the log.
 
-    The log gets the frames and the type of the error, but not its message, which may quote a user.
-
-    Args:
-        app: the layers inside.
-        unready: returns why the base cannot be read, or None.
+    The log gets the frames and the type of the error, but not its message, which may quote a user. Where ``unready``
+    says why the base cannot be read, that is the answer.
     """
 
     def __init__(self, app: ASGIApp, unready: Callable[[], str | None]) -> None:
-        self.app, self._unready = app, unready
+        super().__init__(app)
+        self._unready = unready
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
         async def watched(message: Message) -> None:
@@ -237,27 +238,30 @@ class CrashGuard:
             await send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self._app(scope, receive, watched)
         except ClientDisconnect:
             return
         except Exception as error:
-            if not begun and (fault := _disk_fault(error)):
-                _log.error("%s: %s", fault, type(error).__qualname__)
-                detail = f"{fault}; its administrator has to mend that. Searching may be possible meanwhile"
-                await problem(503, "Base cannot be written to", detail, headers={"Retry-After": "60"})(
-                    scope, receive, send
-                )
-                return
-            if not begun and (why := await asyncio.to_thread(self._unready)):
-                _log.warning("%s while the base cannot be read", type(error).__qualname__)
-                await problem(503, "Not ready", why, headers={"Retry-After": "5"})(scope, receive, send)
-                return
-            name = f"urn:uuid:{uuid.uuid4()}"
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("unexpected %s, %s\n%s", type(error).__qualname__, name, frames)
             if begun:
+                self._logged(error)
                 raise
-            words = (
-                f"This is a defect of the server. Tell its administrator this id, under which the log has it: {name}"
-            )
-            await problem(500, "Unexpected error", words, instance=name)(scope, receive, send)
+            await (await self._answer(error))(scope, receive, send)
+
+    async def _answer(self, error: Exception) -> JSONResponse:
+        if fault := _disk_fault(error):
+            _log.error("%s: %s", fault, type(error).__qualname__)
+            detail = f"{fault}; its administrator has to mend that. Searching may be possible meanwhile"
+            return problem(503, "Base cannot be written to", detail, headers={"Retry-After": "60"})
+        if why := await asyncio.to_thread(self._unready):
+            _log.warning("%s while the base cannot be read", type(error).__qualname__)
+            return problem(503, "Not ready", why, headers={"Retry-After": "5"})
+        name = self._logged(error)
+        words = f"This is a defect of the server. Tell its administrator this id, under which the log has it: {name}"
+        return problem(500, "Unexpected error", words, instance=name)
+
+    @staticmethod
+    def _logged(error: Exception) -> str:
+        name = f"urn:uuid:{uuid.uuid4()}"
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("unexpected %s, %s\n%s", type(error).__qualname__, name, frames)
+        return name

@@ -106,24 +106,10 @@ class JobQueue:
         update: bool = False,
         skip_bad: bool = False,
     ) -> Job:
-        """Accept a job; when this returns it is on disk and will run.
-
-        Args:
-            owner: who submits it.
-            archive: a ZIP file of one case table and images.
-            files: the same as single files, without an archive.
-            update: replace cases that the base has; otherwise leave them out.
-            skip_bad: leave out bad rows of the table; otherwise any bad row refuses the job.
-
-        Raises:
-            BundleError: no table with images.
-            CaseTableError: bad rows.
-        """
-        job = take_in(
-            self._folder, owner, archive, files, update=update, skip_bad=skip_bad, image_bytes=self._image_bytes
-        )
-        self._enter(job)
-        return job
+        """Accept a job; when this returns it is on disk and will run. Arguments and errors as for :func:`take_in`."""
+        folder, most = self._folder, self._image_bytes
+        job = take_in(folder, owner, archive, files, update=update, skip_bad=skip_bad, image_bytes=most)
+        return self._enter(job)
 
     def _waiting_bytes(self) -> int:
         with self._changed:

@@ -38,6 +38,15 @@ def take_in(
 ) -> Job:
     """Read an upload and put the job on disk, whole or not at all.
 
+    Args:
+        folder: of all jobs.
+        owner: who submits it.
+        archive: a ZIP file of one case table and images.
+        files: the same as single files, without an archive.
+        update: replace cases that the base has; otherwise leave them out.
+        skip_bad: leave out bad rows of the table; otherwise any bad row refuses the job.
+        image_bytes: largest image file.
+
     Raises:
         BundleError: no table with images.
         CaseTableError: bad rows.
@@ -74,11 +83,7 @@ class Chunk:
 
     Args:
         job: before these cases.
-        folder: of the job.
-        bundle: holds their images.
-        entries: the cases.
         own: the cases that the job has added so far, with fingerprints; :meth:`put` adds to it.
-        writer: puts them in.
     """
 
     def __init__(

@@ -1,18 +1,15 @@
-"""Evidence as transparent pictures to lay over an image."""
+"""Evidence as a transparent picture to lay over an image."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import Image
-
-from dermquery.answer.overlay import spotlight
+from dermquery.answer.overlay import png, spotlight
 from dermquery.model.alignment import Evidence
 from dermquery.store.casebase import QueryError
 
-__all__ = ["Explained", "Overlays", "draw_overlays"]
+__all__ = ["Explained", "draw_overlay"]
 
 _SIDE = 512
 
@@ -26,36 +23,16 @@ class Explained:
     size: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Overlays:
-    """Transparent PNGs with the aspect of their images; they dim what does not contribute.
+def draw_overlay(explained: Explained, level: int | None, over: Literal["case", "query"]) -> bytes:
+    """A transparent PNG that dims what does not contribute, by one feature level, or by all together if None.
 
-    Attributes:
-        query: over the query's image; None for a query without one.
-        case: over the case's image.
+    Raises:
+        QueryError: it is asked for over the query's image, and the query has none.
     """
-
-    query: bytes | None
-    case: bytes
-
-    def over(self, image: Literal["case", "query"]) -> bytes:
-        """The overlay over one of the images; QueryError for the one that a query without an image lacks."""
-        if (drawn := self.case if image == "case" else self.query) is None:
+    found, box, size = explained.evidence, explained.evidence.box, explained.size
+    levels = found.case if over == "case" else found.query
+    if over == "query":
+        if explained.query_size is None or found.query_box is None:
             raise QueryError("the query has no image to lay evidence over; ask for the case's overlay")
-        return drawn
-
-
-def draw_overlays(explained: Explained, level: int | None = None) -> Overlays:
-    """Draw the evidence of one feature level, or of all together if None."""
-    found = explained.evidence
-    chosen = slice(None) if level is None else slice(level, level + 1)
-    query = None
-    if explained.query_size is not None and found.query_box is not None:
-        query = _png(spotlight(found.query[chosen], found.query_box, explained.query_size, _SIDE))
-    return Overlays(query, _png(spotlight(found.case[chosen], found.box, explained.size, _SIDE)))
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+        box, size = found.query_box, explained.query_size
+    return png(spotlight(levels if level is None else levels[level : level + 1], box, size, _SIDE))

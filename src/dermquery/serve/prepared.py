@@ -86,13 +86,7 @@ def new_key() -> str:
 
 
 class PreparedQueries:
-    """The queries used last, each for its owner only and forgotten some time after its last use.
-
-    Args:
-        most: queries that are kept.
-        seconds: how long after the last use.
-        clock: seconds that only grow.
-    """
+    """The queries used last, each for its owner only and forgotten some time after its last use."""
 
     def __init__(
         self, most: int = 256, seconds: float = KEPT_SECONDS, clock: Callable[[], float] = time.monotonic

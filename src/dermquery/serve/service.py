@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,7 @@ from dermquery.serve.cautions import Cautions
 from dermquery.serve.job_queue import JobQueue
 from dermquery.serve.kept import Kept
 from dermquery.serve.line import Line
-from dermquery.serve.overlays import Explained, Overlays, draw_overlays
+from dermquery.serve.overlays import Explained, draw_overlay
 from dermquery.serve.pictures import original_bytes, query_copy
 from dermquery.serve.prepared import Exclusions, Prepared, PreparedQueries, new_key
 from dermquery.serve.reading import PATIENCE, WAITED, BaseReader
@@ -54,10 +55,6 @@ class SearchService(BaseReader):
         intake: the line before it.
         facts: counts, map and duplicates of the base.
         viewer: where the images of cases open; None for none.
-
-    Args:
-        base: the case base.
-        settings: of the service.
     """
 
     def __init__(self, base: CaseBase, settings: ServeSettings) -> None:
@@ -118,12 +115,6 @@ class SearchService(BaseReader):
 
     def encode(self, owner: str, image: bytes | None, text: str | None, checklist: Mapping[str, str]) -> Prepared:
         """Encode a query and keep it for its owner. The caller must hold a place in ``encoders``.
-
-        Args:
-            owner: the principal who asks.
-            image: bytes of an image file.
-            text: free text.
-            checklist: criteria as terms.
 
         Raises:
             QueryError: the query is empty, or a term or the text cannot be used.
@@ -249,19 +240,14 @@ class SearchService(BaseReader):
         said = (*prepared.warnings, *said_of_hits(result.hits), *unlike, *result.damage)
         return Answer(prepared, result.with_links(self.viewer), offset, said)
 
-    def overlays(self, prepared: Prepared, case_id: str, level: str | None = None) -> Overlays:
-        """Which parts make up the local similarity with a case, as pictures to lay over both images.
+    def overlay(self, prepared: Prepared, case_id: str, level: str | None, over: Literal["case", "query"]) -> bytes:
+        """Which parts make up the local similarity with a case: a transparent PNG with the aspect of an image.
 
         The caller must hold a place in ``encoders``.
 
-        Args:
-            prepared: the query.
-            case_id: the case.
-            level: one feature level; None for all together.
-
         Raises:
             UnknownCaseError: the base has no such case.
-            QueryError: the level is unknown, or the model cannot explain.
+            QueryError: the level is unknown, the query has no image, or the model cannot explain.
             ImageGoneError: the case's image is not kept any more.
         """
         row, levels = self.case(case_id), self.base.manifest.levels
@@ -271,7 +257,7 @@ class SearchService(BaseReader):
         found = self._evidence.get(name)
         if found is None:
             found = self._evidence.put(name, self._explained(prepared, row))
-        return draw_overlays(found, None if level is None else levels.index(level))
+        return draw_overlay(found, None if level is None else levels.index(level), over)
 
     def _explained(self, prepared: Prepared, row: StoredCase) -> Explained:
         self.warm()

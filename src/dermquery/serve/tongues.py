@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from dermquery.answer.language import chosen, speaking
+from dermquery.serve.layer import Layer
 
 __all__ = ["LANGUAGE_COOKIE", "Tongues"]
 
 LANGUAGE_COOKIE = "dermquery-language"
 
 
-class Tongues:
+class Tongues(Layer):
     """Layer around the app: whatever is said within, pages and problems, is said in the client's language."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         asks = HTTPConnection(scope)
         language = chosen(asks.cookies.get(LANGUAGE_COOKIE, ""), asks.headers.get("accept-language", ""))
 
@@ -32,4 +27,4 @@ class Tongues:
             await send(message)
 
         with speaking(language):
-            await self.app(scope, receive, with_header)
+            await self._app(scope, receive, with_header)

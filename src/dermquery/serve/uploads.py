@@ -45,11 +45,6 @@ class KeptImage:
     shown: bytes
     size: tuple[int, int]
 
-    @property
-    def n_bytes(self) -> int:
-        """Its size in memory."""
-        return len(self.data) + len(self.shown)
-
 
 class KeptImages:
     """The images, bounded in number, size and time. Safe to use from several threads."""
@@ -57,8 +52,8 @@ class KeptImages:
     def __init__(self, decode: Decode, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._decode = decode
         self._images = Kept[tuple[str, str], KeptImage](
-            lifetime=KEPT_SECONDS, clock=clock, most_bytes=_BYTES, size=lambda image: image.n_bytes,
-            most_each=_PER_OWNER, owner=lambda image: image.owner,
+            lifetime=KEPT_SECONDS, clock=clock, most_each=_PER_OWNER, owner=lambda image: image.owner,
+            most_bytes=_BYTES, size=lambda image: len(image.data) + len(image.shown),
         )  # fmt: skip
 
     def keep(self, owner: str, data: bytes) -> tuple[KeptImage, Image.Image]:
@@ -87,17 +82,7 @@ _TURNS = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image
 
 
 def edited(data: bytes, turn: int, crop: Crop | None, decode: Decode) -> bytes:
-    """An image file turned and cropped; the file itself if there is nothing to do.
-
-    Args:
-        data: an encoded image.
-        turn: quarter turns, clockwise.
-        crop: as for :func:`turned_and_cropped`.
-        decode: decodes it.
-
-    Returns:
-        A PNG, so that nothing is lost a second time.
-    """
+    """An image file as :func:`turned_and_cropped`, a PNG; the file itself if there is nothing to do."""
     if not turn % 4 and crop is None:
         return data
     buffer = io.BytesIO()
@@ -106,13 +91,7 @@ def edited(data: bytes, turn: int, crop: Crop | None, decode: Decode) -> bytes:
 
 
 def turned_and_cropped(image: Image.Image, turn: int, crop: Crop | None) -> Image.Image:
-    """A decoded image turned and cropped.
-
-    Args:
-        image: upright.
-        turn: quarter turns, clockwise.
-        crop: the part that is kept, of the turned image; at least 16 pixels a side remain.
-    """
+    """A decoded image, upright, after some quarter turns clockwise, and the part of that; at least 16 pixels a side."""
     if turn % 4:
         image = image.transpose(_TURNS[turn % 4])
     return image if crop is None else image.crop(_box(crop, image.size))

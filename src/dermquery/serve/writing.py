@@ -41,13 +41,8 @@ class CaseWriter:
     """Every change of the base by the service goes through here.
 
     The base's archive keeps an uploaded image. If that is no folder of this machine, or there is none, a copy stays in
-    ``uploads``, so that a case always names a lasting file.
-
-    Args:
-        base: the case base.
-        folder: for uploads; created when needed.
-        waiting: writes that may wait for their turn.
-        decode: decodes what was sent.
+    ``uploads`` of ``folder``, so that a case always names a lasting file. As many as ``waiting`` writes may wait for
+    their turn.
     """
 
     def __init__(self, base: CaseBase, folder: Path, metrics: Metrics, *, waiting: int, decode: Loader) -> None:

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from dermquery.data.case import SPACING, Case
 from dermquery.serve.app import create_app
 from dermquery.serve.settings import ServeSettings
-from dermquery.serve.web.lesion import Photograph, counterpart
+from dermquery.serve.web.lesion import counterpart
 from dermquery.store.casebase import CaseBase
 from tests.serve.web.conftest import Served, Visit, picture, search, until
 from tests.store.conftest import make_cases
@@ -103,18 +103,18 @@ def test_the_nearest_in_time_stands_beside(client: TestClient) -> None:
 
 
 def test_which_of_several_stands_beside() -> None:
-    def shown(case_id: str, kind: str | None) -> Photograph:
-        return Photograph.of(Case(case_id=case_id, image=Path("x"), image_type=kind))
+    def shown(case_id: str, kind: str | None) -> Case:
+        return Case(case_id=case_id, image=Path("x"), image_type=kind)
 
     lesion = [
         shown("derm7pt-0009", None), shown("derm7pt-0009-clinical", "clinical: close-up"), shown("m", "RCM: mosaic"),
         shown("derm7pt-0010", None), shown("derm7pt-0010-clinical", "TBP tile: close-up"),
     ]  # fmt: skip
-    beside = [counterpart(one.case, lesion) for one in lesion]
-    assert [one and one.case.case_id for one in beside] == [
+    beside = [counterpart(one, lesion) for one in lesion]
+    assert [one and one.case_id for one in beside] == [
         "derm7pt-0009-clinical", "derm7pt-0009", "derm7pt-0009", "derm7pt-0010-clinical", "derm7pt-0010",
     ]  # fmt: skip
-    assert counterpart(lesion[0].case, lesion[:1]) is None
+    assert counterpart(lesion[0], lesion[:1]) is None
 
 
 def test_an_earlier_image_stands_beside_the_case(client: TestClient, tmp_path: Path) -> None:

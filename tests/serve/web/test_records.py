@@ -24,7 +24,6 @@ from dermquery.serve.audit_log import AuditLog
 from dermquery.serve.fields import CaseFields
 from dermquery.serve.security.browsers import BROWSER_COOKIE, browser_of
 from dermquery.serve.security.identity import Principal, RefusedError, wider
-from dermquery.serve.security.problems import refusal
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
@@ -45,7 +44,7 @@ def app(tmp_path: Path) -> Iterator[FastAPI]:
     made.state.service, made.state.audit = SearchService(base, settings), AuditLog(tmp_path / "audit")
     made.state.who = Principal("eva", wider({"write"}), "session")
     errors.install(made, made.state.service.metrics)
-    made.add_exception_handler(RefusedError, lambda _, error: refusal(error))
+    made.add_exception_handler(RefusedError, lambda _, error: error.answer())
     for part in (searches, overview):
         made.include_router(part.router)
     web.install(made, made.state.service, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Response
@@ -56,13 +55,7 @@ async def cases(
 @router.get("/cases/{case_id}", operation_id="case", responses=problems(404, 422))
 async def case(call: Reading, case_id: CaseIdPath) -> CaseAnswer:
     """One case."""
-
-    def work() -> StoredCase:
-        row = call.service.case(case_id)
-        call.log("view", case=case_id, what="case")
-        return row
-
-    return _answer(await call.read(work), call)
+    return _answer(await call.see("case", case_id, call.service.case), call)
 
 
 @router.get(
@@ -73,13 +66,7 @@ async def case(call: Reading, case_id: CaseIdPath) -> CaseAnswer:
 )
 async def image(call: Reading, case_id: CaseIdPath) -> Response:
     """A case's image."""
-
-    def work() -> Picture:
-        picture = call.service.image(case_id)
-        call.log("view", case=case_id, what="image")
-        return picture
-
-    return await _picture(call, work)
+    return _sent(await call.see("image", case_id, call.service.image), call)
 
 
 @router.get(
@@ -90,7 +77,7 @@ async def image(call: Reading, case_id: CaseIdPath) -> Response:
 )
 async def thumbnail(call: Reading, case_id: CaseIdPath) -> Response:
     """A case's image as a JPEG of at most 256 pixels a side. Thumbnails by themselves are not in the audit log."""
-    return await _picture(call, lambda: call.service.thumbnail(case_id))
+    return _sent(await call.read(call.service.thumbnail, case_id), call)
 
 
 @router.post(
@@ -161,9 +148,8 @@ def _answer(row: StoredCase, call: Call) -> CaseAnswer:
     return CaseAnswer.shown(row.case, row.stamp.sha256, call.root)
 
 
-async def _picture(call: Call, work: Callable[[], Picture]) -> Response:
+def _sent(picture: Picture, call: Call) -> Response:
     """An image with its entity tag, or 304 for a client that has it."""
-    picture = await call.read(work)
     tag = f'"{picture.etag}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
     if tag in [known.strip().removeprefix("W/") for known in call.request.headers.get("if-none-match", "").split(",")]:

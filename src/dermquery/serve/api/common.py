@@ -103,6 +103,16 @@ class Call:
             gone.cancel()
             task.cancel()
 
+    async def see(self, what: str, case_id: str, work: Callable[[str], R]) -> R:
+        """Read something of one case, and log that they see it."""
+
+        def seen() -> R:
+            found = work(case_id)
+            self.log("view", case=case_id, what=what)
+            return found
+
+        return await self.read(seen)
+
     async def read(self, work: Callable[..., R], *arguments: Any) -> R:
         """The same in the line of readers."""
         return await self.wait(self.service.readers.call(work, *arguments))

@@ -7,9 +7,10 @@ from urllib.parse import unquote
 
 from fastapi import Path
 from pydantic import AfterValidator
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from dermquery.serve.api.schemas import PREFIX
+from dermquery.serve.layer import Layer
 
 __all__ = ["ROUTED", "CaseIdPath", "RawPaths"]
 
@@ -17,23 +18,20 @@ ROUTED = "dermquery.routed"
 """Key of the scope under which an outer layer finds the template of the route."""
 
 
-class RawPaths:
+class RawPaths(Layer):
     """Routes the API by the path as sent, so that an encoded slash in an id separates nothing.
 
     The innermost layer: those around it see the decoded path, as usual. A parameter's type decodes it, once.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = scope.get("raw_path")
-        if scope["type"] == "http" and raw and scope["path"].startswith(f"{scope.get('root_path', '')}{PREFIX}/"):
+        if raw and scope["path"].startswith(f"{scope.get('root_path', '')}{PREFIX}/"):
             sent = raw.partition(b"?")[0].decode("latin-1")
             if sent.startswith(f"{scope.get('root_path', '')}{PREFIX}/"):
                 scope["path"] = sent
         try:
-            await self.app(scope, receive, send)
+            await self._app(scope, receive, send)
         finally:
             if ROUTED in scope:
                 scope[ROUTED]["path"] = getattr(scope.get("route"), "path", "none")

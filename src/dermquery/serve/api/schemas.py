@@ -29,6 +29,7 @@ __all__ = [
     "ValueCount",
     "ValueCounts",
     "case_url",
+    "search_url",
 ]
 
 PREFIX = "/api/v1"
@@ -37,6 +38,11 @@ PREFIX = "/api/v1"
 def case_url(case_id: str, root: str = "") -> str:
     """Address of a case; its id is one segment, whatever letters it has. ``root`` is the path that a proxy adds."""
     return f"{root}{PREFIX}/cases/{quote(case_id, safe='')}"
+
+
+def search_url(key: str) -> str:
+    """Address of a search."""
+    return f"{PREFIX}/searches/{quote(key, safe='')}"
 
 
 Notice = Annotated[str, Field(description="Stands with every answer that shows cases.", examples=[RESEARCH_USE])]

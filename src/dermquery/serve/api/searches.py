@@ -100,9 +100,9 @@ async def overlay(
 ) -> Response:
     """Where the local similarity with a case comes from: a transparent PNG to lay over an image."""
     prepared = call.service.prepared(call.owner, key)
-    drawn = await call.wait(call.service.encoders.call(call.service.overlays, prepared, case_id, level))
+    drawn = await call.wait(call.service.encoders.call(call.service.overlay, prepared, case_id, level, over))
     await call.read(lambda: call.log("view", case=case_id, what="overlay"))
-    return Response(drawn.over(over), media_type="image/png", headers={"Cache-Control": "private, no-cache"})
+    return Response(drawn, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 
 
 @router.get(

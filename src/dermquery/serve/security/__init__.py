@@ -16,9 +16,8 @@ from dermquery.serve.security.addresses import KnownHosts, Proxies
 from dermquery.serve.security.binding import check_binding
 from dermquery.serve.security.guard import Guard
 from dermquery.serve.security.headers import SecurityHeaders
-from dermquery.serve.security.identity import RefusedError
+from dermquery.serve.security.identity import RefusedError, not_in_order
 from dermquery.serve.security.limits import BodyLimit, TimeLimit
-from dermquery.serve.security.problems import not_in_order, refusal
 from dermquery.serve.security.signin import router
 from dermquery.serve.settings import ServeSettings
 
@@ -64,9 +63,9 @@ def install(app: FastAPI, settings: ServeSettings, audit: AuditLog) -> None:
 
 def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - registered for this type
-    return refusal(error)
+    return error.answer()
 
 
 def _not_logged(_: Request, error: Exception) -> Response:
     _log.error("%s", error)
-    return refusal(not_in_order())
+    return not_in_order().answer()

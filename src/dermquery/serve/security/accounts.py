@@ -46,9 +46,7 @@ class Accounts:
     def find(self, connection: HTTPConnection, *, touch: bool = True) -> tuple[Principal | None, Session | None]:
         """Who asks, and their session if they signed in at the page; a key or token goes before a cookie.
 
-        Args:
-            connection: a request.
-            touch: whether this counts as use of the session.
+        ``touch`` counts as use of the session.
 
         Raises:
             RefusedError: the key or token is not accepted (401).

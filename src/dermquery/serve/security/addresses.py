@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dermquery.serve.layer import Layer
 from dermquery.serve.security.binding import is_loopback
 from dermquery.serve.security.identity import RefusedError
-from dermquery.serve.security.problems import refusal, refuse_socket
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["KnownHosts", "Network", "Proxies", "by_unknown_proxy", "client_address", "is_in", "is_secure"]
@@ -21,7 +21,7 @@ _FORWARDED = (b"forwarded", b"x-forwarded-")
 _UNKNOWN_PROXY = "dermquery.unknown_proxy"
 
 
-class Proxies:
+class Proxies(Layer):
     """Takes the client's address and scheme from ``X-Forwarded-For`` and ``-Proto`` of trusted proxies.
 
     It then removes all such headers, so that nothing behind it reads what a stranger claims; :func:`by_unknown_proxy`
@@ -29,22 +29,22 @@ class Proxies:
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app, self._root_path = app, settings.root_path
+        super().__init__(app)
+        self._root_path = settings.root_path
         self._trusted = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            scope["root_path"] = self._root_path or scope.get("root_path", "")
-            headers = Headers(scope=scope)
-            peer = scope["client"][0] if scope.get("client") else None
-            if is_in(peer, self._trusted):
-                address = self._client(headers.getlist("x-forwarded-for")) or peer
-                scope["client"] = (address, 0)
-                if headers.get("x-forwarded-proto", "").strip().lower() == "https":
-                    scope["scheme"] = "wss" if scope["type"] == "websocket" else "https"
-            kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
-            scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not is_in(peer, self._trusted)
-            scope["headers"] = kept
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["root_path"] = self._root_path or scope.get("root_path", "")
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else None
+        if is_in(peer, self._trusted):
+            address = self._client(headers.getlist("x-forwarded-for")) or peer
+            scope["client"] = (address, 0)
+            if headers.get("x-forwarded-proto", "").strip().lower() == "https":
+                scope["scheme"] = "https"
+        kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORWARDED)]
+        scope[_UNKNOWN_PROXY] = len(kept) < len(scope["headers"]) and not is_in(peer, self._trusted)
+        scope["headers"] = kept
         await self._app(scope, receive, send)
 
     def _client(self, forwarded: list[str]) -> str | None:
@@ -56,19 +56,18 @@ class Proxies:
         return addresses[0] if addresses else None
 
 
-class KnownHosts:
+class KnownHosts(Layer):
     """Refuses requests for another host: a name that an attacker points at this machine (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app, self._known = app, {settings.host.lower().strip("[]"), *settings.hosts}
+        super().__init__(app)
+        self._known = {settings.host.lower().strip("[]"), *settings.hosts}
         # Bound to all addresses, any name may lead here; but then everybody has to sign in.
         self._any = settings.host in ("0.0.0.0", "::", "") and not settings.hosts  # noqa: S104
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or self._knows(Headers(scope=scope).getlist("host")):
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._knows(Headers(scope=scope).getlist("host")):
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await refuse_socket(send)
         else:
             named = ", ".join(Headers(scope=scope).getlist("host")) or "none"
             error = RefusedError(
@@ -77,7 +76,7 @@ class KnownHosts:
                 f"The Host header is {named!r}. Use the address that the service listens at, or add the name to hosts "
                 "in the [serve] section of the configuration.",
             )
-            await refusal(error)(scope, receive, send)
+            await error.answer()(scope, receive, send)
 
     def _knows(self, hosts: list[str]) -> bool:
         if len(hosts) != 1:
@@ -98,7 +97,7 @@ def is_in(address: str | None, networks: Sequence[Network]) -> bool:
 
 def is_secure(scope: Scope) -> bool:
     """Whether the client used TLS, to us or to a trusted proxy."""
-    return scope.get("scheme") in ("https", "wss")
+    return bool(scope.get("scheme") == "https")
 
 
 def by_unknown_proxy(scope: Scope) -> bool:

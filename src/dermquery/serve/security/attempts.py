@@ -27,11 +27,7 @@ _MOST = 20_000
 
 
 class Attempts:
-    """Counts wrong passwords; after some the next one has to wait, for twice as long each time.
-
-    Args:
-        clock: seconds that only grow.
-    """
+    """Counts wrong passwords; after some the next one has to wait, for twice as long each time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Authenticates every request, and refuses the others; the service has no websockets."""
+"""Authenticates every request, and refuses the others."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.audit_log import AuditError, AuditLog
+from dermquery.serve.layer import Layer
 from dermquery.serve.line import asking
 from dermquery.serve.security.accounts import NOT_ACCEPTED, Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address
 from dermquery.serve.security.browsers import browser_of
-from dermquery.serve.security.identity import NOT_ALLOWED, Principal, RefusedError, check_scope, principal_of
+from dermquery.serve.security.identity import (
+    NOT_ALLOWED,
+    Principal,
+    RefusedError,
+    check_scope,
+    not_in_order,
+    principal_of,
+)
 from dermquery.serve.security.limits import Buckets, too_many
 from dermquery.serve.security.origins import FOREIGN, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, is_api, is_public, needs_token, path_of, rate_cost
-from dermquery.serve.security.problems import not_in_order, refusal, refuse_socket
 from dermquery.serve.security.sessions import Session
 from dermquery.serve.settings import ServeSettings
 
@@ -34,28 +41,16 @@ _AT_ONCE = 64
 _log = logging.getLogger("dermquery.serve")
 
 
-class Guard:
-    """Authentication, CSRF protection and rate limit.
-
-    Args:
-        app: the layers inside.
-        settings: of the service.
-        accounts: of the service.
-        audit: log for refusals and changes of accounts.
-    """
+class Guard(Layer):
+    """Authentication, CSRF protection and rate limit."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, accounts: Accounts, audit: AuditLog) -> None:
-        self._app, self._cors, self._accounts, self._audit = app, settings.cors_origins, accounts, audit
+        super().__init__(app)
+        self._cors, self._accounts, self._audit = settings.cors_origins, accounts, audit
         self._rate = Buckets(settings.rate_per_minute, settings.rate_per_minute / 60)
         self._held: Counter[str] = Counter()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await refuse_socket(send)
-            return
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if not is_public(path_of(scope)):
                 self._audit.check()
@@ -126,7 +121,7 @@ class Guard:
             wanted = quote(f"{path}?{query}" if query else path, safe="/")
             await RedirectResponse(f"{scope.get('root_path', '')}{SIGN_IN}?next={wanted}", 303)(scope, receive, send)
         else:
-            await refusal(error)(scope, receive, send)
+            await error.answer()(scope, receive, send)
 
     async def _logged_refusal(self, error: RefusedError, scope: Scope) -> RefusedError:
         """Log who tried what, at a bounded rate; returns the refusal to send."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from dermquery.serve.layer import Layer
 from dermquery.serve.security.addresses import is_secure
 from dermquery.serve.security.paths import is_static, path_of
 
@@ -37,16 +38,10 @@ def nonce_of(scope: Scope) -> str:
     return str(scope.setdefault("state", {}).setdefault("csp_nonce", secrets.token_urlsafe(18)))
 
 
-class SecurityHeaders:
+class SecurityHeaders(Layer):
     """Adds the headers to every answer, also to errors; keeps a policy that an answer already has."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
 
         async def with_headers(message: Message) -> None:

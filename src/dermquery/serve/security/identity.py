@@ -8,6 +8,7 @@ from typing import Literal
 
 from fastapi.dependencies.models import Dependant
 from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
 
 from dermquery.serve.settings import Scope
 
@@ -17,6 +18,7 @@ __all__ = [
     "RefusedError",
     "Scope",
     "check_scope",
+    "not_in_order",
     "principal_of",
     "require",
     "required",
@@ -65,6 +67,18 @@ class RefusedError(Exception):
     def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.title, self.detail, self.headers = status, title, detail, headers or {}
+
+    def answer(self) -> JSONResponse:
+        """The problem, like all errors of the service."""
+        from dermquery.serve.errors import problem  # late: it loads the store, which `dermquery keys` does not need
+
+        return problem(self.status, self.title, self.detail, headers=self.headers)
+
+
+def not_in_order() -> RefusedError:
+    """The refusal while accounts cannot be read or the log cannot be written; only our own log has the cause."""
+    said = "Accounts cannot be read, or the audit log cannot be written; the service's log says why."
+    return RefusedError(503, "Not in order", said, {"Retry-After": "60"})
 
 
 def wider(scopes: set[Scope] | frozenset[Scope] | tuple[Scope, ...]) -> frozenset[Scope]:

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermquery.serve.kept import Kept
+from dermquery.serve.layer import Layer
 from dermquery.serve.security.identity import RefusedError
 from dermquery.serve.security.paths import path_of
-from dermquery.serve.security.problems import refusal
 from dermquery.serve.settings import ServeSettings
 
 __all__ = ["BodyLimit", "Buckets", "TimeLimit", "too_many"]
@@ -66,19 +66,17 @@ def too_many(wait: float, what: str = "requests") -> RefusedError:
     )
 
 
-class BodyLimit:
+class BodyLimit(Layer):
     """Refuses bodies that are too large, by their announced or actual length, and reads no further."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app, self._settings = app, settings
+        super().__init__(app)
+        self._settings = settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._settings.job_upload_bytes if path_of(scope).startswith(_JOBS) else self._settings.upload_bytes
         words = f"The body may have {limit} bytes ({limit / (1 << 20):.4g} MiB); send less at once."
-        too_large = refusal(RefusedError(413, "Too large", words))
+        too_large = RefusedError(413, "Too large", words).answer()
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > limit:
             await too_large(scope, receive, send)
@@ -108,7 +106,7 @@ class BodyLimit:
             await too_large(scope, receive, send)
 
 
-class TimeLimit:
+class TimeLimit(Layer):
     """Answers 408 if a request does not arrive in time, and 503 if its answer does not begin in time.
 
     A body earns more time as it arrives: a large one gets through a slow line, and a trickle runs out of time. An
@@ -116,13 +114,11 @@ class TimeLimit:
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app, self._seconds = app, settings.request_seconds
+        super().__init__(app)
+        self._seconds = settings.request_seconds
         self._late: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(self._app, scope, receive, send, self._seconds)
         answering = asyncio.create_task(exchange.run())
         begun = asyncio.create_task(exchange.begun.wait())
@@ -140,7 +136,7 @@ class TimeLimit:
                 answering.cancel()
                 self._late.add(answering)
                 answering.add_done_callback(self._forget)
-        await refusal(exchange.refusal())(scope, receive, send)
+        await exchange.refusal().answer()(scope, receive, send)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._late.discard(task)

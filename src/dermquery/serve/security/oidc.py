@@ -22,9 +22,6 @@ _LONGEST_TOKEN, _LONGEST_NAME = 16_384, 200
 class TokenChecker:
     """Checks tokens and finds their principals.
 
-    Args:
-        settings: of the provider.
-
     Raises:
         ValueError: the file holds no usable public key.
         OSError: the file cannot be read.

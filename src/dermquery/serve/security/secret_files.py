@@ -26,12 +26,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class SecretFile(Generic[E]):
-    """Entries by name.
-
-    Args:
-        path: of the file, which need not exist.
-        entry: type of the entries.
-    """
+    """Entries by name; the file need not exist."""
 
     def __init__(self, path: Path, entry: type[E]) -> None:
         self.path = path

@@ -33,10 +33,7 @@ class Session:
 class Sessions:
     """All sessions of this process. A restart ends them, as do a new password and the removal of the person.
 
-    Args:
-        users: the people and their scopes.
-        idle_seconds: time without use after which a session ends.
-        absolute_seconds: time after which a session ends in any case.
+    They end after ``idle_seconds`` without use, and after ``absolute_seconds`` in any case.
     """
 
     def __init__(
@@ -51,9 +48,7 @@ class Sessions:
     def begin(self, name: str, user: User) -> str:
         """Make a session and return its id, for a cookie.
 
-        Args:
-            name: of the person.
-            user: as when the password was checked; if the password has changed since, the session is not valid.
+        ``user`` is as when the password was checked; if that has changed since, the session is not valid.
         """
         session_id = secrets.token_urlsafe(32)
         self._sessions.put(_key(session_id), Session(user.principal(name), user.changed.isoformat()))

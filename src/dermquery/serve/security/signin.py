@@ -18,6 +18,7 @@ from dermquery.serve.security.accounts import Accounts
 from dermquery.serve.security.addresses import by_unknown_proxy, client_address, is_secure
 from dermquery.serve.security.attempts import Attempts, mark_of, marked
 from dermquery.serve.security.binding import is_loopback
+from dermquery.serve.security.browsers import give_cookie
 from dermquery.serve.security.headers import form_policy, nonce_of
 from dermquery.serve.security.origins import CSRF_FIELD, check_origin, check_token
 from dermquery.serve.security.paths import SIGN_IN, SIGN_OUT
@@ -77,36 +78,22 @@ class _SignIn:
         secure = is_secure(request.scope)
         self._sessions.end(request.cookies.get(cookie_name(secure=secure), ""))
         response = self._redirect(request, local_path(wanted))
-        response.set_cookie(
-            cookie_name(secure=secure),
-            self._sessions.begin(name, user),
-            path="/",
-            secure=secure,
-            httponly=True,
-            samesite="lax",
-        )
-        response.set_cookie(
-            _MARK_COOKIE,
-            mark_of(name, user),
-            max_age=_MARK_SECONDS,
-            path=f"{request.scope.get('root_path', '')}{SIGN_IN}",
-            secure=secure,
-            httponly=True,
-            samesite="strict",
-        )
-        response.delete_cookie(_FORM_COOKIE, path="/", secure=secure, httponly=True, samesite="strict")
+        give_cookie(request, response, cookie_name(secure=secure), self._sessions.begin(name, user))
+        path = f"{request.scope.get('root_path', '')}{SIGN_IN}"
+        give_cookie(request, response, _MARK_COOKIE, mark_of(name, user), path, _MARK_SECONDS, "strict")
+        response.delete_cookie(_FORM_COOKIE, secure=secure, httponly=True, samesite="strict")
         return response
 
     async def confirm(self, request: Request) -> Response:
         """``GET /sign-out``: a form, because a GET request must change nothing."""
-        session = _session(request)
+        session: Session | None = request.state.session
         if session is None:
             return self._redirect(request, SIGN_IN)
         return _page(request, "sign-out.html", token=session.csrf, name=session.principal.name)
 
     async def sign_out(self, request: Request) -> Response:
         """``POST /sign-out``: end the session."""
-        session = _session(request)
+        session: Session | None = request.state.session
         if session is not None:
             fields = await request.form(max_files=0, max_fields=4)
             check_token(session.csrf, request.headers, str(fields.get(CSRF_FIELD, "")))
@@ -115,7 +102,7 @@ class _SignIn:
             await asyncio.to_thread(self._audit.write, "sign-out", session.principal)
         response = self._redirect(request, SIGN_IN)
         for secure in (False, True):
-            response.delete_cookie(cookie_name(secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
+            response.delete_cookie(cookie_name(secure=secure), secure=secure, httponly=True, samesite="lax")
         response.headers["Clear-Site-Data"] = '"cache", "storage"'
         return response
 
@@ -127,19 +114,11 @@ class _SignIn:
     ) -> Response:
         token = request.cookies.get(_FORM_COOKIE) or secrets.token_urlsafe(32)
         response = _page(
-            request,
-            "sign-in.html",
-            status,
-            token=token,
-            next=wanted,
-            message=message,
-            notice=self._settings.notice or "",
-            people=bool(self._users.list()),
-        )
+            request, "sign-in.html", status, token=token, next=wanted, message=message,
+            notice=self._settings.notice or "", people=bool(self._users.list()),
+        )  # fmt: skip
         response.headers.update(headers or {})
-        response.set_cookie(
-            _FORM_COOKIE, token, path="/", secure=is_secure(request.scope), httponly=True, samesite="strict"
-        )
+        give_cookie(request, response, _FORM_COOKIE, token, within="strict")
         return response
 
 
@@ -163,11 +142,6 @@ def local_path(wanted: str | None) -> str:
         return "/"
     parts = urlsplit(wanted)
     return "/" if parts.scheme or parts.netloc or "\\" in wanted or " " in wanted else wanted
-
-
-def _session(request: Request) -> Session | None:
-    session = getattr(request.state, "session", None)
-    return session if isinstance(session, Session) else None
 
 
 def _may_carry_passwords(request: Request) -> bool:

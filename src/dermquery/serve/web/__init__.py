@@ -6,14 +6,14 @@ from fastapi import FastAPI
 
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
-from dermquery.serve.web import base, browse, compare, images, search, site, writing
+from dermquery.serve.uploads import KeptImages
+from dermquery.serve.web import base, browse, compare, images, records, search, site, writing
 
 __all__ = ["install"]
 
 
 def install(app: FastAPI, service: SearchService, settings: ServeSettings) -> None:
-    """Add the pages to an app whose audit log is in ``app.state.audit``."""
-    app.state.site = site.Site.of(service, settings, app.state.audit)
-    app.state.records = writing.Records(app.state.site)
+    """Add the pages to an app."""
+    app.state.site = site.Site(service, settings, KeptImages(service.decode), records.to_undo())
     for part in (site, search, images, compare, browse, base, writing):
         app.include_router(part.router)

@@ -15,7 +15,7 @@ from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Asked, Question
 from dermquery.serve.web.site import Visit
 
-__all__ = ["IMAGE_EXPIRED", "answered", "ask", "ask_unmarked", "prepare", "rank"]
+__all__ = ["IMAGE_EXPIRED", "answered", "ask", "image_of", "prepare", "rank"]
 
 IMAGE_EXPIRED = (
     "The image of this query is not kept any more: images stay in the server's memory for 30 minutes. Everything else "
@@ -63,14 +63,17 @@ async def prepare(visit: Visit, question: Question) -> Prepared:
 
 
 def _encode(visit: Visit, question: Question) -> Prepared:
-    image, service = None, visit.service
-    if question.image:
-        try:
-            kept = visit.site.images.of(visit.owner, question.image)
-        except ExpiredImageError as error:
-            raise AskError(_(IMAGE_EXPIRED), 410) from error
-        image = edited(kept.data, question.turn, question.crop, service.decode)
-    return service.encode(visit.owner, image, *question.words())
+    image = image_of(visit, question) if question.image else None
+    return visit.service.encode(visit.owner, image, *question.words())
+
+
+def image_of(visit: Visit, question: Question) -> bytes:
+    """The image of a question, turned and cropped; AskError if it has expired."""
+    try:
+        kept = visit.site.images.of(visit.owner, question.image)
+    except ExpiredImageError as error:
+        raise AskError(_(IMAGE_EXPIRED), 410) from error
+    return edited(kept.data, question.turn, question.crop, visit.service.decode)
 
 
 async def ask(visit: Visit, question: Question, known: Asked | None) -> Asked:
@@ -88,10 +91,3 @@ def _title(question: Question) -> str:
         return _("More like case %s") % question.like
     words = question.text.strip() or ", ".join(f"{_(CRITERIA[n].title)} {_(v)}" for n, v in question.terms.items())
     return ", ".join(filter(None, (_("Image") if question.image else "", words)))[:120]
-
-
-async def ask_unmarked(visit: Visit, known: Asked) -> Asked:
-    """The same question without marks."""
-    question = known.question.marked((), ())
-    prepared = await prepare(visit, question)
-    return visit.site.asked.put(visit.owner, Asked(prepared.key, question, prepared.key, known.title))

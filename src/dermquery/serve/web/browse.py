@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import Response
 
-from dermquery.answer.content import TRAINED_ON, Fact, case_facts
+from dermquery.answer.content import TRAINED_ON, case_facts
 from dermquery.answer.language import _
-from dermquery.answer.words import describe_case
-from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA, seven_point_score
+from dermquery.data.checklist import seven_point_score
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import prepare, rank
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import words_for
-from dermquery.serve.web.lesion import Photograph, counterpart, photographs
+from dermquery.serve.web.lesion import counterpart, photographs
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.serve.web.writing import form_values
@@ -26,19 +24,6 @@ __all__ = ["router"]
 
 router = pages()
 _PAGE, _NEIGHBOURS = 60, 12
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A case of the gallery."""
-
-    case: Case
-    about: str
-
-    @classmethod
-    def of(cls, case: Case) -> Tile:
-        """The tile of a case."""
-        return cls(case, describe_case(case))
 
 
 def _page(visit: Visit, address: Address, after: str | None) -> tuple[list[StoredCase], int]:
@@ -63,43 +48,26 @@ async def browse(visit: Reading) -> Response:
     more = rows[_PAGE - 1].case.case_id if len(rows) > _PAGE else ""
     template = "gallery_part.html" if visit.is_part and status == 200 else "browse.html"
     return visit.render(
-        template, status, address=address, facets=facets, tiles=[Tile.of(row.case) for row in rows[:_PAGE]],
+        template, status, address=address, facets=facets, cases=[row.case for row in rows[:_PAGE]],
         count=count, more=more, after=after, problem=problem,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class CaseShown:
-    """A case on its own page."""
-
-    case: Case
-    facts: tuple[Fact, ...]
-    trained_on: str | None
-    score: int | None
-    photograph: Photograph
-    lesion: list[Photograph]
-    other: Photograph | None
-    same_image: tuple[str, ...]
-    viewer: str | None
-
-
-def _read(visit: Visit, case_id: str) -> CaseShown:
+def _read(visit: Visit, case_id: str) -> dict[str, Any]:
+    """A case as its own page shows it."""
     service = visit.service
     row = service.case(case_id)
-    case = row.case
-    lesion = photographs(visit, case)
-    visit.sees("case", [case_id, *(one.case.case_id for one in lesion if one.case.case_id != case_id)])
-    return CaseShown(
-        case,
-        case_facts(case),
-        _(TRAINED_ON) if service.base.trained_on([row.stamp.phash])[0] else None,
-        seven_point_score(case.checklist) if case.checklist else None,
-        Photograph.of(case),
-        lesion,
-        counterpart(case, lesion),
-        tuple(name for name in service.base.cases_of_image(row.stamp.sha256) if name != case_id),
-        service.viewer.address(case) if service.viewer else None,
-    )
+    lesion = photographs(visit, row.case)
+    visit.sees("case", [case_id, *(one.case_id for one in lesion if one.case_id != case_id)])
+    return {
+        "case": row.case,
+        "facts": case_facts(row.case),
+        "trained_on": _(TRAINED_ON) if service.base.trained_on([row.stamp.phash])[0] else None,
+        "lesion": lesion,
+        "other": counterpart(row.case, lesion),
+        "same_image": [name for name in service.base.cases_of_image(row.stamp.sha256) if name != case_id],
+        "viewer": service.viewer.address(row.case) if service.viewer else None,
+    }
 
 
 @router.get("/case")
@@ -108,12 +76,12 @@ async def case(visit: Reading) -> Response:
     try:
         shown = await visit.read(_read, visit, str(visit.request.query_params.get("id") or ""))
     except Exception as error:
-        status, words = words_for(error)
-        return visit.render("failed.html", status, problem=words)
+        return visit.failed(error)
     if visit.is_part:
-        return visit.render("small_case.html", tile=Tile.of(shown.case), trained_on=shown.trained_on)
+        return visit.render("small_case.html", **shown)
     await visit.read(visit.service.facts.fetch)
-    return visit.render("case.html", shown=shown, case=shown.case, names=CRITERIA, **form_values(visit))
+    score = seven_point_score(shown["case"].checklist)
+    return visit.render("case.html", **shown, score=score, **form_values(visit))
 
 
 @router.get("/case/neighbours")
@@ -122,4 +90,4 @@ async def neighbours(visit: Reading) -> Response:
     """The most similar cases."""
     question = Question(like=str(visit.request.query_params.get("id") or ""))
     answer = await rank(visit, await prepare(visit, question), Address())
-    return visit.render("neighbours.html", tiles=[Tile.of(hit.case) for hit in answer.result.hits[:_NEIGHBOURS]])
+    return visit.render("neighbours.html", cases=[hit.case for hit in answer.result.hits[:_NEIGHBOURS]])

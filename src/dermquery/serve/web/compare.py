@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from starlette.responses import Response
 
 from dermquery.answer.content import report_content
 from dermquery.answer.language import _
 from dermquery.data.case import Case
-from dermquery.serve.api.schemas import PREFIX, case_url
+from dermquery.serve.api.schemas import PREFIX, case_url, search_url
 from dermquery.serve.prepared import Prepared
 from dermquery.serve.web.address import Address
 from dermquery.serve.web.asking import answered
 from dermquery.serve.web.failures import AskError
-from dermquery.serve.web.lesion import Photograph, counterpart, photographs
+from dermquery.serve.web.lesion import counterpart, photographs
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
 from dermquery.store.protocol import ExplainingEncoder
@@ -31,73 +30,51 @@ class Pane:
 
     Attributes:
         kind: "query", "case" or "lesion"; "counterpart" is of another kind than its case, and not zoomed.
-        title: names it.
         src: empty where there is none.
-        alt: describes it to those who cannot see it.
         overlay: what can be laid over it; empty where nothing can be explained.
         case: whose image it is; None for the query's own.
     """
 
     kind: str
-    title: str
     src: str
-    alt: str
     overlay: str = ""
     case: Case | None = None
 
 
-def _of_case(visit: Visit, photograph: Photograph, kind: str, overlay: str = "") -> Pane:
-    case = photograph.case
-    title = " · ".join(word for word in (photograph.kind, photograph.taken, case.case_id) if word)
-    return Pane(kind, title, visit.case_image(case.case_id), photograph.alt, overlay, case)
-
-
 def _of_query(visit: Visit, prepared: Prepared, question: Question, overlay: str) -> Pane:
-    title, alt = _("Query"), _("Dermoscopic image of the query")
     if prepared.image is None:
-        return Pane("query", title, "", alt)
-    if not question.like:
-        return Pane("query", title, visit.to(f"/queries/{prepared.key}/image"), alt, overlay)
-    return Pane("query", title, visit.case_image(question.like), alt, overlay, prepared.excluded.like)
+        return Pane("query", "")
+    src = visit.case_image(question.like) if question.like else visit.to(f"/queries/{prepared.key}/image")
+    return Pane("query", src, overlay, prepared.excluded.like)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What is seen in a comparison.
+def _panes(
+    visit: Visit, prepared: Prepared, question: Question, cases: list[Case], beside: str
+) -> tuple[list[Pane], list[Case]]:
+    """The query beside one or two hits, the clinical photographs of each, and a further image of its lesion.
 
-    Attributes:
-        panes: its images, the query's first.
-        lesion: the photographs of the case's lesion; none if there is no other.
+    Also the images of the first hit's lesion; none if there is no other.
     """
+    explains = isinstance(visit.service.base.model, ExplainingEncoder)
 
-    panes: list[Pane]
-    lesion: list[Photograph]
+    def overlay(case: Case, over: str) -> str:
+        path = f"{search_url(prepared.key)}{case_url(case.case_id).removeprefix(PREFIX)}/overlay?over={over}"
+        return visit.to(path) if explains else ""
 
-    @classmethod
-    def of(cls, visit: Visit, key: str, question: Question, cases: list[Case], beside: str) -> Compared:
-        """The query beside one or two hits, the clinical photographs of each, and a further image of its lesion."""
-        prepared = visit.service.prepared(visit.owner, key)
-        explains = isinstance(visit.service.base.model, ExplainingEncoder)
+    def of(case: Case, kind: str, over: str = "") -> Pane:
+        return Pane(kind, visit.case_image(case.case_id), over, case)
 
-        def overlay(case_id: str, over: str) -> str:
-            path = (
-                f"{PREFIX}/searches/{quote(key, safe='')}{case_url(case_id).removeprefix(PREFIX)}/overlay?over={over}"
-            )
-            return visit.to(path) if explains else ""
-
-        lesions = [photographs(visit, case) for case in cases]
-        panes = [_of_query(visit, prepared, question, overlay(cases[0].case_id, "query"))]
-        for case, lesion in zip(cases, lesions, strict=True):
-            panes.append(_of_case(visit, Photograph.of(case), "case", overlay(case.case_id, "case")))
-            other = counterpart(case, lesion)
-            if other and other.case not in (*cases, *(pane.case for pane in panes)):
-                panes.append(_of_case(visit, other, "counterpart"))
-        shown = [pane.case for pane in panes]
-        earlier = (one for one in lesions[0] if one.case.case_id == beside and one.case not in shown)
-        panes += [_of_case(visit, one, "lesion") for one in earlier]
-        seen = [one.case.case_id for lesion in lesions for one in lesion]
-        visit.sees("compare", list(dict.fromkeys([*(case.case_id for case in cases), *seen])))
-        return cls(panes, lesions[0])
+    lesions = [photographs(visit, case) for case in cases]
+    panes = [_of_query(visit, prepared, question, overlay(cases[0], "query"))]
+    for case, lesion in zip(cases, lesions, strict=True):
+        panes.append(of(case, "case", overlay(case, "case")))
+        other = counterpart(case, lesion)
+        if other and other not in (*cases, *(pane.case for pane in panes)):
+            panes.append(of(other, "counterpart"))
+    shown = [pane.case for pane in panes]
+    panes += [of(case, "lesion") for case in lesions[0] if case.case_id == beside and case not in shown]
+    visit.sees("compare", list(dict.fromkeys(case.case_id for group in (cases, *lesions) for case in group)))
+    return panes, lesions[0]
 
 
 @router.get("/compare")
@@ -116,8 +93,8 @@ async def compare(visit: Reading) -> Response:
     place = by_id[address.compare]
     items = [hits[place], *([hits[by_id[address.beside]]] if address.beside in by_id else [])]
     cases = [item.hit.case for item in items]
-    seen = await visit.read(Compared.of, visit, answer.prepared.key, asked.question, cases, address.beside)
+    panes, lesion = await visit.read(_panes, visit, answer.prepared, asked.question, cases, address.beside)
     return visit.render(
-        "compare.html", address=address, hits=hits, place=place, items=items, panes=seen.panes, lesion=seen.lesion,
-        levels=visit.service.base.manifest.levels if any(pane.overlay for pane in seen.panes) else (),
+        "compare.html", address=address, hits=hits, place=place, items=items, panes=panes, lesion=lesion,
+        levels=visit.service.base.manifest.levels if any(pane.overlay for pane in panes) else (),
     )  # fmt: skip

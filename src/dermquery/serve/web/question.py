@@ -122,11 +122,7 @@ class Asked:
 
 
 class AskedQuestions:
-    """The last questions of each owner, in memory: an address restores one, and the page lists them.
-
-    Args:
-        idle: seconds after an owner's last search.
-    """
+    """The last questions of each owner, in memory: an address restores one, and the page lists them."""
 
     def __init__(self, idle: float = _HOURS) -> None:
         self._owners = Kept[str, OrderedDict[str, Asked]](_OWNERS, idle=idle)

@@ -15,7 +15,7 @@ from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.model.presets import default_preset
 from dermquery.serve.answers import Answer
 from dermquery.serve.web.address import TOP_K, Address
-from dermquery.serve.web.asking import answered, ask, ask_unmarked
+from dermquery.serve.web.asking import answered, ask
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import AskError, words_for
 from dermquery.serve.web.question import LONGEST_TEXT, Asked, Question
@@ -68,9 +68,6 @@ def shown(visit: Visit, asked: Asked, address: Address, answer: Answer, marks: d
     left_out = ", ".join(f"{kind} {', '.join(ids)}" for kind, ids in kinds if ids)
     marked = dict(answer.prepared.marks) if marks is None else marks
     return Shown(asked, address, answer, content, marked, tuple(conditions), left_out)
-
-
-# --- answering ---------------------------------------------------------------------------------------------------
 
 
 async def page(visit: Visit, address: Address) -> Response:
@@ -143,7 +140,7 @@ async def searches(visit: Reading) -> Response:
             wanted = [tuple(name for name, good in marks.items() if good is kind) for kind in (True, False)]
             asked = await ask(visit, known.question.marked(*wanted), known)
         elif rerank == "unmark":
-            asked, marks = await ask_unmarked(visit, known), {}
+            asked, marks = await ask(visit, known.question.marked((), ()), None), {}
     else:
         asked, marks = await ask(visit, Question.of(form), known), {}
     address = replace(address, query=asked.key)
@@ -179,7 +176,7 @@ async def search(visit: Reading) -> Response:
         try:
             asked = await ask(visit, question, None)
         except Exception as error:
-            return _failed(visit, error)
+            return visit.failed(error)
         return RedirectResponse(visit.to(Address(query=asked.key, weights=address.weights).path()), 303)
     return await (_again(visit=visit, address=address) if visit.is_part else page(visit, address))
 
@@ -195,8 +192,3 @@ async def forget(visit: Reading) -> Response:
 async def history(visit: Reading) -> Response:
     """The last searches."""
     return visit.render("history.html", last=visit.site.asked.last(visit.owner, visit.site.settings.history))
-
-
-def _failed(visit: Visit, error: Exception) -> Response:
-    status, words = words_for(error)
-    return visit.render("failed.html", status, problem=words)

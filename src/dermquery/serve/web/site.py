@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Annotated, Any, cast
 from urllib.parse import quote
@@ -19,14 +19,13 @@ from dermquery import __version__
 from dermquery.answer.content import image_alt
 from dermquery.answer.language import LANGUAGES
 from dermquery.answer.rendering import environment_of
-from dermquery.answer.words import diagnosis_title, remark_question, tones, value_title
+from dermquery.answer.words import describe_case, diagnosis_title, remark_question, tones, value_title
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
 from dermquery.serve.api.common import Call, ScopedRoute, call_of
 from dermquery.serve.api.schemas import case_url
-from dermquery.serve.audit_log import AuditLog
-from dermquery.serve.security.addresses import is_secure
-from dermquery.serve.security.browsers import name_browser
+from dermquery.serve.kept import Kept
+from dermquery.serve.security.browsers import give_cookie, name_browser
 from dermquery.serve.service import SearchService
 from dermquery.serve.settings import ServeSettings
 from dermquery.serve.tongues import LANGUAGE_COOKIE
@@ -49,21 +48,15 @@ Handler = Callable[..., Awaitable[Response]]
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What the pages of one server share."""
+    """What the pages of one server share; ``undo`` is of :mod:`.records`."""
 
     service: SearchService
     settings: ServeSettings
-    audit: AuditLog
     images: KeptImages
-    asked: AskedQuestions
-    files: StaticFiles
-    templates: Environment
-
-    @classmethod
-    def of(cls, service: SearchService, settings: ServeSettings, audit: AuditLog) -> Site:
-        """The site of a service."""
-        images, files = KeptImages(service.decode), StaticFiles()
-        return cls(service, settings, audit, images, AskedQuestions(), files, _environment())
+    undo: Kept[tuple[str, str], Any]
+    asked: AskedQuestions = field(default_factory=AskedQuestions)
+    files: StaticFiles = field(default_factory=StaticFiles)
+    templates: Environment = field(default_factory=lambda: _environment())
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +111,11 @@ class Visit(Call):
         name_browser(self.request, self.who, response)
         return response
 
+    def failed(self, error: Exception) -> Response:
+        """A page that says what could not be done."""
+        status, words = words_for(error)
+        return self.render("failed.html", status, problem=words)
+
     def refuse(self, error: Exception, target: str = "#problem") -> Response:
         """Say beside the control what could not be done; nothing else of the page changes."""
         status, words = words_for(error)
@@ -161,10 +159,7 @@ async def switch_language(visit: Reading) -> Response:
     if visit.is_part:
         response = Response(status_code=204, headers={"HX-Refresh": "true"})
     if code in LANGUAGES:
-        response.set_cookie(
-            LANGUAGE_COOKIE, code, max_age=_A_YEAR, path=visit.to("/"), secure=is_secure(visit.request.scope),
-            httponly=True, samesite="lax",
-        )  # fmt: skip
+        give_cookie(visit.request, response, LANGUAGE_COOKIE, code, visit.to("/"), _A_YEAR)
     return response
 
 
@@ -194,6 +189,7 @@ def _environment() -> Environment:
         version=__version__,
         tone_of=lambda name: tones([name])[name],
         criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
+        describe_case=describe_case,
         diagnosis_title=diagnosis_title,
         image_alt=image_alt,
         part_names=texts.PARTS,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -14,24 +13,16 @@ from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.answers import CaseExistsError
 from dermquery.serve.fields import CaseFields
+from dermquery.serve.web import records
 from dermquery.serve.web.address import Fields
 from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
-from dermquery.serve.web.records import Records, looks_personal
 from dermquery.serve.web.site import Reading, Visit, Writing, pages, spoken
 
-__all__ = ["Records", "form_values", "router"]
+__all__ = ["form_values", "router"]
 
 router = pages()
 _MOST_SUGGESTED = 100
-
-
-def _records(request: Request) -> Records:
-    records: Records = request.app.state.records
-    return records
-
-
-Kept = Annotated[Records, Depends(_records)]
 
 
 def form_values(visit: Visit) -> dict[str, Any]:
@@ -75,7 +66,7 @@ async def page(visit: Reading) -> Response:
 
 @router.post("/add")
 @spoken()
-async def add(visit: Writing, records: Kept) -> Response:
+async def add(visit: Writing) -> Response:
     """Add a case."""
     form = await visit.form()
     case_id, question = str(form.get("case_id") or "").strip(), Question.of(form)
@@ -85,18 +76,14 @@ async def add(visit: Writing, records: Kept) -> Response:
     if not case_id:
         raise AskError(_("Give the case an id; hits are named by it."))
     ids = [case_id, *(str(form.get(name) or "") for name in ("lesion_id", "patient_id"))]
-    if sure != case_id and any(map(looks_personal, ids)):
+    if sure != case_id and any(map(records.looks_personal, ids)):
         return visit.render("add_asks.html", case_id=case_id, asks="personal")
     try:
         fields = CaseFields.model_validate({"case_id": case_id, **_described(form)})
     except ValidationError as error:
         raise _faults(error) from error
-
-    def work() -> str:
-        return records.add(visit, fields, question, replace=replacing == case_id)
-
     try:
-        key = await visit.service.writer.line.call(work)
+        key = await visit.service.writer.line.call(records.add, visit, fields, question, replace=replacing == case_id)
     except CaseExistsError:
         return visit.render("add_asks.html", case_id=case_id, asks="replace")
     response = visit.render("done.html", done=_("Case %s was added.") % case_id, key=key, case_id=case_id)
@@ -106,7 +93,7 @@ async def add(visit: Writing, records: Kept) -> Response:
 
 @router.post("/case")
 @spoken()
-async def change(visit: Writing, records: Kept) -> Response:
+async def change(visit: Writing) -> Response:
     """Change what is recorded of a case."""
     form = await visit.form()
     case_id, described = str(form.get("case_id") or ""), _described(form)
@@ -119,7 +106,7 @@ async def change(visit: Writing, records: Kept) -> Response:
 
 @router.post("/case/delete")
 @spoken()
-async def delete(visit: Writing, records: Kept) -> Response:
+async def delete(visit: Writing) -> Response:
     """Delete a case, or keep it alone of several."""
     form = await visit.form()
     case_id, line = str(form.get("case_id") or ""), visit.service.writer.line
@@ -128,15 +115,15 @@ async def delete(visit: Writing, records: Kept) -> Response:
         key = await line.call(records.merge, visit, case_id, others)
         done = _("Only case %s is kept, with what the others knew.") % case_id
         return visit.render("done.html", done=done, key=key, case_id=case_id)
-    key = await line.call(records.delete, visit, [case_id])
+    key = await line.call(records.delete, visit, case_id)
     return visit.render("done.html", done=_("Case %s was deleted.") % case_id, key=key, case_id="")
 
 
 @router.post("/undo")
 @spoken()
-async def undo(visit: Writing, records: Kept) -> Response:
+async def undo(visit: Writing) -> Response:
     """Undo what was written."""
     form = await visit.form()
     ids = await visit.service.writer.line.call(records.undo, visit, str(form.get("key") or ""))
     done = _("Undone: the base is as it was before.")
-    return visit.render("done.html", done=done, key="", case_id=ids[0] if records.held(ids[0]) else "")
+    return visit.render("done.html", done=done, key="", case_id=ids[0] if records.held(visit, ids[0]) else "")
