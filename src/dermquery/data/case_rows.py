@@ -15,6 +15,7 @@ from dermquery.data.value_maps import ValueMaps, WordMaps
 from dermquery.data.vocabulary.ages_days import (
     TWO_DIGITS,
     DayOrder,
+    check_taken,
     day_of,
     has_short_year,
     number_of,
@@ -145,9 +146,9 @@ def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -
     ]
     if date := row.get("date"):
         try:
-            day_of(date, order)
+            check_taken(date, day_of(date, order))
         except ValueError as error:
-            found.append(f"date {error}; correct it, or rename the column")
+            found.append(f"date {error}; correct it, leave it empty, or rename the column")
     for name, field in CASE_FIELDS.items():
         value = row.get(name, "")
         if value and field.values and value.lower() not in field.values:

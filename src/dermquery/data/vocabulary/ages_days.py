@@ -16,6 +16,7 @@ __all__ = [
     "ORDERS",
     "TWO_DIGITS",
     "DayOrder",
+    "check_taken",
     "day_of",
     "has_short_year",
     "millimetres",
@@ -71,6 +72,8 @@ _WORDED = re.compile(
     r"(?:[^\W\d_]{2,10}\.?,?\s+)??(?:(?P<first>\d{1,2})(?:\.|er|e|ste|st|nd|rd|th)?[\s/-]*)?(?P<month>[^\W\d_]{3,})\.?"
     r"(?:\s+(?P<second>\d{1,2})(?:st|nd|rd|th)?(?=[\s,]))?[\s,/-]*(?P<year>\d{4}|'?\d{2})\.?"
 )
+_NO_DAY_YET = datetime.date(1900, 1, 1)
+"""Spreadsheets and databases write it, or one of the days before, for none."""
 _NO_DAY = re.compile(r"\d{4}|\d{1,2}[./-]\d{4}|\d{4}[./-]\d{1,2}")
 
 
@@ -186,6 +189,18 @@ def day_of(written: str, order: DayOrder | None) -> datetime.date:
         raise ValueError(f"{written!r} may have the day or the month first; say which with --date-order dmy or mdy")
     parts = dict(zip(chosen, (one, two, three), strict=True))
     return _day(written, parts["y"], int(parts["m"]), int(parts["d"]), f"in the order {chosen}")
+
+
+def check_taken(written: str, day: datetime.date) -> None:
+    """Refuse a day on which no image can have been taken.
+
+    Raises:
+        ValueError: it lies in the future, beyond any zone's tomorrow, or is where tables begin to count, or before.
+    """
+    if day > datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1):
+        raise ValueError(f"{written!r} lies in the future")
+    if day <= _NO_DAY_YET:
+        raise ValueError(f"{written!r} stands for none")
 
 
 def _worded(written: str, text: str) -> datetime.date:
