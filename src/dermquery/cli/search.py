@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -224,9 +223,8 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     from dermquery.store.same_image import said_of, said_of_hits
 
     image = UprightImage.of(result.query.image)
-    sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
-    held = said_of(case_base.cases_of_image(sha256))
-    frames = said_of_frames(Path(result.query.image))
+    data = Path(result.query.image).read_bytes()
+    held, frames = said_of(case_base.cases_of_file(data, image)), said_of_frames(image.frames)
     found: list[Warned] = [*result.damage, *frames, *held, *said_of_hits(result.hits), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:

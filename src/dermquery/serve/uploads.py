@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from dermquery.data.image import UprightImage
 from dermquery.serve.kept import Kept
 from dermquery.serve.pictures import Decode, query_copy
 from dermquery.serve.prepared import KEPT_SECONDS, new_key
@@ -61,7 +62,7 @@ class KeptImages:
             most_each=_PER_OWNER, owner=lambda image: image.owner,
         )  # fmt: skip
 
-    def keep(self, owner: str, data: bytes) -> tuple[KeptImage, Image.Image]:
+    def keep(self, owner: str, data: bytes) -> tuple[KeptImage, UprightImage]:
         """Check an image and keep it; also gives the decoded image.
 
         Raises:
