@@ -453,6 +453,14 @@ def test_today_and_every_zones_tomorrow_are_days(tmp_path: Path) -> None:
     assert [case.date for case in read_cases(tmp_path / "cases.csv", check_images=False)] == days
 
 
+@pytest.mark.parametrize("word", ["unbekannt", "unknown", "k.A.", "n/a", "?", "-", "–", "NULL", "onbekend", "inconnu"])
+def test_a_word_for_nothing_known_is_no_number_and_no_day(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text(f"case_id,image,age,date,breslow_mm,diameter_mm\na,a.png,{word},{word},{word},{word}\n", "utf-8")
+    (case,) = read_cases(path, check_images=False)
+    assert (case.age, case.date, case.breslow_mm, case.diameter_mm, case.extra) == (None, None, None, None, {})
+
+
 def test_a_date_in_another_form_is_named(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("case_id,image,date\na,a.png,in March 2024\n")
     with pytest.raises(CaseTableError, match="date 'in March 2024' names no day; write one such as 2024-03-31"):

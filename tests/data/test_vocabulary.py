@@ -380,10 +380,12 @@ def test_a_place_that_leaves_hand_or_foot_open_is_not_read(written: str) -> None
         ("Melanoma in situ, Lentigo maligna type", "Hutchinson's melanotic freckle"),
         ("Nevus, Dysplastic", "dysplastic naevus|dysplastic nevus|naevus dysplasique"),
         ("Benign", "gutartig|goedaardig|bénin"), ("Nevus, NOS, Dermal", "intradermal naevus|dermal nevus"),
+        ("Nevus, Atypical", "atypical mole"), ("Basal cell carcinoma, Superficial", "superfizielles BZK|sBCC"),
         ("Malignant", "bösartig|kwaadaardig|malin|skin cancer|Hautkrebs|huidkanker|cancer de la peau"),
         ("Cysts", "Atherom|Grützbeutel"),
         # may be melanocytic or vascular; a keratosis in Australia; basal or squamous cell carcinoma; any colour of skin
-        (None, "birthmark|tache de naissance|geboortevlek|sunspot|Sonnenfleck|weißer Hautkrebs|Pigmentfleck"),
+        # and KA is keratoacanthoma in English, kératose actinique in French
+        (None, "KA|birthmark|tache de naissance|geboortevlek|sunspot|Sonnenfleck|weißer Hautkrebs|Pigmentfleck"),
     ],
 )  # fmt: skip
 def test_everyday_diagnoses(place: str | None, words: str) -> None:
@@ -468,3 +470,17 @@ def test_what_somebody_doubted_is_not_read() -> None:
     assert DIAGNOSES.named("Melanom?") is DIAGNOSES.named("? BCC") is word_for("sex", "m?") is None
     (one,) = reworded([case(site="?", diagnosis="Melanom?", sex="?")]).cases
     assert (one.site, one.sex, one.diagnosis, one.diagnosis_path) == (None, None, "Melanom?", None)
+
+
+def test_words_for_nothing_known_are_no_diagnosis() -> None:
+    for word in ("N/A", "?", "unbekannt", "onbekend", "inconnu", "-"):
+        (made,) = reworded([case(diagnosis=word, fine_diagnosis=word)]).cases
+        assert (made.diagnosis, made.fine_diagnosis, made.diagnosis_path) == (None, None, None)
+
+
+@pytest.mark.parametrize("written", ["21-06-15", "12-01-24"])
+def test_a_year_that_may_stand_first_is_not_read(written: str) -> None:
+    for order in ("dmy", "ymd", None):
+        with pytest.raises(ValueError, match="may have the year or the day first"):
+            day_of(written, order)  # type: ignore[arg-type]
+    assert day_of("31-03-24", "dmy") == datetime.date(2024, 3, 31), "2031 has not been yet"
