@@ -31,7 +31,14 @@ TRANSLATED = tuple(code for code in LANGUAGES if code != "en")
 Texts = dict[str | tuple[str, str], list[str]]
 """Text, or its forms for one and for many, and what is remarked on it."""
 _SAYING = (
-    *("data/image.py", "data/decoding.py", "data/costs.py", "data/image_quality.py", "store/likeness.py"),
+    *(
+        "data/image.py",
+        "data/decoding.py",
+        "data/costs.py",
+        "data/dicom/frames.py",
+        "data/image_quality.py",
+        "store/likeness.py",
+    ),
     *("store/same_image.py", "serve/answers.py", "serve/archive_names.py", "serve/bundle.py"),
     *(
         "serve/errors.py",

@@ -57,6 +57,10 @@ def test_a_dicom_query_gives_objects_about_itself_and_a_bundle(folder: Path, tmp
         (["--text", "irregular streaks", "--sr", "sr.dcm"], "--sr writes an object about the query's image"),
         (["--image", "query.jpg", "--seg", "seg.dcm"], "query.jpg is no DICOM object, which --seg could refer to"),
         (["--image", "query.dcm", "--sr", "sr.dcm"], "a report needs findings"),
+        (
+            ["--image", "query.dcm", "--csv", "ser.csv", "--report", "ser.fhir.json", "--sr", "sr.dcm"],
+            "a report needs findings",
+        ),
         (["--image", "query.dcm", "--sr", "no-folder/sr.dcm"], "there is no folder"),
         (["--image", "missing.dcm", "--sr", "sr.dcm"], "missing.dcm"),
     ],
@@ -68,7 +72,7 @@ def test_objects_that_cannot_be_written(
     code, output = run(folder, *arguments)
     assert code == 2
     assert said in output
-    assert not list(folder.glob("*s[er]*.dcm"))
+    assert not [*folder.glob("*s[er]*.dcm"), *folder.glob("ser.*")], "an error writes nothing"
 
 
 def test_hits_open_in_a_viewer_by_option_or_environment(folder: Path) -> None:

@@ -154,8 +154,9 @@ class Taken:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"", b"\0", ANSWER.pack(8001, 8000, b"PNG"), ANSWER.pack(1 << 31, 1 << 31, b""), ANSWER.pack(64, 64, b"PNG"),
-        ANSWER.pack(64, 64, b"PNG") + b"x", ANSWER.pack(64, 0, b"PNG"), ANSWER.pack(0, 1 << 31, b"") + b"few",
+        b"", b"\0", ANSWER.pack(8001, 8000, b"PNG", 1), ANSWER.pack(1 << 31, 1 << 31, b"", 1),
+        ANSWER.pack(64, 64, b"PNG", 1),
+        ANSWER.pack(64, 64, b"PNG", 1) + b"x", ANSWER.pack(64, 0, b"PNG", 1), ANSWER.pack(0, 1 << 31, b"", 1) + b"few",
     ],
 )  # fmt: skip
 def test_an_answer_that_is_none_becomes_an_error(decoders: Decoders, answer: bytes) -> None:

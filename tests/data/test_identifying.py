@@ -202,11 +202,24 @@ def test_prepare_leaves_them_out_unless_they_are_named(clinic: Path) -> None:
     assert "left out, as they identify persons: 'Name'" in done.stderr
     assert "--column Name=Name" in done.stderr
     assert {*read_cases(clinic / "out" / "cases.csv").cases[0].extra} == {"MRN", "Diagnose"}
-    done = run(*command, "kept", "--column", "Name=Name", "--map", "Geb.:1961-02-03=1961", "--ignore", "Kontakt")
+    years = [word for year in (1961, 1972, 1983) for word in ("--map", f"Geb.:{year}-02-03={year}")]
+    done = run(*command, "kept", "--column", "Name=Name", *years, "--ignore", "Kontakt")
     assert done.exit_code == 0, done.output
     assert "identify" not in done.stderr
     case = read_cases(clinic / "kept" / "cases.csv").cases[0]
     assert (case.extra["Name"], case.extra["Geb."]) == ("Müller, Anna", "1961")
+
+
+@pytest.mark.parametrize("word", ["Müller, Anna=A.", "Müller, Anna="])
+def test_a_map_of_one_word_does_not_keep_the_others(clinic: Path, word: str) -> None:
+    command = ("prepare", "folder", "bilder", "--table", "t.csv", "--column", "Bild=case_id", "--out", "out")
+    done = run(*command, "--map", f"Name:{word}")
+    assert done.exit_code == 2
+    assert (
+        "'Name' identifies persons (name of a person), and a map of some of its words keeps the others" in done.stderr
+    )
+    assert "--column Name=Name" in done.stderr
+    assert not (clinic / "out" / "cases.csv").exists()
 
 
 def test_a_case_id_that_names_persons_is_refused(clinic: Path) -> None:

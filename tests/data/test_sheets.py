@@ -185,9 +185,11 @@ def test_numbers_that_are_shown_with_leading_zeros_and_what_is_hidden(tmp_path: 
 def test_an_id_that_a_spreadsheet_shortened_is_named(tmp_path: Path, column: str, written: str) -> None:
     row = {"case_id": "a", "image": "a.png", "patient_id": "p", "lesion_id": "l", column: written}
     write_skin(tmp_path / "a.png")
-    (tmp_path / "t.csv").write_text(";".join(row) + "\n" + ";".join(row.values()))
-    with pytest.raises(CaseTableError, match=rf"{column} '{re.escape(written)}' was shortened by a spreadsheet"):
+    (tmp_path / "t.csv").write_text(";".join(row) + "\n" + ";".join(row.values()) + "\nb;a.png;q;m")
+    said = rf"{column} '{re.escape(written)}' was shortened by a spreadsheet"
+    with pytest.raises(CaseTableError, match=said) as caught:
         read_cases(tmp_path / "t.csv")
+    assert "--skip-bad" not in str(caught.value), "it would leave out what the spreadsheet has, and nobody misses"
 
 
 def test_formulas_and_errors(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from dermquery.data.vocabulary.words import is_missing, reworded, skin_type, wor
 from tests.data.clinic_values import judged, rows
 from tests.data.test_derm7pt import COUNTS
 
+MELANOMA = "Malignant melanocytic proliferations (Melanoma)"
 WORD_FIELDS = ("sex", "site", "laterality", "confirmed_by", "image_type", "polarisation", "contact", "licence")
 
 
@@ -34,7 +35,7 @@ def test_every_path_is_one_of_the_archives() -> None:
     from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
 
     paths = {str(path.value) for path in DiagnosisEnum}
-    tables = ("diagnosis_words.csv", "diagnosis_codes.csv")
+    tables = ("diagnosis_words.csv", "diagnosis_codes.csv", "codes_read.csv")
     assert len(paths) == 418
     assert {row["path"] for table in tables for row in rows_of(table) if row["path"]} <= paths
     places = {str(path.value) for path in AnatomSiteEnum}
@@ -116,6 +117,51 @@ def test_derm7pts_words_have_the_papers_group(word: str) -> None:
 def test_the_diagnoses_of_sources(source: str, word: str, place: str | None) -> None:
     path = DIAGNOSES.named(word, source)
     assert (path.rpartition(":")[2] if path else None) == place
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("C43.5", MELANOMA), ("c43.9 G", MELANOMA), ("C43.-", MELANOMA), ("C43x", MELANOMA),
+        ("ICD-10: C43.59", MELANOMA),
+        ("8720/3", MELANOMA), ("M-87203", MELANOMA), ("M8720/3", MELANOMA), ("ICD-O-3 8720/3", MELANOMA),
+        ("8743/3", "Melanoma Invasive, Superficial spreading"),
+        ("SSM C43.5", "Melanoma Invasive, Superficial spreading"),
+        ("D03.9", "Melanoma in situ"), ("8720/2", "Melanoma in situ"), ("8720/6", "Melanoma metastasis"),
+        ("8742/2", "Melanoma in situ, Lentigo maligna type"),
+        ("C44.3", "Malignant"), ("C44", "Malignant"), ("C44.9", "Malignant"), ("C79.2", "Malignant"),
+        ("C44.01", "Basal cell carcinoma"), ("C44.311", "Basal cell carcinoma"), ("8090/3", "Basal cell carcinoma"),
+        ("C44.42", "Malignant epidermal proliferations"), ("C44.40", "Malignant"), ("C44.13", "Sebaceous carcinoma"),
+        ("C44.3 Basaliom", "Basal cell carcinoma"), ("Basaliom (C44.3)", "Basal cell carcinoma"),
+        ("D04.3", "Squamous cell carcinoma in situ"), ("8070/32", "Squamous cell carcinoma, Invasive"),
+        ("D22.9", "Nevus"), ("8720/0", "Nevus"), ("8771/0", "Nevus"), ("8780/0", "Blue nevus"),
+        ("D22.5 Spitz-Nävus", "Nevus, Spitz"),
+        ("8720/1", "Indeterminate melanocytic proliferations"), ("D48.5", "Indeterminate"), ("D23.5", "Benign"),
+        ("L82", "Seborrheic keratosis"), ("L82.0", "Seborrheic keratosis"), ("L57.0", "Solar or actinic keratosis"),
+        ("D18.01", "Hemangioma"), ("L81.4", "Benign"), ("8832/0", "Dermatofibroma"),
+        ("8832/3", "Dermatofibrosarcoma protuberans"),
+        ("8999/3", "Malignant"),
+        # suspected, past or excluded; two things that contradict each other; of another organ; no code
+        *((word, None) for word in ("C43.9 V", "C43.9 Z", "C43.9 A", "C43.5?", "C43.5 Basaliom", "C43.5 irgendwas")),
+        *((word, None) for word in ("C34.1", "L57", "8720", "87203", "2021/3", "C4", "172.5", "2C30", "372244006")),
+    ],
+)  # fmt: skip
+def test_a_code_goes_as_far_as_its_meaning(written: str, place: str | None) -> None:
+    path = DIAGNOSES.named(written)
+    assert (path.rpartition(":")[2] if path else None) == place
+    read = reworded([case(diagnosis=written)])
+    assert (read.cases[0].diagnosis, read.cases[0].diagnosis_path) == (written, path)
+    assert dict(read.unknown) == ({} if path else {"diagnosis_path": Counter({written: 1})})
+
+
+def test_codes_that_are_written_are_codes_that_are_read() -> None:
+    """What we say of a place is read as that place or one above it."""
+    for path in DIAGNOSES.paths:
+        codes = DIAGNOSES.codes(path)
+        for code in filter(None, (codes.icd10, codes.icdo3)):
+            read = DIAGNOSES.named(code)
+            assert f"{path}:".startswith(f"{read}:"), (path, code)
+            assert DIAGNOSES.has_code(path, code) or read in ("Malignant", "Benign"), (path, code)
 
 
 def test_codes_come_from_the_nearest_place_above() -> None:
@@ -213,7 +259,8 @@ def test_rewording_twice_changes_nothing_more(values: dict[str, str]) -> None:
     (first,) = once.cases
     twice = reworded([first])
     assert twice.cases == once.cases
-    assert (first.diagnosis, first.fine_diagnosis) == (values.get("diagnosis"), values.get("fine_diagnosis"))
+    labels = (values.get("diagnosis"), values.get("fine_diagnosis"))
+    assert (first.diagnosis, first.fine_diagnosis) == tuple(None if own and is_missing(own) else own for own in labels)
     for field in WORD_FIELDS:
         if (own := values.get(field)) and not is_missing(own) and word_for(field, own) is None:
             assert getattr(first, field) == own, "an unknown word survives as it is"
@@ -275,16 +322,86 @@ def test_a_place_that_may_be_another_is_not_read(written: str) -> None:
 
 
 @pytest.mark.parametrize("site", SITES.by_word.values(), ids=lambda site: site.word)
-def test_every_place_has_words_in_three_languages_and_is_read_with_every_side(site: Any) -> None:
+def test_every_place_has_words_in_its_languages_and_is_read_with_every_side(site: Any) -> None:
     foreign = {row["word"]: row for row in rows_of("site_words.csv")}[site.word]
-    sides = {"de": ("li.", "re."), "nl": ("links", "rechts"), "fr": ("gauche", "droite")}
+    sides = {"de": ("li.", "re."), "nl": ("links", "rechts"), "fr": ("gauche", "droite"), "en": ("left", "right")}
     for language, (left, right) in sides.items():
         names = foreign[language].split("|")
-        assert all(names), site.word
+        assert all(names) or language == "en", site.word  # its own word is English
+        names = [*filter(None, names)]
         for name in (name.removeprefix("~") for name in names if "/" not in name):
             assert SITES.read(f"{name} {left}") == (site.word, "left"), name
             assert SITES.read(f"{name}, {right}") == (site.word, "right"), name
             assert SITES.read(name.upper()) in ((site.word, None), None)
+
+
+@pytest.mark.parametrize(
+    ("site", "words"),
+    [
+        ("toe", "great toe|Großzehe|Zehe II|2. Zehe|2nd toe|Dig. V Fuß|D1 Fuß|orteil II|2e orteil|teen 2|toenail"),
+        ("finger", "thumb|Finger II|4. Finger|finger 3|ring finger|Dig. I Hand|D3 main|doigt 4|thumb nail|pink"),
+        ("hand", "knuckle|knokkel|Fingerknöchel|back of hand|dorsum of the hand"),
+        ("neck", "nape|nape of neck|nuque|HWS|throat"),
+        ("back", "BWS|Höhe BWS|Rücken Höhe BWS|shoulder blade"),
+        ("lower back", "LWS|Höhe LWS|lumbar|loin|lombes"),
+        ("knee", "popliteal fossa|Kniekehle|creux poplité|back of knee"),
+        ("lower leg", "shin|calf|Wade|scheen|mollet"), ("lateral trunk", "flank|Flanke|flanc"),
+        ("groin", "groin|lies|aine"),
+        ("axilla", "axilla|armpit|oksel|aisselle"), ("face", "philtrum|jawline|eyebrow|nasolabial fold"),
+        ("nose", "ala nasi|Nasenflügel|neusvleugel|aile du nez|tip of nose|nasal bridge"),
+        ("ear", "helix|hélix|conchal bowl|concha|conque|pinna|earlobe|antihelix"),
+        ("elbow", "antecubital fossa|Ellenbeuge"),
+        ("breast", "nipple|areola"), ("foot", "instep|dorsum of foot"), ("scalp", "vertex|crown|occiput"),
+    ],
+)  # fmt: skip
+def test_everyday_places(site: str, words: str) -> None:
+    for word in words.split("|"):
+        assert SITES.read(word) == (site, None), word
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["Dig. II", "D2", "DII re.", "nail", "mouth", "web space", "Höhe Th8", "Zehe 12", "Rücken 2", "paravertebral"],
+)
+def test_a_place_that_leaves_hand_or_foot_open_is_not_read(written: str) -> None:
+    assert SITES.read(written) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("Nevus", "mole|moles|beauty mark|Muttermal|Leberfleck|moedervlek|grain de beauté"),
+        ("Solar lentigo", "age spot|liver spot|Altersfleck|levervlek|ouderdomsvlek|tache de vieillesse"),
+        ("Ephelis", "freckles|Sommersprossen|sproet|tache de rousseur"),
+        ("Basal cell carcinoma", "rodent ulcer|Basaliom"),
+        ("Seborrheic keratosis", "senile wart|Alterswarze|ouderdomswrat"), ("Verruca", "wart|Warze|wrat|verrue"),
+        ("Capillary vascular malformation", "port-wine stain|Feuermal|wijnvlek|tache de vin|Naevus flammeus"),
+        ("Hemangioma", "strawberry mark|Blutschwamm|aardbeivlek"), ("Vascular spider", "spider naevus|Naevus araneus"),
+        ("Malignant melanocytic proliferations (Melanoma)", "schwarzer Hautkrebs|Melanoma malignum"),
+        ("Melanoma in situ, Lentigo maligna type", "Hutchinson's melanotic freckle"),
+        ("Nevus, Dysplastic", "dysplastic naevus|dysplastic nevus|naevus dysplasique"),
+        ("Benign", "gutartig|goedaardig|bénin"), ("Nevus, NOS, Dermal", "intradermal naevus|dermal nevus"),
+        ("Nevus, Atypical", "atypical mole"), ("Basal cell carcinoma, Superficial", "superfizielles BZK|sBCC"),
+        ("Malignant", "bösartig|kwaadaardig|malin|skin cancer|Hautkrebs|huidkanker|cancer de la peau"),
+        ("Cysts", "Atherom|Grützbeutel"),
+        # may be melanocytic or vascular; a keratosis in Australia; basal or squamous cell carcinoma; any colour of skin
+        # and KA is keratoacanthoma in English, kératose actinique in French
+        (None, "KA|birthmark|tache de naissance|geboortevlek|sunspot|Sonnenfleck|weißer Hautkrebs|Pigmentfleck"),
+    ],
+)  # fmt: skip
+def test_everyday_diagnoses(place: str | None, words: str) -> None:
+    for word in words.split("|"):
+        path = DIAGNOSES.named(word)
+        assert (path.rpartition(":")[2] if path else None) == place, word
+
+
+def test_the_leg_has_the_buttock_as_the_archive_has_it() -> None:
+    from isic_metadata.anatom_site_hierarchical import AnatomSiteEnum
+
+    paths = {str(path.value) for path in AnatomSiteEnum}
+    assert {"Lower extremity:Buttock", "Lower extremity:Thigh:Lateral thigh:Hip"} <= paths
+    assert {"buttock", "hip", "thigh", "Wade"} <= set(below("site", ["Bein"]).values)
+    assert "buttock" not in below("site", ["trunk"]).values
 
 
 def test_the_side_of_a_place_is_its_laterality() -> None:
@@ -354,3 +471,17 @@ def test_what_somebody_doubted_is_not_read() -> None:
     assert DIAGNOSES.named("Melanom?") is DIAGNOSES.named("? BCC") is word_for("sex", "m?") is None
     (one,) = reworded([case(site="?", diagnosis="Melanom?", sex="?")]).cases
     assert (one.site, one.sex, one.diagnosis, one.diagnosis_path) == (None, None, "Melanom?", None)
+
+
+def test_words_for_nothing_known_are_no_diagnosis() -> None:
+    for word in ("N/A", "?", "unbekannt", "onbekend", "inconnu", "-"):
+        (made,) = reworded([case(diagnosis=word, fine_diagnosis=word)]).cases
+        assert (made.diagnosis, made.fine_diagnosis, made.diagnosis_path) == (None, None, None)
+
+
+@pytest.mark.parametrize("written", ["21-06-15", "12-01-24"])
+def test_a_year_that_may_stand_first_is_not_read(written: str) -> None:
+    for order in ("dmy", "ymd", None):
+        with pytest.raises(ValueError, match="may have the year or the day first"):
+            day_of(written, order)  # type: ignore[arg-type]
+    assert day_of("31-03-24", "dmy") == datetime.date(2024, 3, 31), "2031 has not been yet"

@@ -132,3 +132,43 @@ def test_a_group_is_named_where_it_alone_is_there(tmp_path: Path) -> None:
     store = store_of(tmp_path, [Case(case_id="1", image=Path("a.jpg"), diagnosis="akiec")])
     with pytest.raises(FilterError, match=r"no case has the diagnosis 'AK'.*'AK' belongs to the group 'akiec'"):
         parse_where(["diagnosis=AK"], KnownValues(store))
+
+
+CODED = (
+    ("melanoma of the trunk", {"diagnosis": "C43.5"}), ("melanoma", {"diagnosis": "mel", "diagnosis_path": MELANOMA}),
+    ("in situ", {"diagnosis": "mel", "diagnosis_path": f"{MELANOMA}:Melanoma in situ"}),
+    ("in situ by hand", {"diagnosis": "D03.3"}), ("histology", {"diagnosis": "other", "fine_diagnosis": "M-87203"}),
+    ("SSM", {"diagnosis": "8743/3"}), ("skin of the face", {"diagnosis": "c44.3 G", "diagnosis_path": "Malignant"}),
+    ("BCC", {"diagnosis": "Basaliom"}), ("American BCC", {"diagnosis": "C44.311"}), ("SCC", {"diagnosis_path": SCC}),
+    ("doubted", {"diagnosis": "C43.9 V"}), ("keratosis", {"fine_diagnosis": "L82.1"}), ("AK", {"diagnosis": "L57.0"}),
+    ("akiec", {"diagnosis": "akiec"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clause", "expected"),
+    [
+        ("diagnosis=C43", "melanoma of the trunk, melanoma, histology, SSM"),
+        ("diagnosis=C43.9", "melanoma of the trunk, melanoma, histology, SSM"),
+        ("diagnosis=C43.5", "melanoma of the trunk"), ("diagnosis=D03", "in situ, in situ by hand"),
+        ("diagnosis=8720/3", "melanoma of the trunk, melanoma, histology, SSM"), ("diagnosis=M87433", "SSM"),
+        ("diagnosis=C44", "skin of the face, BCC, American BCC, SCC"),
+        ("diagnosis=C44.3", "skin of the face, American BCC"),
+        ("diagnosis=C44.91", "BCC, American BCC"), ("diagnosis=L82", "keratosis"), ("diagnosis=bkl", "keratosis"),
+        ("diagnosis=mel", "melanoma of the trunk, melanoma, in situ, in situ by hand, histology, SSM"),
+        ("diagnosis=bcc", "BCC, American BCC"), ("diagnosis=L57.0", "AK"), ("diagnosis=AK", "AK"),
+        ("diagnosis=akiec", "AK, akiec"), ("diagnosis_path=C43", "melanoma of the trunk, melanoma, histology, SSM"),
+    ],
+)  # fmt: skip
+def test_codes_are_asked_for_and_found(tmp_path: Path, clause: str, expected: str) -> None:
+    store = store_of(tmp_path, [Case(case_id=name, image=Path("a.jpg"), **row) for name, row in CODED])
+    found = {row.case.case_id for row in store.page(parse_where([clause], KnownValues(store)), limit=100)}
+    assert found == set(expected.split(", "))
+
+
+def test_a_code_with_a_place_is_asked_for_by_both_where_no_case_has_it(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [Case(case_id="1", image=Path("a.jpg"), diagnosis="mel", diagnosis_path=MELANOMA)])
+    with pytest.raises(FilterError, match=r"C43\.5 is a diagnosis and a place.*diagnosis=C43 and site=trunk"):
+        parse_where(["diagnosis=C43.5"], KnownValues(store))
+    with pytest.raises(FilterError, match=r"no case has the diagnosis 'L57\.0'"):
+        parse_where(["diagnosis=L57.0"], KnownValues(store))

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Case
 from dermquery.data.checklist import CRITERIA
+from dermquery.store.excluded import excluding
 from dermquery.store.filters import (
     FIELDS,
     AllOf,
@@ -28,9 +29,10 @@ from dermquery.store.filters import (
     matches,
     without_fields,
 )
+from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.sql import to_lance
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
-from dermquery.store.where import Written, as_filter, excluding, parse_where
+from dermquery.store.where import Written, as_filter, parse_where
 from tests.store.conftest import MakeStore
 
 NASTY = [
@@ -290,12 +292,15 @@ def test_field_value_reads_the_checklist(cases: Sequence[Case]) -> None:
     assert field_value(cases[3], "diagnosis") is None
 
 
-def test_more_ids_than_one_condition_may_name() -> None:
+def test_more_ids_than_one_condition_may_name(tmp_path: Path) -> None:
+    store = LanceStore(tmp_path, 2)
     case = Case(case_id="c1", image=Path("c1.png"), lesion_id="l2499", patient_id="p")
     lesions = [f"l{i}" for i in range(2500)]
-    assert not matches(excluding(Filter(), None, lesions, None), case)
-    assert matches(excluding(Filter(), None, lesions[:-1], ["other"]), case)
-    assert not matches(excluding(parse_where(["site=missing"]), [f"c{i}" for i in range(1001)], None, None), case)
+    assert not matches(excluding(Filter(), store, None, lesions, None), case)
+    assert matches(excluding(Filter(), store, None, lesions[:-1], ["other"]), case)
+    assert not matches(
+        excluding(parse_where(["site=missing"]), store, [f"c{i}" for i in range(1001)], None, None), case
+    )
 
 
 def many(n: int) -> AllOf:
@@ -336,7 +341,7 @@ def test_how_much_can_be_asked_for(clauses: tuple[str, ...], tree: Any, said: st
             as_filter(clauses)
 
 
-def test_what_a_search_leaves_out_does_not_count() -> None:
+def test_what_a_search_leaves_out_does_not_count(tmp_path: Path) -> None:
     ids = [str(i) for i in range(1000)]
-    where = excluding(Written(tree=many(2000)).read(None), ids, ids, ids)
+    where = excluding(Written(tree=many(2000)).read(None), LanceStore(tmp_path, 2), ids, ids, ids)
     assert len(where.fields) == 3

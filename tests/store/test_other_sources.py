@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,34 @@ def test_another_image_under_an_id_without_a_source_is_said(base: CaseBase, tmp_
     done = run(tmp_path / "b.csv", "--base", base.uri, "--model", 0)
     assert done.exit_code == 0
     assert "1 case had another image before (a1); if these are other cases, use --prefix" in done.stdout
+
+
+def test_two_clinics_without_a_source_are_kept_apart_by_their_images(base: CaseBase, tmp_path: Path) -> None:
+    tables = []
+    for number, clinic in enumerate("ab"):
+        (folder := tmp_path / clinic).mkdir()
+        cases = [case(folder, f"p{i}", None, 10 * number + i) for i in range(3)]
+        write_cases(cases, table := folder / "cases.csv")
+        tables.append((table, cases))
+    (first, cases), (second, _) = tables
+    command = ("--base", base.uri, "--model", 0)
+    assert run(first, *command).exit_code == 0
+    for more in ((), ("--dry-run",)):
+        done = run(second, *command, *more)
+        assert done.exit_code == 2
+        assert "holds 'p0' of no source, 'p1' of no source, 'p2' of no source" in done.stderr
+        assert "--prefix B-" in done.stderr
+        assert "--replace" in done.stderr
+    assert held(base) == {each.case_id: each for each in cases}, "nothing was written"
+    assert "3 added" in run(second, *command, "--prefix", "B-").stdout
+    # The table itself, edited or moved with its images, goes on as before.
+    write_cases([each.model_copy(update={"sex": "male"}) for each in cases], first)
+    assert "0 added, 3 updated" in run(first, *command).stdout
+    draw_lesion(cases[0].image, 77)
+    assert "1 case had another image before (p0)" in run(first, *command).stdout
+    moved = shutil.copytree(tmp_path / "a", tmp_path / "moved")
+    assert "0 added" in (done := run(moved / "cases.csv", *command)).stdout, done.stderr
+    assert "0 added, 3 updated" in run(second, *command, "--replace").stdout
 
 
 # --- images of the archive ----------------------------------------------------------------------------------------

@@ -6,13 +6,17 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase, EmptyBaseError
+from dermquery.store.excluded import excluding
 from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, matches
+from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.sql import to_lance
 from dermquery.store.milvus.expression import to_milvus
+from dermquery.store.protocol import ImageStamp, StoredCase
 from dermquery.store.where import Written, apart_from, parse_where
 from tests.store.conftest import draw_lesion
 from tests.store.encoder import ProjectionEncoder
@@ -226,3 +230,29 @@ def test_conditions_of_the_api_mean_the_same(clinics: CaseBase) -> None:
     assert clinics.count(Written(tree=Not(condition=female))) == 7
     assert clinics.count(Written(tree=AllOf(conditions=(OneOf(field="sex", values=("vrouw", "homme")),)))) == 4
     assert clinics.count(Filter(condition=female)) == 0, "a filter made in Python means what it says"
+
+
+def test_a_lesions_id_is_its_sources_own(tmp_path: Path) -> None:
+    rows = [
+        {"source": "A", "lesion_id": "0"}, {"source": "B", "lesion_id": "0"}, {"source": "B", "lesion_id": "1"},
+        {"lesion_id": "A:2"}, {"source": "A", "lesion_id": "IL_1234567"}, {"source": "B", "lesion_id": "IL_1234567"},
+        {"source": "A", "patient_id": "0"}, {"source": "A: day", "lesion_id": "2"},
+    ]  # fmt: skip
+    store = LanceStore(tmp_path, 2)
+    cases = [Case(case_id=f"{i}", image=Path("a.jpg"), **row) for i, row in enumerate(rows)]
+    store.upsert([StoredCase(case, np.ones(2, np.float32), ImageStamp("0", 0, 0, "")) for case in cases])
+
+    def left(lesions: object = None, patients: object = None) -> str:
+        where = excluding(Filter(), store, None, lesions, patients)  # type: ignore[arg-type]
+        return "".join(case.case_id for case in cases if not matches(where, case))
+
+    assert left("A:0") == "0"
+    assert left(["A:0", "1"]) == "02"
+    assert left("1") == "2"
+    assert left("A:2") == "3", "an id that is there is meant"
+    assert left("A: day:2") == "7"
+    assert left("IL_1234567") == "45", "the archive's are the same everywhere"
+    assert left(None, "0") == "6"
+    assert left("nowhere") == ""
+    with pytest.raises(FilterError, match="lesion '0' is one of 'A' and 'B', each its own; write A:0 for that of 'A'"):
+        left(["1", "0"])

@@ -70,7 +70,11 @@ def folder(
         Path | None, typer.Option("--map-file", help="The same as a table with the columns column, value, becomes.")
     ] = None,
     label_from_folder: Annotated[
-        bool, typer.Option("--label-from-folder", help="The name of an image's folder is its diagnosis.")
+        bool,
+        typer.Option(
+            "--label-from-folder",
+            help="The name of the folder that holds an image is its diagnosis, of several levels the innermost.",
+        ),
     ] = False,
     clinic: Annotated[str, typer.Option("--source", help="Recorded as the source of cases that name none.")] = "",
     size: SizeOption = None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dermquery.store.casebase import CaseBase
     from dermquery.store.encoding import Executor
     from dermquery.store.ingest import IngestProgress, IngestReport
+    from dermquery.store.protocol import CaseReader
 
 __all__ = ["index", "progress_bar", "show_progress"]
 
@@ -63,6 +64,9 @@ def index(
             help="Put before each case id, where another source has the same ids; those of the ISIC Archive stay."
         ),
     ] = "",
+    replace_cases: Annotated[
+        bool, typer.Option("--replace", help="Write over cases of the same ids, whatever source or image they have.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images encoded and written at once.")] = 32,
     ray: Annotated[
         str | None, typer.Option("--ray", help="Encode on a Ray cluster: its address, or local for processes here.")
@@ -90,7 +94,11 @@ def index(
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")
         if dry_run:
             done, n_cases = _dry_run(
-                cases, base, described=described, progress=lambda state: show_progress(bar, task, state)
+                cases,
+                base,
+                described=described,
+                replacing=replace_cases,
+                progress=lambda state: show_progress(bar, task, state),
             )
         else:
             from dermquery.store.casebase import CaseBase
@@ -98,10 +106,13 @@ def index(
             place = True if images is None else False if images == "none" else images
             case_base = CaseBase.open_or_create(base, model, described=described, images=place)
             case_base.check_writable()
+            if not replace_cases:
+                _check_elsewhere(cases, case_base.store)
             executor = None if ray is None else _cluster(ray, case_base, model, batch_size)
             done = case_base.add(
-                cases, batch_size=batch_size, executor=executor, progress=lambda state: show_progress(bar, task, state)
-            )
+                cases, batch_size=batch_size, executor=executor, replacing=replace_cases,
+                progress=lambda state: show_progress(bar, task, state),
+            )  # fmt: skip
             n_cases = len(case_base)
     if report is not None:
         with replacing(report) as part:
@@ -116,7 +127,7 @@ def _prefixed(case: Case, prefix: str) -> Case:
 
 
 def _dry_run(
-    cases: CaseTable, base: str, *, described: bool, progress: Callable[[IngestProgress], None]
+    cases: CaseTable, base: str, *, described: bool, replacing: bool, progress: Callable[[IngestProgress], None]
 ) -> tuple[IngestReport, int]:
     """What an ingest would do, and how many cases the base holds now."""
     from dermquery.store.encoding import LocalExecutor
@@ -126,8 +137,17 @@ def _dry_run(
     home = home_of(base)
     store = home.store(home.manifest()) if home.exists() else None
     executor = LocalExecutor(None, described=described)
-    report = index_cases(cases, store, executor, dry_run=True, progress=progress)
+    if store is not None and not replacing:
+        _check_elsewhere(cases, store)
+    report = index_cases(cases, store, executor, dry_run=True, replacing=replacing, progress=progress)
     return report, 0 if store is None else store.count()
+
+
+def _check_elsewhere(cases: CaseTable, store: CaseReader) -> None:
+    from dermquery.store.other_sources import others_from_elsewhere
+
+    if taken := others_from_elsewhere(cases.cases, store):
+        raise ValueError(taken)
 
 
 def _cluster(address: str, base: CaseBase, model: str | None, batch_size: int) -> Executor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -136,9 +135,7 @@ def search(
     warnings = _warnings(case_base, result)
     if case_base.read_only:
         Console(stderr=True, soft_wrap=True).print(Text(case_base.read_only, style="yellow"))
-    outputs.write(result, warnings, notice)
-    if source is not None:
-        _write_objects(result, source, seg, sr)
+    outputs.write(result, warnings, notice, {} if source is None else _objects(result, source, seg, sr))
     if json_out != "-":
         print_result(result, case_base, warnings)
 
@@ -190,18 +187,29 @@ class _Outputs(NamedTuple):
 
         return any((found := REPORTS.find(form)) is not None and found.explained for form, _ in self.files)
 
-    def write(self, result: SearchResult, warnings: Sequence[Warned], notice: str | None) -> None:
-        """Write them all; matplotlib, jinja2 and fpdf2 are imported for those that need them only."""
+    def write(
+        self, result: SearchResult, warnings: Sequence[Warned], notice: str | None, objects: Mapping[Path, Dataset]
+    ) -> None:
+        """Write them all, and objects, once each could be made: whoever is told of an error has no half of an answer.
+
+        matplotlib, jinja2 and fpdf2 are imported for those that need them only.
+        """
         from dermquery.answer.formats import render
         from dermquery.data.files import replacing
 
-        for form, path in self.files:
-            content, _ = render(form, result, warnings, notice)
+        rendered = [(path, render(form, result, warnings, notice)[0]) for form, path in self.files]
+        for path, content in rendered:
             if str(path) == "-":
                 typer.echo(content.decode().rstrip("\n"))
                 continue
             with replacing(path) as part:
                 part.write_bytes(content)
+        if objects:
+            from dermquery.data.dicom.quiet import quiet
+
+            for path, made in objects.items():
+                with quiet(), replacing(path) as part:
+                    made.save_as(part)
 
 
 def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
@@ -215,9 +223,8 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     from dermquery.store.same_image import said_of, said_of_hits
 
     image = UprightImage.of(result.query.image)
-    sha256 = hashlib.sha256(Path(result.query.image).read_bytes()).hexdigest()
-    held = said_of(case_base.cases_of_image(sha256))
-    frames = said_of_frames(Path(result.query.image))
+    data = Path(result.query.image).read_bytes()
+    held, frames = said_of(case_base.cases_of_file(data, image)), said_of_frames(image.frames)
     found: list[Warned] = [*result.damage, *frames, *held, *said_of_hits(result.hits), *check_image(image)]
     # A base that keeps its cases composed with findings would have to encode hundreds of images for one question.
     if result.base.count >= LEAST_CASES and not case_base.manifest.described:
@@ -244,15 +251,21 @@ def _dicom_source(image: Path | None, seg: Path | None, sr: Path | None) -> Data
     return read_header(image).dataset
 
 
-def _write_objects(result: SearchResult, source: Dataset, seg: Path | None, sr: Path | None) -> None:
-    if seg is not None:
-        from dermquery.answer.dicom.seg import write_seg
+def _objects(result: SearchResult, source: Dataset, seg: Path | None, sr: Path | None) -> dict[Path, Dataset]:
+    """The objects to write, by their files."""
+    from dermquery.data.dicom.quiet import quiet
 
-        write_seg(result, source, seg)
-    if sr is not None:
-        from dermquery.answer.dicom.sr import write_sr
+    made: dict[Path, Dataset] = {}
+    with quiet():
+        if seg is not None:
+            from dermquery.answer.dicom.seg import regions
 
-        write_sr(result, source, sr)
+            made[seg] = regions(result, source)
+        if sr is not None:
+            from dermquery.answer.dicom.sr import checklist_report
+
+            made[sr] = checklist_report(source, result.terms)
+    return made
 
 
 def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[Warned] = ()) -> None:

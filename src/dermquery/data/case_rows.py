@@ -15,12 +15,13 @@ from dermquery.data.value_maps import ValueMaps, WordMaps
 from dermquery.data.vocabulary.ages_days import (
     TWO_DIGITS,
     DayOrder,
+    check_taken,
     day_of,
     has_short_year,
     number_of,
     order_of,
 )
-from dermquery.data.vocabulary.words import recorded_as
+from dermquery.data.vocabulary.words import is_missing, recorded_as
 
 __all__ = ["COLUMNS", "TEXT_COLUMNS", "CaseTable", "FindImage", "cell_problem", "check_rows"]
 
@@ -37,6 +38,8 @@ _MAX_LISTED = 50
 _NAMING = ("image", *(name for name, field in CASE_FIELDS.items() if field.kind is Kind.ID))
 _SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}")
 """A long number as Excel shows it, and writes it to CSV."""
+
+_LOST = "was shortened by a spreadsheet and lost its last digits"
 
 _Row = Mapping[str, str]
 FindImage = Callable[[str], Path]
@@ -97,7 +100,7 @@ def check_rows(
     bad: list[BadRow] = []
     seen: dict[str, int] = {}
     for number, cells in rows.numbered:
-        row = translate({name: value for name, value in zip(names, cells, strict=False) if name})
+        row = _recorded(translate({name: value for name, value in zip(names, cells, strict=False) if name}))
         case_id = row.get("case_id", "")
         problems = _shape_problems(names, cells) or _problems(row, needed, order)
         if case_id and seen.setdefault(case_id, number) != number:
@@ -119,6 +122,12 @@ def check_rows(
     return CaseTable(path, tuple(cases), tuple(bad), tuple(filter(None, notes)))
 
 
+def _recorded(row: _Row) -> _Row:
+    """The row without the words that say of a number or a day that nothing is known: ``unbekannt``, ``n/a``, ``-``."""
+    told = (name for name in (*NUMBERS, "date") if row.get(name) and is_missing(row[name]))
+    return {**row, **dict.fromkeys(told, "")}
+
+
 def _shape_problems(names: Sequence[str], values: Sequence[str]) -> list[str]:
     if len(values) == len(names):
         return []
@@ -138,16 +147,15 @@ def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
     found += [problem for name in NUMBERS if (problem := _number_problem(name, row.get(name, "")))]
     found += [
-        f"{name} {row[name]!r} was shortened by a spreadsheet and lost its last digits; make that column text, "
-        "enter it again and export again"
+        f"{name} {row[name]!r} {_LOST}; make that column text, enter it again and export again"
         for name in _NAMING
         if _SHORTENED.fullmatch(row.get(name, ""))
     ]
     if date := row.get("date"):
         try:
-            day_of(date, order)
+            check_taken(date, day_of(date, order))
         except ValueError as error:
-            found.append(f"date {error}; correct it, or rename the column")
+            found.append(f"date {error}; correct it, leave it empty, or rename the column")
     for name, field in CASE_FIELDS.items():
         value = row.get(name, "")
         if value and field.values and value.lower() not in field.values:
@@ -157,7 +165,7 @@ def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -
 
 def cell_problem(name: str, value: str, order: DayOrder | None = None) -> str | None:
     """What is wrong with a value of one of our columns, with the remedy; None if nothing is."""
-    return next(iter(_problems({name: value}, (), order)), None)
+    return next(iter(_problems(_recorded({name: value}), (), order)), None)
 
 
 def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
@@ -167,7 +175,8 @@ def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
         lines.append(f"  {place} {row.line}{who}: {'; '.join(row.problems)}")
     if len(bad) > _MAX_LISTED:
         lines.append(f"  ... and {len(bad) - _MAX_LISTED} more bad rows")
-    if len(bad) < total:
+    # Without them a table is another: whoever leaves out what was shortened loses cases for good.
+    if len(bad) < total and not any(_LOST in problem for row in bad for problem in row.problems):
         lines.append("Correct them, or leave them out with --skip-bad (in Python: skip_bad=True).")
     return "\n".join(lines)
 

@@ -55,7 +55,7 @@ def main(max_pixels: int, seconds: float, shared: int) -> None:
                 _decode(data, max_pixels, least_side or None, frame, memory - _LEFT, strip)
             except ImageError as error:
                 message = str(error).encode(errors="replace")[:4000]
-                _say(answers, ANSWER.pack(FAILED, len(message), b"") + message)
+                _say(answers, ANSWER.pack(FAILED, len(message), b"", 0) + message)
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -64,7 +64,7 @@ def _decode(
 ) -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     with upright_strips(data, max_pixels=max_pixels, least_side=least_side, max_bytes=max_bytes, frame=frame) as strips:
-        _say(answers, ANSWER.pack(*strips.size, strips.format.encode()[:12]))
+        _say(answers, ANSWER.pack(*strips.size, strips.format.encode()[:12], strips.frames))
         for strip in strips:
             rows = strip.tobytes()
             shared[: len(rows)] = rows

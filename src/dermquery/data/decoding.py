@@ -32,8 +32,9 @@ __all__ = ["Decoders", "DecodersError"]
 
 REQUEST = struct.Struct("<QII")
 """Length of the file, which follows, ``least_side``, 0 for none, and the frame of a DICOM object."""
-ANSWER = struct.Struct("<II12s")
-"""Width, height and format, and the strips follow; or :data:`FAILED` and the length of the message that follows."""
+ANSWER = struct.Struct("<II12sI")
+"""Width, height, format and number of frames, and the strips follow; or :data:`FAILED` and the length of the message,
+which follows."""
 STRIP, NEXT = b"s", b"n"
 """The next strip of :func:`~dermquery.data.colour.spans` stands in the shared memory; it has been taken from there."""
 FAILED = 0
@@ -148,7 +149,7 @@ class _Worker:
         return image
 
     def _answer(self, requests: IO[bytes], answers: IO[bytes]) -> UprightImage:
-        width, height, kind = ANSWER.unpack(_exactly(answers, ANSWER.size))
+        width, height, kind, frames = ANSWER.unpack(_exactly(answers, ANSWER.size))
         if width == FAILED:
             raise ImageError(_exactly(answers, min(height, _MESSAGE)).decode(errors="replace"))
         if width * height > self._max_pixels:
@@ -169,7 +170,7 @@ class _Worker:
         if whole is None:
             raise EOFError
         image = UprightImage.taking(whole)
-        image.stored_as = kind.rstrip(b"\0").decode("ascii", errors="replace")
+        image.stored_as, image.frames = kind.rstrip(b"\0").decode("ascii", errors="replace"), frames
         return image
 
     def end(self) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "ImageError",
     "ImageSource",
     "UprightImage",
+    "file_bytes",
     "file_hash",
     "image_header",
     "load_image",
@@ -97,10 +98,12 @@ class UprightImage(Image.Image):
     Attributes:
         visible_box: what :func:`~dermquery.data.borders.visible_box` found; None before that.
         stored_as: format of the file, one of :data:`FORMATS` or ``MPO``; empty for one that came decoded.
+        frames: how many its DICOM object has, of which this is one; 1 for any other image.
     """
 
     visible_box: tuple[int, int, int, int] | None = None
     stored_as: str = ""
+    frames: int = 1
 
     @classmethod
     def of(cls, source: ImageSource, *, name: str = "", max_pixels: int = _MAX_PIXELS) -> UprightImage:
@@ -109,7 +112,7 @@ class UprightImage(Image.Image):
             return source
         with upright_strips(source, name=name, max_pixels=max_pixels) as strips:
             image = cls.taking(strips.whole(own=not isinstance(source, Image.Image)))
-            image.stored_as = strips.format
+            image.stored_as, image.frames = strips.format, strips.frames
         return image
 
     @classmethod
@@ -171,9 +174,15 @@ def read_once(source: ImageSource | None) -> ImageSource | None:
 
 def file_hash(image: ImageSource | None) -> str | None:
     """SHA-256 of an image file; None for a decoded image."""
+    data = file_bytes(image)
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def file_bytes(image: ImageSource | None) -> bytes | None:
+    """The bytes of an image file; None for a decoded image."""
     if isinstance(image, str | Path):
-        image = Path(image).read_bytes()
-    return hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+        return Path(image).read_bytes()
+    return image if isinstance(image, bytes) else None
 
 
 @contextmanager
@@ -221,8 +230,8 @@ def upright_strips(
         if isinstance(image, DicomImageFile):
             image.seek(frame - 1)
         image.load()
-        deep = image if isinstance(image, DicomImageFile) else pixels
-        yield Strips(image, white=deep.white, inverted=deep.inverted)
+        deep, frames = (image, image.n_frames) if isinstance(image, DicomImageFile) else (pixels, 1)
+        yield Strips(image, white=deep.white, inverted=deep.inverted, frames=frames)
 
 
 def image_header(source: Path | bytes) -> tuple[str, tuple[int, int]]:

@@ -9,7 +9,7 @@ contradictions.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,12 @@ class Contradictions:
             self.counts[name] += 1
             if len(self.examples[name]) < _NAMED:
                 self.examples[name].append(f"{first.case_id}: {one!r}, {other!r}")
+
+    def add(self, counts: Mapping[str, int], examples: Mapping[str, Sequence[str]]) -> None:
+        """Count what was counted elsewhere, after these."""
+        self.counts.update(counts)
+        for name, said in examples.items():
+            self.examples[name] = [*self.examples[name], *said][:_NAMED]
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -30,21 +30,25 @@ class Strips:
     Attributes:
         size: width and height of the upright image.
         format: of the file, as Pillow names it; empty for an image that came decoded.
+        frames: how many a DICOM object has, of which this is one; 1 for any other.
 
     Args:
         image: decoded, as stored. It must stay open while strips are taken.
         white: as for :func:`~dermquery.data.colour.rgb_converter`.
         inverted: likewise.
+        frames: see above.
 
     Raises:
         UnusablePixelsError: as that.
     """
 
-    def __init__(self, image: Image.Image, *, white: float | None = None, inverted: bool = False) -> None:
+    def __init__(
+        self, image: Image.Image, *, white: float | None = None, inverted: bool = False, frames: int = 1
+    ) -> None:
         self._image, self._orientation = image, _orientation(image)
         self._rgb = rgb_converter(image, white=white, inverted=inverted)
         self.size = image.size[::-1] if self._orientation in _SIDEWAYS else image.size
-        self.format = image.format or ""
+        self.format, self.frames = image.format or "", frames
 
     def __iter__(self) -> Iterator[Image.Image]:
         """RGB images of the full width, which follow each other from top to bottom."""

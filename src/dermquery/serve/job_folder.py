@@ -44,6 +44,9 @@ class Job(BaseModel):
         n_bad: cases left out; ``bad`` names the first thousand.
         repeated: cases put in whose image file another case has, of the base or of an earlier row; ``repeats`` names
             the first hundred, each with that case.
+        completed: images of the ISIC Archive that the base has from another source, and that the job's cases complete.
+        contradictions: by field on which they contradict it, how many do; what the base says stays.
+        contradicting: of each of these fields the first three: the case, what the base says, and what the job says.
         undo: whether its last work was to undo it.
         removed: cases that undoing has removed.
         message: what it waits for, or why it failed.
@@ -68,6 +71,9 @@ class Job(BaseModel):
     bad: tuple[BadCase, ...] = ()
     repeated: int = 0
     repeats: tuple[Repeat, ...] = ()
+    completed: int = 0
+    contradictions: dict[str, int] = {}
+    contradicting: dict[str, tuple[str, ...]] = {}
     undo: bool = False
     removed: int = 0
     message: str | None = None

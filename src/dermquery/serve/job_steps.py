@@ -13,6 +13,7 @@ from typing import BinaryIO, Self
 
 from dermquery.data.case import Case
 from dermquery.data.files import make_folder, move, sync_tree
+from dermquery.data.merging import Contradictions
 from dermquery.serve.bundle import Bundle, BundleError, Entry, pack, save_entries
 from dermquery.serve.job_folder import BadCase, Job, JobFolder, fingerprint
 from dermquery.serve.writing import CaseWriter
@@ -103,6 +104,7 @@ class Chunk:
         self._bad: list[BadCase] = []
         self._same: list[str] = []
         self._repeats: list[Repeat] = []
+        self._completed, self._against = 0, Contradictions()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -140,6 +142,8 @@ class Chunk:
         self._own.update(new)
         done = self._writer.ingest(self._cases, report)
         self._repeats += done.repeats
+        self._completed += done.completed
+        self._against.add(done.contradictions, done.examples)
         for item in done.bad:
             self._leave_out(item.case_id, item.reason.replace(str(item.image), self._names.get(item.image, "")))
 
@@ -149,6 +153,12 @@ class Chunk:
         through = [fields.case_id for fields, _ in self._entries if fields.case_id not in lost]
         added = sum(case_id in self._own for case_id in through)
         unchanged = sum(case_id not in self._own for case_id in self._same)
+        against = Contradictions()
+        for counts, examples in (
+            (job.contradictions, job.contradicting),
+            (self._against.counts, self._against.examples),
+        ):
+            against.add(counts, examples)
         return job.model_copy(
             update={
                 "added": job.added + added,
@@ -158,6 +168,9 @@ class Chunk:
                 "bad": (*job.bad, *self._bad)[:_BAD_KEPT],
                 "repeated": job.repeated + len(self._repeats),
                 "repeats": (*job.repeats, *self._repeats)[:_REPEATS_KEPT],
+                "completed": job.completed + self._completed,
+                "contradictions": dict(against.counts),
+                "contradicting": {name: tuple(said) for name, said in against.examples.items()},
             }
         )
 

@@ -12,8 +12,10 @@ from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
 from dermquery.serve.kept import Kept
 from dermquery.store.encoded import EncodedQuery
+from dermquery.store.excluded import excluding
 from dermquery.store.filters import Filter
-from dermquery.store.where import apart_from, excluding
+from dermquery.store.protocol import CaseReader
+from dermquery.store.where import apart_from
 
 __all__ = ["KEPT_SECONDS", "Exclusions", "ExpiredQueryError", "Prepared", "PreparedQueries", "new_key"]
 
@@ -45,9 +47,13 @@ class Exclusions:
         cases, lesions, patients = ((one,) if one else () for one in own)
         return (*self.cases, *cases), (*self.lesions, *lesions), (*self.patients, *patients)
 
-    def within(self, where: Filter) -> Filter:
-        """The filter with these exclusions."""
-        narrowed = excluding(where, self.cases, self.lesions, self.patients)
+    def within(self, where: Filter, store: CaseReader) -> Filter:
+        """The filter with these exclusions.
+
+        Raises:
+            FilterError: an id is that of several sources.
+        """
+        narrowed = excluding(where, store, self.cases, self.lesions, self.patients)
         return narrowed if self.like is None else narrowed.also(*apart_from(self.like))
 
 

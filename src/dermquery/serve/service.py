@@ -17,6 +17,7 @@ from PIL import Image
 from dermquery.answer.content import Warned
 from dermquery.data.case import Case, Query
 from dermquery.data.checklist import check_values
+from dermquery.data.dicom.frames import said_of_frames
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, UprightImage
 from dermquery.data.image_quality import check_image
@@ -124,25 +125,25 @@ class SearchService(BaseReader):
         if image is not None:
             picture, sha256 = self.decode(image), hashlib.sha256(image).hexdigest()
         with self._network:
-            encoded = self._encoded(picture, text, checklist, sha256)
+            encoded = self._encoded(picture, text, checklist, image)
             if picture is None or sha256 is None:
                 return self._queries.put(Prepared(new_key(), owner, encoded))
             # The decoded image may take 200 MB, so only a small copy is kept.
             shown = query_copy(picture)
             self._keep(sha256, shown)
             encoded = replace(encoded, query=encoded.query.model_copy(update={"image": shown}))
-            warnings: tuple[Warned, ...] = (*said_of(self.base.cases_of_image(sha256)), *check_image(picture))
+            found: list[Warned] = [*said_of_frames(picture.frames), *said_of(encoded.same), *check_image(picture)]
             alone = self._cautions.alone(picture)
-            return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, warnings, alone))
+            return self._queries.put(Prepared(new_key(), owner, encoded, shown, sha256, tuple(found), alone))
 
     def _encoded(
-        self, picture: UprightImage | None, text: str | None, checklist: Mapping[str, str], sha256: str | None
+        self, picture: UprightImage | None, text: str | None, checklist: Mapping[str, str], file: bytes | None
     ) -> EncodedQuery:
         self.warm()
         begun = time.perf_counter()
         try:
             check_values(checklist)
-            encoded = self.base.encode(picture, text, checklist, sha256)
+            encoded = self.base.encode(picture, text, checklist, file)
         except (ImageError, QueryError):
             raise
         except ValueError as error:
@@ -227,7 +228,8 @@ class SearchService(BaseReader):
         if top_k < 1 or offset < 0 or offset + top_k > MAX_RANK:
             raise QueryError(f"offset is at least 0, top_k at least 1, and together they reach rank {MAX_RANK} at most")
         chosen = Exclusions(tuple(exclude_case), tuple(exclude_lesion), tuple(exclude_patient))
-        condition = prepared.excluded.within(chosen.within(self.base.filter_of(where)))
+        store = self.base.store
+        condition = prepared.excluded.within(chosen.within(self.base.filter_of(where), store), store)
         try:
             result = self.base.search_encoded(prepared.encoded, condition, top_k, local_weight, offset, weights=weights)
         except (QueryError, FilterError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from dermquery.data.image import UprightImage
 from dermquery.serve.kept import Kept
 from dermquery.serve.pictures import Decode, query_copy
 from dermquery.serve.prepared import KEPT_SECONDS, new_key
@@ -56,7 +57,7 @@ class KeptImages:
             most_bytes=_BYTES, size=lambda image: len(image.data) + len(image.shown),
         )  # fmt: skip
 
-    def keep(self, owner: str, data: bytes) -> tuple[KeptImage, Image.Image]:
+    def keep(self, owner: str, data: bytes) -> tuple[KeptImage, UprightImage]:
         """Check an image and keep it; also gives the decoded image.
 
         Raises:

@@ -25,6 +25,7 @@ class EncodedQuery:
         vector: (size,) float32, not weighted.
         sha256: hash of its image file, where there was one.
         same: ids of the cases of that very image.
+        files: hashes by which the base may hold the file: its own, and of what preparation makes of it.
         looks: perceptual hashes of its image, as it is and without its borders; none without one.
     """
 
@@ -34,6 +35,7 @@ class EncodedQuery:
     sha256: str | None = None
     same: tuple[str, ...] = ()
     looks: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def terms(self) -> Mapping[str, str]:

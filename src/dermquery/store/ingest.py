@@ -87,6 +87,7 @@ class IngestReport:
             complete what it said, see :func:`~dermquery.data.merging.completed`.
         contradictions: by field on which they contradict it, how many do; what the base said stays.
         contradicting: the same for people, a line for each field with examples.
+        examples: of each of these fields, the first of them: the case, what the base says and what the case says.
         reimaged: cases that the base had with another image file, whose vectors are new; the first of them are named.
         seconds: wall time.
         dry_run: nothing was encoded or written.
@@ -105,6 +106,7 @@ class IngestReport:
     completed: int = 0
     contradictions: Mapping[str, int] = field(default_factory=dict)
     contradicting: tuple[str, ...] = ()
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -255,6 +257,7 @@ class _Run:
             completed=self.completed,
             contradictions=dict(self.contradictions.counts),
             contradicting=self.contradictions.sentences,
+            examples={name: tuple(said) for name, said in self.contradictions.examples.items()},
         )
 
     @property

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dermquery.data.case import Query
-from dermquery.data.image import ImageSource, file_hash, read_once
+from dermquery.data.image import ImageSource, file_bytes, read_once
+from dermquery.data.prepared_file import hashes_of
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.store.encoded import EncodedQuery
+from dermquery.store.excluded import excluding
 from dermquery.store.filters import Filter, matches
 from dermquery.store.hit_pages import page_of, told
 from dermquery.store.hits import Hit, SearchResult
@@ -21,7 +23,7 @@ from dermquery.store.known_values import KnownValues
 from dermquery.store.one_pass import best_of_each, worth_a_pass
 from dermquery.store.protocol import StoredCase
 from dermquery.store.searchable_base import SearchableBase, check_asks, looks_of
-from dermquery.store.where import Written, excluding
+from dermquery.store.where import Written
 
 __all__ = ["Asked", "AskedMany", "CaseVectors", "ManySearches"]
 
@@ -49,7 +51,10 @@ class ManySearches(SearchableBase):
             QueryError: one has neither image nor text.
             ImageError, ValueError: for an image or a term that cannot be used.
         """
-        return [replace(one, same=self._with_image(one.sha256)) for one in self._encoded(queries)]
+        return [
+            replace(one, same=next(filter(None, map(self._with_image, one.files)), ()))
+            for one in self._encoded(queries)
+        ]
 
     def search_many(
         self,
@@ -85,7 +90,7 @@ class ManySearches(SearchableBase):
         Raises:
             QueryError, EmptyBaseError, FilterError, ImageError, ValueError: as for one search; there is no result then.
         """
-        condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
+        condition = excluding(self.filter_of(where), self.store, exclude_case, exclude_lesion, exclude_patient)
         preset, chosen = self._checked(weights, local_weight, top_k, offset)
         asked = Query.many(queries)
         if not asked:
@@ -131,11 +136,11 @@ class ManySearches(SearchableBase):
         if not asked:
             return []
         with ThreadPoolExecutor(max_workers=2) as pool:  # decoding releases the interpreter lock, and so does a model
-            looks = pool.map(lambda one: (file_hash(one.image), looks_of(one.image)), asked)
+            looks = pool.map(lambda one: (_files(one.image), looks_of(one.image)), asked)
             vectors = np.asarray(self.model.encode_query(asked), np.float32)
             return [
-                EncodedQuery(one, one.reading, vector, sha256, looks=found)
-                for one, vector, (sha256, found) in zip(asked, vectors, looks, strict=True)
+                EncodedQuery(one, one.reading, vector, next(iter(files), None), files=files, looks=found)
+                for one, vector, (files, found) in zip(asked, vectors, looks, strict=True)
             ]
 
     def _pages(
@@ -150,7 +155,7 @@ class ManySearches(SearchableBase):
         """Hits of every query, of one pass over all cases."""
         layout = self.manifest.layout
         queries = layout.weigh(np.stack([one.vector for one in encoded]), weights)
-        files = {one.sha256: list[StoredCase]() for one in encoded if one.sha256}
+        files = {sha256: list[StoredCase]() for one in encoded for sha256 in one.files}
 
         def seen() -> Iterator[Sequence[StoredCase]]:
             for batch in self.store.scan(whole=False):
@@ -162,7 +167,14 @@ class ManySearches(SearchableBase):
         ranked = best_of_each(seen(), queries, condition, offset + top_k)
         pages = []
         for one, found in zip(encoded, ranked, strict=True):
-            same = sorted(files.get(one.sha256 or "", ()), key=lambda row: row.case.case_id)
+            rows = next((files[sha256] for sha256 in one.files if files[sha256]), ())
+            same = sorted(rows, key=lambda row: row.case.case_id)
             closer = self._closeness(one, weights, n_cases) if same or found else None
             pages.append(page_of(layout, one, found, same, weights, closer, slice(offset, offset + top_k)))
         return told(pages, self._images_known, offset)
+
+
+def _files(image: ImageSource | None) -> tuple[str, ...]:
+    """Hashes of an image file, and of what preparation makes of it without encoding it again; none of decoded ones."""
+    data = file_bytes(image)
+    return () if data is None else tuple(hashes_of(data))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dermquery.data.case import Case
 from dermquery.store.protocol import CaseReader, StoredCase
 
-__all__ = ["is_another", "others_in_place"]
+__all__ = ["is_another", "others_from_elsewhere", "others_in_place"]
 
 _CHUNK = 256
 _NAMED = 3
@@ -18,12 +18,24 @@ def others_in_place(cases: Sequence[Case], store: CaseReader) -> str:
     """Which cases would be written over by those of another source, and the remedy; empty if none would."""
     if len({*store.value_counts("source"), *(case.source for case in cases)}) < 2:
         return ""
+    return _said_of(cases, store, is_another)
+
+
+def others_from_elsewhere(cases: Sequence[Case], store: CaseReader) -> str:
+    """The same for cases without a source, which nothing but their images tells apart from another clinic's.
+
+    Another image in another folder is another case; in the same folder it may be the table's own that was changed.
+    """
+    return _said_of(cases, store, _is_from_elsewhere) if store.count() else ""
+
+
+def _said_of(cases: Sequence[Case], store: CaseReader, is_other: Callable[[Case, StoredCase], bool]) -> str:
     taken: list[StoredCase] = []
     sources: dict[str | None, None] = {}
     for start in range(0, len(cases), _CHUNK):
         chunk = {case.case_id: case for case in cases[start : start + _CHUNK]}
         for case_id, row in store.get(list(chunk), vectors=False).items():
-            if is_another(chunk[case_id], row):
+            if is_other(chunk[case_id], row):
                 taken.append(row)
                 sources[chunk[case_id].source] = None
     if not taken:
@@ -34,7 +46,7 @@ def others_in_place(cases: Sequence[Case], store: CaseReader) -> str:
     return (
         f"the base holds {named}{more}, which the cases of these ids of {' and '.join(map(_named, sources))} would "
         "write over; nothing was written. Give these ids of their own, for example with --prefix B- (in Python: other "
-        "case ids), or delete the old ones"
+        "case ids), or say with --replace (in Python: replacing=True) that they are the same cases"
     )
 
 
@@ -45,8 +57,16 @@ def is_another(case: Case, row: StoredCase) -> bool:
     """
     if case.case_key == row.case.case_key:
         return False
-    if case.source and row.case.source:
-        return True
+    return bool(case.source and row.case.source) or _has_another_image(case, row)
+
+
+def _is_from_elsewhere(case: Case, row: StoredCase) -> bool:
+    """Whether neither has a source, and the other image of the same id lies in another folder than the first did."""
+    unnamed = not case.source and not row.case.source and case.archive_id is None
+    return unnamed and case.image.parent != row.case.image.parent and _has_another_image(case, row)
+
+
+def _has_another_image(case: Case, row: StoredCase) -> bool:
     try:
         state = case.image.stat()
         if row.stamp.same_file_state(state.st_size, state.st_mtime_ns):

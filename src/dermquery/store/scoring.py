@@ -54,7 +54,7 @@ def hit_of(
         differing_criteria=differing,
         likely_criteria=_likely(encoded.terms, row.case, held["findings"]) if layout.look else {},
         closer_than={} if closer is None else closer.shares(parts),
-        same_image=row.stamp.sha256 == encoded.sha256,
+        same_image=row.stamp.sha256 in (encoded.sha256, *encoded.files),
         sha256=row.stamp.sha256,
     )
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from dermquery.data.case import Query
 from dermquery.data.findings import Findings
-from dermquery.data.image import ImageSource, file_hash, load_image, read_once
+from dermquery.data.image import ImageSource, file_bytes, file_hash, load_image, read_once
+from dermquery.data.prepared_file import hashes_of
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.model.presets import Chosen, choose
@@ -19,13 +21,14 @@ from dermquery.store.archive import THUMBNAIL_SIDE, ImageArchive, small_copy
 from dermquery.store.base_manifest import Manifest
 from dermquery.store.closeness import SAMPLE, Closeness, closeness, sample_vectors
 from dermquery.store.encoded import EncodedQuery
+from dermquery.store.excluded import excluding
 from dermquery.store.filters import Filter, matches
 from dermquery.store.hit_pages import known_images, page_of, told
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
 from dermquery.store.model_source import load_named_model
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
-from dermquery.store.where import Written, as_filter, excluding
+from dermquery.store.where import Written, as_filter
 
 __all__ = ["EmptyBaseError", "QueryError", "SearchableBase", "check_asks", "looks_of"]
 
@@ -99,7 +102,7 @@ class SearchableBase:
         image: ImageSource | None = None,
         text: str | None = None,
         checklist: Mapping[str, str] | None = None,
-        sha256: str | None = None,
+        file: bytes | None = None,
     ) -> EncodedQuery:
         """Read and encode a query once, to be searched with as often as weights or a filter move.
 
@@ -107,7 +110,7 @@ class SearchableBase:
             image: reference image.
             text: free text.
             checklist: checklist criteria as terms.
-            sha256: of the image file, where ``image`` is decoded already.
+            file: the image file, where ``image`` is decoded already.
 
         Raises:
             QueryError: without image and text.
@@ -117,8 +120,11 @@ class SearchableBase:
         query = Query.of({"image": image, "text": text, "checklist": checklist or {}})
         check_asks(query)
         vector = np.asarray(self.model.encode_query([query]), dtype=np.float32)[0]
-        known = sha256 or file_hash(image)
-        return EncodedQuery(query, query.reading, vector, known, self._with_image(known), looks_of(image))
+        file = file_bytes(image) if file is None else file
+        if file is None:
+            return EncodedQuery(query, query.reading, vector, looks=looks_of(image))
+        held, same = self._held(file, image)
+        return EncodedQuery(query, query.reading, vector, file_hash(file), same, looks_of(image), held)
 
     def encoded_case(self, case_id: str) -> EncodedQuery:
         """A case of the base as a query for more like it: its stored vector, its image and its own findings.
@@ -178,8 +184,9 @@ class SearchableBase:
             top_k: hits wanted; fewer come back where fewer cases may be found.
             local_weight: λ of equation 9, between 0 (global only) and 1 (local only), in place of that of ``weights``.
             exclude_case: id or ids of cases that must not be found.
-            exclude_lesion: id or ids of lesions of which no case must be found.
-            exclude_patient: id or ids of patients of whom no case must be found.
+            exclude_lesion: id or ids of lesions of which no case must be found; ``SOURCE:ID`` where several sources
+                have that id.
+            exclude_patient: the same of patients.
             offset: best hits to pass over, so that a ranking can be read in pages; hits keep their rank in it.
             exact: look at every case also where a large base has an index (``dermquery base index``).
             weights: of the parts of the score: the name of a preset, ``"meaning=1,findings=.5,look=.3"``, or
@@ -191,7 +198,7 @@ class SearchableBase:
             EmptyBaseError: if the base holds no case.
             FilterError, ImageError, ValueError: for a filter, an image or a term that cannot be used.
         """
-        condition = excluding(self.filter_of(where), exclude_case, exclude_lesion, exclude_patient)
+        condition = excluding(self.filter_of(where), self.store, exclude_case, exclude_lesion, exclude_patient)
         chosen = self._checked(weights, local_weight, top_k, offset)
         encoded = self.encode(image, text, checklist)
         return self.search_encoded(encoded, condition, top_k, weights=chosen.weights, offset=offset, exact=exact)
@@ -240,6 +247,15 @@ class SearchableBase:
             return ()
         return self._with_image(sha256)
 
+    def cases_of_file(self, data: bytes, image: ImageSource | None = None) -> tuple[str, ...]:
+        """Ids of the cases that are of an image file: its bytes, or what preparation makes of them.
+
+        Args:
+            data: the file.
+            image: the same, which may be decoded already.
+        """
+        return self._held(data, image)[1]
+
     def explain(self, result: SearchResult) -> SearchResult:
         """The same result with the evidence of every hit, for the sheet and the picture to draw.
 
@@ -278,6 +294,13 @@ class SearchableBase:
         if offset < 0:
             raise QueryError(f"offset must be at least 0, got {offset}")
         return chosen
+
+    def _held(self, data: bytes, image: ImageSource | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The hash by which the base holds an image file, and the ids of its cases; neither where it does not."""
+        for sha256 in hashes_of(data, partial(load_image, data if image is None else image)):
+            if same := self._with_image(sha256):
+                return (sha256,), same
+        return (), ()
 
     def _with_image(self, sha256: str | None) -> tuple[str, ...]:
         rows = [] if sha256 is None else self.store.with_image(sha256)

@@ -17,7 +17,6 @@ from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.trees import TREES
 from dermquery.store.diagnoses_asked import DIAGNOSED, any_of, with_diagnosis
-from dermquery.store.exact_order import in_parts
 from dermquery.store.filters import (
     DAYS,
     EXTRA,
@@ -37,7 +36,7 @@ from dermquery.store.filters import (
 from dermquery.store.same_meaning import check_one_place, in_their_words, meant, places_like, values_like
 from dermquery.store.written_values import check_one_number, day_asked, has_decimal_comma, number_asked
 
-__all__ = ["Known", "Written", "apart_from", "as_filter", "excluding", "of_same", "parse_where"]
+__all__ = ["Known", "Written", "apart_from", "as_filter", "of_same", "parse_where"]
 
 MISSING_WORD = "missing"
 """On the command line, ``site=missing`` asks for the cases without a recorded site."""
@@ -137,17 +136,6 @@ def parse_where(clauses: Iterable[str], known: Known | None = None) -> Filter:
     """
     where = Filter(condition=AllOf(conditions=tuple(_parse(clause, known) for clause in clauses)))
     check_leaves(where.condition)
-    return where
-
-
-def excluding(where: Filter, *ids: str | Collection[str] | None) -> Filter:
-    """A filter that also leaves out cases, lesions and patients, in this order, by one id or several."""
-    fields: tuple[Any, ...] = ("case_id", "lesion_id", "patient_id")
-    for field, values in zip(fields, ids, strict=True):
-        chosen = (values,) if isinstance(values, str) else tuple(values or ())
-        parts = tuple(Not(condition=OneOf(field=field, values=part)) for part in in_parts(chosen))
-        if parts:
-            where = where.also(*(parts if len(parts) == 1 else (AllOf(conditions=parts),)))
     return where
 
 

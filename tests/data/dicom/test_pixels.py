@@ -20,7 +20,7 @@ from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.frames import said_of_frames
 from dermquery.data.dicom.header import read_header
 from dermquery.data.dicom.layout import layout_of
-from dermquery.data.image import ImageError, image_header, load_image
+from dermquery.data.image import ImageError, UprightImage, image_header, load_image
 from tests.data.colour_profiles import SRGB, rgb_profile
 from tests.data.dicom.made import (
     COLUMNS,
@@ -122,9 +122,9 @@ def test_which_frame_a_query_is(tmp_path: Path) -> None:
     several = put_pixels(dermoscopic(NumberOfFrames=2), np.stack([picture(), picture()[::-1]]))
     for name, data, said in (("a.dcm", written(several), "2 frames, and the first"), ("b", written(dermoscopic()), "")):
         (tmp_path / name).write_bytes(data)
-        assert said in "".join(warning.message for warning in said_of_frames(tmp_path / name))
+        assert said in "".join(warning.message for warning in said_of_frames(UprightImage.of(tmp_path / name).frames))
     Image.fromarray(picture()).save(tmp_path / "c.png")
-    assert said_of_frames(tmp_path / "c.png") == ()
+    assert said_of_frames(UprightImage.of(tmp_path / "c.png").frames) == ()
 
 
 def test_a_window_is_applied() -> None:

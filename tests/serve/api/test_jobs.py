@@ -174,6 +174,8 @@ def test_a_case_of_another_source_is_left_out_and_an_image_of_the_archive_comple
     job = own_client.wait(own_client.submit(zipped(tmp_path / "many", others), update=True).id, every=0.02)
     assert (job.updated, job.n_bad) == (1, 1)
     assert job.bad[0].reason.startswith("this id is a case of source 'A' in the base")
+    assert (job.completed, job.contradictions) == (1, {"diagnosis": 1})
+    assert job.contradicting == {"diagnosis": (f"ISIC_0000001: {second.diagnosis!r}, 'df'",)}
     cases = {case.case_id: case for case in own_client.cases()}
     assert cases["case-012"].source == "A"
     assert (cases["ISIC_0000001"].source, cases["ISIC_0000001"].sex) == ("A", "female")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from dermquery.data.dicom.container import is_dicom, need_libraries
 
 __all__ = ["FirstFrameWarning", "said_of_frames"]
 
@@ -31,15 +28,6 @@ class FirstFrameWarning:
         )
 
 
-def said_of_frames(image: Path) -> Sequence[FirstFrameWarning]:
-    """The warning about a file, or none: it is no DICOM object, or one of a single frame."""
-    with image.open("rb") as file:
-        if not is_dicom(file.read(256)):
-            return ()
-        need_libraries()
-        from dermquery.data.dicom.header import read_header
-        from dermquery.data.dicom.layout import layout_of
-
-        file.seek(0)
-        frames = layout_of(read_header(file)).frames
+def said_of_frames(frames: int) -> Sequence[FirstFrameWarning]:
+    """The warning about a query's image, or none for a single frame."""
     return (FirstFrameWarning(frames),) if frames > 1 else ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from dermquery.data.case_table import CaseTable, ValueMaps, read_cases
 from dermquery.data.files import replacing
-from dermquery.data.rows import CaseTableError, read_rows
+from dermquery.data.rows import CaseTableError, Rows, read_rows
 from dermquery.data.sources.held import entered, held_cases
 from dermquery.data.sources.identifying import identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
@@ -47,7 +48,8 @@ def prepare_folder(
         table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
             the case id is the name.
         columns: the user's column names mapped to ours, or to themselves. Those that identify a person
-            (:mod:`~dermquery.data.sources.identifying`) are left out unless they are named here or in ``values``.
+            (:mod:`~dermquery.data.sources.identifying`) are left out unless they are named here, or every word
+            of theirs is in ``values``.
         values: by our column, words of the table mapped to those that are meant.
         ignore: columns of the table to leave out.
         sheet: of a spreadsheet, the one to read.
@@ -111,8 +113,13 @@ def _read(
 ) -> tuple[CaseTable, list[str]]:
     """The table without what identifies a person, unless it was named, and what there is to tell."""
     rows = read_rows(table, sheet=sheet)
-    named = {*columns, *values, *ignore}
+    named = {*columns, *ignore, *(name for name, mapped in values.items() if _maps_all(rows, name, mapped))}
     persons = identifying_columns(rows, on_purpose=named, is_file=partial(images.names, beside=table))
+    if kept := next((name for name in values if name in persons), None):
+        raise CaseTableError(
+            f"{table}: {kept!r} identifies persons ({persons[kept]}), and a map of some of its words keeps the others; "
+            f"leave the map out, map every word, or keep the column by --column {shlex.quote(f'{kept}={kept}')}"
+        )
     if "case_id" in persons and "case_id" not in columns.values():
         raise CaseTableError(
             f"{table}: case_id identifies persons ({persons['case_id']}); give another column by --column "
@@ -129,6 +136,13 @@ def _read(
     except CaseTableError as error:
         raise CaseTableError("\n".join([str(error), *said]), error.rows) from error
     return read, [*said, *read.notes]
+
+
+def _maps_all(rows: Rows, name: str, mapped: Mapping[str, str]) -> bool:
+    """Whether every word of a column is mapped, so that none of them is kept."""
+    places = [place for place, header in enumerate(rows.header) if header == name]
+    words = {cells[place] for _, cells in rows.numbered for place in places if place < len(cells)} - {""}
+    return {word.casefold() for word in words} <= {word.strip().casefold() for word in mapped}
 
 
 def read_value_maps(path: Path) -> dict[str, dict[str, str]]:

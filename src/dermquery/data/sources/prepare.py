@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -26,6 +25,7 @@ from dermquery.data.dicom.container import NAMES_SOMEBODY, is_dicom
 from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, load_image
 from dermquery.data.jpeg import bare_jpeg
+from dermquery.data.prepared_file import named_in_comment, saved
 from dermquery.data.rows import CaseTableError, read_csv_rows
 from dermquery.data.sources.held import PrepareError, claim, keep_held, place_of
 from dermquery.data.vocabulary.words import reworded
@@ -46,7 +46,6 @@ Progress = Callable[[int, int], None]
 
 _PIPELINE = 3
 """Increase it whenever the same source image would come out differently, so that old and new images never mix."""
-_JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
 _WORKERS = 2
 
 
@@ -252,10 +251,7 @@ def _prepare_image(job: tuple[Callable[[], Original], Path, int | None, bool]) -
     if size:
         image = image.resize((size, size), Image.Resampling.LANCZOS)
     with replacing(target) as part:
-        if bare is None:
-            image.save(part, "JPEG", comment=original.origin, **_JPEG)
-        else:
-            part.write_bytes(bare)
+        part.write_bytes(saved(image, original.origin) if bare is None else bare)
     return True
 
 
@@ -277,7 +273,7 @@ def _file(source: Path) -> Original:
 def _origin(source: Path) -> bytes:
     """The comment that names a prepared file's source, so that a corrected table or a replaced image is noticed."""
     with source.open("rb") as file:
-        return b"source sha256 " + hashlib.file_digest(file, "sha256").hexdigest().encode()
+        return named_in_comment(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _is_other(source: Path, target: Path) -> bool:

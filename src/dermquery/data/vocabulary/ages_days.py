@@ -16,6 +16,7 @@ __all__ = [
     "ORDERS",
     "TWO_DIGITS",
     "DayOrder",
+    "check_taken",
     "day_of",
     "has_short_year",
     "millimetres",
@@ -71,6 +72,8 @@ _WORDED = re.compile(
     r"(?:[^\W\d_]{2,10}\.?,?\s+)??(?:(?P<first>\d{1,2})(?:\.|er|e|ste|st|nd|rd|th)?[\s/-]*)?(?P<month>[^\W\d_]{3,})\.?"
     r"(?:\s+(?P<second>\d{1,2})(?:st|nd|rd|th)?(?=[\s,]))?[\s,/-]*(?P<year>\d{4}|'?\d{2})\.?"
 )
+_NO_DAY_YET = datetime.date(1900, 1, 1)
+"""Spreadsheets and databases write it, or one of the days before, for none."""
 _NO_DAY = re.compile(r"\d{4}|\d{1,2}[./-]\d{4}|\d{4}[./-]\d{1,2}")
 
 
@@ -179,6 +182,8 @@ def day_of(written: str, order: DayOrder | None) -> datetime.date:
     if match is None:
         return _worded(written, text)
     one, dots, two, three = match.groups()
+    if dots == "-" and len(one) == len(two) == len(three) == 2 and _may_be_years_first(one, two, three):
+        raise ValueError(f"{written!r} may have the year or the day first; write its year with four digits")
     chosen = _order(text) or ("dmy" if dots == "." else order)
     if chosen == "ymd" and len(one) < 4 and order != "ymd":
         chosen = None
@@ -186,6 +191,26 @@ def day_of(written: str, order: DayOrder | None) -> datetime.date:
         raise ValueError(f"{written!r} may have the day or the month first; say which with --date-order dmy or mdy")
     parts = dict(zip(chosen, (one, two, three), strict=True))
     return _day(written, parts["y"], int(parts["m"]), int(parts["d"]), f"in the order {chosen}")
+
+
+def _may_be_years_first(year: str, month: str, day: str) -> bool:
+    """Whether three numbers of two digits are a day before today in the order of ISO 8601."""
+    try:
+        return _day("", year, int(month), int(day), "") <= datetime.datetime.now(datetime.UTC).date()
+    except ValueError:
+        return False
+
+
+def check_taken(written: str, day: datetime.date) -> None:
+    """Refuse a day on which no image can have been taken.
+
+    Raises:
+        ValueError: it lies in the future, beyond any zone's tomorrow, or is where tables begin to count, or before.
+    """
+    if day > datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1):
+        raise ValueError(f"{written!r} lies in the future")
+    if day <= _NO_DAY_YET:
+        raise ValueError(f"{written!r} stands for none")
 
 
 def _worded(written: str, text: str) -> datetime.date:

@@ -16,7 +16,7 @@ from dermquery.data.vocabulary.spelling import folded, is_doubted, rows_of, word
 
 __all__ = ["SITES", "Place", "Site"]
 
-_LANGUAGES = ("de", "nl", "fr")
+_LANGUAGES = ("de", "nl", "fr", "en")
 _NEEDS_SIDE = "~"
 """Before an abbreviation that is one only beside a side of its language: "US re.", but not "US"."""
 _ROOT = ("39937001", "SCT 39937001", "skin", "skin structure", "structure of skin", "Haut", "huid", "peau")
@@ -44,6 +44,10 @@ _LEADING_AWAY = _list("where within a limb")
 """Where on an arm; but on the trunk they lead from one place to another, as from the chest to the back."""
 _BETWEEN_PARTS = re.compile(r"[,;/+&()]")
 _SIDED = re.compile(r"(linker|rechter)(\w{3,})")
+_DIGITS = ("finger", "toe")
+_DIGIT = re.compile(r"d(?:ig)?([1-5]|i{1,3}|iv|v)")
+"""D2, DII: a finger or a toe, whose hand or foot has to stand beside it."""
+_NUMBERS = _list("numbers of fingers and toes")
 _ENDS = re.compile(r"(\w{3,})(?:bereich|region|gegend|partie|streek|regio|gebied)")
 
 
@@ -253,6 +257,17 @@ def _read(sites: Sites, written: str) -> Place | None:
 def _found(sites: Sites, words: Sequence[str], said: Sequence[str]) -> tuple[str, bool] | None:
     """The place that some words name with as few of them left out as possible, and whether it is French."""
     words = [word for word in words if word not in _sides()]
+    return _with_few_left_out(sites, words, said) or _numbered(sites, words, said)
+
+
+def _numbered(sites: Sites, words: Sequence[str], said: Sequence[str]) -> tuple[str, bool] | None:
+    """The finger or toe that has a number: "Zehe II", "2nd toe", "Dig. V Fuß"; but not "Dig. II"."""
+    rest = [word for word in words if word not in _NUMBERS]
+    found = _with_few_left_out(sites, rest, said) if len(rest) == len(words) - 1 else None
+    return found if found is not None and found[0] in _DIGITS else None
+
+
+def _with_few_left_out(sites: Sites, words: Sequence[str], said: Sequence[str]) -> tuple[str, bool] | None:
     articles = _FILLERS - _HIGH
     for left_out in (
         frozenset[str](),
@@ -273,6 +288,8 @@ def _pieces(sites: Sites, word: str) -> tuple[str, ...]:
     """The words that are written as one: "linkerarm", "Halsregion"."""
     if sites.spelled([word]):
         return (word,)
+    if match := _DIGIT.fullmatch(word):
+        return ("dig", match[1])
     if match := _SIDED.fullmatch(word):
         return (match[1], *_pieces(sites, match[2]))
     if match := _ENDS.fullmatch(word):

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from dermquery.data.vocabulary.diagnoses import DIAGNOSES
+from dermquery.data.vocabulary.diagnoses import DIAGNOSES, LEVEL
 from dermquery.data.vocabulary.sites import SITES
 
 __all__ = ["LEVEL", "TREES", "Below", "Tree", "after", "below"]
-
-LEVEL = ":"
-"""Between the levels of a path."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from dermquery.data.vocabulary.spelling import folded, is_doubted, word_lists
 __all__ = ["Reworded", "is_missing", "recorded_as", "reworded", "says_nothing", "skin_type", "word_for"]
 
 _ROMAN = ("I", "II", "III", "IV", "V", "VI")
-_SCALES = {"fitzpatrick": ("Fitzpatrick", 1, 6), "fst": ("Fitzpatrick", 1, 6), "monk": ("Monk", 1, 10)}
+_OF_FITZPATRICK = ("fitzpatrick", "fst", "hauttyp", "huidtype", "phototype", "fototype", "fototyp", "typ", "type")
+_SCALES = dict.fromkeys(_OF_FITZPATRICK, ("Fitzpatrick", 1, 6)) | {"monk": ("Monk", 1, 10)}
 _SCALES |= {"mst": ("Monk", 1, 10), "milk10k": ("MILK10k", 0, 5)}
 _SCALED = re.compile(r"(?:(?P<scale>[a-z][a-z0-9]*) )?(?:(?:skin )?(?:type|typ|tone) )?(?P<step>[ivx]+|\d+)(?: 0)?")
 
@@ -109,7 +110,8 @@ def reworded(cases: Iterable[Case]) -> Reworded:
 
     Another spelling is kept in ``extra`` (:func:`recorded_as`). The side that a place says ("Rücken li.") is its
     laterality where none was recorded; another one that was stays, and is told. A diagnosis is placed by its own word,
-    else by its label; one that was placed already stays where it is, and neither word nor label changes.
+    else by its label; one that was placed already stays where it is, and neither word nor label changes, unless it says
+    that nothing is known.
     """
     unknown: dict[str, Counter[str]] = {}
     return Reworded(tuple(_case(case, unknown) for case in cases), unknown)
@@ -129,6 +131,7 @@ def _case(case: Case, unknown: dict[str, Counter[str]]) -> Case:
             changes[field] = word
             if not is_missing(written):
                 extra.setdefault(recorded_as(field), written)
+    changes |= {name: None for name in ("diagnosis", "fine_diagnosis") if is_missing(getattr(case, name) or "x")}
     _add_side(case, changes, unknown)
     if (path := _path(case, unknown)) != case.diagnosis_path:
         changes["diagnosis_path"] = path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from fastapi.responses import JSONResponse
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from dermquery.answer.content import Warned
 from dermquery.answer.language import _, said
+from dermquery.data.dicom.frames import said_of_frames
 from dermquery.data.image import load_image
 from dermquery.data.image_quality import check_image
 from dermquery.serve.pictures import query_copy
@@ -63,8 +63,8 @@ def _gone() -> Response:
 def _kept(visit: Visit, data: bytes) -> dict[str, object]:
     site = visit.site
     kept, image = site.images.keep(visit.owner, data)
-    same = site.service.base.cases_of_image(hashlib.sha256(data).hexdigest())
-    found: Sequence[Warned] = (*said_of(same), *check_image(image))
+    same = site.service.base.cases_of_file(data, image)
+    found: Sequence[Warned] = (*said_of_frames(image.frames), *said_of(same), *check_image(image))
     warnings = [said(warning.message) for warning in found]
     links = [{"case": case_id, "url": visit.case_page(case_id)} for case_id in same[:5]]
     return {"key": kept.key, "size": image.size, "warnings": warnings, "same": links}

@@ -38,7 +38,9 @@ if (root) {
     part("counts").textContent = job.state === "undone" ? t.removed.replace("{n}", job.removed) : counts;
     const pairs = job.repeats.slice(0, 5).map((one) => `${one.case_id} (${one.same_image_as})`).join(", ");
     const repeated = job.repeated ? t.repeated.replace("{n}", job.repeated).replace("{pairs}", pairs) : "";
-    part("message").textContent = [repeated, job.message].filter(Boolean).join(" ");
+    const against = Object.entries(job.contradictions).map(([name, n]) => `${name}: ${n} (${job.contradicting[name].join("; ")})`).join("; ");
+    const contradicted = against ? t.contradicted.replace("{fields}", against) : "";
+    part("message").textContent = [repeated, contradicted, job.message].filter(Boolean).join(" ");
     part("bad").replaceChildren(...job.bad.slice(0, 50).map((bad) => Object.assign(document.createElement("li"), { textContent: `${bad.case_id} ${bad.reason}` })));
   }
 
