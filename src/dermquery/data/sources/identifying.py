@@ -39,7 +39,7 @@ _FIRST_DERMOSCOPE_YEAR = 1988
 PICTURE = re.compile(r".*\.(jpe?g|png|tiff?|bmp|webp|gif|heic|jp2|dcm)", re.IGNORECASE)
 """What names a file of a picture."""
 _MAIL = re.compile(r"[^\s@,;]+@[^\s@,;]+\.[^\W\d_]{2,}", re.IGNORECASE)
-_SEVERAL = re.compile(r"[^\w.]")
+_SEVERAL = re.compile(r"[^\w.]|\.\d+\.")
 """What stands between the words or the groups of digits of all that is found; most values have none of it."""
 _LOGIN = re.compile(r"@\w{3,}|\w+\\[\w.]+")
 _LABEL = re.compile(r"(?:tel(?:efon|efoon|ephone|\.)?|phone|mobile?|handy|cell|fax|gsm|t)\b[.:]?\s*", re.IGNORECASE)
