@@ -142,6 +142,6 @@ model.prepare()
 print("answered")
 """
     for _ in range(3):
-        command = [sys.executable, "-c", program, packed["findings"], name]
+        command = [sys.executable, "-c", program, str(packed["findings"]), name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, "answered\n"), done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -26,7 +27,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseBase, Path]:
     exif[0x010F] = "Some camera"
     turned = Image.Exif()
     turned[0x0112] = 6
-    more = {
+    more: dict[str, dict[str, Any]] = {
         "camera.jpg": {"exif": exif},
         "turned.jpg": {"exif": turned},
         "profile.jpg": {"icc_profile": rgb_profile(ADOBE)},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from dermquery.cli.bars import bar
+from dermquery.cli.columns import column_mapping
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.sources import CropOption, OutOption, SizeOption, SkipOption, SourceGroup, finish, print_counts
 from dermquery.cli.width import in_columns, terminal_width
@@ -60,7 +61,7 @@ def folder(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option("--ignore", help="Column of the table to leave out; those that identify a person are."),
+        typer.Option("--ignore", help="Column of the table to leave out; those that may name a person are."),
     ] = None,
     value: Annotated[
         list[str] | None,
@@ -83,10 +84,11 @@ def folder(
     skip_bad: SkipOption = False,
 ) -> None:
     """Any folder of images, with or without a table."""
-    from dermquery.data.sources.folder import prepare_folder, read_value_maps
+    from dermquery.data.sources.folder import prepare_folder
+    from dermquery.data.sources.map_files import read_value_maps
     from dermquery.data.value_maps import in_our_names
 
-    columns = _mapping(column or [])
+    columns = column_mapping(column or [])
     values = in_our_names(read_value_maps(map_file) if map_file else {}, columns)
     for name, mapped in in_our_names(_value_maps(value or []), columns).items():
         own = values.setdefault(name, {})
@@ -188,7 +190,11 @@ def check(
     from dermquery.data.case_table import read_cases
 
     read = read_cases(
-        table, need=need or (), columns=_mapping(column or []) or None, skip_bad=skip_bad, date_order=_order(date_order)
+        table,
+        need=need or (),
+        columns=column_mapping(column or []) or None,
+        skip_bad=skip_bad,
+        date_order=_order(date_order),
     )
     for note in read.notes:
         typer.echo(f"note: {note}", err=True)
@@ -208,12 +214,13 @@ def inspect(
     ] = None,
     sheet: Annotated[str | None, typer.Option("--sheet", help="Of a spreadsheet, the sheet to read.")] = None,
     write_map: Annotated[
-        Path | None, typer.Option("--write-map", help="Write the values that need another word to this CSV file.")
+        Path | None,
+        typer.Option("--write-map", help="Write the values that need another word, or have none, to this CSV file."),
     ] = None,
 ) -> None:
     """Say what a table holds, and with which command it is prepared."""
-    from dermquery.data.sources.folder import write_value_maps
     from dermquery.data.sources.inspecting import inspect_table
+    from dermquery.data.sources.map_files import write_value_maps
     from dermquery.data.sources.source import recognised
 
     seen = inspect_table(table, images, sheet=sheet)
@@ -225,7 +232,9 @@ def inspect(
     for what, found in kinds.items():
         for name, values in found.items():
             counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(_SHOWN))
-            typer.echo(f"{what} {name}: {counts}{' …' if len(values) > _SHOWN else ''}")
+            place = f"all are in {write_map}" if write_map else "--write-map FILE writes all"
+            more = f" and {len(values) - _SHOWN} more; {place}" if len(values) > _SHOWN else ""
+            typer.echo(f"{what} {name}: {counts}{more}")
     for note in seen.notes:
         typer.echo(f"note: {note}")
     if known := recognised([column.name for column in seen.columns]):
@@ -241,7 +250,7 @@ def _row_of(column: ColumnSeen) -> tuple[str, ...]:
 
     taken = column.taken_for if column.taken_for != column.name or column.taken_for in COLUMNS else "(kept beside)"
     values = ", ".join(f"{value} {count:,}" for value, count in column.frequent)
-    values = f"identifies persons: {column.identifies}" if column.identifies else values
+    values = f"may name a person: {column.why_not}" if column.why_not else values
     values = "another column has this name" if column.is_double else values
     return column.name, taken or "(left out)", column.kind, f"{column.filled:,}", values
 
@@ -270,17 +279,6 @@ def _order(written: str | None) -> DayOrder | None:
     if written is not None and written not in ORDERS:
         raise ValueError(f"cannot read --date-order {written!r}; use one of: {', '.join(ORDERS)}")
     return cast("DayOrder | None", written)
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    mapping: dict[str, str] = {}
-    for pair in pairs:
-        theirs, equals, ours = (part.strip() for part in pair.partition("="))
-        if not (theirs and equals and ours):
-            raise ValueError(f"cannot read --column {pair!r}; write THEIRS=OURS, for example dx=diagnosis")
-        if mapping.setdefault(theirs, ours) != ours:
-            raise ValueError(f"--column says that {theirs!r} is {mapping[theirs]} and {ours}; give one")
-    return mapping
 
 
 def _value_maps(written: list[str]) -> dict[str, dict[str, str]]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from dermquery.cli.columns import column_mapping
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.data.files import replacing
 
@@ -58,6 +59,10 @@ def index(
             help="Where a new base keeps its images: a folder, s3://bucket/prefix or none; by default its own folder.",
         ),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Name of a column, THEIRS=OURS; X=X keeps one that may name a person."),
+    ] = None,
     prefix: Annotated[
         str,
         typer.Option(
@@ -82,13 +87,12 @@ def index(
 
     Can be interrupted and run again: cases that are there already with the same image and description are skipped.
     """
-    from dermquery.data.case_table import read_cases
-    from dermquery.data.sources.identifying import kept
+    from dermquery.data.sources.keeping import read_kept
 
-    cases = read_cases(table, skip_bad=skip_bad)
+    cases, told = read_kept(table, columns=column_mapping(column or []), skip_bad=skip_bad)
     if prefix:
         cases = replace(cases, cases=tuple(_prefixed(case, prefix) for case in cases))
-    for note in filter(None, (*cases.notes, kept(cases.cases))):
+    for note in filter(None, (*cases.notes, told)):
         Console(stderr=True, soft_wrap=True).print(Text(note, style="yellow"))
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")

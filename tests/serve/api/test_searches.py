@@ -348,7 +348,8 @@ def test_presets_and_weights_of_ones_own(served: Served, client: Client) -> None
             assert (mine.meaning, mine.findings, mine.look) == tuple(theirs.parts.values())
             assert dict(mine.closer_than) == dict(theirs.closer_than)
     as_object = client.rerank(first.search, weights="meaning=1,findings=.5,posterior=0")
-    assert client._json("POST", f"/api/v1/searches/{first.search}", json={"weights": {"findings": 0.5}})["hits"] == [
+    url = f"/api/v1/searches/{first.search}"
+    assert client._ask("POST", url, json={"weights": {"findings": 0.5}}).json()["hits"] == [
         hit.model_dump(mode="json", by_alias=True) for hit in as_object.hits
     ]
     with pytest.raises(ApiError, match="cannot read the weights 'best'; give the name of a preset"):

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
 from dermquery.data.case_table import CaseTable, ValueMaps, read_cases
-from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, Rows, read_rows
 from dermquery.data.sources.held import entered, held_cases
-from dermquery.data.sources.identifying import identifying_columns, left_out
 from dermquery.data.sources.images import ImageFolder
+from dermquery.data.sources.keeping import not_kept
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 from dermquery.data.vocabulary.ages_days import DayOrder
 
-__all__ = ["prepare_folder", "read_value_maps", "write_value_maps"]
-
-_MAP_COLUMNS = ("column", "value", "becomes")
+__all__ = ["prepare_folder"]
 
 
 def prepare_folder(
@@ -47,8 +43,8 @@ def prepare_folder(
         out: folder to write to; an interrupted run is continued. Within ``folder``, its images are passed over.
         table: facts about the images, which it names as :meth:`ImageFolder.find` understands. Without an image column,
             the case id is the name.
-        columns: the user's column names mapped to ours, or to themselves. Those that identify a person
-            (:mod:`~dermquery.data.sources.identifying`) are left out unless they are named here, or every word
+        columns: the user's column names mapped to ours, or to themselves. Those of which nothing says that they name
+            nobody (:mod:`~dermquery.data.sources.keeping`) are left out unless they are named here, or every word
             of theirs is in ``values``.
         values: by our column, words of the table mapped to those that are meant.
         ignore: columns of the table to leave out.
@@ -111,26 +107,26 @@ def _read(
     skip_bad: bool,
     date_order: DayOrder | None,
 ) -> tuple[CaseTable, list[str]]:
-    """The table without what identifies a person, unless it was named, and what there is to tell."""
+    """The table without what may name a person, unless it was asked for, and what there is to tell."""
     rows = read_rows(table, sheet=sheet)
     named = {*columns, *ignore, *(name for name, mapped in values.items() if _maps_all(rows, name, mapped))}
-    persons = identifying_columns(rows, on_purpose=named, is_file=partial(images.names, beside=table))
-    if kept := next((name for name in values if name in persons), None):
+    out, told = not_kept(table, rows, named=named, is_file=partial(images.names, beside=table))
+    if kept := next((name for name in values if name in out), None):
         raise CaseTableError(
-            f"{table}: {kept!r} identifies persons ({persons[kept]}), and a map of some of its words keeps the others; "
+            f"{table}: {kept!r} may name persons ({out[kept]}), and a map of some of its words keeps the others; "
             f"leave the map out, map every word, or keep the column by --column {shlex.quote(f'{kept}={kept}')}"
         )
-    if "case_id" in persons and "case_id" not in columns.values():
+    if "case_id" in out and "case_id" not in columns.values():
         raise CaseTableError(
-            f"{table}: case_id identifies persons ({persons['case_id']}); give another column by --column "
+            f"{table}: case_id identifies persons ({out['case_id']}); give another column by --column "
             "THEIRS=case_id, or keep it on purpose by --column case_id=case_id"
         )
-    said = [left_out(persons)] if persons else []
+    said = [told] if told else []
     counts = {name: rows.header.count(name) for name in ignore}
     said += [f"{count} columns are called {name!r}; none is read" for name, count in counts.items() if count > 1]
     try:
         read = read_cases(
-            table, columns=columns, values=values, ignore=[*ignore, *persons], skip_bad=skip_bad, rows=rows,
+            table, columns=columns, values=values, ignore=[*ignore, *out], skip_bad=skip_bad, rows=rows,
             find_image=partial(images.find, beside=table), date_order=date_order,
         )  # fmt: skip
     except CaseTableError as error:
@@ -143,33 +139,3 @@ def _maps_all(rows: Rows, name: str, mapped: Mapping[str, str]) -> bool:
     places = [place for place, header in enumerate(rows.header) if header == name]
     words = {cells[place] for _, cells in rows.numbered for place in places if place < len(cells)} - {""}
     return {word.casefold() for word in words} <= {word.strip().casefold() for word in mapped}
-
-
-def read_value_maps(path: Path) -> dict[str, dict[str, str]]:
-    """Value maps of a table with the columns ``column``, ``value`` and ``becomes``, one line for each value.
-
-    Raises:
-        CaseTableError: it is no such table, or says two things of one value.
-    """
-    rows = read_rows(path)
-    if sorted(rows.header) != sorted(_MAP_COLUMNS):
-        raise CaseTableError(
-            f"{path}: a map has the columns column, value, becomes, for example diagnosis, Basaliom, bcc; it has: "
-            f"{', '.join(rows.header)}"
-        )
-    maps: dict[str, dict[str, str]] = {}
-    for number, cells in rows.numbered:
-        row = dict(zip(rows.header, [*cells, "", "", ""], strict=False))
-        mapped = maps.setdefault(row["column"], {})
-        if mapped.setdefault(row["value"], row["becomes"]) != row["becomes"]:
-            raise CaseTableError(
-                f"{path}: {rows.unit} {number} makes {row['value']!r} of {row['column']} {row['becomes']!r}, an "
-                f"earlier one {mapped[row['value']]!r}; keep one"
-            )
-    return maps
-
-
-def write_value_maps(maps: Iterable[tuple[str, str, str]], path: Path) -> None:
-    """Write column, value and what it becomes, as :func:`read_value_maps` reads them."""
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([_MAP_COLUMNS, *maps])

@@ -12,11 +12,11 @@ from dermquery.data.sources.column_names import column_names, plain
 __all__ = ["doubled", "is_ours", "why_no_id"]
 
 
-def doubled(rows: Rows, counted: Sequence[Counter[str]], persons: Collection[str]) -> tuple[str, ...]:
+def doubled(rows: Rows, counted: Sequence[Counter[str]]) -> tuple[str, ...]:
     """The names that several columns have, of which nobody knows which is meant."""
     filled = {name for name, values in zip(rows.header, counted, strict=True) if values}
     twice = (name for name, count in Counter(rows.header).items() if name and count > 1)
-    return tuple(name for name in twice if name in filled and name not in persons)
+    return tuple(name for name in twice if name in filled)
 
 
 def is_ours(name: str) -> bool:

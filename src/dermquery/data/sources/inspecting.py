@@ -22,8 +22,9 @@ from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.column_names import column_names, plain
 from dermquery.data.sources.headings import doubled, is_ours, why_no_id
-from dermquery.data.sources.identifying import PICTURE, identifying_columns, left_out
+from dermquery.data.sources.identifying import PICTURE
 from dermquery.data.sources.images import ImageFolder
+from dermquery.data.sources.keeping import columns_left_out, left_out
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
 from dermquery.data.vocabulary.words import says_nothing, word_for
 
@@ -50,7 +51,7 @@ class ColumnSeen:
         kind: what it holds: "numbers", "days", "files", "one word", "words" or "text"; "nothing" if it is empty.
         filled: cells that hold something.
         values: each with its count.
-        identifies: what it says of a person ("date of birth"), if it does; such a column is left out.
+        why_not: what it may say of a person ("date of birth", "free text"); such a column is left out.
         is_double: whether another column has its name; both are left out.
     """
 
@@ -59,13 +60,13 @@ class ColumnSeen:
     kind: str
     filled: int
     values: Counter[str]
-    identifies: str = ""
+    why_not: str = ""
     is_double: bool = False
 
     @property
     def frequent(self) -> list[tuple[str, int]]:
         """The most frequent values, if some repeat, and they are nobody's name."""
-        repeat = not self.identifies and len(self.values) < max(self.filled, 2)
+        repeat = not self.why_not and len(self.values) < max(self.filled, 2)
         return self.values.most_common(_FREQUENT) if repeat else []
 
 
@@ -120,9 +121,10 @@ class TableSeen:
 
     @property
     def maps(self) -> list[tuple[str, str, str]]:
-        """Column, value and what is proposed for it."""
+        """Column, value and what is proposed for it; a word that no vocabulary knows stays what it is."""
         values = {} if self.proposal is None else self.proposal.values
-        return [(name, theirs, ours) for name, mapped in values.items() for theirs, ours in mapped.items()]
+        proposed = [(name, theirs, ours) for name, mapped in values.items() for theirs, ours in mapped.items()]
+        return proposed + [(name, word, word) for name, found in self.strange.items() for word in found]
 
 
 def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None = None) -> TableSeen:
@@ -145,10 +147,15 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     ]
     for values in counted:
         values.pop("", None)
-    persons = identifying_columns(rows, is_file=None if folder is None else partial(folder.names, beside=path))
-    taken = _taken(rows, counted, folder, path, persons)
+    is_file = None if folder is None else partial(folder.names, beside=path)
+    no_ids = columns_left_out(rows, is_file=is_file, for_ids=True)
+    taken = _taken(rows, counted, folder, path, no_ids)
+    # An id that was not taken for one, and what else would be kept beside the case.
+    named = [name for name, ours in zip(rows.header, taken, strict=True) if ours in COLUMNS]
+    persons = columns_left_out(rows, is_file=is_file, on_purpose=named)
+    taken = ["" if name in persons else ours for name, ours in zip(rows.header, taken, strict=True)]
     ignored = tuple(dict.fromkeys(name for name, ours in zip(rows.header, taken, strict=True) if name and not ours))
-    double = doubled(rows, counted, persons)
+    double = doubled(rows, counted)
     columns = tuple(
         ColumnSeen(name, ours, _kind(values), values.total(), values, persons.get(name, ""), name in double)
         for name, ours, values in zip(rows.header, taken, counted, strict=True)
@@ -162,10 +169,11 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
         if CASE_FIELDS[name].kind is not Kind.ID  # which no other word stands for
     }
     notes = [rows.note] if rows.note else []
-    notes += [left_out(persons)] if persons else []
+    single = {name: why for name, why in persons.items() if name not in double}
+    notes += [left_out(single)] if single else []
     notes += [_OWN_NUMBER.format(seen.name) for seen in columns if seen.taken_for == "patient_id"]
     notes += [cell_problem(name, next(iter(found))) or "" for name, found in unknown.items() if name not in maps]
-    notes += filter(None, [why_no_id(rows, counted, taken, {*persons, *double})])
+    notes += filter(None, [why_no_id(rows, counted, taken, {*no_ids, *double})])
     notes += [f"more than one column is called {name!r}; rename one, and inspect again" for name in double]
     if any(is_ours(name) for name in double):
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))

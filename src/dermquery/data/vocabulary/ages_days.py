@@ -182,8 +182,6 @@ def day_of(written: str, order: DayOrder | None) -> datetime.date:
     if match is None:
         return _worded(written, text)
     one, dots, two, three = match.groups()
-    if dots == "-" and len(one) == len(two) == len(three) == 2 and _may_be_years_first(one, two, three):
-        raise ValueError(f"{written!r} may have the year or the day first; write its year with four digits")
     chosen = _order(text) or ("dmy" if dots == "." else order)
     if chosen == "ymd" and len(one) < 4 and order != "ymd":
         chosen = None
@@ -191,14 +189,6 @@ def day_of(written: str, order: DayOrder | None) -> datetime.date:
         raise ValueError(f"{written!r} may have the day or the month first; say which with --date-order dmy or mdy")
     parts = dict(zip(chosen, (one, two, three), strict=True))
     return _day(written, parts["y"], int(parts["m"]), int(parts["d"]), f"in the order {chosen}")
-
-
-def _may_be_years_first(year: str, month: str, day: str) -> bool:
-    """Whether three numbers of two digits are a day before today in the order of ISO 8601."""
-    try:
-        return _day("", year, int(month), int(day), "") <= datetime.datetime.now(datetime.UTC).date()
-    except ValueError:
-        return False
 
 
 def check_taken(written: str, day: datetime.date) -> None:
