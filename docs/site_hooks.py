@@ -18,7 +18,7 @@ from typer.main import get_command
 
 _ROOT = Path(__file__).parent.parent
 _CARD = "src/dermquery/model/shipped/{}/README.md"
-_MODELS = ("derm7pt-lite", "demo")
+_MODELS = ("derm-lite", "demo")
 _PAGES = {"CHANGELOG.md": "changelog.md"} | {_CARD.format(name): f"models/{name}.md" for name in _MODELS}
 _SHIM = "https://unpkg.com/iframe-worker/shim"
 _LINK = re.compile(r"\[(?P<words>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")

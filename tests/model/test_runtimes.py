@@ -111,7 +111,7 @@ def test_encoding_imports_no_pytorch_and_writes_nothing(tmp_path: Path) -> None:
 import sys
 from dermquery.data.case import Query
 from dermquery.model.load import load_model
-model = load_model("derm7pt-lite")
+model = load_model("derm-lite")
 case = model.encode_case([{str(case.image)!r}])
 query = model.encode_query([Query(image={str(case.image)!r}, text="atypical network"), Query(text="no streaks")])
 assert model.layout.score(query, case).shape == (2, 1)

@@ -21,7 +21,7 @@ from dermquery.model.parts import Weights
 
 
 def test_both_models_ship() -> None:
-    assert shipped_models() == ["demo", "derm7pt-lite"]
+    assert shipped_models() == ["demo", "derm-lite"]
 
 
 @pytest.mark.parametrize("name", shipped_models())
@@ -36,7 +36,7 @@ def test_a_shipped_model_is_small_and_answers_without_a_network(
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     model = load_model(name)
-    assert model.labels == ("bkl", "mel", "nv")
+    assert {"bkl", "mel", "nv"} <= set(model.labels)
     gallery = model.encode_case([case.image for case in cases])
     asked = model.encode_query(
         [Query(image=cases[0].image), Query(text="irregular streaks, no veil"), cases[0].as_query()]
@@ -58,10 +58,10 @@ def test_a_shipped_model_says_what_it_was_trained_on(name: str) -> None:
 
 
 def test_the_model_of_derm7pt_names_the_published_folds_and_its_terms() -> None:
-    model = load_model("derm7pt-lite")
+    model = load_model("derm-lite")
     folds = Folds.load(_PUBLISHED / "derm7pt-888.json")
     assert (model.provenance["fold"], model.provenance["folds_sha256"]) == (0, folds.sha256)
-    card = (_SHIPPED / "derm7pt-lite" / "README.md").read_text(encoding="utf-8")
+    card = (_SHIPPED / "derm-lite" / "README.md").read_text(encoding="utf-8")
     for needed in ("Research use only", "CC BY-NC-SA 4.0", "Unseen gallery", "By sex", "By difficulty", "fails"):
         assert needed in card
 
@@ -71,7 +71,7 @@ def test_a_large_photograph_decoded_at_a_reduced_scale_keeps_its_vector(tmp_path
     (case,) = read_cases(synthesize(tmp_path, n=1, seed=3, size=(384, 384), workers=1)).cases
     large = Image.open(case.image).convert("RGB").resize((4032, 3024), Image.Resampling.BICUBIC)
     large.save(tmp_path / "large.jpg", quality=95)
-    model = load_model("derm7pt-lite")
+    model = load_model("derm-lite")
     blocks = model.layout.split(model.encode_case([tmp_path / "large.jpg", Image.open(tmp_path / "large.jpg")]))[
         "blocks"
     ]

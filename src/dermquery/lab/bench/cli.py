@@ -37,7 +37,7 @@ ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Images of th
 @expected_errors
 def encode(
     cases: TableOption,
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     images: ImagesOption = 64,
     rounds: RoundsOption = 5,
     json_out: JsonOption = None,
@@ -52,7 +52,7 @@ def encode(
 @expected_errors
 def ingest(
     cases: TableOption,
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     images: ImagesOption = 512,
     rounds: RoundsOption = 3,
     json_out: JsonOption = None,
@@ -67,7 +67,7 @@ def ingest(
 @expected_errors
 def query(
     cases: TableOption,
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     images: ImagesOption = 256,
     n_cases: BaseSizeOption = 100_000,
     rounds: RoundsOption = 30,
@@ -83,7 +83,7 @@ def query(
 @expected_errors
 def many(
     cases: TableOption,
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     images: ImagesOption = 64,
     n_cases: BaseSizeOption = 2_000,
     rounds: RoundsOption = 5,
@@ -100,7 +100,7 @@ def many(
 def search(
     cases: Annotated[Path, typer.Option("--data", help="Case table that the bases are grown from, .csv or .parquet.")],
     sizes: Annotated[str, typer.Option("--cases", help="Cases in the bases, with commas between.")] = "10000,100000",
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     images: ImagesOption = 256,
     queries: Annotated[int, typer.Option(min=1, help="Composed queries.")] = 25,
     others_up_to: Annotated[
@@ -135,7 +135,7 @@ def search(
 @expected_errors
 def width(
     data: DiagnosedOption,
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     fold: FoldOption = 0,
     json_out: JsonOption = None,
 ) -> None:
@@ -160,7 +160,7 @@ def width(
 @expected_errors
 def ranking(
     data: DiagnosedOption,
-    model: ModelOption = "derm7pt-lite",
+    model: ModelOption = "derm-lite",
     fold: FoldOption = 0,
     json_out: JsonOption = None,
 ) -> None:

@@ -25,6 +25,8 @@ def model_card(model: ComposedModel, notes: str = "") -> str:
             f"epoch {best.get('epoch', '?')} of {best.get('epochs', '?')} "
             f"chosen on {cases.get('validation', '?')} others{chosen}."
         )
+    if further := cases.get("further"):
+        trained += f"\n- As many of {further} further cases, images without words, stood in every batch."
     started = facts.get("started_from")
     if started:
         trained += f"\n- Its backbone started from `{started['name']}` ({(started['artifact'] or '')[:12]})."
