@@ -175,7 +175,7 @@ def test_lists_every_bad_row_with_its_line_and_remedy(tmp_path: Path) -> None:
         ",b.jpg,,,\n"
         "e,,,,\n"
         "f,a.jpg,,\n"
-        "g,a.jpg,nan,,\n",
+        "g,a.jpg,inf,,\n",
     )
     text = message(path)
     lines = text.splitlines()
@@ -188,7 +188,7 @@ def test_lists_every_bad_row_with_its_line_and_remedy(tmp_path: Path) -> None:
         "line 9:": "case_id is empty",
         "line 10 (case 'e')": "image is empty",
         "line 11 (case 'f')": "4 cells where the header has 5",
-        "line 12 (case 'g')": "age 'nan'",
+        "line 12 (case 'g')": "age 'inf'",
     }
     assert len(lines) == len(expected) + 2
     for line, (place, problem) in zip(lines[1:], expected.items(), strict=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -289,5 +290,5 @@ def test_a_sheet_says_what_the_csv_of_it_says(tmp_path: Path, rows: list[tuple[s
     if filled:
         found = [cells for _, cells in read_rows(path).numbered]
         assert [[cell.casefold() for cell in row] for row in found] == [
-            [c.strip().casefold() for c in r] for r in filled
+            [unicodedata.normalize("NFC", c.strip()).casefold() for c in r] for r in filled
         ]
