@@ -485,3 +485,4 @@ def test_a_year_that_may_stand_first_is_read_in_the_order_that_is_known(written:
         day_of(written, None)
     day, month, year = map(int, written.split("-"))
     assert day_of(written, "dmy") == datetime.date(2000 + year, month, day)
+    assert order_of(["2024-03-31", "25.03.2024", written]) is None, "days that other programs wrote settle nothing"

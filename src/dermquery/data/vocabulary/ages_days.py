@@ -142,11 +142,16 @@ def millimetres(written: str) -> float:
 def order_of(written: Iterable[str]) -> DayOrder | None:
     """The order of the days of a column, where one settles it: years in front, or a number beyond 12.
 
+    Nothing settles a column with a day such as 21-06-15, whose year may stand first: it may come from another program.
+
     Raises:
         ValueError: one day settles it otherwise than another; the message names both.
     """
     found: dict[DayOrder, str] = {}
-    for day in written:
+    days = list(written)
+    if any(re.fullmatch(r"\d\d-\d\d-\d\d", day.strip()) for day in days):
+        return None
+    for day in days:
         if (order := _order(day)) is not None:
             found.setdefault(order, day)
     orders = [order for order in ("dmy", "mdy") if order in found]
