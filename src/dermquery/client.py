@@ -132,11 +132,11 @@ class Client:
         if checklist:
             fields["checklist"] = json.dumps(dict(checklist))
         files = None if image is None else {"image": ("image", _bytes(image))}
-        return self._get(SearchAnswer, "POST", f"{PREFIX}/searches", data=fields, files=files)
+        return self._answer(SearchAnswer, "POST", f"{PREFIX}/searches", data=fields, files=files)
 
     def rerank(self, search: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
         """Rank a search again by its key, with other weights, another filter or page."""
-        return self._get(SearchAnswer, "POST", search_url(search), json=_sent(ranking))
+        return self._answer(SearchAnswer, "POST", search_url(search), json=_sent(ranking))
 
     def feedback(
         self,
@@ -147,11 +147,11 @@ class Client:
     ) -> SearchAnswer:
         """Move a search towards the cases marked as relevant and away from the others; the answer has its own key."""
         body = _sent(ranking) | {"relevant": list(relevant), "irrelevant": list(irrelevant)}
-        return self._get(SearchAnswer, "POST", f"{search_url(search)}/feedback", json=body)
+        return self._answer(SearchAnswer, "POST", f"{search_url(search)}/feedback", json=body)
 
     def similar(self, case_id: str, **ranking: Unpack[Ranking]) -> SearchAnswer:
         """Find more like a case; itself, its lesion and its patient are left out."""
-        return self._get(SearchAnswer, "POST", f"{case_url(case_id)}/similar", json=_sent(ranking))
+        return self._answer(SearchAnswer, "POST", f"{case_url(case_id)}/similar", json=_sent(ranking))
 
     def overlay(
         self, search: str, case_id: str, over: Literal["case", "query"] = "case", level: str | None = None
@@ -173,7 +173,7 @@ class Client:
         """Every case that satisfies the conditions, in the order of their ids, a page at a time."""
         asked: dict[str, Any] = {"where": list(where), "limit": page}
         while True:
-            found = self._get(CasePage, "GET", f"{PREFIX}/cases", params=asked)
+            found = self._answer(CasePage, "GET", f"{PREFIX}/cases", params=asked)
             yield from found.cases
             if found.next is None:
                 return
@@ -181,7 +181,7 @@ class Client:
 
     def case(self, case_id: str) -> CaseAnswer:
         """One case."""
-        return self._get(CaseAnswer, "GET", case_url(case_id))
+        return self._answer(CaseAnswer, "GET", case_url(case_id))
 
     def image(self, case_id: str) -> bytes:
         """A case's image, JPEG or PNG without metadata."""
@@ -204,7 +204,7 @@ class Client:
             raise ValueError("a new case needs an image; give image=…")
         form = {"case": json.dumps(_fields(case)), "update": json.dumps(update)}
         files = {"image": ("image", _bytes(source))}
-        return self._get(CaseAnswer, "POST", f"{PREFIX}/cases", data=form, files=files)
+        return self._answer(CaseAnswer, "POST", f"{PREFIX}/cases", data=form, files=files)
 
     def update(self, case_id: str, case: Described, image: str | Path | bytes | None = None) -> CaseAnswer:
         """Replace all that is known of a case, and its image if one is given."""
@@ -212,7 +212,7 @@ class Client:
         fields.pop("case_id", None)
         files = None if image is None else {"image": ("image", _bytes(image))}
         form = {"case": json.dumps(fields)}
-        return self._get(CaseAnswer, "PUT", case_url(case_id), data=form, files=files)
+        return self._answer(CaseAnswer, "PUT", case_url(case_id), data=form, files=files)
 
     def delete(self, case_id: str) -> None:
         """Take a case out."""
@@ -235,15 +235,15 @@ class Client:
             given = ((field, Path(path)) for field, path in named if path is not None)
             files = [(field, (path.name, stack.enter_context(path.open("rb")))) for field, path in given]
             form = {"update": json.dumps(update), "skip_bad": json.dumps(skip_bad)}
-            return self._get(Job, "POST", f"{PREFIX}/jobs", data=form, files=files)
+            return self._answer(Job, "POST", f"{PREFIX}/jobs", data=form, files=files)
 
     def job(self, job_id: str) -> Job:
         """Where a job stands."""
-        return self._get(Job, "GET", _job_url(job_id))
+        return self._answer(Job, "GET", _job_url(job_id))
 
     def jobs(self) -> list[Job]:
         """Every job, the latest first."""
-        return list(self._get(JobList, "GET", f"{PREFIX}/jobs").jobs)
+        return list(self._answer(JobList, "GET", f"{PREFIX}/jobs").jobs)
 
     def wait(self, job_id: str, progress: Callable[[Job], None] | None = None, every: float = 0.5) -> Job:
         """Wait until a job has ended, however it did; ``progress`` is told where it stands."""
@@ -257,39 +257,39 @@ class Client:
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job after the cases that are being written."""
-        return self._get(Job, "POST", f"{_job_url(job_id)}/cancel")
+        return self._answer(Job, "POST", f"{_job_url(job_id)}/cancel")
 
     def resume(self, job_id: str) -> Job:
         """Let a job that failed go on."""
-        return self._get(Job, "POST", f"{_job_url(job_id)}/resume")
+        return self._answer(Job, "POST", f"{_job_url(job_id)}/resume")
 
     def undo(self, job_id: str) -> Job:
         """Take out the cases that a job added and that nobody changed since."""
-        return self._get(Job, "POST", f"{_job_url(job_id)}/undo")
+        return self._answer(Job, "POST", f"{_job_url(job_id)}/undo")
 
     # --- the service -------------------------------------------------------------------------------------------
 
     def info(self) -> InfoAnswer:
         """The model, the base, and what can be asked."""
-        return self._get(InfoAnswer, "GET", f"{PREFIX}/info")
+        return self._answer(InfoAnswer, "GET", f"{PREFIX}/info")
 
     def counts(self, field: str) -> ValueCounts:
         """The values that a field has in the base, most frequent first."""
-        return self._get(ValueCounts, "GET", f"{PREFIX}/fields/{quote(field, safe='')}")
+        return self._answer(ValueCounts, "GET", f"{PREFIX}/fields/{quote(field, safe='')}")
 
     def map(self) -> MapAnswer:
         """The base on a plane."""
-        return self._get(MapAnswer, "GET", f"{PREFIX}/map")
+        return self._answer(MapAnswer, "GET", f"{PREFIX}/map")
 
     def duplicates(self) -> DuplicatesAnswer:
         """Cases that show the same image."""
-        return self._get(DuplicatesAnswer, "GET", f"{PREFIX}/duplicates")
+        return self._answer(DuplicatesAnswer, "GET", f"{PREFIX}/duplicates")
 
     def ready(self) -> bool:
         """Whether searches can be answered now."""
         return self._http.get("/readyz").status_code == 200
 
-    def _get(self, kind: type[M], method: str, url: str, **arguments: Any) -> M:
+    def _answer(self, kind: type[M], method: str, url: str, **arguments: Any) -> M:
         return kind.model_validate(self._ask(method, url, **arguments).json())
 
     def _ask(self, method: str, url: str, **arguments: Any) -> httpx.Response:

@@ -35,7 +35,9 @@ def _of(field: _Field, ids: Sequence[str], store: CaseReader) -> list[Any]:
     """Conditions on some cases, or on those of some lesions or patients."""
     if field == "case_id":
         return [OneOf(field=field, values=part) for part in in_parts(ids)]
-    sources = [str(source) for source in store.value_counts("source") if source is not None]
+    # A server counts values by reading every row, so it is asked only where an id may name its source.
+    counted = store.value_counts("source") if any(":" in written for written in ids) else {}
+    sources = [str(source) for source in counted if source is not None]
     there = _sources_of(field, ids, store)
     whole: list[str] = []
     found: list[Any] = []

@@ -112,9 +112,8 @@ def columns_left_out(
 
 def left_out(found: Mapping[str, str]) -> str:
     """What was found, for people, and how a column is kept all the same."""
-    named = ", ".join(f"{name!r} ({why})" for name, why in found.items())
     options = " ".join(f"--column {shlex.quote(f'{name}={_ours_for(name)}')}" for name in found)
-    return f"left out, as they may name a person: {named}; of these, what names nobody is kept by: {options}"
+    return f"left out, as they may name a person: {_named(found)}; of these, what names nobody is kept by: {options}"
 
 
 def not_kept(
@@ -133,8 +132,7 @@ def not_kept(
     if not is_own and not (path.name == "cases.csv" and path.with_name("prepare.json").is_file()):
         return found, left_out(found) if found else ""
     sure = {name: why for name, why in found.items() if name not in COLUMNS and why in LOOKS}
-    listed = ", ".join(f"{name!r} ({why})" for name, why in sure.items())
-    told = f"kept, as the table was written by dermquery, though they identify persons: {listed}" if sure else ""
+    told = f"kept, as the table was written by dermquery, though they identify persons: {_named(sure)}" if sure else ""
     return {name: why for name, why in found.items() if name in COLUMNS}, told
 
 
@@ -147,6 +145,10 @@ def read_kept(path: Path, *, columns: Mapping[str, str], skip_bad: bool) -> tupl
     rows = read_rows(path)
     found, told = not_kept(path, rows, named=[*COLUMNS, *columns])
     return read_cases(path, columns=columns, ignore=[*found], skip_bad=skip_bad, rows=rows), told
+
+
+def _named(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{name!r} ({why})" for name, why in found.items())
 
 
 def _ours_for(name: str) -> str:

@@ -15,6 +15,7 @@ from dermquery.cli.width import columns_of_pipes, terminal_width
 from dermquery.lab.cli.processes import run_jobs
 from dermquery.lab.cli.train import (
     AcceleratorOption,
+    AlsoOption,
     ConfigOption,
     DevicesOption,
     FoldsOption,
@@ -36,13 +37,6 @@ __all__ = ["ablate", "compare", "crossval"]
 DataOption = Annotated[Path, typer.Option("--data", help="Case table with diagnoses, or the folder of `data prepare`.")]
 OnlyOption = Annotated[list[int] | None, typer.Option("--fold", help="Only this fold. Can be repeated.")]
 JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each in its own process.")]
-AlsoOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--also",
-        help="A further table that our model and the heads learn from; without its held-out fifth.",
-    ),
-]
 ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write tables and figures at the end.")]
 
 

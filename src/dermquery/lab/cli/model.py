@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.lab.cli.train import AlsoOption, labelled_cases, other_cases
 from dermquery.model.artifact import Storage
 
 __all__ = ["describe_config", "fit_heads", "pack"]
@@ -48,13 +49,10 @@ def fit_heads(
     fold: Annotated[
         int | None, typer.Option(help="Leave out this fold's test part; the model's own fold if it has one.")
     ] = None,
-    also: Annotated[
-        Path | None, typer.Option(help="Table whose images and diagnoses are learnt from, too; not the held-out fifth.")
-    ] = None,
+    also: AlsoOption = None,
     width: Annotated[int, typer.Option(min=8, help="Numbers that each block of equation 9 keeps.")] = 64,
 ) -> None:
     """Fit heads on a trained model: diagnosis, findings and look, a turn that narrows vectors, and the presets."""
-    from dermquery.lab.cli.train import labelled_cases, other_cases
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.experiment import fit_readout
     from dermquery.lab.network.eager import load_trained

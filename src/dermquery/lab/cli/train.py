@@ -13,6 +13,7 @@ from dermquery.data.case import Case
 from dermquery.model.artifact import Storage
 
 __all__ = [
+    "AlsoOption",
     "cases_and_folds",
     "labelled_cases",
     "other_cases",
@@ -41,8 +42,9 @@ StartOption = Annotated[
 AlsoOption = Annotated[
     Path | None,
     typer.Option(
+        "--also",
         metavar="TABLE",
-        help="Further cases, as many in every batch, and the teacher beside them (docs/configuration.md).",
+        help="A further table whose images and diagnoses are learnt from, too; without its held-out fifth.",
     ),
 ]
 DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
