@@ -39,20 +39,14 @@ class ObjectiveConfig(Section):
     Attributes:
         temperature: divides the scores in the softmax.
         grading: a positive weighs (share of agreeing criteria)**grading; 0 makes all same-label cases equal (eq. 1).
-        parts: weight of the same loss on the local and the global similarity alone.
         prototypes: sub-centres per label, pulled to queries and targets by cross-entropy; 0 leaves the term out.
         prototype_weight: weight of that term.
-        checklist: weight of predicting the recorded criteria from the target's vector.
-        diversity: weight of the overlap between the region masks of one image.
     """
 
     temperature: Positive = 0.1
     grading: NonNegative = 0.0
-    parts: NonNegative = 0.5
     prototypes: Annotated[int, Field(ge=0, le=64)] = 0
     prototype_weight: NonNegative = 1.0
-    checklist: NonNegative = 0.0
-    diversity: NonNegative = 0.1
 
 
 class TeachConfig(Section):
@@ -121,8 +115,6 @@ class TrainConfig(OptimisationConfig):
         text_dropout, image_dropout: with ``drop``, share of the queries that lose their text, or their image.
         image_mix: a training query with text gets up to this share of another image mixed into its own one's features,
             so that the composer learns to weigh the text; 0 mixes nothing.
-        described_gallery: queries are also contrasted with the other cases' composed encodings, as in a case base whose
-            cases are composed with their own recorded findings.
         attribute_dropout: chance of each recorded criterion to be left out of a training query's text.
         objective: weights of the losses.
     """
@@ -131,7 +123,6 @@ class TrainConfig(OptimisationConfig):
     text_dropout: Share = 0.2
     image_dropout: Share = 0.1
     image_mix: Share = 0.0
-    described_gallery: bool = False
     attribute_dropout: Share = 0.1
     objective: ObjectiveConfig = ObjectiveConfig()
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dermquery.data.case import Case
-from dermquery.data.checklist import CRITERIA
 from dermquery.lab.evaluate.usefulness import encode_checklist
 from dermquery.lab.network.network import ComposedNetwork, Encoded
 from dermquery.lab.network.regions import mask_overlap
@@ -39,9 +38,7 @@ class RetrievalModule(SystemModule):
     pretrained = ("network.backbone.", "network.text.encoder.")
     config: TrainConfig
     case_codes: Tensor
-    weights_whole: Tensor
-    weights_local: Tensor
-    weights_global: Tensor
+    weights: Tensor
 
     def __init__(
         self,
@@ -55,13 +52,9 @@ class RetrievalModule(SystemModule):
         self.network = network
         goal = config.objective
         self._buffer("case_codes", torch.from_numpy(encode_checklist(self.cases)).long())
-        for name, weight in (("whole", network.config.local_weight), ("local", 1.0), ("global", 0.0)):
-            self._buffer(f"weights_{name}", torch.from_numpy(network.layout.block_weights(weight)))
+        self._buffer("weights", torch.from_numpy(network.layout.block_weights(network.config.local_weight)))
         shape = (len(self.labels), goal.prototypes, 2 * len(network.layout.levels), network.layout.width)
         self.prototypes = nn.Parameter(torch.randn(shape)) if goal.prototypes else None
-        self.criteria = nn.ModuleList(
-            nn.Linear(network.layout.size, len(c.values)) for c in CRITERIA.values() if goal.checklist
-        )
         self.eye = None if eye is None else eye(self.case_labels, self.case_groups)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -85,34 +78,18 @@ class RetrievalModule(SystemModule):
         """Loss terms of queries (Q) made from the batch rows ``rows`` (Q,), and targets (B) of cases ``positions``."""
         goal = self.config.objective
         labels, codes, groups = self.case_labels[positions], self.case_codes[positions], self.case_groups[positions]
-        held: tuple[Tensor, ...] = (targets.blocks, labels, codes, groups)
-        if self.config.described_gallery:
-            # The first queries are the cases' fullest forms, in the batch's order (draw_forms).
-            described = queries.blocks[: len(positions)]
-            held = (torch.cat([held[0], described]), *(torch.cat([value, value]) for value in held[1:]))
-        all_blocks, all_labels, all_codes, all_groups = self._gathered(*held)
+        all_blocks, all_labels, all_codes, all_groups = self._gathered(targets.blocks, labels, codes, groups)
         agreement = objective.agreement_matrix(codes[rows], all_codes)
         positives = objective.positive_weights(labels[rows], all_labels, agreement, goal.grading)
         allowed = groups[rows][:, None] != all_groups[None]
 
-        def contrast(weights: Tensor) -> Tensor:
-            scores = objective.block_scores(queries.blocks, all_blocks, weights)
-            return objective.supervised_contrastive(scores, positives, allowed, goal.temperature)
-
-        terms = {"whole": contrast(self.weights_whole)}
-        if goal.parts:
-            terms["local"] = goal.parts * contrast(self.weights_local)
-            terms["global"] = goal.parts * contrast(self.weights_global)
+        scores = objective.block_scores(queries.blocks, all_blocks, self.weights)
+        terms = {"contrast": objective.supervised_contrastive(scores, positives, allowed, goal.temperature)}
         if self.prototypes is not None:
             both = torch.cat([queries.blocks, targets.blocks])
             of_both = torch.cat([labels[rows], labels])
-            value = objective.prototype_loss(both, self.prototypes, self.weights_whole, of_both, goal.temperature)
+            value = objective.prototype_loss(both, self.prototypes, self.weights, of_both, goal.temperature)
             terms["prototypes"] = goal.prototype_weight * value
-        if goal.checklist:
-            terms["checklist"] = goal.checklist * self._checklist_loss(targets.blocks, codes)
-        if goal.diversity:
-            overlap = torch.stack([mask_overlap(m) for m in targets.masks]).mean()
-            terms["diversity"] = goal.diversity * overlap
         return terms
 
     def _gathered(self, *values: Tensor) -> tuple[Tensor, ...]:
@@ -120,15 +97,6 @@ class RetrievalModule(SystemModule):
         if self.trainer.world_size == 1:
             return values
         return tuple(cast("Tensor", self.all_gather(v, sync_grads=v.is_floating_point())).flatten(0, 1) for v in values)
-
-    def _checklist_loss(self, blocks: Tensor, codes: Tensor) -> Tensor:
-        flat = blocks.flatten(1)
-        losses = [
-            nn.functional.cross_entropy(head(flat).float(), codes[:, i], ignore_index=-1)
-            for i, head in enumerate(self.criteria)
-            if bool((codes[:, i] >= 0).any())
-        ]
-        return torch.stack(losses).mean() if losses else flat.sum() * 0.0
 
     def encode(self, pixels: Tensor, cases: Sequence[Case]) -> tuple[Tensor, Tensor]:
         maps = self.network.features(pixels)
