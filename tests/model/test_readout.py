@@ -77,22 +77,6 @@ def test_three_parts_of_cases_and_queries(
     np.testing.assert_allclose(asked["posterior"][0], heads.belief(pooled[:1], terms[:1])[0], atol=1e-5)
 
 
-def test_a_described_case_is_composed_and_keeps_what_was_recorded(with_heads: Path) -> None:
-    model = load_model(with_heads)
-    described = [Query(image=i, checklist=c) for i, c in zip(IMAGES, CHECKLISTS, strict=True)]
-    cases, asked, plain = (
-        model.layout.split(vectors)
-        for vectors in (
-            model.encode_described(described),
-            model.encode_query(described),
-            model.encode_case(IMAGES, CHECKLISTS),
-        )
-    )
-    np.testing.assert_array_equal(cases["blocks"], asked["blocks"])
-    for name in ("posterior", "findings", "look"):
-        np.testing.assert_allclose(cases[name], plain[name], atol=1e-5)
-
-
 def test_a_model_without_heads_has_the_recorded_findings_only(packed: Mapping[str, Path]) -> None:
     model = load_model(packed["findings"])
     cases = model.layout.split(model.encode_case(IMAGES, CHECKLISTS))

@@ -53,10 +53,6 @@ class ProjectionEncoder:
         blocks = self._unit(np.stack([self._of_image(image) for image in images]))
         return self._case(blocks, images, [{}] * len(images) if checklists is None else checklists)
 
-    def encode_described(self, cases: Sequence[Query]) -> Vectors:
-        images = [load_image(case.image) for case in cases if case.image is not None]
-        return self._case(self._composed(cases), images, [case.checklist for case in cases])
-
     def encode_query(self, queries: Sequence[Query]) -> Vectors:
         belief = look = None
         if self._read is not None:

@@ -77,6 +77,16 @@ def test_a_manifest_of_a_later_version_is_refused(encoder: ProjectionEncoder) ->
         Manifest.read(text, "here")
 
 
+@pytest.mark.parametrize("described", [False, True])
+def test_a_manifest_says_of_composed_images_only_what_is_so(encoder: ProjectionEncoder, described: bool) -> None:
+    text = json.dumps(json.loads(Manifest.of(encoder).model_dump_json()) | {"described": described})
+    manifest = Manifest.read(text, "here")
+    assert (manifest.model_dump().get("described"), json.loads(manifest.model_dump_json()).get("described")) == (
+        (True, True) if described else (None, None)
+    )
+    assert manifest.same_vectors(Manifest.of(encoder)) is not described
+
+
 def test_rows_stand_in_one_table_if_schema_and_vectors_agree(encoder: ProjectionEncoder) -> None:
     manifest = Manifest.of(encoder)
     earlier = manifest.model_copy(update={"schema_version": 4})

@@ -18,7 +18,6 @@ from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
 from dermquery.model.alignment import Vectors
 from dermquery.store import encoding, examine
-from dermquery.store.base_manifest import ManifestError
 from dermquery.store.casebase import CaseBase
 from dermquery.store.encoding import LocalExecutor
 from dermquery.store.home import BaseBusyError
@@ -364,24 +363,6 @@ def _run_and_kill(table: Path, target: Path, wanted: int, later: float) -> int:
     return max([*said, *(int(line.split()[1]) for line in rest.splitlines() if line.startswith("done "))])
 
 
-def test_a_described_base_holds_the_findings_and_follows_them(
-    tmp_path: Path, own_cases: list[Case], encoder: ProjectionEncoder
-) -> None:
-    base = CaseBase.create(tmp_path / "described", encoder, described=True)
-    base.add(own_cases)
-    (row,) = base.store.get([own_cases[3].case_id]).values()
-    assert np.array_equal(row.vector, packed(encoder.encode_described([own_cases[3].as_query()])[0]))
-    again = list(own_cases)
-    again[3] = again[3].model_copy(update={"text": "blue veil after all"})
-    again[4] = again[4].model_copy(update={"site": "elsewhere"})
-    report = base.add(again)
-    assert (report.updated, report.unchanged) == (2, 10)
-    for case in again[3:5]:
-        expected = packed(encoder.encode_described([case.as_query()])[0])
-        assert np.array_equal(base.store.get([case.case_id])[case.case_id].vector, expected)
-    assert CaseBase.open(tmp_path / "described").manifest.described
-
-
 @pytest.mark.parametrize("heads", [False, True])
 def test_other_findings_make_another_vector(tmp_path: Path, own_cases: list[Case], heads: bool) -> None:
     encoder = ProjectionEncoder(heads=heads)
@@ -394,13 +375,3 @@ def test_other_findings_make_another_vector(tmp_path: Path, own_cases: list[Case
     with Image.open(again[0].image) as image:
         expected = packed(encoder.encode_case([image], [again[0].checklist])[0])
     assert np.array_equal(base.store.get([again[0].case_id])[again[0].case_id].vector, expected)
-
-
-def test_described_and_plain_cases_do_not_mix(tmp_path: Path, encoder: ProjectionEncoder) -> None:
-    CaseBase.create(tmp_path / "plain", encoder)
-    CaseBase.create(tmp_path / "described", encoder, described=True)
-    with pytest.raises(ManifestError, match=r"without their findings.* leave out --described"):
-        CaseBase.open_or_create(tmp_path / "plain", encoder, described=True)
-    with pytest.raises(ManifestError, match=r"with their findings.* add --described"):
-        CaseBase.open_or_create(tmp_path / "described", encoder)
-    assert CaseBase.open_or_create(tmp_path / "described", encoder, described=True).manifest.described

@@ -104,10 +104,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("described", [False, True])
-def test_images_are_judged_alone_in_a_real_base(tmp_path: Path, many: Sequence[Case], described: bool) -> None:
-    """In a base of composed cases the sample's images are encoded again, so that the answer is the same."""
-    base = CaseBase.create(tmp_path / "base", ProjectionEncoder(), described=described)
+def test_images_are_judged_alone_in_a_real_base(tmp_path: Path, many: Sequence[Case]) -> None:
+    base = CaseBase.create(tmp_path / "base", ProjectionEncoder())
     base.add(many)
     likeness = Likeness.of(base)
     alone = ProjectionEncoder().encode_case([load_image(case.image) for case in many])
@@ -116,14 +114,6 @@ def test_images_are_judged_alone_in_a_real_base(tmp_path: Path, many: Sequence[C
     noise = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
     assert likeness.judge(encode_alone(base, Image.fromarray(noise))) is not None
     assert likeness.judge(encode_alone(base, many[3].image)) is None
-
-
-def test_images_that_are_lost_are_left_out(tmp_path: Path, many: Sequence[Case]) -> None:
-    cases = [case.model_copy(update={"image": draw_lesion(tmp_path / f"{case.case_id}.png", 7)}) for case in many[:4]]
-    base = CaseBase.create(tmp_path / "base", ProjectionEncoder(), described=True, images=False)
-    base.add(cases)
-    cases[2].image.unlink()
-    assert len(Likeness.of(base).cases) == 3
 
 
 def test_the_sample_depends_on_the_ids_alone(tmp_path: Path, many: Sequence[Case]) -> None:

@@ -58,14 +58,13 @@ def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     shown = ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counts.items())
-    width = f"{manifest.width}{', composed with the recorded findings' if manifest.described else ''}"
     levels = f"levels {', '.join(manifest.levels)}"
     made = f"{manifest.created:%Y-%m-%d %H:%M %Z} by dermquery {manifest.dermquery_version}"
     lines = [
         f"{case_base.uri}: {len(case_base)} cases{f' ({shown})' if shown else ''}",
         f"model {manifest.model_name}, artifact {manifest.model_hash}",
         f"loaded from {manifest.model_reference or 'nowhere that it knows; name it by --model'}",
-        f"vectors of {manifest.layout.size} numbers: local and global, {levels}, width {width}",
+        f"vectors of {manifest.layout.size} numbers: local and global, {levels}, width {manifest.width}",
         f"images kept in {case_base.archive.url}"
         if case_base.archive
         else "images stay in the files that the cases name",
@@ -210,12 +209,6 @@ def export(
 def migrate(
     base: BaseArgument,
     model: Annotated[str, typer.Option("--model", help="The new model: a shipped name, or the folder of an artifact.")],
-    described: Annotated[
-        bool | None,
-        typer.Option(
-            "--described/--plain", help="Encode cases with their findings, or without; as before if not given."
-        ),
-    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out cases whose images cannot be read any more.")
     ] = False,
@@ -232,7 +225,6 @@ def migrate(
         done, report = migrate_base(
             base,
             model,
-            described=described,
             skip_bad=skip_bad,
             batch_size=batch_size,
             progress=lambda state: show_progress(bar, task, state),

@@ -45,10 +45,6 @@ def index(
             help="Name of a shipped model, or the folder of an artifact; a base that is there knows its own.",
         ),
     ] = None,
-    described: Annotated[
-        bool,
-        typer.Option("--described", help="Encode every case with its own recorded findings, not its image alone."),
-    ] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out bad rows and images, and count that as success.")
     ] = False,
@@ -98,17 +94,13 @@ def index(
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")
         if dry_run:
             done, n_cases = _dry_run(
-                cases,
-                base,
-                described=described,
-                replacing=replace_cases,
-                progress=lambda state: show_progress(bar, task, state),
+                cases, base, replacing=replace_cases, progress=lambda state: show_progress(bar, task, state)
             )
         else:
             from dermquery.store.casebase import CaseBase
 
             place = True if images is None else False if images == "none" else images
-            case_base = CaseBase.open_or_create(base, model, described=described, images=place)
+            case_base = CaseBase.open_or_create(base, model, images=place)
             case_base.check_writable()
             if not replace_cases:
                 _check_elsewhere(cases, case_base.store)
@@ -131,19 +123,18 @@ def _prefixed(case: Case, prefix: str) -> Case:
 
 
 def _dry_run(
-    cases: CaseTable, base: str, *, described: bool, replacing: bool, progress: Callable[[IngestProgress], None]
+    cases: CaseTable, base: str, *, replacing: bool, progress: Callable[[IngestProgress], None]
 ) -> tuple[IngestReport, int]:
     """What an ingest would do, and how many cases the base holds now."""
+    from dermquery.store.casebase import CaseBase
     from dermquery.store.encoding import LocalExecutor
     from dermquery.store.ingest import index_cases
     from dermquery.store.places import home_of
 
-    home = home_of(base)
-    store = home.store(home.manifest()) if home.exists() else None
-    executor = LocalExecutor(None, described=described)
+    store = CaseBase.open(base).store if home_of(base).exists() else None
     if store is not None and not replacing:
         _check_elsewhere(cases, store)
-    report = index_cases(cases, store, executor, dry_run=True, replacing=replacing, progress=progress)
+    report = index_cases(cases, store, LocalExecutor(None), dry_run=True, replacing=replacing, progress=progress)
     return report, 0 if store is None else store.count()
 
 
@@ -165,7 +156,6 @@ def _cluster(address: str, base: CaseBase, model: str | None, batch_size: int) -
         address,
         partial(load_model, reference),
         base.manifest.model_hash,
-        described=base.manifest.described,
         images=None if base.archive is None else base.archive.lasting_url,
         batch_size=batch_size,
     )

@@ -138,23 +138,6 @@ class ComposedModel:
                 done += len(batch)
         return vectors
 
-    def encode_described(self, cases: Sequence[Query]) -> Vectors:
-        """Vectors of cases whose images are composed with their own text and findings, as a query is composed.
-
-        Args:
-            cases: each with its image, and its recorded findings as its checklist.
-
-        Raises:
-            ImageError: an image cannot be decoded.
-        """
-
-        def encode(batch: Sequence[Query]) -> Vectors:
-            seen = self._features([query.image for query in batch if query.image is not None])
-            composed = self.runtime.composed(seen.maps, [self._text(query) for query in batch])
-            return self._held(self._blocks(composed), seen, [query.checklist for query in batch])
-
-        return self._joined(cases, encode)
-
     def encode_query(self, queries: Sequence[Query]) -> Vectors:
         """Vectors of queries; (n, layout.size) float32, every block of unit norm, not yet weighted.
 
@@ -189,15 +172,12 @@ class ComposedModel:
         masks = self.runtime.regions(maps).masks
         return dict(zip(self.config.levels, (mask[0] for mask in masks), strict=True))
 
-    def evidence(
-        self, query: Query, case: Case, *, described: bool = False, image: ImageSource | None = None
-    ) -> Evidence:
+    def evidence(self, query: Query, case: Case, *, image: ImageSource | None = None) -> Evidence:
         """Where the local similarity between a query and a case comes from (:mod:`.evidence`).
 
         Args:
             query: what was asked.
             case: what was found.
-            described: the case was encoded with its own findings.
             image: the case's image, if not the file that it names.
 
         Raises:
@@ -210,8 +190,6 @@ class ComposedModel:
         run = self.runtime
         asked = run.composed(None if query.image is None else self._features([query.image]).maps, [text])
         held = self._features([shown]).maps
-        if described:
-            held = run.composed(held, [self._text(case.as_query())])
         on_query, on_case = region_evidence(asked, run.regions(asked).masks, held, run.regions(held).masks)
         vision = self.config.vision
         return Evidence(

@@ -93,7 +93,7 @@ class SearchService(BaseReader):
                 self.base.encode(grey, None, {"pigment_network": "typical"})
                 if isinstance(model, ExplainingEncoder):  # needs PyTorch, which OpenVINO's queries do not
                     grey_case = Case(case_id="grey", image=Path("grey"))
-                    model.evidence(Query(image=grey), grey_case, described=False, image=grey)
+                    model.evidence(Query(image=grey), grey_case, image=grey)
                 self.warmed = True
                 self._cautions.measure(self.base.count())
 
@@ -269,9 +269,7 @@ class SearchService(BaseReader):
         asked = None if query.image is None else UprightImage.of(query.image)  # our own copy
         image = self.decode(original_bytes(row, self.base.archive))
         with self._network:
-            evidence = model.evidence(
-                query.model_copy(update={"image": asked}), row.case, described=self.base.manifest.described, image=image
-            )
+            evidence = model.evidence(query.model_copy(update={"image": asked}), row.case, image=image)
         return Explained(evidence, None if asked is None else asked.size, image.size)
 
     def _keep(self, sha256: str, image: bytes) -> None:

@@ -108,7 +108,6 @@ class CaseWriter:
 
         inner = LocalExecutor(
             base.model,
-            described=base.manifest.described,
             archive=self._uploads if base.archive is None else base.archive,
             batch_size=_BATCH,
             load=load,

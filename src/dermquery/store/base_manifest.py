@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from dermquery import __version__
 from dermquery.data.files import replacing
@@ -47,7 +57,7 @@ class Manifest(BaseModel):
         levels, width: equation 9's blocks in the vectors.
         diagnoses, look: length of the posterior and of the look in the vectors; 0 for a model without heads.
         presets: weights by name that were chosen for the model.
-        described: whether the vectors hold the cases' own recorded findings beside their images.
+        described: whether images are composed with the cases' findings; so only in bases of before.
         version: counts how often the base was encoded; each version has rows of its own.
         images: where the images are kept (:class:`~dermquery.store.archive.ImageArchive`): a URL, or a path within the
             base's folder; None if cases only name the files that they were made of.
@@ -79,15 +89,14 @@ class Manifest(BaseModel):
         """What manifests kept until shares were those of a query."""
         return {name: value for name, value in held.items() if name != "pairs"} if isinstance(held, dict) else held
 
+    @model_serializer(mode="wrap")
+    def _marked(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """``described`` only where it is so, which copies and snapshots of a base of before must not lose."""
+        return {name: value for name, value in write(self).items() if name != "described" or value}
+
     @classmethod
     def of(
-        cls,
-        model: Encoder,
-        reference: str | None = None,
-        *,
-        described: bool = False,
-        version: int = 1,
-        images: str | None = None,
+        cls, model: Encoder, reference: str | None = None, *, version: int = 1, images: str | None = None
     ) -> Manifest:
         """Manifest of a new base, or a new version of one, for a model.
 
@@ -112,7 +121,6 @@ class Manifest(BaseModel):
             diagnoses=model.layout.diagnoses,
             look=model.layout.look,
             presets=dict(getattr(model, "presets", {})),
-            described=described,
             version=version,
             images=images,
             created=datetime.now(UTC),
@@ -158,12 +166,23 @@ class Manifest(BaseModel):
             f"Open the base with its own model by --model{where}, or encode it again with: dermquery base migrate"
         )
 
-    def check_options(self, uri: str | Path, *, described: bool, images: str | bool | None) -> None:
-        """Refuse what a base cannot be asked for because it was made otherwise.
+    def check_plain(self, uri: str | Path) -> None:
+        """Refuse a base of before whose images are composed with findings, for no encoder makes such vectors any more.
+
+        Raises:
+            ManifestError: naming the remedy.
+        """
+        if self.described:
+            raise ManifestError(
+                f"{uri} was indexed with --described, which is no more: its images are composed with findings. "
+                f"Encode its cases anew from the images: dermquery base migrate {uri} --model MODEL"
+            )
+
+    def check_images(self, uri: str | Path, images: str | bool | None) -> None:
+        """Refuse another place for the images than the base's.
 
         Args:
             uri: the base, for messages.
-            described: whether cases are to be encoded with their findings.
             images: where images are to be kept, as :attr:`images`; True agrees with any place.
 
         Raises:
@@ -173,12 +192,6 @@ class Manifest(BaseModel):
             raise ManifestError(
                 f"{uri} keeps its images {f'in {self.images}' if self.images else 'nowhere'}, and not "
                 f"{f'in {images}' if images else 'nowhere'}; leave out --images, or choose another base"
-            )
-        if self.described != described:
-            is_, asked = ("with", "without") if self.described else ("without", "with")
-            raise ManifestError(
-                f"{uri} holds cases encoded {is_} their findings, and cases {asked} them cannot stand beside; "
-                f"{'add' if self.described else 'leave out'} --described, or choose another folder"
             )
 
     def same_vectors(self, other: Manifest) -> bool:

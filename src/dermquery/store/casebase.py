@@ -38,7 +38,6 @@ class CaseBase(ManySearches):
         model: ModelSource,
         *,
         reference: str | None = None,
-        described: bool = False,
         images: str | bool = True,
     ) -> CaseBase:
         """Make an empty case base.
@@ -48,7 +47,6 @@ class CaseBase(ManySearches):
             model: a loaded model, or the name or path of one.
             reference: name or path by which a model that is already loaded can be loaded again; without it, later
                 openings must name the model.
-            described: compose the cases' images with their own recorded findings; for the life of the base.
             images: where to keep the images and their thumbnails: a folder or a URL such as ``s3://bucket/prefix``;
                 True for the place's own (a folder inside a folder, none on a server), False to keep none.
 
@@ -58,7 +56,7 @@ class CaseBase(ManySearches):
         """
         home = home_of(uri)
         loaded, known_as = load_source(model)
-        manifest = Manifest.of(loaded, reference or known_as, described=described, images=images_place(images, home))
+        manifest = Manifest.of(loaded, reference or known_as, images=images_place(images, home))
         home.archive(manifest)
         return cls(home, manifest, home.create(manifest), loaded)
 
@@ -72,11 +70,12 @@ class CaseBase(ManySearches):
             ahead: let the model prepare itself while the rows are opened, for a search that follows at once.
 
         Raises:
-            ManifestError: if there is no case base, or one of another version.
+            ManifestError: if there is no case base, or one of another version, or of images composed with findings.
             ModelMismatchError: if the model is not the one that made the base's vectors.
         """
         home = home_of(uri)
         manifest = home.manifest()
+        manifest.check_plain(home.uri)
         loaded = None if model is None else load_source(model)[0]
         if loaded is None and ahead and manifest.model_reference is not None:
             loaded = load_named_model(manifest, uri)
@@ -88,7 +87,7 @@ class CaseBase(ManySearches):
 
     @classmethod
     def open_or_create(
-        cls, uri: str | Path, model: ModelSource | None = None, *, described: bool = False, images: str | bool = True
+        cls, uri: str | Path, model: ModelSource | None = None, *, images: str | bool = True
     ) -> CaseBase:
         """Open the case base in a folder, or make one: what a command that can be interrupted and repeated needs.
 
@@ -96,16 +95,16 @@ class CaseBase(ManySearches):
         that is there takes its own.
 
         Raises:
-            ManifestError: as :meth:`open` and :meth:`create`, or the base that is there is described otherwise, or
-                there is neither a base nor a model.
+            ManifestError: as :meth:`open` and :meth:`create`, or the base that is there keeps its images elsewhere,
+                or there is neither a base nor a model.
         """
         if not home_of(uri).exists():
             if model is None:
                 raise ManifestError(f"{uri} is no case base yet; name the model of a new one with --model")
-            return cls.create(uri, model, described=described, images=images)
+            return cls.create(uri, model, images=images)
         base = cls.open(uri, model)
         place = images if images is True else images_place(images, home_of(uri))
-        base.manifest.check_options(base.uri, described=described, images=place)
+        base.manifest.check_images(base.uri, place)
         return base
 
     @property
@@ -161,8 +160,7 @@ class CaseBase(ManySearches):
             ManifestError: the base was encoded again since it was opened.
         """
         if executor is None:
-            described = self.manifest.described
-            executor = LocalExecutor(self.model, described=described, archive=self.archive, batch_size=batch_size)
+            executor = LocalExecutor(self.model, archive=self.archive, batch_size=batch_size)
         with self._writing():
             return index_cases(cases, self.store, executor, replacing=replacing, progress=progress)
 

@@ -241,7 +241,7 @@ def _encoded(
 ) -> Iterator[StoredCase]:
     """The rows with vectors, of those whose image can still be read."""
     held = None if archive is None else {row.case.case_id: row.stamp for row in rows}
-    executor = LocalExecutor(model, described=manifest.described, archive=archive, batch_size=_AT_ONCE, held=held)
+    executor = LocalExecutor(model, archive=archive, batch_size=_AT_ONCE, held=held)
     stamps = {row.case.case_id: row.stamp for row in rows}
     for outcomes in executor.run((row.case, None) for row in rows):
         for item in outcomes:

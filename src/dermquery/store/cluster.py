@@ -23,10 +23,10 @@ _AHEAD = 2
 class _Worker:
     """One process of the cluster, with a model of its own."""
 
-    def __init__(self, load: Callable[[], Encoder], *, described: bool, images: str | None, batch_size: int) -> None:
+    def __init__(self, load: Callable[[], Encoder], *, images: str | None, batch_size: int) -> None:
         archive = None if images is None else ImageArchive(images)
         self._model = load()
-        self._local = LocalExecutor(self._model, described=described, archive=archive, batch_size=batch_size)
+        self._local = LocalExecutor(self._model, archive=archive, batch_size=batch_size)
 
     def artifact_hash(self) -> str:
         return self._model.artifact_hash
@@ -48,7 +48,7 @@ class RayExecutor:
         address: of the cluster (``host:6379``, ``ray://host:10001``, ``auto``), or ``local`` to start one here.
         load: gives a worker its model; pickled to it by Ray.
         artifact_hash: that every worker's model must have.
-        described, images, batch_size: as for :class:`~dermquery.store.encoding.LocalExecutor`; ``images`` is a URL.
+        images, batch_size: as for :class:`~dermquery.store.encoding.LocalExecutor`; ``images`` is a URL.
         workers: processes; one for each processor of the cluster if not given.
 
     Raises:
@@ -63,7 +63,6 @@ class RayExecutor:
         load: Callable[[], Encoder],
         artifact_hash: str,
         *,
-        described: bool = False,
         images: str | None = None,
         batch_size: int = 32,
         workers: int | None = None,
@@ -71,8 +70,7 @@ class RayExecutor:
         self._ray = ray = _connected(address)
         n = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         worker = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
-        options = {"described": described, "images": images, "batch_size": batch_size}
-        self.workers = [worker.remote(load, **options) for _ in range(n)]
+        self.workers = [worker.remote(load, images=images, batch_size=batch_size) for _ in range(n)]
         others = set(ray.get([worker.artifact_hash.remote() for worker in self.workers])) - {artifact_hash}
         if others:
             raise ModelMismatchError(

@@ -63,7 +63,6 @@ class LocalExecutor:
 
     Args:
         model: encodes the images; None to examine only, as a dry run does.
-        described: compose every image with its case's own findings, as a query is composed.
         archive: where images are kept, if they are.
         batch_size: images that go through the model at once.
         held: stamps of cases by id whose images are taken from the archive, and not from their files.
@@ -77,7 +76,6 @@ class LocalExecutor:
         self,
         model: Encoder | None,
         *,
-        described: bool = False,
         archive: ImageArchive | None = None,
         batch_size: int = 32,
         held: Mapping[str, ImageStamp] | None = None,
@@ -86,7 +84,7 @@ class LocalExecutor:
         if batch_size < 1:
             raise ValueError(f"batch size must be at least 1, got {batch_size}")
         self._held, self._load = held or {}, load
-        self.model, self.described, self.archive, self.batch_size = model, described, archive, batch_size
+        self.model, self.archive, self.batch_size = model, archive, batch_size
         seen = getattr(model, "preprocessing", {})
         # A model that does not say what it sees gets every pixel.
         self._least_side = (
@@ -142,9 +140,7 @@ class LocalExecutor:
         held = self._held.get(known[0].case_id)
         if held is not None and self.archive is not None:
             return examine_archived(known, held, self.archive, self._least_side)
-        return examine(
-            known, described=self.described, archive=self.archive, least_side=self._least_side, load=self._load
-        )
+        return examine(known, archive=self.archive, least_side=self._least_side, load=self._load)
 
     def _encoded(self, batch: Sequence[Examined]) -> list[Outcome]:
         """Outcomes of a batch, whose images are on the disk then; they are taken there while the model works."""
@@ -168,12 +164,8 @@ class LocalExecutor:
     def _vectors(self, new: Sequence[Examined]) -> Vectors:
         model = self.model
         assert model is not None  # noqa: S101 - the caller looked
-        if self.described:
-            cases = [item.case.as_query().model_copy(update={"image": item.image}) for item in new]
-            vectors = np.asarray(model.encode_described(cases), dtype=np.float32)
-        else:
-            images = [item.image for item in new if item.image]
-            vectors = np.asarray(model.encode_case(images, [item.case.checklist for item in new]), dtype=np.float32)
+        images = [item.image for item in new if item.image]
+        vectors = np.asarray(model.encode_case(images, [item.case.checklist for item in new]), dtype=np.float32)
         expected = (len(new), model.layout.size)
         if vectors.shape != expected:
             raise ValueError(f"model {model.name!r} gave vectors of shape {vectors.shape}, expected {expected}")

@@ -52,7 +52,6 @@ class Examined:
 def examine(
     known: Known,
     *,
-    described: bool,
     archive: ImageArchive | None,
     least_side: int | None = None,
     load: Loader = load_image,
@@ -61,8 +60,6 @@ def examine(
 
     Args:
         known: the case and its row.
-        described: whether images are composed with the words too, so that another text makes another vector. Other
-            findings always do.
         archive: where images are kept, if they are.
         least_side: see :func:`~dermquery.data.image.load_image`.
         load: decodes the image.
@@ -80,9 +77,7 @@ def examine(
         if is_dicom(data[:256]):
             return _refused(known, f"{case.image}: {NAMES_SOMEBODY}")
         sha256 = hashlib.sha256(data).hexdigest()
-        same_words = old is not None and old.case.checklist == case.checklist
-        same_words = same_words and not (described and old is not None and old.case.text != case.text)
-        if old and old.stamp.sha256 == sha256 and same_words:
+        if old and old.stamp.sha256 == sha256 and old.case.checklist == case.checklist:
             stamp = ImageStamp(sha256, state.st_size, state.st_mtime_ns, old.stamp.phash)
             return Examined(case, known=True, stamp=stamp)
         image = load(data, name=str(case.image), least_side=least_side)

@@ -19,15 +19,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dermquery.data.case import Case
-from dermquery.data.image import ImageError, ImageSource, load_image
+from dermquery.data.image import ImageSource, load_image
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PAPER, PartLayout, Weights
-from dermquery.store.archive import ArchiveError
 from dermquery.store.casebase import CaseBase
-from dermquery.store.protocol import StoredCase
 from dermquery.store.sample import sample_rows
 
 __all__ = ["LEAST_CASES", "UNLIKE_QUANTILE", "Likeness", "UnlikeWarning", "encode_alone"]
@@ -38,7 +35,6 @@ LEAST_CASES = 100
 """A smaller base says nothing about its hundredth part."""
 _REMEMBERED = 64
 """Weights whose best scores are kept."""
-_ENCODED_AT_MOST, _ENCODED_AT_ONCE = 300, 32
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,11 @@ class Likeness:
     def of(cls, base: CaseBase, sample: int = 2000) -> Likeness:
         """Measure a base.
 
-        Reads the sample's vectors and multiplies them with one another. A base whose cases are composed with their
-        findings holds no vectors of images alone, so there up to 300 images are read and encoded again.
+        Reads the sample's vectors and multiplies them with one another.
         """
-        described = base.manifest.described
-        rows = sample_rows(base.store, min(sample, _ENCODED_AT_MOST) if described else sample)
-        rows, vectors = _encoded_again(base, rows) if described else (rows, [row.vector for row in rows])
-        layout = base.manifest.layout
-        stacked = np.stack(vectors) if rows else np.zeros((0, layout.size), np.float32)
-        return cls.of_vectors([row.case for row in rows], stacked, layout)
+        rows, layout = sample_rows(base.store, sample), base.manifest.layout
+        vectors = np.stack([row.vector for row in rows]) if rows else np.zeros((0, layout.size), np.float32)
+        return cls.of_vectors([row.case for row in rows], vectors, layout)
 
     @classmethod
     def of_vectors(cls, cases: Sequence[Case], vectors: Vectors, layout: PartLayout) -> Likeness:
@@ -175,30 +167,6 @@ def _same_lesion(cases: Sequence[Case]) -> NDArray[np.bool_]:
     same: NDArray[np.bool_] = (lesions[:, None] == lesions[None]) & (lesions != "")[:, None]
     np.fill_diagonal(same, val=True)
     return same
-
-
-def _encoded_again(base: CaseBase, rows: list[StoredCase]) -> tuple[list[StoredCase], list[Vectors]]:
-    """Those rows whose images can be read, and the vectors of their images alone."""
-    kept: list[StoredCase] = []
-    vectors: list[Vectors] = []
-    for start in range(0, len(rows), _ENCODED_AT_ONCE):
-        read = [(row, image) for row in rows[start : start + _ENCODED_AT_ONCE] if (image := _image(base, row))]
-        if read:
-            kept += [row for row, _ in read]
-            vectors += list(np.asarray(base.model.encode_case([image for _, image in read]), np.float32))
-    return kept, vectors
-
-
-def _image(base: CaseBase, row: StoredCase) -> Image.Image | None:
-    try:
-        if base.archive is not None:
-            return load_image(base.archive.original(row.stamp.sha256))
-    except ArchiveError:
-        pass  # an image that was lost there may still be where the case came from
-    try:
-        return load_image(row.case.image)
-    except ImageError:
-        return None
 
 
 def _message(best: float, threshold: float, percentile: float) -> str:

@@ -29,7 +29,6 @@ def migrate(
     uri: str | Path,
     model: ModelSource,
     *,
-    described: bool | None = None,
     skip_bad: bool = False,
     batch_size: int = 32,
     progress: Callable[[IngestProgress], None] | None = None,
@@ -45,7 +44,6 @@ def migrate(
     Args:
         uri: the base.
         model: the new model, or its name or path.
-        described: encode the cases with their findings; as the base did if not given.
         skip_bad: leave out the cases whose images cannot be read any more, rather than refuse to switch.
         batch_size: images that go through the model at once.
         progress: called after every write.
@@ -60,17 +58,14 @@ def migrate(
     loaded, reference = load_source(model)
     with home.writing():
         current = home.manifest()
-        findings = current.described if described is None else described
-        manifest = Manifest.of(
-            loaded, reference, described=findings, version=current.version + 1, images=current.images
-        )
+        manifest = Manifest.of(loaded, reference, version=current.version + 1, images=current.images)
         if current.same_vectors(manifest):
             raise ManifestError(f"{home.uri} was encoded with model {loaded.name!r} already; there is nothing to do")
         old, new, archive = home.store(current), home.begin(manifest), home.archive(current)
 
         def encode(rows: Sequence[StoredCase]) -> IngestReport:
             held = None if archive is None else {row.case.case_id: row.stamp for row in rows}
-            executor = LocalExecutor(loaded, described=findings, archive=archive, batch_size=batch_size, held=held)
+            executor = LocalExecutor(loaded, archive=archive, batch_size=batch_size, held=held)
             return index_cases([row.case for row in rows], new, executor, replacing=True, progress=progress)
 
         report = _until_nothing_changes(old, encode)

@@ -62,9 +62,6 @@ class Encoder(Protocol):
     ) -> Vectors:
         """Vectors of cases by their images and recorded findings, (n, layout.size) float32."""
 
-    def encode_described(self, cases: Sequence[Query], /) -> Vectors:
-        """The same, of images that are composed with the cases' own text and findings."""
-
     def encode_query(self, queries: Sequence[Query], /) -> Vectors:
         """Vectors of queries, (n, layout.size) float32, not yet weighted."""
 
@@ -81,11 +78,8 @@ class PreparingEncoder(Encoder, Protocol):
 class ExplainingEncoder(Encoder, Protocol):
     """A model that can say where a similarity comes from."""
 
-    def evidence(self, query: Query, case: Case, /, *, described: bool, image: ImageSource | None = None) -> Evidence:
-        """Evidence maps of one query and one case, which may be composed with its own findings.
-
-        ``image`` stands for the case's own file, where that is kept elsewhere.
-        """
+    def evidence(self, query: Query, case: Case, /, *, image: ImageSource | None = None) -> Evidence:
+        """Evidence maps of one query and one case; ``image`` stands for its own file, where that is kept elsewhere."""
 
 
 def gives_vectors_of(model: Encoder, artifact_hash: str) -> bool:

@@ -267,11 +267,7 @@ class SearchableBase:
             raise QueryError(
                 f"the model {self.model.name!r} cannot explain a similarity; leave --explain and --seg out"
             )
-        described = self.manifest.described
-        evidence = [
-            self.model.evidence(result.query, hit.case, described=described, image=result.picture(hit))
-            for hit in result.hits
-        ]
+        evidence = [self.model.evidence(result.query, hit.case, image=result.picture(hit)) for hit in result.hits]
         return replace(result, evidence=tuple(evidence))
 
     def _info(self, n_cases: int) -> BaseInfo:

@@ -47,13 +47,13 @@ def upgrade(uri: str | Path, model: ModelSource | None = None, *, tell: Tell | N
         tell: progress in rows.
 
     Raises:
-        ManifestError: no base there.
+        ManifestError: no base there, or one of images composed with findings.
         ModelMismatchError: ``model`` is another one than the base's.
         SnapshotError: something wrote to the base meanwhile.
         BaseBusyError: another process is writing.
     """
     home = home_of(uri)
-    home.manifest()  # so that nothing is made where there is no base
+    home.manifest().check_plain(home.uri)  # also so that nothing is made where there is no base
     with home.writing():
         before = home.manifest()
         after, model_unknown = _with_present_artifact(before.current(), model)

@@ -27,7 +27,7 @@ class Remembering:
 def test_rows_that_share_a_ranker_are_timed_on_queries_that_it_does_not_know() -> None:
     cases = [Case(case_id=str(i), image=Path(f"{i}.jpg"), diagnosis="nv") for i in range(30)]
     ranker = Remembering()
-    for n, key in enumerate(("composed", "described"), start=1):
+    for n, key in enumerate(("composed", "image_only"), start=1):
         system = SYSTEMS[key]
         assert _timed(Row(system.title, system, Config()), ranker, cases, cases) > 0  # type: ignore[arg-type]
         assert len(ranker.encoded) == 21 * n

@@ -71,14 +71,6 @@ def test_parts_of_one_model_share_the_gallery_and_differ(cases: list[Case], tmp_
     assert len(composed._known) == 45 + 3 * 3
 
 
-def test_a_described_gallery_is_composed_as_queries_are(cases: list[Case], tmp_path: Path) -> None:
-    model = tiny_model(tmp_path)
-    ranker = ComposedRanker(model).variant(described=True)
-    vectors = model.encode_query([case_query(case) for case in cases[:4]])
-    assert ranker.name == "composed, described gallery"
-    np.testing.assert_allclose(ranker.score(cases[:2], cases[:4]), model.layout.score(vectors[:2], vectors), atol=1e-6)
-
-
 def test_known_diagnoses_are_ranked_by_the_vote_of_the_training_cases(cases: list[Case], tmp_path: Path) -> None:
     composed = ComposedRanker(tiny_model(tmp_path))
     ranker = DiagnosedGallery(composed)

@@ -494,7 +494,7 @@ def test_what_another_process_wrote_meanwhile_is_not_replaced(base: CaseBase, tm
     with base._home.writing():
         jobs.start()
         until(lambda: (jobs.get(job.id).message or "").startswith("waits for another process"))
-        index_cases([other], base.store, LocalExecutor(base.model, described=False, archive=base.archive))
+        index_cases([other], base.store, LocalExecutor(base.model, archive=base.archive))
     done = ended(jobs, job)
     assert (done.added, [bad.case_id for bad in done.bad]) == (9, [other.case_id])
     jobs.undo(job.id)

@@ -61,7 +61,7 @@ def _collection(address: str, folder: Path, schema: int, rows: dict[str, StoredC
     client = MilvusClient(uri=f"http://{address.removeprefix('milvus://')}")
     name = f"earlier_{os.getpid()}_{next(_NUMBERS)}"
     manifest = (folder / f"schema-{schema}" / "manifest.json").read_text()
-    manifest = json.dumps({**json.loads(manifest), **({"images": None} if schema > 2 else {})})
+    manifest = json.dumps({**json.loads(manifest), "described": False, **({"images": None} if schema > 2 else {})})
     records = [_record(row, schema) for row in rows.values()]
     schema_ = client.create_schema(auto_id=False, enable_dynamic_field=False, description=manifest)
     schema_.add_field("case_id", DataType.VARCHAR, is_primary=True, max_length=1024)

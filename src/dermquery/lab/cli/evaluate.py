@@ -48,9 +48,6 @@ def evaluate(
     query: Annotated[
         str, typer.Option(help="Part used: composed, 'image only', 'text only'; or 'frozen features', untrained.")
     ] = "composed",
-    described: Annotated[
-        bool, typer.Option("--described", help="Compose every gallery case with its own recorded findings.")
-    ] = False,
     weights: Annotated[
         str | None,
         typer.Option(help="Preset, such as balanced, or meaning=1,findings=.5,look=.3; equation 9 alone if absent."),
@@ -94,15 +91,13 @@ def evaluate(
     facts |= _check_unseen(encoder, protocol, asking, searched, facts, include_known=include_known)
     asking, searched = _grouped(asking, group_by), _grouped(searched, group_by)
     block = evaluate_model(
-        encoder, asking, searched, protocol, system=query, local_weight=local_weight, described=described,
-        weights=weights,
-    )  # fmt: skip
+        encoder, asking, searched, protocol, system=query, local_weight=local_weight, weights=weights
+    )
     weight = encoder.local_weight if local_weight is None else local_weight
     facts |= {
         "model": model,
         "artifact": encoder.artifact_hash,
         "query": query,
-        "described_gallery": described,
         "local_weight": weight,
         "weights": weights or PAPER_NAME,
     } | ({} if group_by == "diagnosis" else {"group_by": group_by})

@@ -40,7 +40,6 @@ _CROSSVAL = {
     "composed": "composed",
     "image_only": "image only",
     "text_only": "text only",
-    "described": "composed, described gallery",
     "checklist_cosine": "checklist cosine",
     "checklist_regression": "checklist regression",
     "frozen": "frozen features",
@@ -107,7 +106,7 @@ class Plan:
 
 
 def crossval_rows(config: Config) -> list[Row]:
-    """Our model with each part of its query, with a described gallery, and the rows that need no training."""
+    """Our model with each part of its query, and the rows that need no training."""
     return [Row(title, system(key), config) for key, title in _CROSSVAL.items()]
 
 

@@ -24,7 +24,6 @@ def evaluate_model(
     *,
     system: str = "composed",
     local_weight: float | None = None,
-    described: bool = False,
     weights: str | None = None,
 ) -> EvaluationBlock:
     """One protocol of one model; a query never retrieves its own case or lesion.
@@ -37,7 +36,6 @@ def evaluate_model(
         system: the part of the query that is used, or ``frozen features`` for the model's own backbone as it was
             before any training on skin: the row that training must beat.
         local_weight: λ; the model's own if None.
-        described: compose the gallery with its own findings.
         weights: of the three parts, the name of a preset or as they are written; equation 9 alone if None.
 
     Raises:
@@ -47,5 +45,5 @@ def evaluate_model(
     if system == FrozenFeatures.name:
         ranker = FrozenFeatures(model.config.vision)
     else:
-        ranker = ComposedRanker(model, query_parts(system), local_weight, described, weights)
+        ranker = ComposedRanker(model, query_parts(system), local_weight, weights)
     return evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)

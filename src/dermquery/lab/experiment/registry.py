@@ -191,8 +191,8 @@ class System:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def _part(parts: QueryParts, *, described: bool = False) -> Callable[[Bench], Ranker]:
-    return lambda bench: bench.composed().variant(parts=parts, described=described)
+def _part(parts: QueryParts) -> Callable[[Bench], Ranker]:
+    return lambda bench: bench.composed().variant(parts)
 
 
 def _headed(key: str, title: str, ranker: Callable[[Bench], ThreeParts]) -> tuple[System, ...]:
@@ -231,10 +231,6 @@ _LISTED = (
     ),
     System("image_only", "ours, image only", "image", "image", "composed", _part("image only")),
     System("text_only", "ours, text only", "text", "image", "composed", _part("text only")),
-    System(
-        "described", "ours, described gallery", "image + text", "image + findings", "composed",
-        _part("composed", described=True),
-    ),
     System(
         "diagnosed", "ours, known diagnoses", "image + text", "image + diagnosis", "composed",
         lambda b: DiagnosedGallery(b.composed()),

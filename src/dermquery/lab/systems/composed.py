@@ -47,8 +47,6 @@ class ComposedRanker:
         parts: which part of the query is used.
         local_weight: λ; the model's own if None.
         weights: of the parts, as the name of a preset or as they are written; equation 9 alone if None.
-        described: the gallery is composed with its own recorded findings, as a case base could hold it that knows
-            them. A row of its own: the paper's gallery is images alone.
     """
 
     def __init__(
@@ -56,12 +54,10 @@ class ComposedRanker:
         model: ComposedModel | Callable[[Sequence[Case], Sequence[Case]], ComposedModel],
         parts: QueryParts = "composed",
         local_weight: float | None = None,
-        described: bool = False,
         weights: str | None = None,
     ) -> None:
-        self.name: str = f"{parts}, described gallery" if described else parts
+        self.name: str = parts
         self.parts: QueryParts = parts
-        self.described = described
         self._source = model
         self._model = model if isinstance(model, ComposedModel) else None
         self._local_weight, self._weights = local_weight, weights
@@ -91,15 +87,15 @@ class ComposedRanker:
         seconds = self.model.provenance.get("seconds")
         return None if seconds is None else float(seconds)
 
-    def variant(self, *, parts: QueryParts = "composed", described: bool = False) -> ComposedRanker:
-        """The same model asking with another part of the query or in a described gallery; encodings are shared."""
-        other = ComposedRanker(self.model, parts, self._local_weight, described, self._weights)
+    def variant(self, parts: QueryParts) -> ComposedRanker:
+        """The same model asking with another part of the query; encodings are shared."""
+        other = ComposedRanker(self.model, parts, self._local_weight, self._weights)
         other._known = self._known
         return other
 
     def spoken(self) -> ComposedRanker:
         """The same model and gallery, asked with words alone."""
-        return self.variant(parts="text only", described=self.described)
+        return self.variant("text only")
 
     def score(self, queries: Sequence[Case], gallery: Sequence[Case]) -> Scores:
         return self.model.layout.score(*self._vectors(queries, gallery), self.weights)
@@ -122,7 +118,7 @@ class ComposedRanker:
         return {name: score(*vectors, Weights(local_weight=w)) for name, w in (("local", 1.0), ("global", 0.0))}
 
     def _vectors(self, queries: Sequence[Case], gallery: Sequence[Case]) -> tuple[Vectors, Vectors]:
-        return self._encoded(queries, self.parts), self._encoded(gallery, "composed" if self.described else "target")
+        return self._encoded(queries, self.parts), self._encoded(gallery, "target")
 
     def _encoded(self, cases: Sequence[Case], role: QueryParts | Literal["target"]) -> Vectors:
         missing = [case for case in cases if (role, case.case_id) not in self._known]

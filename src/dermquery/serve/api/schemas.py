@@ -136,7 +136,6 @@ class InfoAnswer(Out):
     preset: str = Field(description="Name of those that stand where a search names none.")
     local_weight: float = Field(description="λ of those.")
     explains: bool = Field(description="Whether overlays can be asked for.")
-    described: bool = Field(description="Whether cases were encoded with their own findings.")
     keeps_images: bool = Field(description="Whether the base holds the images itself.")
     count: int = Field(description="Cases in the base.")
     diagnoses: tuple[ValueCount, ...]
@@ -159,7 +158,6 @@ class InfoAnswer(Out):
             preset=preset,
             local_weight=manifest.weights[preset].local_weight,
             explains=isinstance(model, ExplainingEncoder),
-            described=manifest.described,
             keeps_images=base.archive is not None,
             count=sum(counts.values()),
             diagnoses=ValueCount.all_of(counts),
