@@ -85,9 +85,7 @@ if __name__ == "__main__":
 def run_of(folder: Path, epochs: int) -> tuple[list[Case], list[Case], ModelConfig, TrainConfig, Path]:
     """What a run in a process of its own trains."""
     cases = noise_cases(folder / "images", 36)
-    config = TrainConfig(
-        epochs=epochs, patience=100, batch_size=8, average=0.9, forms="all", image_mix=0.5, described_gallery=True
-    )
+    config = TrainConfig(epochs=epochs, patience=100, batch_size=8, average=0.9, forms="all", image_mix=0.5)
     return cases[:24], cases[24:], tiny_config(folder), config, folder / "run"
 
 
