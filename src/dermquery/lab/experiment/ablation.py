@@ -45,6 +45,7 @@ _LISTED = (
     Ablation("no_text_shift", "no text shift", ("model.composer.text_shift=false",)),
     Ablation("no_grading", "positives by label only", ("train.objective.grading=0.0",)),
     Ablation("no_prototypes", "no sub-centre loss", ("train.objective.prototypes=0",)),
+    Ablation("no_diversity", "no diversity loss", ("train.objective.diversity=0.0",)),
     Ablation("no_image_mix", "no image mixing", ("train.image_mix=0.0",)),
     Ablation("width_64", "width d = 64", ("model.width=64",)),
     Ablation("width_128", "width d = 128", ("model.width=128",)),

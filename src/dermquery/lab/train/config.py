@@ -41,12 +41,14 @@ class ObjectiveConfig(Section):
         grading: a positive weighs (share of agreeing criteria)**grading; 0 makes all same-label cases equal (eq. 1).
         prototypes: sub-centres per label, pulled to queries and targets by cross-entropy; 0 leaves the term out.
         prototype_weight: weight of that term.
+        diversity: weight of the overlap between the region masks of one image; without it they become one mask.
     """
 
     temperature: Positive = 0.1
     grading: NonNegative = 0.0
     prototypes: Annotated[int, Field(ge=0, le=64)] = 0
     prototype_weight: NonNegative = 1.0
+    diversity: NonNegative = 0.1
 
 
 class TeachConfig(Section):

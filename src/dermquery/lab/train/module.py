@@ -66,11 +66,13 @@ class RetrievalModule(SystemModule):
         queries = self.network.queries(asked, forms.texts, forms.has_image.to(self.device))
         targets = self.network.targets(maps)
         terms = self._terms(queries, targets, positions, rows)
+        overlap = torch.stack([mask_overlap(m) for m in targets.masks]).mean()
+        terms["diversity"] = self.config.objective.diversity * overlap
         if self.eye is not None:
             terms |= {f"eye_{name}": value for name, value in self.eye(pooled, positions).items()}
         loss = torch.stack(list(terms.values())).sum()
         logged = {f"train/{name}": value.detach() for name, value in terms.items()}
-        logged["train/mask_overlap"] = torch.stack([mask_overlap(m) for m in targets.masks]).mean().detach()
+        logged["train/mask_overlap"] = overlap.detach()
         self.log_dict({**logged, "train/loss": loss.detach()}, on_step=False, on_epoch=True, batch_size=len(pixels))
         return loss
 
