@@ -32,10 +32,15 @@ from tests.waiting import until
 for part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, 300.0)
 # Every client reads the certificates of all authorities anew, also for plain HTTP on loopback.
-httpx._transports.default.create_ssl_context = functools.cache(httpx._config.create_ssl_context)
-# Hundreds of services are started here, and few need more than the decoder that the first image takes; the others
-# start when they are needed.
-Decoders.start = lambda self: self._all[-1].start() and None  # type: ignore[method-assign]
+httpx._transports.default.create_ssl_context = functools.cache(httpx._config.create_ssl_context)  # type: ignore[attr-defined]
+
+
+def _start_one(self: Decoders) -> None:
+    """Of the decoders of a service, the one that the first image takes; most tests need no other."""
+    self._all[-1].start()
+
+
+Decoders.start = _start_one  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,11 @@ def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with (folder / "milvus.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not address.exists():
-                server = server_package.MilvusServer()
+                server = server_package.MilvusServer(wait_for_started=False)
                 server.config.set("rootCoord.dmlChannelNum", 1)  # each channel is told the time five times a second
                 server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
                 server.start()
+                server.wait_started(600_000)  # milliseconds; its own three minutes are over soon on a busy machine
                 address.write_text(f"milvus://127.0.0.1:{server.listen_port}")
             fcntl.flock(users, fcntl.LOCK_SH)
         yield address.read_text()

@@ -17,8 +17,8 @@ from dermquery.store.lance.commits import live_files
 from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.lance_table import TableError
 from tests.durability.flips import flip
-from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served
+from tests.waiting import until
 
 
 def test_a_line_for_each_request_that_names_nobody(
