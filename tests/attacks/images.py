@@ -56,12 +56,14 @@ def tiny_jpeg2000() -> bytes:
 
 def _saved(mode: str, kind: str, **options: object) -> Callable[[int], bytes]:
     def made(side: int) -> bytes:
-        ramp = Image.linear_gradient("L").resize((side, side))
+        image = Image.linear_gradient("L").resize((side, side))
         if mode == "I;16":
-            deep = np.asarray(ramp).astype(np.uint16) * 257
-            image = Image.fromarray(deep)
+            image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+        elif mode == "P":
+            image = image.point(lambda value: value >> 4)
+            image.putpalette([value for grey in range(0, 256, 17) for value in (grey, grey, grey)])
         else:
-            image = ramp.convert("RGB").quantize(16) if mode == "P" else ramp.convert("RGB").convert(mode)
+            image = image.convert(mode)
         stream = io.BytesIO()
         image.save(stream, kind, **options)
         return stream.getvalue()

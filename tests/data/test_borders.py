@@ -255,7 +255,7 @@ def test_fast_enough_to_stand_before_every_query() -> None:
     remove_borders(image)
     times = []
     for _ in range(7):
-        start = time.perf_counter()
+        start = time.process_time()
         remove_borders(image)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.05, "about 6 ms on the machine it was written on"

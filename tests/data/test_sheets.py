@@ -230,9 +230,9 @@ def test_a_stray_cell_in_the_last_corner_is_an_error_and_no_end_of_the_process(t
     def stray(book: Any) -> None:
         book.active["XFD1048576"] = "x"
 
-    begun = time.monotonic()
+    begun = time.process_time()
     assert "delete what stands far from the table" in refused(workbook(tmp_path / "t.xlsx", (("a",),), stray))
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 @pytest.mark.parametrize("ending", ["xlsx", "xls", "xlsb", "ods"])
@@ -265,10 +265,10 @@ def test_a_hundred_thousand_rows(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as parts:
         for name, data in files.items():
             parts.writestr(name, data)
-    begun = time.monotonic()
+    begun = time.process_time()
     read = read_rows(path)
     assert (len(read.numbered), read.numbered[-1]) == (100_000, (100_001, ["c100001", "100001"]))
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 def test_a_sheet_of_too_many_rows(tmp_path: Path) -> None:

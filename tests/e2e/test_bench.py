@@ -44,7 +44,7 @@ def test_a_benchmark_reports_times_and_ratios(
     line = ["bench", command, "--cases", table, "--model", "demo", "--images", 6, "--rounds", 1, "--json", out]
     said = CliRunner().invoke(app, [str(part) for part in (*line, *options)])
     assert said.exit_code == 0, said.output
-    result = json.loads(out.read_text())
+    result = json.loads(out.read_text("utf-8"))
     assert result["bench"] == command
     assert timed <= result["timings"].keys()
     assert all(times["p90_ms"] >= times["p50_ms"] > 0 for times in result["timings"].values())
@@ -79,7 +79,7 @@ def test_search_is_held_against_exact_search(table: Path, tmp_path: Path) -> Non
     line = ["bench", "search", "--data", table, "--model", "demo", "--cases", "4000", "--queries", 3, "--json", out]
     said = CliRunner().invoke(app, [str(part) for part in (*line, "--starts", 0)])
     assert said.exit_code == 0, said.output
-    (entry,) = json.loads(out.read_text())["sizes"]
+    (entry,) = json.loads(out.read_text("utf-8"))["sizes"]
     others = {name: found["searches"] for name, found in entry["others"].items()}
     assert {name: len(rows) for name, rows in others.items()} == {
         "FAISS HNSW": 6 * 3, "Lance IVF_HNSW_SQ": 6 * 3, "usearch": 6,
@@ -119,7 +119,7 @@ def test_a_ranking_is_the_same_on_both_runtimes(tmp_path: Path, monkeypatch: pyt
     line = ["bench", "ranking", "--data", table, "--model", "demo", "--json", out]
     said = CliRunner().invoke(app, [str(part) for part in line])
     assert said.exit_code == 0, said.output
-    result = json.loads(out.read_text())
+    result = json.loads(out.read_text("utf-8"))
     assert result["runtimes"][0] == "torch"
     assert result["runtimes"][1].startswith("openvino")
     assert set(result["protocols"]) == {"seen", "unseen"}

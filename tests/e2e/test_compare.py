@@ -52,7 +52,7 @@ def compared(world: World) -> Path:
 
 @pytest.fixture(scope="module")
 def result(compared: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((compared / "result.json").read_text())
+    found: dict[str, Any] = json.loads((compared / "result.json").read_text("utf-8"))
     return found
 
 
@@ -101,7 +101,7 @@ def test_asked_findings_are_judged_for_every_system_that_reads_words(compared: P
     assert set(rows) >= {"dermquery (ours)", "ours, three parts", "frozen+ (teacher)", "checklist cosine"}
     assert all(row["values"].keys() == rows["checklist cosine"]["values"].keys() for row in rows.values())
     assert rows["checklist cosine"]["p@10"] > rows["frozen+ (teacher)"]["p@10"] > 0
-    assert "asked-finding P@10" in (compared / "result.md").read_text()
+    assert "asked-finding P@10" in (compared / "result.md").read_text("utf-8")
 
 
 def test_an_eye_is_taught_and_searched_by(world: World) -> None:
@@ -114,7 +114,7 @@ def test_an_eye_is_taught_and_searched_by(world: World) -> None:
     start = ("--start-from", out / "eye")
     seen = dermquery("evaluate-eye", others, *start, "--json", out / "seen.json").stdout
     assert "siblings, within-lesion whitening" in seen
-    held = json.loads((out / "seen.json").read_text())
+    held = json.loads((out / "seen.json").read_text("utf-8"))
     assert 0 < held["n"] < 60
     said = dermquery(
         "tune", world.table, "--folds", world.folds, "--out", out / "t", *common, "--set", "tune.epochs=1"
@@ -145,18 +145,18 @@ def test_a_second_run_computes_nothing_and_another_setting_only_its_own(world: W
 
 
 def test_tables_figures_and_answers_are_there(compared: Path) -> None:
-    text = (compared / "result.md").read_text()
+    text = (compared / "result.md").read_text("utf-8")
     assert "irst on mAP: " in text
     assert "efficientnet-lite0 at 64 px" in text
     for protocol in ("seen", "unseen"):
         for name in ("accuracy", "map", "usefulness"):
             rows = list(csv.reader((compared / "tables" / f"{protocol}-{name}.csv").open()))
             assert len(rows) >= 3
-            assert r"\toprule" in (compared / "tables" / f"{protocol}-{name}.tex").read_text()
+            assert r"\toprule" in (compared / "tables" / f"{protocol}-{name}.tex").read_text("utf-8")
         for name in ("accuracy", "map", "precision-recall", "forest", "local-weight"):
             assert (compared / "figures" / f"{protocol}-{name}.png").stat().st_size > 5000
     assert (compared / "answers.png").stat().st_size > 20000
-    page = (compared / "answers.html").read_text()
+    page = (compared / "answers.html").read_text("utf-8")
     assert page.count("<section>") == page.count('class="query"') >= 2
     assert len(re.findall(r'class="(right|wrong)"', page)) == 5 * page.count("<section>")
     assert not re.search(r'(src|href)="(?!data:)', page), "the page loads nothing"
@@ -170,7 +170,7 @@ def test_ablations_train_another_model_and_stand_against_the_whole(world: World,
     said = run(world, "ablate", out, "--parts", "level_high", "--jobs", 2)
     assert {path.stem for path in (out / "logs").glob("*.log")} == {"whole-fold-0", "level_high-fold-0"}
     assert " done in " not in said, "the processes have done everything"
-    found = json.loads((out / "result.json").read_text())
+    found = json.loads((out / "result.json").read_text("utf-8"))
     rows = [m["system"] for m in found["means"] if m["protocol"] == "seen"]
     assert rows == ["whole model", "high level only"]
     assert found["reference"] == "whole model"
@@ -183,7 +183,7 @@ def test_a_process_of_its_own_answers_what_this_one_does(world: World, compared:
     said = run(world, "compare", out, "--systems", "frozen,checklist_cosine", "--jobs", 2)
     assert " done in " not in said, "the process has done everything"
     assert [path.stem for path in (out / "logs").iterdir()] == ["untrained-fold-0"]
-    found = json.loads((out / "result.json").read_text())
+    found = json.loads((out / "result.json").read_text("utf-8"))
     known = {(m["protocol"], m["system"]): m["micro"]["map"] for m in result["means"]}
     for mean in found["means"]:
         assert mean["micro"]["map"] == pytest.approx(known[mean["protocol"], mean["system"]], abs=1e-9)

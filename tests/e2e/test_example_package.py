@@ -95,7 +95,7 @@ def test_a_system_is_a_row_of_the_tables(table: Path, tmp_path: Path) -> None:
 def test_a_store_and_a_report_format(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DERMQUERY_SHELF", str(base.parent))
     dermquery("search", "--base", "shelf://clinic", "--text", "atypical network", "--report", tmp_path / "hits.md")
-    assert "| 1 | n0" in (tmp_path / "hits.md").read_text()
+    assert "| 1 | n0" in (tmp_path / "hits.md").read_text("utf-8")
     assert dermquery("base", "info", "shelf://clinic").stdout.startswith(f"{base}: 20 cases")
     refused = dermquery("base", "info", "shelf://a/b", check=False)
     assert (refused.returncode, "write shelf://NAME" in refused.stderr) == (2, True)
@@ -109,7 +109,7 @@ def test_a_data_source(tmp_path: Path) -> None:
     for case in noise_cases(tmp_path / "raw", 3):
         case.image.rename(case.image.with_name(f"{case.case_id}_{case.diagnosis}.jpg"))
     dermquery("data", "prepare", "example-names", tmp_path / "raw", "--out", tmp_path / "out")
-    assert "n000_mel" in (tmp_path / "out" / "cases.csv").read_text()
+    assert "n000_mel" in (tmp_path / "out" / "cases.csv").read_text("utf-8")
 
 
 BROKEN = {

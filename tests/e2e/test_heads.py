@@ -39,7 +39,7 @@ def test_a_headed_model_answers_in_three_parts(world: World, headed: Path) -> No
     answers = {}
     for preset in ("balanced", "paper", "same findings", "look-alikes"):
         dermquery(*search, "--preset", preset, "--json", headed / "answer.json")
-        answers[preset] = json.loads((headed / "answer.json").read_text())
+        answers[preset] = json.loads((headed / "answer.json").read_text("utf-8"))
         assert answers[preset]["query"]["preset"] == preset
         first = answers[preset]["hits"][0]
         assert first["case"]["case_id"] == case.case_id, "the very image stands first"
@@ -49,7 +49,7 @@ def test_a_headed_model_answers_in_three_parts(world: World, headed: Path) -> No
             parts = sum(weights[name] * hit[name] for name in ("meaning", "findings", "look"))
             assert hit["score"] == pytest.approx(parts, abs=2e-3)
     dermquery(*search, "--json", headed / "answer.json")
-    assert json.loads((headed / "answer.json").read_text())["query"]["preset"] == "balanced"
+    assert json.loads((headed / "answer.json").read_text("utf-8"))["query"]["preset"] == "balanced"
 
 
 def test_heads_change_nothing_of_the_papers_score(world: World, headed: Path, tmp_path: Path) -> None:

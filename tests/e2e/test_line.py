@@ -68,7 +68,7 @@ def test_evaluate_writes_one_block_and_the_protocols_differ(world: World) -> Non
             "evaluate", "--model", world.model, "--protocol", protocol, "--data", world.table.parent,
             "--folds", world.folds, "--fold", 0, "--json", out,
         )  # fmt: skip
-        blocks[protocol] = json.loads(out.read_text())
+        blocks[protocol] = json.loads(out.read_text("utf-8"))
     cases = read_cases(world.table).cases
     folds = Folds.load(world.folds, cases)
     for protocol, block in blocks.items():
@@ -87,7 +87,7 @@ def test_an_evaluation_is_broken_down_and_packed_into_the_card(world: World, tmp
     out = tmp_path / "block.json"
     split = ("--protocol", "unseen", "--data", world.table, "--folds", world.folds)
     printed = dermquery("evaluate", "--model", world.model, *split, "--by", "sex", "--by", "age", "--json", out).stdout
-    block = json.loads(out.read_text())
+    block = json.loads(out.read_text("utf-8"))
     assert sum(row["n"] for row in block["strata"]["sex"]) == block["n"]
     assert "By age, in per cent" in printed
     (tmp_path / "notes.md").write_text("Trained on **rendered** lesions.")
@@ -107,7 +107,7 @@ def test_an_evaluation_is_broken_down_and_packed_into_the_card(world: World, tmp
     image_only = tmp_path / "image.json"
     dermquery("evaluate", "--model", world.model, *split, "--query", "image only", "--json", image_only)
     dermquery(*arguments, "--evaluation", out, "--evaluation", image_only)
-    card = (packed / "README.md").read_text()
+    card = (packed / "README.md").read_text("utf-8")
     assert card.startswith("# tiny")
     assert "**rendered**" in card
     row = next(line for line in card.splitlines() if line.startswith("| composed |"))
@@ -144,7 +144,7 @@ def test_two_tables_are_external_and_a_case_never_finds_its_lesion(world: World,
     out = tmp_path / "block.json"
     sets = ("--gallery", world.table, "--queries", tmp_path / "queries.csv")
     dermquery("evaluate", "--model", world.model, *sets, "--json", out)
-    block = json.loads(out.read_text())
+    block = json.loads(out.read_text("utf-8"))
     assert block["protocol"] == "external"
     assert (block["n"], block["n_gallery"]) == (20, 90)
     n_lesion = [sum(c.same_lesion(q) for c in cases) for q in asking]
@@ -166,7 +166,7 @@ def test_crossval_writes_means_tests_and_a_table_and_can_be_repeated(world: Worl
     stamps = {p: p.stat().st_mtime_ns for name in ("weights.safetensors", "facts.json") for p in out.rglob(name)}
     printed = dermquery(*arguments, "--json", out / "again.json").stdout
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps, "finished folds are not trained or asked again"
-    result = json.loads((out / "again.json").read_text())
+    result = json.loads((out / "again.json").read_text("utf-8"))
     systems = ["composed", "image only", "text only", "checklist cosine", "checklist regression", "frozen features"]
     protocols = ("seen", "unseen")
     assert [(m["protocol"], m["system"]) for m in result["means"]] == [(p, s) for p in protocols for s in systems]
@@ -184,11 +184,11 @@ def test_crossval_writes_means_tests_and_a_table_and_can_be_repeated(world: Worl
     assert curve[6]["micro"]["map"] == pytest.approx(main["micro"]["map"], abs=1e-4), "the configuration's λ is .6"
     assert "chance" in printed
     shown = " ".join(printed.split())  # a terminal breaks lines, and tables into blocks of columns
-    for line in (out / "again.md").read_text().splitlines():
+    for line in (out / "again.md").read_text("utf-8").splitlines():
         assert line.startswith("|") or " ".join(line.split()) in shown
     assert str(out / "again.md") in printed
     assert (out / "figures" / "seen-local-weight.png").is_file()
-    assert "lightning" in (out / "logs" / "crossval-fold-1.log").read_text().lower()
+    assert "lightning" in (out / "logs" / "crossval-fold-1.log").read_text("utf-8").lower()
     assert len(stamps) == 2 + 2 * len(systems)
     assert {p.parent for p in stamps if p.suffix == ".safetensors"} == {out / f"fold-{i}" / "model" for i in (0, 1)}
     refused = dermquery(*arguments, "--set", "train.epochs=3", check=False)
@@ -203,12 +203,12 @@ def test_sheet_picture_and_filters(world: World, base: Path, tmp_path: Path) -> 
         "--where", f"sex={case.sex}", "--html", tmp_path / "r.html", "--png", tmp_path / "r.png",
     )  # fmt: skip
     assert "Research use only" in done.stdout
-    assert "<img" in (tmp_path / "r.html").read_text()
+    assert "<img" in (tmp_path / "r.html").read_text("utf-8")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
-    assert 'class="overlay"' not in (tmp_path / "r.html").read_text()
+    assert 'class="overlay"' not in (tmp_path / "r.html").read_text("utf-8")
     explained = tmp_path / "explained.html"
     dermquery("search", "--base", base, "--image", case.image, "--top-k", 3, "--explain", "--html", explained)
-    assert explained.read_text().count('class="overlay"') == 4, "the query and three hits"
+    assert explained.read_text("utf-8").count('class="overlay"') == 4, "the query and three hits"
     hits = found(base, "--text", "irregular streaks", "--where", f"sex={case.sex}", "--top-k", 50)
     assert {hit["case"]["sex"] for hit in hits} == {case.sex}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 
 from dermquery.client import Client
 from dermquery.data.case import Case
+from dermquery.data.decoding import Decoders
 from dermquery.serve.app import create_app
 from dermquery.serve.server import server_options
 from dermquery.serve.service import SearchService
@@ -24,10 +26,21 @@ from dermquery.serve.settings import ServeSettings
 from dermquery.store.casebase import CaseBase
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
+from tests.waiting import until
 
 # A busy machine answers late, and that is no failure: httpx would give up after five seconds.
 for part in ("connect", "read", "write", "pool"):
     setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, 300.0)
+# Every client reads the certificates of all authorities anew, also for plain HTTP on loopback.
+httpx._transports.default.create_ssl_context = functools.cache(httpx._config.create_ssl_context)  # type: ignore[attr-defined]
+
+
+def _start_one(self: Decoders) -> None:
+    """Of the decoders of a service, the one that the first image takes; most tests need no other."""
+    self._all[-1].start()
+
+
+Decoders.start = _start_one  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -64,9 +77,9 @@ def serving(
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         served = Served(f"http://127.0.0.1:{port}", app, base, state, cases)
+        until(lambda: served.service.warmed)
         with Client(served.url) as client:
-            while not client.ready():
-                time.sleep(0.02)
+            until(client.ready)
         yield served
     finally:
         server.should_exit = True

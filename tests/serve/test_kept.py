@@ -108,7 +108,7 @@ class KeptMachine(RuleBasedStateMachine):
 
 
 TestKept = KeptMachine.TestCase
-TestKept.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestKept.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
 def test_what_expires_leaves_the_memory_with_the_next_use_of_any_key() -> None:

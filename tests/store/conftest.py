@@ -3,8 +3,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
 from dermquery.store.protocol import CaseStore
 from tests.store.encoder import ProjectionEncoder
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
 
 _DIAGNOSES = ("nv", "mel", "bkl", None)
 _SITES = ("back", "chest", "upper limbs", None)
@@ -102,9 +107,11 @@ def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with (folder / "milvus.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not address.exists():
-                server = server_package.MilvusServer()
+                server = server_package.MilvusServer(wait_for_started=False)
+                server.config.set("rootCoord.dmlChannelNum", 1)  # each channel is told the time five times a second
                 server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
                 server.start()
+                server.wait_started(600_000)  # milliseconds; its own three minutes are over soon on a busy machine
                 address.write_text(f"milvus://127.0.0.1:{server.listen_port}")
             fcntl.flock(users, fcntl.LOCK_SH)
         yield address.read_text()
@@ -116,25 +123,50 @@ def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 server.stop()
 
 
+@contextmanager
+def _milvus_name(address: str) -> Iterator[tuple[MilvusClient, str]]:
+    """A client, and how collections may begin that are dropped at the end: a server works for each that it holds."""
+    client, own = milvus_client(address), f"test_{os.getpid()}_{next(_NUMBERS)}_"
+    yield client, own
+    for name in client.list_collections():
+        if name.startswith(own):
+            for alias in client.list_aliases(name)["aliases"]:
+                client.drop_alias(alias)
+            client.drop_collection(name)
+    client.close()
+
+
+def milvus_client(address: str) -> MilvusClient:
+    """A client of the server of an address, whatever collection it names."""
+    from pymilvus import MilvusClient
+
+    return MilvusClient(uri=f"http://{urlsplit(address).netloc}")
+
+
+@pytest.fixture
+def milvus_uri(milvus_address: str) -> Iterator[str]:
+    """The address of a base that is not there yet."""
+    with _milvus_name(milvus_address) as (_, own):
+        yield f"{milvus_address}/{own}base"
+
+
 @pytest.fixture(scope="module", params=["lance", "milvus"])
-def make_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
+def make_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeStore]:
     """Every test that asks for it runs on both stores."""
     if request.param == "lance":
         from dermquery.store.lance.lance_store import LanceStore
 
-        return lambda size: LanceStore(tmp_path_factory.mktemp("lance"), size)
-    from pymilvus import MilvusClient
-
+        yield lambda size: LanceStore(tmp_path_factory.mktemp("lance"), size)
+        return
     from dermquery.store.milvus.columns import collection_schema
     from dermquery.store.milvus.milvus_store import MilvusStore
 
-    address = request.getfixturevalue("milvus_address").removeprefix("milvus://")
-    client = MilvusClient(uri=f"http://{address}")
+    with _milvus_name(request.getfixturevalue("milvus_address")) as (client, own):
 
-    def make(size: int) -> CaseStore:
-        name = f"store_{os.getpid()}_{request.module.__name__.rpartition('.')[2]}_{next(_NUMBERS)}"
-        schema, index = collection_schema(client, size, "")
-        client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
-        return MilvusStore(client, name, size)
+        def make(size: int) -> CaseStore:
+            name = f"{own}{next(_NUMBERS)}"
+            schema, index = collection_schema(client, size, "")
+            client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
+            return MilvusStore(client, name, size)
 
-    return make
+        yield make

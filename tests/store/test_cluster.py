@@ -19,7 +19,7 @@ from dermquery.store.ingest import IngestProgress
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,10 @@ def cluster() -> Iterator[Any]:
     ray.shutdown()
 
 
-def executor(model: ProjectionEncoder, base: CaseBase, expected: str | None = None) -> RayExecutor:
+def executor(model: ProjectionEncoder, base: CaseBase, expected: str | None = None, workers: int = 2) -> RayExecutor:
     images = None if base.archive is None else base.archive.lasting_url
     load = partial(ProjectionEncoder, model.seed)
-    return RayExecutor("auto", load, expected or model.artifact_hash, images=images, batch_size=4, workers=2)
+    return RayExecutor("auto", load, expected or model.artifact_hash, images=images, batch_size=4, workers=workers)
 
 
 def test_a_cluster_makes_the_same_base(cluster: Any, tmp_path: Path, encoder: ProjectionEncoder) -> None:
@@ -49,7 +49,8 @@ def test_a_cluster_makes_the_same_base(cluster: Any, tmp_path: Path, encoder: Pr
     here = CaseBase.create(tmp_path / "here", encoder)
     here.add(cases)
     there = CaseBase.create(tmp_path / "there", encoder)
-    report = there.add(cases, executor=executor(encoder, there))
+    workers = executor(encoder, there)
+    report = there.add(cases, executor=workers)
     assert (report.added, [bad.case_id for bad in report.bad]) == (39, ["case-007"])
     expected, found = here.store.get(here.store.ids()), there.store.get(there.store.ids())
     assert expected.keys() == found.keys()
@@ -59,7 +60,7 @@ def test_a_cluster_makes_the_same_base(cluster: Any, tmp_path: Path, encoder: Pr
     assert there.archive is not None
     assert here.archive is not None
     assert set(there.archive.names()) == set(here.archive.names())
-    assert there.add(cases, executor=executor(encoder, there)).unchanged == 39
+    assert there.add(cases, executor=workers).unchanged == 39
 
 
 def test_a_worker_that_dies_is_replaced(cluster: Any, tmp_path: Path, encoder: ProjectionEncoder) -> None:
@@ -84,7 +85,7 @@ def test_a_worker_that_dies_is_replaced(cluster: Any, tmp_path: Path, encoder: P
 def test_a_worker_with_another_model_is_refused(cluster: Any, tmp_path: Path, encoder: ProjectionEncoder) -> None:
     base = CaseBase.create(tmp_path / "base", encoder)
     with pytest.raises(ModelMismatchError, match="give every machine of the cluster the same model"):
-        base.add(make_cases(tmp_path / "own", 3), executor=executor(encoder, base, "f" * 64))
+        base.add(make_cases(tmp_path / "own", 3), executor=executor(encoder, base, "f" * 64, workers=1))
     assert base.count() == 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import shutil
 import signal
 import subprocess
@@ -28,15 +26,13 @@ from tests.store.earlier_bases import rows_of
 from tests.store.encoder import ProjectionEncoder
 from tests.store.test_upgrade import digests
 
-_NUMBERS = itertools.count()
-
 
 @pytest.fixture(params=["folder", "milvus"])
 def anywhere(request: pytest.FixtureRequest, base: CaseBase) -> str:
     """The base, in a folder or on a server beside its images."""
     if request.param == "folder":
         return str(base.uri)
-    uri = f"{request.getfixturevalue('milvus_address')}/export_{os.getpid()}_{next(_NUMBERS)}"
+    uri: str = request.getfixturevalue("milvus_uri")
     copy_base(base.uri, uri)
     return uri
 

@@ -26,6 +26,7 @@ from dermquery.store.protocol import StoredCase, packed
 from tests.data.dicom.made import dermoscopic, written
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import Checklists, ProjectionEncoder
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,8 +181,7 @@ def test_an_interrupted_run_stops_its_threads(tmp_path: Path, own_cases: list[Ca
     base = CaseBase.create(tmp_path / "interrupted", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         base.add(own_cases, batch_size=2)
-    time.sleep(0.05)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("decode")])
 
 
 def test_a_dry_run_says_what_an_ingest_would_do_and_does_nothing(
@@ -312,7 +312,6 @@ def _acknowledged(lines: Iterator[str], at_least: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_kill_9_at_any_point_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path) -> None:
     """Five kills of one ingest at random; tests/durability cuts the power at each of its steps."""
     cases = make_cases(tmp_path / "own", 300)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,6 @@ from dermquery.store.protocol import packed
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import Checklists, ProjectionEncoder
 
-_NUMBERS = itertools.count()
 OTHER = ProjectionEncoder(seed=5, width=9)
 
 
@@ -36,10 +34,7 @@ def own_cases(tmp_path: Path) -> list[Case]:
 @pytest.fixture(params=["folder", "milvus"])
 def uri(request: pytest.FixtureRequest, tmp_path: Path, own_cases: list[Case]) -> str:
     """A filled base in either place."""
-    if request.param == "folder":
-        where = str(tmp_path / "base")
-    else:
-        where = f"{request.getfixturevalue('milvus_address')}/migrated_{os.getpid()}_{next(_NUMBERS)}"
+    where = str(tmp_path / "base") if request.param == "folder" else request.getfixturevalue("milvus_uri")
     CaseBase.create(where, ProjectionEncoder(), images=str(tmp_path / "images")).add(own_cases)
     return where
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,15 +24,14 @@ from dermquery.store.transfer import SnapshotError, copy_base, restore_snapshot,
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
 
-_NUMBERS = itertools.count()
-
 
 @pytest.fixture(params=["folder", "milvus"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A place where nothing is yet."""
     if request.param == "folder":
         return str(tmp_path / "target")
-    return f"{request.getfixturevalue('milvus_address')}/copy_{os.getpid()}_{next(_NUMBERS)}"
+    uri: str = request.getfixturevalue("milvus_uri")
+    return uri
 
 
 def same(one: CaseStore, other: CaseStore) -> bool:

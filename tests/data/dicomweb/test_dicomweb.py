@@ -35,7 +35,7 @@ from dermquery.cli import main
 from dermquery.data.dicom.web import WebArchive
 from dermquery.data.sources import dicomweb
 dicomweb._BATCH, fetch = 4, WebArchive.fetch
-WebArchive.fetch = lambda self, found: (time.sleep(0.1), fetch(self, found))[1]
+WebArchive.fetch = lambda self, found: (time.sleep(0.3), fetch(self, found))[1]
 main()
 """
 

@@ -134,13 +134,13 @@ def test_a_ranking_of_the_wrong_shape_is_refused() -> None:
 
 @pytest.mark.slow
 def test_large_rankings_stay_vectorised() -> None:
-    """A loop over the 9 million pairs would take minutes; the limit is generous for a busy machine."""
+    """A loop over the 9 million pairs would take minutes."""
     import time
 
     n = 3000
     cases = [make_case(f"{i:05d}", f"label{i % 5}", lesion_id=f"l{i // 2}") for i in range(n)]
     scores = np.random.default_rng(0).random((n, n), dtype=np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     ranking = rank(scores, cases, cases)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert (ranking.valid.sum(axis=1) == n - 2).all()

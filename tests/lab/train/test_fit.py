@@ -100,7 +100,6 @@ def train_in_processes(folder: Path, epochs: int, devices: int) -> subprocess.Co
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     """It kills itself in the middle of its third epoch."""
     killed = train_in_processes(tmp_path, epochs=4, devices=1)
@@ -115,7 +114,6 @@ def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     done = train_in_processes(tmp_path, epochs=2, devices=2)
     assert done.returncode == 0, done.stdout

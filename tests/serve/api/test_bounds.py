@@ -27,10 +27,10 @@ from dermquery.serve.settings import ServeSettings
 from dermquery.serve.upload_budget import UploadBudget
 from dermquery.store.casebase import CaseBase
 from tests.attacks.images import LARGE, SIDE
-from tests.serve.api.test_queues import until
 from tests.serve.conftest import Served, serving
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
+from tests.waiting import until
 
 
 @contextmanager
@@ -116,17 +116,24 @@ def test_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_has_every_request_of_a_service(tmp_path: Path) -> None:
     with with_keys(tmp_path, host="127.0.0.1") as (served, keys):
         stalled = [begun(served, "/api/v1/searches", keys["reader"], 1000, f"127.0.0.{2 + n % 4}") for n in range(64)]
-        time.sleep(0.5)
-        with Client(served.url, keys["other"]) as other:
-            assert other.info().count == 3
-        with Client(served.url, keys["reader"]) as reader, pytest.raises(ApiError, match="requests at once") as caught:
+        reader, other = Client(served.url, keys["reader"]), Client(served.url, keys["other"])
+        until(lambda: not answered(reader))
+        assert other.info().count == 3
+        with pytest.raises(ApiError, match="requests at once") as caught:
             reader.info()
         assert (caught.value.status, caught.value.retry_after) == (429, 2)
         for connection in stalled:
             connection.close()
-        time.sleep(0.5)
-        with Client(served.url, keys["reader"]) as reader:
-            assert reader.info().count == 3
+        until(lambda: answered(reader))
+        reader.close()
+        other.close()
+
+
+def answered(client: Client) -> bool:
+    try:
+        return client.info().count == 3
+    except ApiError:
+        return False
 
 
 def slow_png() -> bytes:
@@ -135,7 +142,7 @@ def slow_png() -> bytes:
 
 def test_a_principals_slow_images_are_in_nobody_elses_way(tmp_path: Path) -> None:
     slow = slow_png()
-    with with_keys(tmp_path) as (served, keys):
+    with with_keys(tmp_path, decode_seconds=600, request_seconds=600) as (served, keys):  # on a busy machine too
         results: list[int] = []
 
         def ask() -> None:
@@ -143,20 +150,17 @@ def test_a_principals_slow_images_are_in_nobody_elses_way(tmp_path: Path) -> Non
             headers = {"X-API-Key": keys["reader"]}
             results.append(httpx.post(f"{served.url}/api/v1/searches", files=sent, headers=headers).status_code)
 
-        threads = [threading.Thread(target=ask) for _ in range(6)]
+        threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
             thread.start()
         until(lambda: served.service.decoding._running.total() == 2)
         with Client(served.url, keys["other"]) as other:
-            began = time.monotonic()
             assert len(other.search(served.cases[0].image).hits) == 3
             assert other.ready()
-            took = time.monotonic() - began
-        assert len(results) < 6, "they are still being decoded"
+        assert len(results) < 4, "they are still being decoded"
         for thread in threads:
             thread.join()
-        assert results == [200] * 6
-        assert took < 3
+        assert results == [200] * 4
 
 
 def test_an_image_that_takes_too_long_is_refused_and_the_next_is_decoded(tmp_path: Path) -> None:
@@ -198,7 +202,7 @@ def test_readiness_tells_that_nobody_gets_a_turn(own: Served) -> None:
 
     with crowd(own, 3):
         assert said() == "ok"
-        time.sleep(3.2)
+        until(lambda: said() != "ok")
         assert said() == "Searches wait for more than 3 s for their turn; ask again in a moment"
         assert httpx.get(f"{own.url}/healthz").status_code == 200
     assert said() == "ok"

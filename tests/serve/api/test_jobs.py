@@ -8,7 +8,7 @@ import time
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from dermquery.store.ingest import Repeat, StoreWriteError, index_cases
 from tests.serve.conftest import Served
 from tests.store.conftest import draw_lesion, make_cases
 from tests.store.encoder import Checklists, ProjectionEncoder
+from tests.waiting import until
 
 
 def zipped(folder: Path, cases: Sequence[Case], inside: str = "") -> Path:
@@ -73,14 +74,6 @@ def ended(jobs: JobQueue, job: Job) -> Job:
     while (now := jobs.get(job.id)).state in ("queued", "running", "undoing"):
         time.sleep(0.01)
     return now
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.005)
-    pytest.fail("it did not happen in ten seconds")
 
 
 # --- through the API -------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 
 import numpy as np
@@ -19,14 +18,7 @@ from dermquery.serve.line import Busy, Line, asking, who_asks
 from dermquery.serve.prepared import ExpiredQueryError, Prepared, PreparedQueries
 from dermquery.store.encoded import EncodedQuery
 from tests.loops import run_alone
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.002)
-    pytest.fail("it did not happen in time")
+from tests.waiting import until
 
 
 def test_no_more_work_at_once_than_workers_and_no_more_wait_than_may() -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from dermquery.store.casebase import CaseBase
 from tests.serve.conftest import Served, serving
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
+from tests.waiting import until
 
 
 class HeldEncoder(ProjectionEncoder):
@@ -52,14 +54,6 @@ def held(folder: Path, **changes: Any) -> tuple[HeldEncoder, CaseBase, Any]:
     base = CaseBase.create(folder / "base", encoder)
     base.add(make_cases(folder / "cases", 6))
     return encoder, base, serving(base, folder / "state", **changes)
-
-
-def until(condition: Any) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.005)
-    pytest.fail("it did not happen in ten seconds")
 
 
 def test_a_crowd_is_sent_away_and_nobody_who_stayed_is_lost(tmp_path: Path) -> None:
@@ -104,7 +98,7 @@ def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
             connection = socket.create_connection((place.hostname, place.port))
             connection.sendall(request)
             connections.append(connection)
-            until(lambda number=number: len(served.service.encoders) == number + 1)
+            until(partial(lambda n: len(served.service.encoders) == n, number + 1))
         for connection in connections[1:]:
             connection.close()
         until(lambda: len(served.service.encoders) == 1)
@@ -120,8 +114,8 @@ def test_the_service_is_not_ready_until_the_model_has_encoded_and_while_the_base
     encoder, base, server = held(tmp_path)
     encoder.gate.clear()
     opening = threading.Timer(0.5, encoder.gate.set)
-    opening.start()
     started = time.monotonic()
+    opening.start()
     with server as served, Client(served.url) as client:
         assert time.monotonic() - started >= 0.4, "it was ready only when the model had encoded"
         key = client.search(text="no streaks").search

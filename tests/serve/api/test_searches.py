@@ -26,10 +26,10 @@ from dermquery.store.likeness import Likeness, encode_alone
 from dermquery.store.where import parse_where
 from tests.data.dicom.made import dermoscopic, put_pixels
 from tests.data.dicom.made import written as file_of
-from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served, serving
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
+from tests.waiting import until
 
 
 def ranking(answer: SearchAnswer) -> list[tuple[int, str, float]]:

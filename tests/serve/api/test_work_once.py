@@ -13,8 +13,8 @@ from dermquery.client import Client
 from dermquery.data import borders, findings
 from dermquery.data.decoding import Decoders
 from dermquery.serve import cautions
-from tests.serve.api.test_jobs import until
 from tests.serve.conftest import Served, serving
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from argon2.low_level import Type
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermquery.serve.security import users as accounts
 from dermquery.serve.security.api_keys import KeyFile
 from dermquery.serve.security.identity import Principal, Scope, wider
 from dermquery.serve.security.sessions import Sessions
@@ -152,7 +153,11 @@ def test_a_file_that_cannot_be_read_lets_nobody_in_and_shows_nothing(keys: KeyFi
     assert next(iter(broken.values()))["sha256"] not in str(error.value)
 
 
-def test_passwords_are_argon2id(users: UserFile, tmp_path: Path) -> None:
+def test_passwords_are_argon2id(
+    own_hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch, users: UserFile, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(accounts, "_HASHER", own_hasher)
+    users.set_password("ann", PASSWORD)
     kept = json.loads((tmp_path / "users.json").read_text())["ann"]["password"]
     parameters = extract_parameters(kept)
     assert parameters.type is Type.ID

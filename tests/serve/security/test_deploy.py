@@ -27,6 +27,7 @@ from dermquery.serve.server import server_options
 from dermquery.serve.settings import load_settings
 from tests.serve.security.app import PASSWORD, Service, make_service
 from tests.serve.security.browser import field
+from tests.waiting import until
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 NAME = "cases.example.org"
@@ -147,6 +148,8 @@ def configuration(folder: Path, port: int, plain: int, behind: int) -> Path:
         text = text.replace(old, new)
     assert text.count("client_header_timeout 15s;") == 2  # of either server; nobody should wait for it here
     text = text.replace("client_header_timeout 15s;", "client_header_timeout 1s;")
+    assert text.count("client_body_timeout 15s;") == 1  # a busy machine takes longer to begin 64 requests
+    text = text.replace("client_body_timeout 15s;", "client_body_timeout 600s;")
     (folder / "dermquery.conf").write_text(text)
     paths = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in _TEMPORARY)
     main = f"daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
@@ -230,7 +233,7 @@ def test_half_a_request_does_not_stay(proxied: Proxied, sent: bytes, plain: bool
             answer = connection.recv(1000)  # 408, or nothing
     except ConnectionError:
         pass
-    assert 0.5 < time.monotonic() - began < 8
+    assert 0.5 < time.monotonic() - began < 30, "nginx itself would wait for a minute"
     connection.close()
 
 
@@ -243,16 +246,11 @@ def test_an_address_has_no_more_than_64_requests_under_way(proxied: Proxied) -> 
         connection = proxied.tls.wrap_socket(raw, server_hostname=NAME)
         connection.sendall(head.encode())
         held.append(connection)
-    time.sleep(0.5)
-    status, headers, _ = proxied.ask("GET", "/healthz")
-    assert (status, headers["server"]) == (429, "nginx")
+    until(lambda: proxied.ask("GET", "/healthz")[0] == 429)
+    assert proxied.ask("GET", "/healthz")[1]["server"] == "nginx"
     for connection in held:
         connection.close()
-    for _ in range(50):
-        if (status := proxied.ask("GET", "/healthz")[0]) == 200:
-            break
-        time.sleep(0.1)
-    assert status == 200
+    until(lambda: proxied.ask("GET", "/healthz")[0] == 200)
 
 
 @pytest.mark.parametrize("file", ["serve.toml", "serve.container.toml"])

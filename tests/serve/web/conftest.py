@@ -213,14 +213,6 @@ def visit(browser: Browser) -> Iterator[Visit]:
     assert not faults, faults
 
 
-@pytest.fixture(scope="session")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures of the page go: $DERMQUERY_SCREENSHOTS, or a folder of pytest's."""
-    folder = Path(os.environ.get("DERMQUERY_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def until(page: Page, condition: str, seconds: float = 30.0) -> None:
     """Wait until a condition holds; Playwright's own way has the page evaluate it, which its policy forbids."""
     end = time.monotonic() + seconds
@@ -229,10 +221,16 @@ def until(page: Page, condition: str, seconds: float = 30.0) -> None:
         page.wait_for_timeout(25)
 
 
-def picture(page: Page, path: Path) -> None:
-    """A screenshot as the browser takes it; Playwright's own adds an inline style, which the page's policy forbids."""
-    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "png"})
-    path.write_bytes(base64.b64decode(taken["data"]))
+def picture(page: Page, name: str) -> None:
+    """A screenshot for who looks at the page, in $DERMQUERY_SCREENSHOTS; nothing without it.
+
+    Taken as the browser does it; Playwright's own adds an inline style, which the page's policy forbids.
+    """
+    if folder := os.environ.get("DERMQUERY_SCREENSHOTS"):
+        page.wait_for_timeout(400)  # what moves or fades in has arrived
+        taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "png"})
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
 
 
 def choose_image(page: Page, path: Path) -> None:

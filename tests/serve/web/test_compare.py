@@ -141,7 +141,7 @@ def _bar(view: Locator) -> tuple[float, str]:
 
 
 @pytest.mark.slow
-def test_a_ruler_follows_the_zoom(served: Served, visit: Visit, screenshots: Path) -> None:
+def test_a_ruler_follows_the_zoom(served: Served, visit: Visit) -> None:
     page = visit(served.url)
     page.fill("#text", "irregular streaks")
     search(page)
@@ -161,7 +161,7 @@ def test_a_ruler_follows_the_zoom(served: Served, visit: Visit, screenshots: Pat
         assert math.isclose(width, millimetres / 0.05 * side / 160 * zoom, rel_tol=0.02), "160 pixels of 50 µm"
         assert width <= 0.31 * frame["width"]
         page.click("[data-zoom=in]")
-    picture(page, screenshots / "ruler.png")
+    picture(page, "ruler")
     page.click('.film a:has-text("2023")')
     page.wait_for_selector(".pane[data-kind=lesion] .view img")
     assert page.locator(".film [aria-current]").count() == 1

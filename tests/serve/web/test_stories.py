@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 TEXT = "atypical network, blue-whitish veil"
 
 
-def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visit: Visit, screenshots: Path) -> None:
+def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visit: Visit) -> None:
     page, query = visit(served.url), served.others[0]
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -62,7 +62,7 @@ def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visi
     assert "Research use only" in page.inner_text("header")
     assert NOTICE in page.inner_text("header")
     assert "network" not in " ".join(asked), "what was asked stays out of addresses and so out of logs"
-    picture(page, screenshots / "search.png")
+    picture(page, "search")
 
 
 def test_lambda_ranks_again_at_once_and_encodes_nothing(served: Served, visit: Visit) -> None:
@@ -170,7 +170,7 @@ def test_an_image_is_turned_and_cropped_before_it_is_searched_for(served: Served
     assert ids(page) == [hit.case.case_id for hit in expected.hits]
 
 
-def test_query_and_case_stand_side_by_side(served: Served, visit: Visit, screenshots: Path) -> None:
+def test_query_and_case_stand_side_by_side(served: Served, visit: Visit) -> None:
     page = visit(served.url)
     choose_image(page, served.others[0].image)
     page.fill("#text", TEXT)
@@ -196,7 +196,7 @@ def test_query_and_case_stand_side_by_side(served: Served, visit: Visit, screens
         assert answered.value.status == 200
     until(page, "[...document.querySelectorAll('.overlay')].filter(o => o.naturalWidth > 0).length === 2")
     assert "blue-whitish veil" in page.inner_text("#compare table.criteria").lower()
-    picture(page, screenshots / "compare.png")
+    picture(page, "compare")
     assert page.locator(".overlay-legend").is_visible()
     page.locator(".view >> nth=0").focus()
     page.keyboard.press("PageDown")

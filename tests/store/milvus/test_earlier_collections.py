@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from pymilvus import DataType, MilvusClient
+from pymilvus import DataType
 
 from dermquery.store.casebase import CaseBase
 from dermquery.store.earlier_schemas import UpgradeNeededError
@@ -22,11 +20,9 @@ from dermquery.store.milvus.expression import MISSING_NUMBER, column_text
 from dermquery.store.milvus.server_home import MilvusHome
 from dermquery.store.protocol import StoredCase, packed
 from dermquery.store.upgrade import upgrade
-from tests.store.conftest import make_cases
+from tests.store.conftest import make_cases, milvus_client
 from tests.store.earlier_bases import EARLIER, rows_of, unpack
 from tests.store.encoder import ProjectionEncoder
-
-_NUMBERS = itertools.count()
 
 
 def _record(row: StoredCase, schema: int) -> dict[str, Any]:
@@ -56,10 +52,9 @@ def wanted(tmp_path: Path) -> dict[str, StoredCase]:
     return rows_of(CaseBase.open(unpack(tmp_path) / "schema-3").store)
 
 
-def _collection(address: str, folder: Path, schema: int, rows: dict[str, StoredCase]) -> str:
+def _collection(uri: str, folder: Path, schema: int, rows: dict[str, StoredCase]) -> str:
     """A base on the server as a version of that schema made it."""
-    client = MilvusClient(uri=f"http://{address.removeprefix('milvus://')}")
-    name = f"earlier_{os.getpid()}_{next(_NUMBERS)}"
+    client, name = milvus_client(uri), uri.rpartition("/")[2]
     manifest = (folder / f"schema-{schema}" / "manifest.json").read_text()
     manifest = json.dumps({**json.loads(manifest), "described": False, **({"images": None} if schema > 2 else {})})
     records = [_record(row, schema) for row in rows.values()]
@@ -75,7 +70,7 @@ def _collection(address: str, folder: Path, schema: int, rows: dict[str, StoredC
     client.create_collection(f"{name}__v1", schema=schema_, index_params=index, consistency_level="Strong")
     client.create_alias(f"{name}__v1", name)
     client.upsert(f"{name}__v1", records)
-    return f"{address}/{name}"
+    return uri
 
 
 def _assert_same(found: dict[str, StoredCase], wanted: dict[str, StoredCase], *, hashes: bool) -> None:
@@ -89,9 +84,9 @@ def _assert_same(found: dict[str, StoredCase], wanted: dict[str, StoredCase], *,
 
 @pytest.mark.parametrize("schema", EARLIER)
 def test_an_earlier_collection_is_read_and_upgraded(
-    milvus_address: str, tmp_path: Path, wanted: dict[str, StoredCase], schema: int
+    milvus_uri: str, tmp_path: Path, wanted: dict[str, StoredCase], schema: int
 ) -> None:
-    uri, encoder = _collection(milvus_address, tmp_path, schema, wanted), ProjectionEncoder()
+    uri, encoder = _collection(milvus_uri, tmp_path, schema, wanted), ProjectionEncoder()
     old = CaseBase.open(uri, encoder)
     assert f"dermquery base upgrade {uri}" in str(old.read_only)
     assert [hit.case.case_id for hit in old.search(text="x", where=["age>=30"]).hits] != []
@@ -128,9 +123,9 @@ def test_an_earlier_collection_is_read_and_upgraded(
 
 
 def test_an_upgrade_that_was_cut_off_goes_on(
-    milvus_address: str, tmp_path: Path, wanted: dict[str, StoredCase], monkeypatch: pytest.MonkeyPatch
+    milvus_uri: str, tmp_path: Path, wanted: dict[str, StoredCase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uri = _collection(milvus_address, tmp_path, 3, wanted)
+    uri = _collection(milvus_uri, tmp_path, 3, wanted)
     with monkeypatch.context() as patch:
         patch.setattr(MilvusHome, "switch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -142,10 +137,9 @@ def test_an_upgrade_that_was_cut_off_goes_on(
 
 
 def test_a_collection_of_an_earlier_artifact_takes_the_new_name(
-    milvus_address: str, tmp_path: Path, wanted: dict[str, StoredCase]
+    milvus_uri: str, tmp_path: Path, wanted: dict[str, StoredCase]
 ) -> None:
-    uri = f"{milvus_address}/earlier_{os.getpid()}_{next(_NUMBERS)}"
-    encoder = ProjectionEncoder()
+    uri, encoder = milvus_uri, ProjectionEncoder()
     CaseBase.create(uri, encoder).store.upsert(list(wanted.values()))
     encoder.replaces = (encoder.artifact_hash,)  # type: ignore[attr-defined]
     encoder.artifact_hash = "new" + encoder.artifact_hash[3:]

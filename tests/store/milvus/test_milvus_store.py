@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from pymilvus import MilvusClient, MilvusException
+from pymilvus import MilvusException
 from typer.testing import CliRunner
 
 from dermquery.cli.index import index
@@ -29,23 +27,16 @@ from dermquery.store.milvus.milvus_store import MilvusStore
 from dermquery.store.milvus.server_home import MilvusHome
 from dermquery.store.places import home_of
 from dermquery.store.where import parse_where
+from tests.store.conftest import milvus_client
 from tests.store.encoder import ProjectionEncoder
 from tests.store.loading import load_by
 from tests.store.rows import SIZE, row
 
-_NUMBERS = itertools.count()
 
-
-@pytest.fixture
-def uri(milvus_address: str) -> str:
-    """A name that nobody uses."""
-    return f"{milvus_address}/base_{os.getpid()}_{next(_NUMBERS)}"
-
-
-def test_the_same_verbs_give_the_same_answers(uri: str, base: CaseBase, cases: Sequence[Case]) -> None:
-    remote = CaseBase.create(uri, ProjectionEncoder())
+def test_the_same_verbs_give_the_same_answers(milvus_uri: str, base: CaseBase, cases: Sequence[Case]) -> None:
+    remote = CaseBase.create(milvus_uri, ProjectionEncoder())
     assert remote.add(cases, batch_size=7).added == len(cases)
-    again = CaseBase.open(uri, ProjectionEncoder())
+    again = CaseBase.open(milvus_uri, ProjectionEncoder())
     assert again.manifest.model_hash == base.manifest.model_hash
     assert len(again) == len(base)
     for case in cases[:2]:
@@ -58,11 +49,10 @@ def test_the_same_verbs_give_the_same_answers(uri: str, base: CaseBase, cases: S
     assert again.search(image=cases[0].image).base.diagnoses == base.search(image=cases[0].image).base.diagnoses
 
 
-def test_a_collection_from_before_a_field_is_searched_and_refuses_what_it_cannot_hold(milvus_address: str) -> None:
-    client = MilvusClient(uri=milvus_address.replace("milvus://", "http://"))
+def test_a_collection_from_before_a_field_is_searched_and_refuses_what_it_cannot_hold(milvus_uri: str) -> None:
+    client, name = milvus_client(milvus_uri), milvus_uri.rpartition("/")[2]
     schema, index = columns.collection_schema(client, SIZE, "")
     schema.fields[:] = [column for column in schema.fields if column.name != "site"]  # as if it had been declared since
-    name = f"old_{os.getpid()}_{next(_NUMBERS)}"
     client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", num_shards=1)
     store = MilvusStore(client, name, SIZE)
     store.upsert([row("a", sex="female"), row("b")])
@@ -77,9 +67,9 @@ def test_a_collection_from_before_a_field_is_searched_and_refuses_what_it_cannot
     assert store.ids() == ["a", "b"]
 
 
-def test_a_second_ingest_skips_and_another_client_sees_it(uri: str, cases: Sequence[Case]) -> None:
+def test_a_second_ingest_skips_and_another_client_sees_it(milvus_uri: str, cases: Sequence[Case]) -> None:
     encoder = ProjectionEncoder()
-    first, reader = CaseBase.create(uri, encoder), CaseBase.open(uri)
+    first, reader = CaseBase.create(milvus_uri, encoder), CaseBase.open(milvus_uri)
     assert reader.count() == 0
     first.add(cases)
     assert reader.count() == len(cases)
@@ -88,29 +78,29 @@ def test_a_second_ingest_skips_and_another_client_sees_it(uri: str, cases: Seque
     assert encoder.encoded == 0
 
 
-def test_a_base_is_made_once_and_keeps_to_its_model(uri: str) -> None:
-    CaseBase.create(uri, ProjectionEncoder())
+def test_a_base_is_made_once_and_keeps_to_its_model(milvus_uri: str) -> None:
+    CaseBase.create(milvus_uri, ProjectionEncoder())
     with pytest.raises(ManifestError, match="holds a case base already"):
-        CaseBase.create(uri, ProjectionEncoder())
+        CaseBase.create(milvus_uri, ProjectionEncoder())
     with pytest.raises(ModelMismatchError, match="dermquery base migrate"):
-        CaseBase.open(uri, ProjectionEncoder(seed=1))
-    assert CaseBase.open_or_create(uri, ProjectionEncoder()).count() == 0
+        CaseBase.open(milvus_uri, ProjectionEncoder(seed=1))
+    assert CaseBase.open_or_create(milvus_uri, ProjectionEncoder()).count() == 0
 
 
-def test_a_create_that_was_cut_off_can_be_repeated(uri: str) -> None:
-    home = MilvusHome(uri)
+def test_a_create_that_was_cut_off_can_be_repeated(milvus_uri: str) -> None:
+    home = MilvusHome(milvus_uri)
     manifest = Manifest.of(ProjectionEncoder())
     home.create(manifest)
     client = home._connected()
-    client.drop_alias(uri.rpartition("/")[2])
+    client.drop_alias(milvus_uri.rpartition("/")[2])
     assert not home.exists()
     with pytest.raises(ManifestError, match="has no collection"):
-        CaseBase.open(uri)
-    assert CaseBase.create(uri, ProjectionEncoder()).count() == 0
+        CaseBase.open(milvus_uri)
+    assert CaseBase.create(milvus_uri, ProjectionEncoder()).count() == 0
 
 
-def test_what_milvus_cannot_hold_is_named(uri: str) -> None:
-    base = CaseBase.create(uri, ProjectionEncoder())
+def test_what_milvus_cannot_hold_is_named(milvus_uri: str) -> None:
+    base = CaseBase.create(milvus_uri, ProjectionEncoder())
     vector = np.ones(base.manifest.layout.size)
     with pytest.raises(ValueError, match=r"case 'a': site takes 3001 bytes, and a Milvus column holds 2048"):
         base.store.upsert([row("a", vector, site="x" * 3000)])
@@ -119,8 +109,8 @@ def test_what_milvus_cannot_hold_is_named(uri: str) -> None:
     assert base.count() == 0
 
 
-def test_a_ranking_deeper_than_milvus_gives_is_refused(uri: str) -> None:
-    base = CaseBase.create(uri, ProjectionEncoder())
+def test_a_ranking_deeper_than_milvus_gives_is_refused(milvus_uri: str) -> None:
+    base = CaseBase.create(milvus_uri, ProjectionEncoder())
     query = np.ones(base.manifest.layout.size, np.float32)
     with pytest.raises(ValueError, match=r"16380 \+ top_k 10 = 16390 hits, and Milvus ranks at most 16384"):
         base.store.search(query, top_k=10, offset=16_380)
@@ -128,9 +118,9 @@ def test_a_ranking_deeper_than_milvus_gives_is_refused(uri: str) -> None:
 
 
 def test_a_search_reads_the_diagnoses_of_the_base_once(
-    uri: str, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
+    milvus_uri: str, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = CaseBase.create(uri, ProjectionEncoder())
+    base = CaseBase.create(milvus_uri, ProjectionEncoder())
     base.add(cases)
     pages, read = MilvusStore._pages, []
 
@@ -148,7 +138,7 @@ def test_a_search_reads_the_diagnoses_of_the_base_once(
     base.store.upsert([replace(base.store.get([cases[0].case_id])[cases[0].case_id],
                                case=cases[0].model_copy(update={"diagnosis": "df"}))])  # fmt: skip
     assert base.search(image=cases[0].image).base.diagnoses["df"] == 1
-    CaseBase.open(uri, ProjectionEncoder()).delete([cases[0].case_id])
+    CaseBase.open(milvus_uri, ProjectionEncoder()).delete([cases[0].case_id])
     assert "df" not in base.search(image=cases[0].image).base.diagnoses, "the number of cases is another"
     (n, at, counts) = base.store._counted["diagnosis"]  # type: ignore[attr-defined]
     base.store._counted["diagnosis"] = (n, at - 61, counts)  # type: ignore[attr-defined]
@@ -158,9 +148,9 @@ def test_a_search_reads_the_diagnoses_of_the_base_once(
 
 
 def test_a_server_that_fails_says_how_many_cases_are_safe(
-    uri: str, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
+    milvus_uri: str, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = CaseBase.create(uri, ProjectionEncoder())
+    base = CaseBase.create(milvus_uri, ProjectionEncoder())
     client: Any = base.store._client._client  # type: ignore[attr-defined]
     write, left = client.upsert, iter([True])
 
@@ -178,8 +168,8 @@ def test_a_server_that_fails_says_how_many_cases_are_safe(
         MilvusStore(client, "nothing", 4).count()
 
 
-def test_a_build_that_was_killed_is_mended_when_the_base_is_opened(uri: str, cases: Sequence[Case]) -> None:
-    base = CaseBase.create(uri, ProjectionEncoder())
+def test_a_build_that_was_killed_is_mended_when_the_base_is_opened(milvus_uri: str, cases: Sequence[Case]) -> None:
+    base = CaseBase.create(milvus_uri, ProjectionEncoder())
     base.add(cases)
     client, collection = base.store._client, base.store.collection  # type: ignore[attr-defined]
     for killed_after in ("release", "drop", "create"):
@@ -190,16 +180,16 @@ def test_a_build_that_was_killed_is_mended_when_the_base_is_opened(uri: str, cas
             params = client.prepare_index_params()
             params.add_index("vector", index_type="IVF_FLAT", metric_type="IP", params={"nlist": 16})
             client.create_index(collection, params)
-        again = CaseBase.open(uri, ProjectionEncoder())
+        again = CaseBase.open(milvus_uri, ProjectionEncoder())
         assert again.search(image=cases[3].image, exact=True).hits[0].case == cases[3]
         assert again.count() == len(cases)
 
 
-def test_rows_that_are_lost_are_named(uri: str) -> None:
-    base = CaseBase.create(uri, ProjectionEncoder())
+def test_rows_that_are_lost_are_named(milvus_uri: str) -> None:
+    base = CaseBase.create(milvus_uri, ProjectionEncoder())
     manifest = base.manifest.model_copy(update={"version": 7})
-    with pytest.raises(ManifestError, match=r"no collection 'base_\d+_\d+__v7' with the rows of version 7"):
-        MilvusHome(uri).store(manifest)
+    with pytest.raises(ManifestError, match=r"no collection 'test_\d+_\d+_base__v7' with the rows of version 7"):
+        MilvusHome(milvus_uri).store(manifest)
 
 
 def test_writes_are_cut_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,16 +233,16 @@ def test_homes_by_uri(tmp_path: Path) -> None:
 
 
 def test_from_the_command_line(
-    uri: str, tmp_path: Path, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
+    milvus_uri: str, tmp_path: Path, cases: Sequence[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_by(monkeypatch, lambda name: (ProjectionEncoder(seed=int(str(name))), str(name)))
     app = typer.Typer()
     app.command()(index)
     app.command()(search)
     write_cases(cases, tmp_path / "cases.csv")
-    done = CliRunner().invoke(app, ["index", str(tmp_path / "cases.csv"), "--base", uri, "--model", "0"])
+    done = CliRunner().invoke(app, ["index", str(tmp_path / "cases.csv"), "--base", milvus_uri, "--model", "0"])
     assert done.exit_code == 0, done.output
     assert f"it now holds {len(cases)} cases" in done.output
-    found = CliRunner().invoke(app, ["search", "--base", uri, "--image", str(cases[3].image), "--top-k", "2"])
+    found = CliRunner().invoke(app, ["search", "--base", milvus_uri, "--image", str(cases[3].image), "--top-k", "2"])
     assert found.exit_code == 0, found.output
     assert cases[3].case_id in found.output

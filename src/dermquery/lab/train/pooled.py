@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -57,6 +56,7 @@ class PooledFeatures:
     def __init__(self, backbone: nn.Module, vision: VisionConfig, folder: Path | None = None) -> None:
         self._backbone, self._vision, self._folder = backbone.eval(), vision, folder
         self._known: dict[str, NDArray[np.float32]] = {}
+        self._compiled: dict[int, Any] = {}
 
     def __call__(self, cases: Sequence[Case]) -> NDArray[np.float32]:
         """Features (n, F) of the cases' images.
@@ -92,25 +92,22 @@ class PooledFeatures:
             [self._run(np.array(pixels[i : i + _BATCH])) for i in range(0, len(pixels), _BATCH)]  # a copy of the map's
         )
 
-    @cached_property
-    def _run(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        """The compiled network, for batches of any size up to its own two."""
+    def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size = 1 if len(batch) == 1 else _BATCH
+        whole = np.concatenate([batch, batch[-1:].repeat(size - len(batch), axis=0)])
+        return np.array(self._network(size)(whole)[0][: len(batch)], np.float32)
+
+    def _network(self, size: int) -> Any:
+        """The network for batches of this size, compiled when the first one comes: most lists need one size only."""
         import openvino as ov
 
-        network, side = Pooling(self._backbone, self._vision).eval(), self._vision.decoded_size
-        compiled: dict[int, Any] = {}
-        core = ov.Core()
-        for size in (1, _BATCH):
+        if size not in self._compiled:
+            core, side = ov.Core(), self._vision.decoded_size
             with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")  # the tracer warns of sizes, which are constants here
                 example, graph = torch.zeros((size, side, side, 3), dtype=torch.uint8), Path(folder, "pooled.onnx")
+                network = Pooling(self._backbone, self._vision).eval()
                 torch.onnx.export(network, (example,), graph, dynamo=False, opset_version=17)
                 model = core.read_model(graph.read_bytes())
-            compiled[size] = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-
-        def run(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-            size = 1 if len(batch) == 1 else _BATCH
-            whole = np.concatenate([batch, batch[-1:].repeat(size - len(batch), axis=0)])
-            return np.array(compiled[size](whole)[0][: len(batch)], np.float32)
-
-        return run
+            self._compiled[size] = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        return self._compiled[size]
