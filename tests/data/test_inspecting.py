@@ -45,13 +45,13 @@ def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Lokalisation",
         "Pigment Network",
         "leer",
-        "Raum",
+        "Studienarm",
     )
     rows = (
-        (1, "B 0.JPG", "Schnabeltier", "w", 45, "Rücken", "atypical", "", "Raum A"),
-        (2, "bilder\\b 1.jpg", "Nävus", "m", "ca. 50", "Bein", "atypcal", "", "Raum B"),
-        (3, "b 2.jpg", "Nävus", "m", 60, "Bein", "Netz", "", "Raum B"),
-        (4, "verloren.jpg", "Melanom", "w", 61, "", "", "", "Raum A"),
+        (1, "B 0.JPG", "Schnabeltier", "w", 45, "Rücken", "atypical", "", "Arm A"),
+        (2, "bilder\\b 1.jpg", "Nävus", "m", "ca. 50", "Bein", "atypcal", "", "Arm B"),
+        (3, "b 2.jpg", "Nävus", "m", 60, "Bein", "Netz", "", "Arm B"),
+        (4, "verloren.jpg", "Melanom", "w", 61, "", "", "", "Arm A"),
     )
     write_csv(tmp_path / "faelle.csv", [dict(zip(columns, row, strict=True)) for row in rows])
     return tmp_path
@@ -66,7 +66,7 @@ def test_a_clinics_table_with_its_images(clinic: Path) -> None:
         ("Bilddatei", "image", "files"),
         ("Diagnose", "diagnosis", "Nävus 2"),
         ("Pigment Network", "pigment_network"),
-        ("Raum", "(kept beside)", "Raum A 2"),
+        ("Studienarm", "(kept beside)", "Arm A 2"),
         ("leer", "(left out)", "nothing"),
         ("not to be used as age: 'ca. 50' 1",),
         ("not to be used as pigment_network: 'atypcal' 1, 'Netz' 1",),
@@ -79,7 +79,7 @@ def test_a_clinics_table_with_its_images(clinic: Path) -> None:
     cases = read_cases(clinic / "prepared" / "cases.csv").cases
     assert [(case.case_id, case.age) for case in cases] == [("1", 45), ("2", None), ("3", 60)]
     assert [case.checklist.get("pigment_network") for case in cases] == ["atypical", "atypical", None]
-    assert cases[0].extra == {"Raum": "Raum A", "sex_as_recorded": "w", "site_as_recorded": "Rücken"}
+    assert cases[0].extra == {"Studienarm": "Arm A", "sex_as_recorded": "w", "site_as_recorded": "Rücken"}
 
 
 def test_the_map_can_be_written_and_corrected(clinic: Path) -> None:

@@ -6,8 +6,10 @@ import csv
 import io
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -78,6 +80,14 @@ class Rows:
     header: tuple[str, ...]
     numbered: list[tuple[int, list[str]]]
     note: str = ""
+
+    @cached_property
+    def counted(self) -> tuple[Counter[str], ...]:
+        """The filled cells of each column, each value with its count."""
+        columns = range(len(self.header))
+        return tuple(
+            Counter(filter(None, (cells[at] for _, cells in self.numbered if at < len(cells)))) for at in columns
+        )
 
 
 def read_rows(path: Path, max_rows: int = MAX_ROWS, sheet: str | None = None) -> Rows:

@@ -21,6 +21,7 @@ from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
 from dermquery.data.case_table import read_cases
 from dermquery.data.rows import Rows, read_rows
 from dermquery.data.sources.column_names import column_names, plain
+from dermquery.data.sources.harmless import ids_may_name
 from dermquery.data.sources.headings import doubled, is_ours, why_no_id
 from dermquery.data.sources.identifying import PICTURE
 from dermquery.data.sources.images import ImageFolder
@@ -36,6 +37,10 @@ _FIRST: DayOrder = "dmy"
 _OWN_NUMBER = (
     "{!r} is kept as patient_id, as it is written, so that a patient's cases stay together; if these are the numbers "
     "of your register, write pseudonyms in their place"
+)
+_NAMING_FILES = (
+    "{!r} is not taken for the case id: it has words that may be names; rename the files, or if they name nobody, take "
+    "it by --column {}"
 )
 _WORDED = ("diagnosis", "site", "sex", "laterality", "confirmed_by", "image_type", "licence")
 """The columns whose words a vocabulary knows."""
@@ -142,11 +147,7 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     """
     rows = read_rows(path, sheet=sheet)
     folder = None if images is None else ImageFolder(images)
-    counted = [
-        Counter(cells[place] for _, cells in rows.numbered if place < len(cells)) for place in range(len(rows.header))
-    ]
-    for values in counted:
-        values.pop("", None)
+    counted = rows.counted
     is_file = None if folder is None else partial(folder.names, beside=path)
     no_ids = columns_left_out(rows, is_file=is_file, for_ids=True)
     taken = _taken(rows, counted, folder, path, no_ids)
@@ -177,6 +178,11 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     notes += [f"more than one column is called {name!r}; rename one, and inspect again" for name in double]
     if any(is_ours(name) for name in double):
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
+    notes += [
+        _NAMING_FILES.format(seen.name, shlex.quote(f"{seen.name}=case_id"))
+        for seen in columns
+        if seen.taken_for == "image" and "case_id" not in taken and ids_may_name(seen.values)
+    ]
     if "case_id" not in taken:
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
@@ -238,13 +244,18 @@ def _taken(
     if pictures is not None:
         ours = {name: place for name, place in ours.items() if place != pictures or name == "case_id"}
         ours["image"] = pictures
-    if "case_id" not in ours and "image" in ours and _fits("case_id", rows, counted[ours["image"]]):
+    if "case_id" not in ours and "image" in ours and _are_ids(rows, counted[ours["image"]]):
         ours["case_id"] = ours.pop("image")  # the case id is looked for where there is no image column
     if ours.get("image") == ours.get("case_id"):
         ours.pop("image", None)
     for name, place in ours.items():
         taken[place] = name
     return [known if known not in COLUMNS or ours.get(known) == place else "" for place, known in enumerate(taken)]
+
+
+def _are_ids(rows: Rows, values: Counter[str]) -> bool:
+    """Whether the names of pictures may be the case ids."""
+    return _fits("case_id", rows, values) and not ids_may_name(values)
 
 
 def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
