@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dermquery.data.sheets import SHEET_SUFFIXES, SheetError, read_sheet
+from dermquery.data.spreadsheet_traces import as_number
 from dermquery.data.table_text import NotTextError, table_text
 from dermquery.data.two_headers import one_header
 
@@ -32,6 +33,8 @@ MAX_ROWS = 2_000_000
 _ROW_BYTES, _CELL_BYTES = 1024, 8
 """Memory that a row may take on average if a table is full, and that a cell takes beside its text."""
 _BATCH = 4096
+_WHOLE = 2.0**53
+"""Floating-point numbers from which not every whole number is one."""
 
 
 class CaseTableError(ValueError):
@@ -242,5 +245,5 @@ def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+        return as_number(value, held=_WHOLE)
     return _clean(str(value))

@@ -18,6 +18,7 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
 from dermquery.data.sheet_format import hidden_parts, leading_zeros, sheet_xml
+from dermquery.data.spreadsheet_traces import as_number
 
 __all__ = ["main"]
 
@@ -150,9 +151,12 @@ def _places(cells: list[bytes]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A cell as a CSV of the same sheet would have it; whole numbers without a fraction, days without a time."""
+    """A cell as a CSV of the same sheet would have it; whole numbers without a fraction, days without a time.
+
+    A number of more digits than a spreadsheet keeps looks as the sheet shows it, 1.23E+15: no id becomes another.
+    """
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+        return as_number(value)
     if isinstance(value, datetime.datetime):
         day = value.time() == datetime.time()
         return value.date().isoformat() if day else value.isoformat(sep=" ", timespec="seconds")

@@ -1,7 +1,7 @@
 """What values are that name nobody: numbers, answers, codes, and texts of which every word is known.
 
-Names cannot be listed, so it is asked the other way round here too: a word is taken for a possible name unless it is one
-of the vocabularies, of headings, or an everyday word of clinics ("plain" of ``column_facts.json``).
+Names cannot be listed, so it is asked the other way round here too: a word may be a name unless it is one of the
+vocabularies, of headings, or an everyday word of clinics ("plain" of ``column_facts.json``).
 """
 
 from __future__ import annotations
