@@ -17,7 +17,7 @@ from dermquery.data.vocabulary.spelling import rows_of
 __all__ = ["anywhere", "code_beside", "code_of", "family", "path_of_code", "place_said"]
 
 _ICD10 = re.compile(
-    r"(?:ICD[- ]?10(?:[- ]?(?:GM|CM|WHO))?[: ]*)?([A-Z]\d[\dA])(?:[.,]?(\d{1,4}))?(?:\.?[-X*])*"
+    r"(?:ICD[- ]?10(?:[- ]?(?:GM|CM|WHO))?[: ]*)?([A-Z] ?\d[\dA])(?:[.,]?(\d{1,4}))?(?:\.?[-X*])*"
     r"(?:\s*(?:G[LRB]?|[LRB]))?"
 )
 """With G, "gesichert", as German tables mark it, and a side; V, Z and A say that it is suspected, past or excluded."""
@@ -40,7 +40,8 @@ def code_of(written: str) -> str | None:
     text = written.strip().upper()
     codes = []
     if match := _ICD10.fullmatch(text):
-        codes.append(f"{match[1]}.{match[2]}" if match[2] else match[1])
+        category = match[1].replace(" ", "")
+        codes.append(f"{category}.{match[2]}" if match[2] else category)
     if match := _ICDO3.fullmatch(text):  # M87203 has the form of both
         codes.append(f"{match[1] or match[3]}/{match[2] or match[4]}")
     return next((code for code in codes if path_of_code(code)), None)
@@ -48,7 +49,7 @@ def code_of(written: str) -> str | None:
 
 def code_beside(written: str) -> tuple[str, str] | None:
     """A code in front of words or behind them, and the words: "C44.3 Basaliom", "Basaliom (C44.3)"; else None."""
-    words = re.sub(r"[()\[\]]", " ", written).split()
+    words = re.sub(r"\b([A-Za-z]) (?=\d\d)", r"\1", re.sub(r"[()\[\]]", " ", written)).split()
     for code, rest in ((words[:1], words[1:]), (words[-1:], words[:-1])):
         if rest and (found := code_of(code[0].strip(",;:"))):
             return found, " ".join(rest).strip(" ,;:–-")
