@@ -316,6 +316,22 @@ def test_an_empty_workbook_and_a_bomb(tmp_path: Path) -> None:
     assert "once unpacked" in refused(path)
 
 
+def test_a_bomb_within_the_limit_of_bytes_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "b.xlsx", (("case_id",), ("a",)))
+    with zipfile.ZipFile(path) as parts:
+        files = {name: parts.read(name) for name in parts.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as parts:
+        for name, data in files.items():
+            with parts.open(name, "w") as part:
+                part.write(data)
+                for _ in range(200 if name == sheet else 0):  # white space behind the last tag
+                    part.write(b" " * (1 << 20))
+    begun = time.monotonic()
+    assert "once unpacked" in refused(path)
+    assert time.monotonic() - begun < 20
+
+
 def test_a_hundred_thousand_rows(tmp_path: Path) -> None:
     path = workbook(tmp_path / "t.xlsx", (("case_id", "n"),))
     row = '<row r="{0}"><c r="A{0}" t="inlineStr"><is><t>c{0}</t></is></c><c r="B{0}"><v>{0}</v></c></row>'

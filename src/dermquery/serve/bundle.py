@@ -192,7 +192,7 @@ def _check_directory(file: BinaryIO) -> None:
     """
     end: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001
     if end is None:
-        raise zipfile.BadZipFile("there is no directory at its end")
+        raise zipfile.BadZipFile("it is cut off: there is no directory at its end")
     signature, size, place = end[0], end[5], end[9]
     if size > _DIRECTORY_BYTES:
         raise BundleError(f"the names in the archive take more than {_DIRECTORY_BYTES >> 20} MiB; send it in parts")
