@@ -44,7 +44,7 @@ from dermquery.data.sources.identifying import (
 )
 from dermquery.data.vocabulary.words import is_missing, recorded_as
 
-__all__ = ["columns_left_out", "left_out", "not_kept", "read_kept"]
+__all__ = ["REASONS", "columns_left_out", "left_out", "not_kept", "read_kept"]
 
 _LOOKED_AT = 1000
 """Different values by which what is not kept is named."""
@@ -53,6 +53,10 @@ _MOST_WORDS = 8
 _INITIALS = 3
 """Letters of which the initials of the staff may be."""
 _NUMBERS, _NAMES = "numbers that may be a person's", "words that may be names"
+_TEXT, _DAYS = "free text", "days or years, of what is not known"
+_PATIENT, _LODGED = "number of a patient", "where a patient lies"
+REASONS = (*sorted(LOOKS), _NUMBERS, _NAMES, _TEXT, _DAYS, _PATIENT, _LODGED)
+"""Why a column may be left out."""
 _YEAR = frozenset({"year", "jahr", "jaar", "annee"})
 _IDS = ("case_id", "patient_id", "lesion_id", "study_uid", "series_uid", "instance_uid")
 _CLINICAL = ("diagnosis", "fine_diagnosis", "diagnosis_path", "site", "device", "confirmed_by")
@@ -159,7 +163,7 @@ def _why_not(
     clinical = ours in _CLINICAL and plain(name) not in word_lists_of_columns()["doubtful"]
     if looks := _looks(values, clinical=clinical):
         return looks
-    return BORN if is_early_one else "number of a patient" if ours == "patient_id" else _unsaid(name, values, for_ids)
+    return BORN if is_early_one else _PATIENT if ours == "patient_id" else _unsaid(name, values, for_ids)
 
 
 def _unsaid(name: str, values: Counter[str], for_ids: bool) -> str | None:
@@ -168,10 +172,10 @@ def _unsaid(name: str, values: Counter[str], for_ids: bool) -> str | None:
     if words["born"] & {*parts}:
         return BORN
     if words["lodged"] & {*parts}:
-        return "where a patient lies"
+        return _LODGED
     if _says_fact(name, parts, values):
         is_told = for_ids or _ours(name) in _TOLD or any(column_named(part) == "device" for part in parts)
-        return "free text" if any(map(_is_sentence, values)) or (not is_told and texts_may_name(values)) else None
+        return _TEXT if any(map(_is_sentence, values)) or (not is_told and texts_may_name(values)) else None
     if len(parts) > 1 and words["number"] & {*parts}:
         return _NUMBERS
     if all(map(measures, values)) or (not words["person"] & {*parts} and are_known_words(values)):
@@ -183,10 +187,10 @@ def _kind(values: Counter[str]) -> str:
     """What values are that do not say that they name nobody."""
     said = [value for value in islice(values, _LOOKED_AT) if not is_missing(value)]
     if all(year_of(value) is not None for value in said):
-        return "days or years, of what is not known"
+        return _DAYS
     if all(any(map(str.isdigit, value)) for value in said):
         return _NUMBERS
-    return "free text" if any(map(_is_sentence, said)) else _NAMES
+    return _TEXT if any(map(_is_sentence, said)) else _NAMES
 
 
 def _says_fact(name: str, parts: Sequence[str], values: Counter[str]) -> bool:
