@@ -278,6 +278,10 @@ def test_names_of_files_become_no_ids(clinic: Path) -> None:
     done = run("prepare", "folder", "bilder", "--table", "i.csv", "--out", "p")
     assert done.exit_code == 2
     assert "case_id identifies persons (words that may be names)" in done.stderr
+    write_csv(clinic / "c.csv", [{"casus": name.removesuffix(".jpg").lower(), "foto": name} for name in names])
+    done = run("inspect", "c.csv", "bilder")
+    assert "'casus' is not taken for the case id: it has words that may be names" in done.stdout
+    assert "dermquery data prepare" not in done.stdout
     write_csv(clinic / "n.csv", [{"Nr": n, "Datei": name, "Diagnose": "Nävus"} for n, name in enumerate(names)])
     done = run("inspect", "n.csv", "bilder")
     assert "Datei=image" in done.stdout, "pictures are called by their case ids"

@@ -302,3 +302,32 @@ def test_a_column_of_images_counts_though_the_ids_name_files_too(clinic: Path) -
     assert paste(done.stdout).exit_code == 0
     (first, *_) = read_cases(clinic / "prepared" / "cases.csv").cases
     assert (first.image.read_bytes()[-100:]) == (clinic / "bilder" / "b 3.jpg").read_bytes()[-100:]
+
+
+def test_a_table_of_which_no_row_can_be_used_is_shown_all_the_same(clinic: Path) -> None:
+    rows = [{"Nr": n, "Bild": f"b {n}.jpg", "MRN": f"1.2{n}E+11", "dx": "nv"} for n in range(2)]
+    write_csv(clinic / "t.csv", rows)
+    done = run("inspect", "t.csv", "bilder")
+    assert "MRN" in done.stdout
+    assert "no row can be used as it is; line 2 (case '0'): patient_id of 'MRN' '1.20E+11' was shortened" in done.stdout
+
+
+def test_rows_that_do_not_fit_the_header_are_not_looked_at(clinic: Path) -> None:
+    (clinic / "t.csv").write_text(
+        "Nr,Bild,Diagnose,Familienanamnese,Adresse\n1,b 0.jpg,nv,none,12 Main Street\n"
+        "2,b 1.jpg,BCC, nodular,none,14 Main Street\n3,b 2.jpg,nv,melanoma,16 Main Street\n",
+        encoding="utf-8",
+    )
+    done = run("inspect", "t.csv", "bilder")
+    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "(kept beside)" in lines["Familienanamnese"]
+    assert "address" in lines["Adresse"]
+    assert "1 rows would be left out, the first: 6 cells where the header has 5" in done.stdout
+
+
+def test_a_word_that_became_a_day_is_said_once(clinic: Path) -> None:
+    rows = [{"Nr": n, "Bild": f"b {n}.jpg", "Diagnose": word} for n, word in enumerate(["nv", "2024-05-01"])]
+    write_csv(clinic / "t.csv", rows)
+    done = run("inspect", "t.csv", "bilder")
+    assert "note: diagnosis '2024-05-01' is a day, which spreadsheets make of words" in done.stdout
+    assert "in no vocabulary of diagnosis" not in done.stdout

@@ -425,6 +425,10 @@ def test_a_place_that_leaves_hand_or_foot_open_is_not_read(written: str) -> None
         ),
         ("Basal cell carcinoma, Infiltrating", "infiltrative BCC|infiltratives Basaliom"),
         ("Basal cell carcinoma, Nodular", "BCC nodular|BCC, nodular type"), ("Scar", "Keloid|hypertrophic scar"),
+        ("Melanoma Invasive, Superficial spreading", "SSM, Clark Level III, TD 0,8 mm|SSM pT1a|SSM (pT2b N0 M0)"),
+        ("Basal cell carcinoma, Nodular", "BCC nodulär, R0"), ("Malignant epidermal proliferations", "SCC G2 R0"),
+        ("Melanoma in situ", "Melanoma in situ, Level I"), (None, "pT1a|R0|Basaliom pTis|Melanom pT"),
+        ("Nevus, NOS, Compound", "Nävuszellnävus vom Compound-Typ"),
         ("Mongolian spot", "Mongolenfleck|mongolenvlek"), ("Digital mucous cyst", "Mukoidzyste|myxoid cyst"),
         # may be melanocytic or vascular; a keratosis in Australia; basal or squamous cell carcinoma; any colour of skin
         # and KA is keratoacanthoma in English, kératose actinique in French

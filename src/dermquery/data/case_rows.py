@@ -98,6 +98,7 @@ def check_rows(
     cases: list[Case] = []
     bad: list[BadRow] = []
     seen: dict[str, int] = {}
+    called = {name: theirs for name, theirs in zip(names, rows.header, strict=False) if name != theirs}
     counted = {name: values for name, values in zip(names, rows.counted, strict=False) if name in _IDS}
     spoiled = {name: spoiled_ids(values) for name, values in counted.items()}
     for number, cells in rows.numbered:
@@ -114,7 +115,7 @@ def check_rows(
         except ValueError as error:
             problems.append(str(error))
         if problems:
-            bad.append(BadRow(number, case_id, tuple(problems)))
+            bad.append(BadRow(number, case_id, tuple(_in_their_names(problem, called) for problem in problems)))
         else:
             cases.append(_case(row, image, order))
     if bad and (not skip_bad or not cases):
@@ -124,6 +125,12 @@ def check_rows(
     zeros = (f"{path}: {name}: {told}" for name, values in counted.items() if (told := lost_zeros(values)))
     notes = (rows.note, _years_note(path, rows, names), *zeros, *translate.notes())
     return CaseTable(path, tuple(cases), tuple(bad), tuple(filter(None, notes)))
+
+
+def _in_their_names(problem: str, called: Mapping[str, str]) -> str:
+    """What is wrong with a value, with the name that its column has in the table: "patient_id of 'MRN'"."""
+    name, _, rest = problem.partition(" ")
+    return f"{name} of {called[name]!r} {rest}" if name in called else problem
 
 
 def _recorded(row: _Row) -> _Row:

@@ -85,12 +85,19 @@ class Rows:
     note: str = ""
 
     @cached_property
+    def fitting(self) -> list[list[str]]:
+        """The cells of the rows that have as many as the header; of all rows, if none has.
+
+        What stands in the others is below others' headings, and no case is made of them.
+        """
+        fitting = [cells for _, cells in self.numbered if len(cells) == len(self.header)]
+        return fitting or [cells for _, cells in self.numbered]
+
+    @cached_property
     def counted(self) -> tuple[Counter[str], ...]:
-        """The filled cells of each column, each value with its count."""
+        """The filled cells of each column of :attr:`fitting`, each value with its count."""
         columns = range(len(self.header))
-        return tuple(
-            Counter(filter(None, (cells[at] for _, cells in self.numbered if at < len(cells)))) for at in columns
-        )
+        return tuple(Counter(filter(None, (cells[at] for cells in self.fitting if at < len(cells)))) for at in columns)
 
 
 def read_rows(path: Path, max_rows: int = MAX_ROWS, sheet: str | None = None) -> Rows:

@@ -252,16 +252,15 @@ def test_columns_that_may_name_a_person_are_left_out_as_on_the_command_line(tmp_
         assert fields.extra == {"Provider": "Lee"}, "a table of our own comes back whole"
 
 
-def test_a_job_says_what_it_left_out(own: Served) -> None:
+def test_a_job_says_what_it_left_out(own: Served, own_client: Client) -> None:
     table = own.state / "t.csv"
     table.write_text("case_id,image,Provider,Therapie\nx1,x.png,Lee,Salbe\n", encoding="utf-8")
-    draw_lesion(own.state / "x.png", 7)
-    with own.client() as client:
-        job = client.wait(client.submit(table=table, images=[own.state / "x.png"]).id)
-        assert (job.added, job.left_out) == (1, {"Provider": "words that may be names"})
-        job = client.wait(client.submit(table=table, images=[own.state / "x.png"], update=True, keep=["Provider"]).id)
-        assert (job.updated, job.left_out) == (1, {})
-        assert client.case("x1").extra == {"Provider": "Lee", "Therapie": "Salbe"}
+    images = [draw_lesion(own.state / "x.png", 7)]
+    job = own_client.wait(own_client.submit(table=table, images=images).id)
+    assert (job.added, job.left_out) == (1, {"Provider": "words that may be names"})
+    job = own_client.wait(own_client.submit(table=table, images=images, update=True, keep=["Provider"]).id)
+    assert (job.updated, job.left_out) == (1, {})
+    assert own_client.case("x1").extra == {"Provider": "Lee", "Therapie": "Salbe"}
 
 
 def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
