@@ -22,6 +22,7 @@ from dermquery.answer.rendering import environment_of
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
+from dermquery.data.sources.keeping import REASONS
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.words import _spellings
 from dermquery.serve.web.texts import PARTS, PRESETS, TERMS
@@ -66,6 +67,8 @@ _OTHERS = (
     "String should have at most {0} characters",
     "String should have at least {0} character",
     "Value error, {0}",
+    # Why a column of a table is left out.
+    *REASONS,
 )
 
 

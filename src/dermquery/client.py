@@ -228,13 +228,17 @@ class Client:
         images: Sequence[str | Path] = (),
         update: bool = False,
         skip_bad: bool = False,
+        keep: Sequence[str] = (),
     ) -> Job:
-        """Send a case table with its images, as one ZIP file or as single files; returns once they are safe."""
+        """Send a case table with its images, as one ZIP file or as single files; returns once they are safe.
+
+        Columns that may name a person are left out (:attr:`Job.left_out`), unless ``keep`` has them.
+        """
         named = [("archive", archive), ("table", table), *(("images", image) for image in images)]
         with ExitStack() as stack:
             given = ((field, Path(path)) for field, path in named if path is not None)
             files = [(field, (path.name, stack.enter_context(path.open("rb")))) for field, path in given]
-            form = {"update": json.dumps(update), "skip_bad": json.dumps(skip_bad)}
+            form = {"update": json.dumps(update), "skip_bad": json.dumps(skip_bad), "keep": [*keep]}
             return self._answer(Job, "POST", f"{PREFIX}/jobs", data=form, files=files)
 
     def job(self, job_id: str) -> Job:

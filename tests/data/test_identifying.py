@@ -81,7 +81,7 @@ NEWCOMERS = {
 }
 """What a newcomer's table holds, and below which headings it has to be left out."""
 KEPT = {
-    "abc; def": """
+    "nach Exzision, 2 mm; vor Laser": """
         file_name; Image name; site_name; Device name; Hospital name; study name; Diagnose; Alter;
         Lokalisation; Datum; Aufnahmedatum; Exam date; Klinik; Geschlecht; Histologie; path; Hauttyp;
         camera; score; Seite; Gerät; Operation; Institution; Kamera; Untersuchungsdatum; Untersuchung; Body
@@ -89,7 +89,7 @@ KEPT = {
         Familienanamnese; Antécédents familiaux; Breslow; Breslow (mm); Ulceration; Mitosen; Skin type;
         Fitzpatrick; Phototype; Lesion; Läsion; Laesie; Lésion; Lesion ID; Bild; Bildnummer; Foto; Photo;
         Image ID; Größe; Durchmesser; Diameter (mm); Farbe; Couleur; Therapie; Behandlung; Behandeling;
-        Traitement; Follow-up; Excision; Studienarm; Group; Sonnenbrand; Melanom in Familie; Raum;
+        Traitement; Follow-up; Excision; Studienarm; Group; Sonnenbrand; Melanom in Familie;
         Kontaktdermatoskopie; Polarisation; Magnification; Year; Jahr; Age; Age at diagnosis; Leeftijd; Âge;
         Abteilung; Department; Service; Instrument; Stage; Stadium; Status; Quelle; Source; Licence;
         Country; Sicherheitsabstand; Operationsdatum; excisiemarge; Tumordicke; Bildqualität; Seriennummer
@@ -202,6 +202,91 @@ def test_days_that_lie_decades_before_others() -> None:
     header, days = ("Datum", "Kontrolle am"), (("2019-02-03", "1990-02-03"), ("2021-01-01", "2001-01-01"))
     numbered = [(number, list(pair)) for number, pair in enumerate(days)]
     assert columns_left_out(Rows("line", header, numbered)) == {"Kontrolle am": "date of birth"}
+
+
+TEXTS = [
+    ("Anamnese", ["Vater Hans Maier hatte MM", "unauffällig"]),
+    ("Treatment", ["seen w/ mother Anna Kim", "excision"]),
+    ("Treatment", ["excision, seen with anna kim"]),
+    ("Therapie", ["Exzision", "Maier"]),
+    ("Familienanamnese", ["Bruder Jan: Melanom", "leer"]),
+    ("Verlauf", ["keine Änderung (Huber)", "keine Änderung"]),
+    ("Behandeling", ["excisie door van den Berg"]),
+    ("Antécédents", ["mère Mme Dupont", "mère: mélanome"]),
+    ("Datei", ["Maier_Hans_1.jpg", "Huber_Eva_2.jpg", "Kim_Li_3.jpg"]),
+    ("Bild", ["maier1.jpg", "huber1.jpg"]),
+    ("Foto", ["2021-03-04 HansMaier.jpg", "2021-03-04 EvaHuber.jpg"]),
+    ("Charge", ["H2021/0012 Maier", "H2021/0013"]),
+    ("Pfad", [r"C:\Users\hmaier\1.jpg", r"C:\Users\ehuber\2.jpg"]),
+    ("Operation", ["Hans"] * 3 + ["Eva"] * 3 + ["Otto"] * 3),
+    ("Zimmer", ["12", "14"]),
+    ("Station", ["3B", "3B"]),
+    ("Room no.", ["7", "8"]),
+]
+"""Names below headings of facts, and where patients lie."""
+NO_NAMES = [
+    ("Anamnese", ["Vater und Bruder hatten ein Melanom", "unauffällig", "keine Familienanamnese", "MM 2015, pT1a"]),
+    ("Treatment", ["excision with 2 mm margins", "imiquimod cream for 6 weeks", "none", "refused"]),
+    ("Behandeling", ["excisie met 2 mm marge", "geen"]),
+    ("Traitement", ["exérèse complète", "aucun"]),
+    ("Datei", ["IMG_20210304_001.jpg", "DSC00012.JPG", "nevus_back_left_3.jpg", "ULM-0017.jpg"]),
+    ("Datei", [f"Hautambulanz_{number}.jpg" for number in range(5)]),
+    ("Bild", ["3f2504e0-4f89-11d3-9a0c-0305e82c3301.png", "9a0cdeadbeef.png"]),
+    ("Operation", ["Zweiteingriff"] * 8 + ["Ersteingriff"] * 7),
+    ("Verlauf", ["stabil", "5.3.2021 unverändert", "Größenzunahme, blutet"]),
+    ("Charge", ["H2021/0012", "E/21-004711"]),
+]
+
+
+@pytest.mark.parametrize(("heading", "values"), TEXTS)
+def test_a_name_within_a_text_below_a_fact_leaves_the_column_out(heading: str, values: list[str]) -> None:
+    assert left_out(heading, values)
+
+
+@pytest.mark.parametrize(("heading", "values"), NO_NAMES)
+def test_texts_of_known_words_and_codes_are_kept(heading: str, values: list[str]) -> None:
+    assert left_out(heading, values) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    heading=st.sampled_from(["Therapie", "Anamnese", "Treatment", "Datei", "Verlauf", "Behandeling", "Traitement"]),
+    before=st.sampled_from(["Mutter", "excision by", "2021-03-04", "seen with", "H21/", "Naevus, ", "gezien met"]),
+    name=st.text("bdfgjkqvxz", min_size=3, max_size=9).map(lambda tail: f"Qu{tail}"),
+    after=st.sampled_from(["", " 2", "_1.jpg", ", 5 mm", " hatte ein Melanom", "-1"]),
+    others=st.lists(st.sampled_from(["excision", "2 mm", "unverändert", "a1.jpg"]), max_size=5),
+)
+def test_an_unknown_word_in_any_text_leaves_it_out(
+    heading: str, before: str, name: str, after: str, others: list[str]
+) -> None:
+    assert left_out(heading, [*others, f"{before} {name}{after}"])
+
+
+def test_names_of_files_become_no_ids(clinic: Path) -> None:
+    names = ["Maier_Hans_1.jpg", "Huber_Eva_1.jpg", "Kim_Li_1.jpg"]
+    for number, name in enumerate(names):
+        (clinic / "bilder" / f"b{number}.jpg").rename(clinic / "bilder" / name)
+    write_csv(clinic / "f.csv", [{"Datei": name, "Diagnose": "Nävus"} for name in names])
+    write_csv(clinic / "i.csv", [{"case_id": name.removesuffix(".jpg"), "image": name} for name in names])
+    done = run("inspect", "f.csv", "bilder")
+    assert "'Datei' is not taken for the case id: it has words that may be names" in done.stdout
+    assert "--column Datei=case_id" in done.stdout
+    assert (
+        run("prepare", "folder", "bilder", "--table", "f.csv", "--column", "Datei=case_id", "--out", "o").exit_code == 0
+    )
+    assert "have words that may be names" in run("prepare", "folder", "bilder", "--out", "q").stderr
+    done = run("prepare", "folder", "bilder", "--table", "i.csv", "--out", "p")
+    assert done.exit_code == 2
+    assert "case_id identifies persons (words that may be names)" in done.stderr
+    write_csv(clinic / "c.csv", [{"casus": name.removesuffix(".jpg").lower(), "foto": name} for name in names])
+    done = run("inspect", "c.csv", "bilder")
+    assert "'casus' is not taken for the case id: it has words that may be names" in done.stdout
+    assert "dermquery data prepare" not in done.stdout
+    write_csv(clinic / "n.csv", [{"Nr": n, "Datei": name, "Diagnose": "Nävus"} for n, name in enumerate(names)])
+    done = run("inspect", "n.csv", "bilder")
+    assert "Datei=image" in done.stdout, "pictures are called by their case ids"
+    assert run(*shlex.split(done.stdout.splitlines()[-1])[2:]).exit_code == 0
+    assert "Maier" not in (clinic / "prepared" / "cases.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", RELEASES)

@@ -45,13 +45,13 @@ def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Lokalisation",
         "Pigment Network",
         "leer",
-        "Raum",
+        "Studienarm",
     )
     rows = (
-        (1, "B 0.JPG", "Schnabeltier", "w", 45, "Rücken", "atypical", "", "Raum A"),
-        (2, "bilder\\b 1.jpg", "Nävus", "m", "ca. 50", "Bein", "atypcal", "", "Raum B"),
-        (3, "b 2.jpg", "Nävus", "m", 60, "Bein", "Netz", "", "Raum B"),
-        (4, "verloren.jpg", "Melanom", "w", 61, "", "", "", "Raum A"),
+        (1, "B 0.JPG", "Schnabeltier", "w", 45, "Rücken", "atypical", "", "Arm A"),
+        (2, "bilder\\b 1.jpg", "Nävus", "m", "ca. 50", "Bein", "atypcal", "", "Arm B"),
+        (3, "b 2.jpg", "Nävus", "m", 60, "Bein", "Netz", "", "Arm B"),
+        (4, "verloren.jpg", "Melanom", "w", 61, "", "", "", "Arm A"),
     )
     write_csv(tmp_path / "faelle.csv", [dict(zip(columns, row, strict=True)) for row in rows])
     return tmp_path
@@ -66,7 +66,7 @@ def test_a_clinics_table_with_its_images(clinic: Path) -> None:
         ("Bilddatei", "image", "files"),
         ("Diagnose", "diagnosis", "Nävus 2"),
         ("Pigment Network", "pigment_network"),
-        ("Raum", "(kept beside)", "Raum A 2"),
+        ("Studienarm", "(kept beside)", "Arm A 2"),
         ("leer", "(left out)", "nothing"),
         ("not to be used as age: 'ca. 50' 1",),
         ("not to be used as pigment_network: 'atypcal' 1, 'Netz' 1",),
@@ -79,7 +79,7 @@ def test_a_clinics_table_with_its_images(clinic: Path) -> None:
     cases = read_cases(clinic / "prepared" / "cases.csv").cases
     assert [(case.case_id, case.age) for case in cases] == [("1", 45), ("2", None), ("3", 60)]
     assert [case.checklist.get("pigment_network") for case in cases] == ["atypical", "atypical", None]
-    assert cases[0].extra == {"Raum": "Raum A", "sex_as_recorded": "w", "site_as_recorded": "Rücken"}
+    assert cases[0].extra == {"Studienarm": "Arm A", "sex_as_recorded": "w", "site_as_recorded": "Rücken"}
 
 
 def test_the_map_can_be_written_and_corrected(clinic: Path) -> None:
@@ -302,3 +302,32 @@ def test_a_column_of_images_counts_though_the_ids_name_files_too(clinic: Path) -
     assert paste(done.stdout).exit_code == 0
     (first, *_) = read_cases(clinic / "prepared" / "cases.csv").cases
     assert (first.image.read_bytes()[-100:]) == (clinic / "bilder" / "b 3.jpg").read_bytes()[-100:]
+
+
+def test_a_table_of_which_no_row_can_be_used_is_shown_all_the_same(clinic: Path) -> None:
+    rows = [{"Nr": n, "Bild": f"b {n}.jpg", "MRN": f"1.2{n}E+11", "dx": "nv"} for n in range(2)]
+    write_csv(clinic / "t.csv", rows)
+    done = run("inspect", "t.csv", "bilder")
+    assert "MRN" in done.stdout
+    assert "no row can be used as it is; line 2 (case '0'): patient_id of 'MRN' '1.20E+11' was shortened" in done.stdout
+
+
+def test_rows_that_do_not_fit_the_header_are_not_looked_at(clinic: Path) -> None:
+    (clinic / "t.csv").write_text(
+        "Nr,Bild,Diagnose,Familienanamnese,Adresse\n1,b 0.jpg,nv,none,12 Main Street\n"
+        "2,b 1.jpg,BCC, nodular,none,14 Main Street\n3,b 2.jpg,nv,melanoma,16 Main Street\n",
+        encoding="utf-8",
+    )
+    done = run("inspect", "t.csv", "bilder")
+    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "(kept beside)" in lines["Familienanamnese"]
+    assert "address" in lines["Adresse"]
+    assert "1 rows would be left out, the first: 6 cells where the header has 5" in done.stdout
+
+
+def test_a_word_that_became_a_day_is_said_once(clinic: Path) -> None:
+    rows = [{"Nr": n, "Bild": f"b {n}.jpg", "Diagnose": word} for n, word in enumerate(["nv", "2024-05-01"])]
+    write_csv(clinic / "t.csv", rows)
+    done = run("inspect", "t.csv", "bilder")
+    assert "note: diagnosis '2024-05-01' is a day, which spreadsheets make of words" in done.stdout
+    assert "in no vocabulary of diagnosis" not in done.stdout

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -181,7 +183,7 @@ def test_numbers_that_are_shown_with_leading_zeros_and_what_is_hidden(tmp_path: 
     assert "1 hidden rows (3) and hidden columns (C) are read like the others" in read.note
 
 
-@pytest.mark.parametrize("written", ["1.23E+11", "1,23E+11", "4E+12"])
+@pytest.mark.parametrize("written", ["1.23E+11", "1,23E+11", "4E+12", "1.23457e+15", "1,2E12"])
 @pytest.mark.parametrize("column", ["patient_id", "lesion_id", "case_id"])
 def test_an_id_that_a_spreadsheet_shortened_is_named(tmp_path: Path, column: str, written: str) -> None:
     row = {"case_id": "a", "image": "a.png", "patient_id": "p", "lesion_id": "l", column: written}
@@ -191,6 +193,66 @@ def test_an_id_that_a_spreadsheet_shortened_is_named(tmp_path: Path, column: str
     with pytest.raises(CaseTableError, match=said) as caught:
         read_cases(tmp_path / "t.csv")
     assert "--skip-bad" not in str(caught.value), "it would leave out what the spreadsheet has, and nobody misses"
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "ods", "parquet"])
+@pytest.mark.parametrize("column", ["case_id", "patient_id", "lesion_id"])
+def test_a_number_of_more_digits_than_its_table_keeps_is_no_id(tmp_path: Path, ending: str, column: str) -> None:
+    write_skin(tmp_path / "a.png")
+    values = {"case_id": "a", "image": "a.png", "patient_id": "p", "lesion_id": "l"} | {column: 12345678901234567.0}
+    path = tmp_path / f"t.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({name: [value] for name, value in values.items()}), path)
+    else:
+        (document if ending == "ods" else workbook)(path, (tuple(values), tuple(values.values())))
+    with pytest.raises(CaseTableError, match=rf"row \d.*{column} '1.23456789012346E\+16' was shortened") as caught:
+        read_cases(path)
+    assert "make that column text" in str(caught.value)
+
+
+def test_numbers_that_a_table_keeps_stay(tmp_path: Path) -> None:
+    rows = (("case_id", "n"), ("a", 123456789012345), ("b", 0.1 + 0.2), ("c", -7.0))
+    read = read_rows(workbook(tmp_path / "t.xlsx", rows))
+    assert [cells[1] for _, cells in read.numbered] == ["123456789012345", "0.3", "-7"]
+    pq.write_table(pa.table({"n": [float(2**53 - 1), 2.0**60]}), tmp_path / "t.parquet")
+    read = read_rows(tmp_path / "t.parquet")
+    assert [cells[0] for _, cells in read.numbered] == ["9007199254740991", "1.15292150460685E+18"]
+
+
+@pytest.mark.parametrize("made", ["2024-01-02", "02. Jan", "2-Jan", "Jan 02", "1/2/2024", "02.01.2024", "Mrz 04"])
+def test_ids_and_words_that_a_spreadsheet_made_days_are_refused(tmp_path: Path, made: str) -> None:
+    write_skin(tmp_path / "a.png")
+    lines = {"lesion_id": ["1-45", made], "patient_id": ["7a", made], "diagnosis": ["nv", made], "site": ["back", made]}
+    for column, (first, second) in lines.items():
+        table = tmp_path / f"{column}.csv"
+        table.write_text(f"case_id;image;{column}\na;a.png;{first}\nb;a.png;{second}\n", encoding="utf-8")
+        with pytest.raises(CaseTableError, match=rf"line 3 .*{column} '{re.escape(made)}' (was made|is) a day"):
+            read_cases(table)
+
+
+@pytest.mark.parametrize("ids", [["2024-01-02", "2024-01-03"], ["2024-01-02", "2024-01-02-b"], ["MAR-01", "KLU-02"]])
+def test_ids_that_are_days_on_purpose_stay(tmp_path: Path, ids: Sequence[str]) -> None:
+    write_skin(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("case_id,image\n" + "".join(f"{one},a.png\n" for one in ids))
+    assert [case.case_id for case in read_cases(tmp_path / "t.csv")] == ids
+
+
+def test_ids_whose_last_digits_are_zeros_in_every_row(tmp_path: Path) -> None:
+    write_skin(tmp_path / "a.png")
+    head = "case_id,image,patient_id\n"
+    (tmp_path / "t.csv").write_text(head + "".join(f"{n},a.png,12345678901234{n}00\n" for n in range(3)))
+    with pytest.raises(CaseTableError, match=r"line 2 .*patient_id '12345678901234000' was shortened by a spreadsheet"):
+        read_cases(tmp_path / "t.csv")
+    (tmp_path / "u.csv").write_text(head + "".join(f"{n},a.png,1234567890123456{n}\n" for n in range(3)))
+    assert len(read_cases(tmp_path / "u.csv")) == 3
+
+
+def test_ids_with_and_without_zeros_in_front_are_told(tmp_path: Path) -> None:
+    write_skin(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("case_id,image,patient_id\na,a.png,00043\nb,a.png,44\n")
+    assert (
+        "patient_id: ids of 5 digits have zeros in front, and '44' has none" in read_cases(tmp_path / "t.csv").notes[0]
+    )
 
 
 def test_formulas_and_errors(tmp_path: Path) -> None:
@@ -252,6 +314,22 @@ def test_an_empty_workbook_and_a_bomb(tmp_path: Path) -> None:
         parts.writestr("xl/media/x", b"x")
         parts.getinfo("xl/media/x").file_size = 3 << 30  # what the directory at the end says
     assert "once unpacked" in refused(path)
+
+
+def test_a_bomb_within_the_limit_of_bytes_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "b.xlsx", (("case_id",), ("a",)))
+    with zipfile.ZipFile(path) as parts:
+        files = {name: parts.read(name) for name in parts.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as parts:
+        for name, data in files.items():
+            with parts.open(name, "w") as part:
+                part.write(data)
+                for _ in range(200 if name == sheet else 0):  # white space behind the last tag
+                    part.write(b" " * (1 << 20))
+    begun = time.monotonic()
+    assert "once unpacked" in refused(path)
+    assert time.monotonic() - begun < 20
 
 
 def test_a_hundred_thousand_rows(tmp_path: Path) -> None:

@@ -123,7 +123,11 @@ def test_the_diagnoses_of_sources(source: str, word: str, place: str | None) -> 
     ("written", "place"),
     [
         ("C43.5", MELANOMA), ("c43.9 G", MELANOMA), ("C43.-", MELANOMA), ("C43x", MELANOMA),
-        ("ICD-10: C43.59", MELANOMA),
+        ("ICD-10: C43.59", MELANOMA), ("C 43.5", MELANOMA), ("c 43,5 G", MELANOMA), ("ICD-10 C 43.9", MELANOMA),
+        ("C 44.3 Basaliom", "Basal cell carcinoma"), ("Nävus (D 22.5)", "Nevus"), ("L 82", "Seborrheic keratosis"),
+        *((code, "Benign soft tissue proliferations - Adipocytic") for code in ("D17.9", "D17.0", "D17.22", "D17")),
+        *((code, "Inflammatory or infectious diseases") for code in ("L40.0", "L40", "L20.8", "L30.9", "B35.3")),
+        ("L91.0", "Scar"), ("I78.1", "Benign soft tissue proliferations - Vascular"),
         ("8720/3", MELANOMA), ("M-87203", MELANOMA), ("M8720/3", MELANOMA), ("ICD-O-3 8720/3", MELANOMA),
         ("8743/3", "Melanoma Invasive, Superficial spreading"),
         ("SSM C43.5", "Melanoma Invasive, Superficial spreading"),
@@ -143,6 +147,7 @@ def test_the_diagnoses_of_sources(source: str, word: str, place: str | None) -> 
         ("8999/3", "Malignant"),
         # suspected, past or excluded; two things that contradict each other; of another organ; no code
         *((word, None) for word in ("C43.9 V", "C43.9 Z", "C43.9 A", "C43.5?", "C43.5 Basaliom", "C43.5 irgendwas")),
+        *((word, None) for word in ("T 12", "C 4", "Z 12")),
         *((word, None) for word in ("C34.1", "L57", "8720", "87203", "2021/3", "C4", "172.5", "2C30", "372244006")),
     ],
 )  # fmt: skip
@@ -301,7 +306,9 @@ def test_what_has_no_counterpart_is_listed() -> None:
         ("lower right back", "lower back", "right"), ("hand_L", "hand", "left"),
         ("MI droit", "lower extremity", "right"),
         ("Hüfte rechts", "hip", "right"), ("œil gauche", "eye region", "left"),
-        ("Arm, distal, li", "upper extremity", "left"),
+        ("Arm, distal, li", "upper extremity", "left"), ("UE re", "lower extremity", "right"),
+        ("UE links", "lower extremity", "left"), ("RUE", "upper extremity", "right"),
+        ("LLE", "lower extremity", "left"),
     ],
 )  # fmt: skip
 def test_a_place_with_its_side(written: str, site: str, side: str | None) -> None:
@@ -351,6 +358,9 @@ def test_every_place_has_words_in_its_languages_and_is_read_with_every_side(site
         ("nose", "ala nasi|Nasenflügel|neusvleugel|aile du nez|tip of nose|nasal bridge"),
         ("ear", "helix|hélix|conchal bowl|concha|conque|pinna|earlobe|antihelix"),
         ("elbow", "antecubital fossa|Ellenbeuge"),
+        ("back", "Steißbein|coccyx|tailbone|staartbeen"), ("sole", "Planta|plantar"),
+        ("finger", "Nagelbett Daumen|nail bed of the thumb|subungual Finger 3"),
+        ("toe", "Nagel Großzehe|nail bed great toe|nagelbed grote teen|Nagel D1 Fuß"),
         ("breast", "nipple|areola"), ("foot", "instep|dorsum of foot"), ("scalp", "vertex|crown|occiput"),
     ],
 )  # fmt: skip
@@ -361,7 +371,24 @@ def test_everyday_places(site: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["Dig. II", "D2", "DII re.", "nail", "mouth", "web space", "Höhe Th8", "Zehe 12", "Rücken 2", "paravertebral"],
+    [
+        "Dig. II",
+        "D2",
+        "DII re.",
+        "nail",
+        "nail bed",
+        "Nagelbett re",
+        "UE",
+        "OE",
+        "OE li",
+        "unter der Zehe",
+        "mouth",
+        "web space",
+        "Höhe Th8",
+        "Zehe 12",
+        "Rücken 2",
+        "paravertebral",
+    ],
 )
 def test_a_place_that_leaves_hand_or_foot_open_is_not_read(written: str) -> None:
     assert SITES.read(written) is None
@@ -383,9 +410,29 @@ def test_a_place_that_leaves_hand_or_foot_open_is_not_read(written: str) -> None
         ("Benign", "gutartig|goedaardig|bénin"), ("Nevus, NOS, Dermal", "intradermal naevus|dermal nevus"),
         ("Nevus, Atypical", "atypical mole"), ("Basal cell carcinoma, Superficial", "superfizielles BZK|sBCC"),
         ("Malignant", "bösartig|kwaadaardig|malin|skin cancer|Hautkrebs|huidkanker|cancer de la peau"),
-        ("Cysts", "Atherom|Grützbeutel"),
+        ("Cysts", "Atherom|Grützbeutel|Zyste|cyst|cyste"),
+        ("Malignant epidermal proliferations", "CSC|cSCC|SqCC|Spinaliom|cutaneous SCC|squamous cell ca"),
+        ("Squamous cell carcinoma, Invasive", "invasive SCC|SCC invasive|invasives Plattenepithelkarzinom"),
+        ("Squamous cell carcinoma in situ", "SCC in situ|SCCis|Carcinoma in situ|Erythroplasie Queyrat"),
+        ("Nevus, NOS, Dermal", "korialer Nävus|corialer Nävus|NZN vom korialen Typ|Miescher-Nävus|Unna nevus"),
+        ("Benign", "Becker-Nävus|Becker's nevus|Becker naevus|naevus van Becker"),
+        ("Malignant melanocytic proliferations (Melanoma)", "amelanotic melanoma|Melanomrezidiv"),
+        ("Malignant", "Metastase|Metastasen|Hautmetastase|cutaneous metastasis|uitzaaiing|Karzinom|Malignom"),
+        ("Melanoma metastasis", "Melanommetastase|metastatic melanoma|melanoommetastase"),
+        (
+            "Inflammatory or infectious diseases",
+            "psoriasis|Schuppenflechte|eczema|Ekzem|eczeem|Neurodermitis|rosacea|Lichen ruber|Tinea|Zoster|Krätze|acne",
+        ),
+        ("Basal cell carcinoma, Infiltrating", "infiltrative BCC|infiltratives Basaliom"),
+        ("Basal cell carcinoma, Nodular", "BCC nodular|BCC, nodular type"), ("Scar", "Keloid|hypertrophic scar"),
+        ("Melanoma Invasive, Superficial spreading", "SSM, Clark Level III, TD 0,8 mm|SSM pT1a|SSM (pT2b N0 M0)"),
+        ("Basal cell carcinoma, Nodular", "BCC nodulär, R0"), ("Malignant epidermal proliferations", "SCC G2 R0"),
+        ("Melanoma in situ", "Melanoma in situ, Level I"), (None, "pT1a|R0|Basaliom pTis|Melanom pT"),
+        ("Nevus, NOS, Compound", "Nävuszellnävus vom Compound-Typ"),
+        ("Mongolian spot", "Mongolenfleck|mongolenvlek"), ("Digital mucous cyst", "Mukoidzyste|myxoid cyst"),
         # may be melanocytic or vascular; a keratosis in Australia; basal or squamous cell carcinoma; any colour of skin
         # and KA is keratoacanthoma in English, kératose actinique in French
+        (None, "Cornu cutaneum|cutaneous horn|Tumor|Lokalrezidiv|Spitz-Tumor|Paget|NM"),
         (None, "KA|birthmark|tache de naissance|geboortevlek|sunspot|Sonnenfleck|weißer Hautkrebs|Pigmentfleck"),
     ],
 )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.rows import BadRow, CaseTableError, Rows
+from dermquery.data.spreadsheet_traces import LOST, is_made_day, is_shortened, lost_zeros, spoiled_ids
 from dermquery.data.value_maps import ValueMaps, WordMaps
 from dermquery.data.vocabulary.ages_days import (
     TWO_DIGITS,
@@ -36,10 +36,9 @@ TEXT_COLUMNS = tuple(
 """Those that hold words."""
 _MAX_LISTED = 50
 _NAMING = ("image", *(name for name, field in CASE_FIELDS.items() if field.kind is Kind.ID))
-_SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}")
-"""A long number as Excel shows it, and writes it to CSV."""
-
-_LOST = "was shortened by a spreadsheet and lost its last digits"
+_IDS = tuple(name for name in _NAMING if name != "image")
+_WORDS = ("diagnosis", "fine_diagnosis", "site", "laterality", "sex")
+_AS_TEXT = "make that column text, enter it again and export again"
 
 _Row = Mapping[str, str]
 FindImage = Callable[[str], Path]
@@ -99,10 +98,15 @@ def check_rows(
     cases: list[Case] = []
     bad: list[BadRow] = []
     seen: dict[str, int] = {}
+    called = {name: theirs for name, theirs in zip(names, rows.header, strict=False) if name != theirs}
+    counted = {name: values for name, values in zip(names, rows.counted, strict=False) if name in _IDS}
+    spoiled = {name: spoiled_ids(values) for name, values in counted.items()}
     for number, cells in rows.numbered:
         row = _recorded(translate({name: value for name, value in zip(names, cells, strict=False) if name}))
         case_id = row.get("case_id", "")
         problems = _shape_problems(names, cells) or _problems(row, needed, order)
+        spoils = ((name, row[name], found[row[name]]) for name, found in spoiled.items() if row.get(name) in found)
+        problems += [f"{name} {value!r} {how}; {_AS_TEXT}" for name, value, how in spoils if not is_shortened(value)]
         if case_id and seen.setdefault(case_id, number) != number:
             problems.append(f"case_id {case_id!r} is also on {rows.unit} {seen[case_id]}; give each row its own")
         image = Path()
@@ -111,15 +115,22 @@ def check_rows(
         except ValueError as error:
             problems.append(str(error))
         if problems:
-            bad.append(BadRow(number, case_id, tuple(problems)))
+            bad.append(BadRow(number, case_id, tuple(_in_their_names(problem, called) for problem in problems)))
         else:
             cases.append(_case(row, image, order))
     if bad and (not skip_bad or not cases):
         raise CaseTableError(_list_bad(path, rows.unit, bad, len(bad) + len(cases)), bad)
     if not cases:
         raise CaseTableError(f"{path}: the table has a header but no rows; add at least one case")
-    notes = (rows.note, _years_note(path, rows, names), *translate.notes())
+    zeros = (f"{path}: {name}: {told}" for name, values in counted.items() if (told := lost_zeros(values)))
+    notes = (rows.note, _years_note(path, rows, names), *zeros, *translate.notes())
     return CaseTable(path, tuple(cases), tuple(bad), tuple(filter(None, notes)))
+
+
+def _in_their_names(problem: str, called: Mapping[str, str]) -> str:
+    """What is wrong with a value, with the name that its column has in the table: "patient_id of 'MRN'"."""
+    name, _, rest = problem.partition(" ")
+    return f"{name} of {called[name]!r} {rest}" if name in called else problem
 
 
 def _recorded(row: _Row) -> _Row:
@@ -146,10 +157,11 @@ def _problems(row: _Row, needed: Sequence[str], order: DayOrder | None = None) -
     found = [f"{name} is empty; fill it in or remove the row" for name in needed if not row.get(name)]
     found += [f"{name} holds a NUL character; remove it" for name, value in row.items() if "\0" in value]
     found += [problem for name in NUMBERS if (problem := _number_problem(name, row.get(name, "")))]
+    found += [f"{name} {row[name]!r} {LOST}; {_AS_TEXT}" for name in _NAMING if is_shortened(row.get(name, ""))]
     found += [
-        f"{name} {row[name]!r} {_LOST}; make that column text, enter it again and export again"
-        for name in _NAMING
-        if _SHORTENED.fullmatch(row.get(name, ""))
+        f"{name} {row[name]!r} is a day, which spreadsheets make of words; write the word, or leave it empty"
+        for name in _WORDS
+        if is_made_day(row.get(name, ""))
     ]
     if date := row.get("date"):
         try:
@@ -176,7 +188,7 @@ def _list_bad(path: Path, place: str, bad: Sequence[BadRow], total: int) -> str:
     if len(bad) > _MAX_LISTED:
         lines.append(f"  ... and {len(bad) - _MAX_LISTED} more bad rows")
     # Without them a table is another: whoever leaves out what was shortened loses cases for good.
-    if len(bad) < total and not any(_LOST in problem for row in bad for problem in row.problems):
+    if len(bad) < total and not any(_AS_TEXT in problem for row in bad for problem in row.problems):
         lines.append("Correct them, or leave them out with --skip-bad (in Python: skip_bad=True).")
     return "\n".join(lines)
 

@@ -6,8 +6,10 @@ import csv
 import io
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dermquery.data.sheets import SHEET_SUFFIXES, SheetError, read_sheet
+from dermquery.data.spreadsheet_traces import as_number
 from dermquery.data.table_text import NotTextError, table_text
 from dermquery.data.two_headers import one_header
 
@@ -30,6 +33,8 @@ MAX_ROWS = 2_000_000
 _ROW_BYTES, _CELL_BYTES = 1024, 8
 """Memory that a row may take on average if a table is full, and that a cell takes beside its text."""
 _BATCH = 4096
+_WHOLE = 2.0**53
+"""Floating-point numbers from which not every whole number is one."""
 
 
 class CaseTableError(ValueError):
@@ -78,6 +83,21 @@ class Rows:
     header: tuple[str, ...]
     numbered: list[tuple[int, list[str]]]
     note: str = ""
+
+    @cached_property
+    def fitting(self) -> list[list[str]]:
+        """The cells of the rows that have as many as the header; of all rows, if none has.
+
+        What stands in the others is below others' headings, and no case is made of them.
+        """
+        fitting = [cells for _, cells in self.numbered if len(cells) == len(self.header)]
+        return fitting or [cells for _, cells in self.numbered]
+
+    @cached_property
+    def counted(self) -> tuple[Counter[str], ...]:
+        """The filled cells of each column of :attr:`fitting`, each value with its count."""
+        columns = range(len(self.header))
+        return tuple(Counter(filter(None, (cells[at] for cells in self.fitting if at < len(cells)))) for at in columns)
 
 
 def read_rows(path: Path, max_rows: int = MAX_ROWS, sheet: str | None = None) -> Rows:
@@ -232,5 +252,5 @@ def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+        return as_number(value, held=_WHOLE)
     return _clean(str(value))

@@ -18,12 +18,15 @@ from typing import Any
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
 from dermquery.data.sheet_format import hidden_parts, leading_zeros, sheet_xml
+from dermquery.data.spreadsheet_traces import as_number
 
 __all__ = ["main"]
 
 _MEMORY = 4 << 30
 _UNPACKED = 1 << 30
 """Bytes that the parts of a workbook may have together once unpacked; 10⁶ rows of ten cells take half of it."""
+_FREE, _MOST_RATIO = 64 << 20, 100
+"""Beyond so many bytes, they may be so many times as large as the file; a sheet of numbers is ten times as large."""
 _LISTED = 3
 _CHUNK = 2000
 _UNCALCULATED = re.compile(
@@ -67,7 +70,8 @@ def _read(path: Path, max_rows: int, wanted: str | None) -> tuple[list[tuple[int
     except PasswordError as error:
         raise _RefusedError("it is protected by a password; save it without one") from error
     except (CalamineError, zipfile.BadZipFile, OSError) as error:
-        raise _RefusedError(f"not a readable spreadsheet ({error}); save it again, or as 'CSV UTF-8'") from error
+        cut = "it is cut off, copy it again: " if _is_cut(path) else ""
+        raise _RefusedError(f"{cut}not a readable spreadsheet ({error}); save it again, or as 'CSV UTF-8'") from error
     rows = [(at, texts) for at, row in enumerate(cells, start=1) if any(texts := [_text(cell) for cell in row])]
     notes = [passed, f"passed over as a title: {next(filter(None, rows[0][1]))!r}" if title else ""]
     return _cut(rows[title:]), "; ".join(filter(None, notes))
@@ -88,11 +92,21 @@ def _choose(book: CalamineWorkbook, wanted: str | None) -> str:
     return filled[0]
 
 
+def _is_cut(path: Path) -> bool:
+    """Whether it begins as a ZIP file, and has no directory at its end."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
+
+
 def _check_size(path: Path) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as parts:
-            if sum(part.file_size for part in parts.infolist()) > _UNPACKED:
-                raise _RefusedError(f"more than {_UNPACKED >> 20:,} MiB once unpacked; save the sheet as 'CSV UTF-8'")
+            whole, packed = sum(part.file_size for part in parts.infolist()), path.stat().st_size
+            if whole > _UNPACKED or whole > max(_FREE, _MOST_RATIO * packed):
+                raise _RefusedError(
+                    f"its {packed:,} bytes say that they are {whole:,} once unpacked, more than a table has; save the "
+                    "sheet as 'CSV UTF-8'"
+                )
 
 
 def _checked(path: Path, sheet: int, cells: list[list[Any]]) -> str:
@@ -150,9 +164,12 @@ def _places(cells: list[bytes]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A cell as a CSV of the same sheet would have it; whole numbers without a fraction, days without a time."""
+    """A cell as a CSV of the same sheet would have it; whole numbers without a fraction, days without a time.
+
+    A number of more digits than a spreadsheet keeps looks as the sheet shows it, 1.23E+15: no id becomes another.
+    """
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+        return as_number(value)
     if isinstance(value, datetime.datetime):
         day = value.time() == datetime.time()
         return value.date().isoformat() if day else value.isoformat(sep=" ", timespec="seconds")

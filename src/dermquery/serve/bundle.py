@@ -8,17 +8,18 @@ import shutil
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
 from dermquery.data.case import Case
-from dermquery.data.case_table import read_cases
+from dermquery.data.case_table import COLUMNS, read_cases
 from dermquery.data.files import replacing
 from dermquery.data.names import slashed
-from dermquery.data.rows import BadRow, CaseTableError
+from dermquery.data.rows import BadRow, CaseTableError, read_rows
+from dermquery.data.sources.keeping import not_kept
 from dermquery.serve.archive_names import ArchiveNames, files_shown
 from dermquery.serve.fields import CaseFields
 
@@ -58,12 +59,16 @@ def pack(target: Path, files: Iterable[tuple[str, BinaryIO]]) -> None:
 class Bundle:
     """A ZIP file of a case table and images, of which one with more than ``image_bytes`` is not read.
 
+    Attributes:
+        left_out: columns of the table that may name a person, each with the reason; known after :meth:`entries`.
+
     Raises:
         BundleError: no ZIP file, one that is encrypted or compressed unusually, or too many files in it.
     """
 
     def __init__(self, path: Path, image_bytes: int) -> None:
         self._limit = image_bytes
+        self.left_out: Mapping[str, str] = {}
         try:
             with path.open("rb") as file:
                 _check_directory(file)
@@ -94,9 +99,12 @@ class Bundle:
         """Close the file."""
         self._zip.close()
 
-    def entries(self, scratch: Path, *, skip_bad: bool) -> tuple[list[Entry], tuple[BadRow, ...]]:
+    def entries(
+        self, scratch: Path, *, skip_bad: bool, keep: Collection[str] = ()
+    ) -> tuple[list[Entry], tuple[BadRow, ...]]:
         """The cases of the table with the names of their images, and the rows that cannot be used.
 
+        Of its further columns those are kept that :mod:`~dermquery.data.sources.keeping` keeps, and those of ``keep``.
         A temporary copy of the table stands in ``scratch``.
 
         Raises:
@@ -111,9 +119,12 @@ class Bundle:
         file = scratch / f"table{posixpath.splitext(table)[1].lower()}"
         file.write_bytes(self._read(table, _TABLE_BYTES))
         try:
+            rows = read_rows(file, _MOST_ENTRIES)
+            self.left_out, _ = not_kept(file, rows, named=[*COLUMNS, *keep])
             read = read_cases(
-                file, skip_bad=True, find_image=lambda cell: Path(self._names.find(cell, table)), max_rows=_MOST_ENTRIES
-            )
+                file, skip_bad=True, find_image=lambda cell: Path(self._names.find(cell, table)), rows=rows,
+                ignore=[*self.left_out],
+            )  # fmt: skip
         except CaseTableError as error:
             raise CaseTableError(str(error).replace(str(file), table), error.rows) from error
         finally:
@@ -192,7 +203,7 @@ def _check_directory(file: BinaryIO) -> None:
     """
     end: list[Any] | None = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # noqa: SLF001
     if end is None:
-        raise zipfile.BadZipFile("there is no directory at its end")
+        raise zipfile.BadZipFile("it is cut off: there is no directory at its end")
     signature, size, place = end[0], end[5], end[9]
     if size > _DIRECTORY_BYTES:
         raise BundleError(f"the names in the archive take more than {_DIRECTORY_BYTES >> 20} MiB; send it in parts")

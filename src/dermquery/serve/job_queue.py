@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -105,10 +105,11 @@ class JobQueue:
         *,
         update: bool = False,
         skip_bad: bool = False,
+        keep: Collection[str] = (),
     ) -> Job:
         """Accept a job; when this returns it is on disk and will run. Arguments and errors as for :func:`take_in`."""
         folder, most = self._folder, self._image_bytes
-        job = take_in(folder, owner, archive, files, update=update, skip_bad=skip_bad, image_bytes=most)
+        job = take_in(folder, owner, archive, files, update=update, skip_bad=skip_bad, image_bytes=most, keep=keep)
         return self._enter(job)
 
     def _waiting_bytes(self) -> int:

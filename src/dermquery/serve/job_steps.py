@@ -36,6 +36,7 @@ def take_in(
     update: bool,
     skip_bad: bool,
     image_bytes: int,
+    keep: Collection[str] = (),
 ) -> Job:
     """Read an upload and put the job on disk, whole or not at all.
 
@@ -47,6 +48,7 @@ def take_in(
         update: replace cases that the base has; otherwise leave them out.
         skip_bad: leave out bad rows of the table; otherwise any bad row refuses the job.
         image_bytes: largest image file.
+        keep: columns of the table that are kept although they may name a person.
 
     Raises:
         BundleError: no table with images.
@@ -63,13 +65,14 @@ def take_in(
             with part.archive.open("wb") as file:
                 shutil.copyfileobj(archive, file)
         with Bundle(part.archive, image_bytes) as bundle:
-            entries, skipped = bundle.entries(part.path, skip_bad=skip_bad)
+            entries, skipped = bundle.entries(part.path, skip_bad=skip_bad, keep=keep)
         save_entries(entries, part.entries)
         bad = tuple(BadCase(case_id=row.case_id, reason="; ".join(row.problems)) for row in skipped)
         total, n_bad = len(entries) + len(bad), len(bad)
         job = Job(
-            id=name, owner=owner, created=now, update=update, total=total, done=n_bad, n_bad=n_bad, bad=bad[:_BAD_KEPT]
-        )
+            id=name, owner=owner, created=now, update=update, total=total, done=n_bad, n_bad=n_bad, bad=bad[:_BAD_KEPT],
+            left_out=dict(bundle.left_out),
+        )  # fmt: skip
         part.save(job)
         sync_tree(part.path)
         move(part.path, folder / name)

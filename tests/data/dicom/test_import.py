@@ -266,6 +266,15 @@ def test_an_archive(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "state", "x.zip"]  # nothing was unpacked
 
 
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.999])
+def test_an_archive_that_is_cut_off(tmp_path: Path, kept: float) -> None:
+    path = _zip(tmp_path / "x.zip", {f"{number}.dcm": photograph(1) for number in range(3)})
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    done = prepare(path, tmp_path / "out", "--skip-bad")
+    assert done.exit_code != 0
+    assert "the archive is cut off or damaged" in " ".join(done.output.split())
+
+
 def test_an_archive_that_is_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = photograph(1) + bytes(30 << 20)
     archive = _zip(tmp_path / "x.zip", {"bomb": bomb, "true": photograph(2)})

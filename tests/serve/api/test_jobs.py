@@ -229,6 +229,33 @@ def test_an_archive_needs_one_table(tmp_path: Path, files: dict[str, bytes], wor
         bundle.entries(tmp_path, skip_bad=False)
 
 
+def test_columns_that_may_name_a_person_are_left_out_as_on_the_command_line(tmp_path: Path) -> None:
+    table = "case_id,image,Provider,Anamnese,Therapie\na,a.png,Lee,Vater Hans Maier hatte MM,Exzision\n"
+    made = archive(tmp_path / "a.zip", {"cases.csv": table.encode(), "a.png": b"1"})
+    with Bundle(made, 1000) as bundle:
+        ((fields, _),), _ = bundle.entries(tmp_path, skip_bad=False)
+        assert fields.extra == {"Therapie": "Exzision"}
+        assert bundle.left_out == {"Provider": "words that may be names", "Anamnese": "free text"}
+        ((fields, _),), _ = bundle.entries(tmp_path, skip_bad=False, keep=["Provider"])
+        assert (fields.extra, [*bundle.left_out]) == ({"Provider": "Lee", "Therapie": "Exzision"}, ["Anamnese"])
+    cases = [Case(case_id="a", image=tmp_path / "a.png", extra={"Provider": "Lee"})]
+    (tmp_path / "a.png").write_bytes(b"1")
+    with Bundle(zipped(tmp_path, cases), 1000) as bundle:
+        ((fields, _),), _ = bundle.entries(tmp_path, skip_bad=False)
+        assert fields.extra == {"Provider": "Lee"}, "a table of our own comes back whole"
+
+
+def test_a_job_says_what_it_left_out(own: Served, own_client: Client) -> None:
+    table = own.state / "t.csv"
+    table.write_text("case_id,image,Provider,Therapie\nx1,x.png,Lee,Salbe\n", encoding="utf-8")
+    images = [draw_lesion(own.state / "x.png", 7)]
+    job = own_client.wait(own_client.submit(table=table, images=images).id)
+    assert (job.added, job.left_out) == (1, {"Provider": "words that may be names"})
+    job = own_client.wait(own_client.submit(table=table, images=images, update=True, keep=["Provider"]).id)
+    assert (job.updated, job.left_out) == (1, {})
+    assert own_client.case("x1").extra == {"Provider": "Lee", "Therapie": "Salbe"}
+
+
 def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
     outside = tmp_path / "outside.png"
     outside.write_bytes(b"outside")

@@ -95,6 +95,10 @@ class DicomFile:
             raise DicomError(f"damaged or encrypted within its archive ({reason}); pack it again") from error
 
 
+_ARCHIVE = b"PK\x03\x04"
+"""How a ZIP file begins."""
+
+
 class Objects:
     """The files to import.
 
@@ -113,8 +117,8 @@ class Objects:
             self.files = tuple(_in_folder(source, without))
         elif not source.is_file():
             raise DicomError("no such file or folder; check the path")
-        elif zipfile.is_zipfile(source):
-            self._archive = zipfile.ZipFile(source)
+        elif _is_archive(source):
+            self._archive = _opened(source)
             self.files = tuple(_in_archive(self._archive, source.stat().st_size))
         else:
             directory = _directory(source)
@@ -126,6 +130,19 @@ class Objects:
         """Close the archive."""
         if self._archive is not None:
             self._archive.close()
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether it is a ZIP file, also one that was cut off and so lost the directory at its end."""
+    with path.open("rb") as file:
+        return file.read(len(_ARCHIVE)) == _ARCHIVE or zipfile.is_zipfile(path)
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise DicomError(f"the archive is cut off or damaged ({error}); copy or pack it again") from error
 
 
 def _in_folder(folder: Path, without: Path | None) -> Iterator[DicomFile]:

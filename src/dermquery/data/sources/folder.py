@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
 from dermquery.data.case_table import CaseTable, ValueMaps, read_cases
 from dermquery.data.rows import CaseTableError, Rows, read_rows
+from dermquery.data.sources.harmless import ids_may_name
 from dermquery.data.sources.held import entered, held_cases
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.keeping import not_kept
@@ -17,6 +19,11 @@ from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport
 from dermquery.data.vocabulary.ages_days import DayOrder
 
 __all__ = ["prepare_folder"]
+
+_NAMED_FILES = (
+    "the names of the images are the case ids, which everybody sees, and have words that may be names; if they name "
+    "persons, rename the images, or give a table with other ids"
+)
 
 
 def prepare_folder(
@@ -72,6 +79,8 @@ def prepare_folder(
         held = {case.case_id: case for case in held_cases(out)}
         cases, kept = entered(images.cases(label_from_folder=label_from_folder), held)
         notes += kept
+        if ids_may_name(Counter(case.case_id for case in cases), meant=True):
+            notes.append(_NAMED_FILES)
     elif label_from_folder:
         raise PrepareError("the labels come from the table or from the folders; give --table or --label-from-folder")
     else:

@@ -20,7 +20,19 @@ from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.vocabulary.ages_days import day_of
 from dermquery.data.vocabulary.spelling import folded, rows_of, word_lists
 
-__all__ = ["BORN", "LOOKS", "NAME", "PICTURE", "is_early", "look", "median_year", "most", "ours_identify", "year_of"]
+__all__ = [
+    "BORN",
+    "LOOKS",
+    "NAME",
+    "PICTURE",
+    "is_early",
+    "look",
+    "median_year",
+    "most",
+    "ours_identify",
+    "words_of_findings",
+    "year_of",
+]
 
 NAME, BORN = "name of a person", "date of birth"
 _MAIL_ADDRESS, _NUMBER, _TELEPHONE = "e-mail address", "number of an insurance or a register", "telephone number"
@@ -136,12 +148,12 @@ def _is_full_name(value: str, harmless: Collection[str]) -> bool:
 
 
 def _unknown(word: str, harmless: Collection[str]) -> bool:
-    return {*folded(word).split()}.isdisjoint(harmless) and {*folded(word).split()}.isdisjoint(_words_of_findings())
+    return {*folded(word).split()}.isdisjoint(harmless) and {*folded(word).split()}.isdisjoint(words_of_findings())
 
 
 @cache
-def _words_of_findings() -> frozenset[str]:
-    """Words of places and diagnoses, which some people are called: Hals, Rose."""
+def words_of_findings() -> frozenset[str]:
+    """Folded words of places and diagnoses, which some people are called: Hals, Rose."""
     cells = [row[name] or "" for row in rows_of("diagnosis_words.csv") for name in ("word", "path")]
     cells += [row["word"] for row in rows_of("sites.csv")]
     cells += [cell or "" for row in rows_of("site_words.csv") for cell in row.values()]

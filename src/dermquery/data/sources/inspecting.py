@@ -11,7 +11,7 @@ import difflib
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,13 @@ from pathlib import Path
 from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.case_rows import COLUMNS, CaseTable, cell_problem
 from dermquery.data.case_table import read_cases
-from dermquery.data.rows import Rows, read_rows
-from dermquery.data.sources.column_names import column_names, plain
-from dermquery.data.sources.headings import doubled, is_ours, why_no_id
+from dermquery.data.rows import CaseTableError, Rows, read_rows
+from dermquery.data.sources.harmless import ids_may_name
+from dermquery.data.sources.headings import doubled, is_ours, may_be_names, why_no_id
 from dermquery.data.sources.identifying import PICTURE
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.keeping import columns_left_out, left_out
+from dermquery.data.sources.taking import FIRST_ORDER, columns_taken
 from dermquery.data.vocabulary.ages_days import DayOrder, order_of
 from dermquery.data.vocabulary.words import says_nothing, word_for
 
@@ -32,11 +33,12 @@ __all__ = ["ColumnSeen", "Proposal", "TableSeen", "inspect_table"]
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _FREQUENT = 6
-_FIRST: DayOrder = "dmy"
 _OWN_NUMBER = (
     "{!r} is kept as patient_id, as it is written, so that a patient's cases stay together; if these are the numbers "
     "of your register, write pseudonyms in their place"
 )
+_LINES = 3
+"""Rows that are named where none can be used."""
 _WORDED = ("diagnosis", "site", "sex", "laterality", "confirmed_by", "image_type", "licence")
 """The columns whose words a vocabulary knows."""
 
@@ -142,14 +144,10 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     """
     rows = read_rows(path, sheet=sheet)
     folder = None if images is None else ImageFolder(images)
-    counted = [
-        Counter(cells[place] for _, cells in rows.numbered if place < len(cells)) for place in range(len(rows.header))
-    ]
-    for values in counted:
-        values.pop("", None)
+    counted = rows.counted
     is_file = None if folder is None else partial(folder.names, beside=path)
     no_ids = columns_left_out(rows, is_file=is_file, for_ids=True)
-    taken = _taken(rows, counted, folder, path, no_ids)
+    taken = columns_taken(rows, folder, path, no_ids)
     # An id that was not taken for one, and what else would be kept beside the case.
     named = [name for name, ours in zip(rows.header, taken, strict=True) if ours in COLUMNS]
     persons = columns_left_out(rows, is_file=is_file, on_purpose=named)
@@ -172,12 +170,18 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
     single = {name: why for name, why in persons.items() if name not in double}
     notes += [left_out(single)] if single else []
     notes += [_OWN_NUMBER.format(seen.name) for seen in columns if seen.taken_for == "patient_id"]
-    notes += [cell_problem(name, next(iter(found))) or "" for name, found in unknown.items() if name not in maps]
+    notes += [
+        cell_problem(name, next(iter(found))) or ""
+        for name, found in unknown.items()
+        if name not in maps or name in _WORDED
+    ]
     notes += filter(None, [why_no_id(rows, counted, taken, {*no_ids, *double})])
     notes += [f"more than one column is called {name!r}; rename one, and inspect again" for name in double]
     if any(is_ours(name) for name in double):
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
     if "case_id" not in taken:
+        ids = [seen for seen in columns if seen.taken_for == "image" and ids_may_name(seen.values)]
+        notes += [may_be_names(seen.name) for seen in ids]
         notes.append("no column names each row once; add one with an id for each, or call it case_id")
         return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
     order = _stated_order(columns)
@@ -186,7 +190,12 @@ def inspect_table(path: Path, images: Path | None = None, *, sheet: str | None =
             "dates may have the day or the month first; the command says day first, for which mdy is the other"
         )
     proposal = Proposal(renamed, maps, ignored, sheet, order, skip_bad=False)
-    read = None if folder is None else _tried(path, rows, folder, proposal)
+    try:
+        read = None if folder is None else _tried(path, rows, folder, proposal)
+    except CaseTableError as error:
+        _, *lines = str(error).splitlines()
+        notes.append(f"no row can be used as it is; {'; '.join(line.strip() for line in lines[:_LINES])}")
+        return TableSeen(len(rows.numbered), columns, unknown, strange, None, None, tuple(notes))
     if read is not None:
         notes += [note for note in read.notes if note != rows.note]
     if read is not None and read.skipped:
@@ -210,77 +219,6 @@ def _tried(path: Path, rows: Rows, folder: ImageFolder, proposal: Proposal) -> C
 # --- columns -------------------------------------------------------------------------------------------------------
 
 
-def _taken(
-    rows: Rows, counted: Sequence[Counter[str]], folder: ImageFolder | None, path: Path, persons: Collection[str]
-) -> list[str]:
-    """Our name for each column; its own where it is none of ours; none where it is left out."""
-    names = [plain(name) for name in rows.header]
-    taken = [
-        "" if rows.header.count(name) > 1 or not values or name in persons else name
-        for name, values in zip(rows.header, counted, strict=True)
-    ]
-    ours: dict[str, int] = {}
-    for name in COLUMNS:
-        places = [
-            place
-            for alias in (name, *column_names().get(name, ()))
-            for place, known in enumerate(names)
-            if known == alias
-        ]
-        free = [
-            place
-            for place in places
-            if taken[place] and place not in ours.values() and _fits(name, rows, counted[place])
-        ]
-        if free:
-            ours[name] = free[0]
-    pictures = _pictures(counted, taken, folder, path, called=ours.get("image"))
-    if pictures is not None:
-        ours = {name: place for name, place in ours.items() if place != pictures or name == "case_id"}
-        ours["image"] = pictures
-    if "case_id" not in ours and "image" in ours and _fits("case_id", rows, counted[ours["image"]]):
-        ours["case_id"] = ours.pop("image")  # the case id is looked for where there is no image column
-    if ours.get("image") == ours.get("case_id"):
-        ours.pop("image", None)
-    for name, place in ours.items():
-        taken[place] = name
-    return [known if known not in COLUMNS or ours.get(known) == place else "" for place, known in enumerate(taken)]
-
-
-def _fits(name: str, rows: Rows, values: Counter[str]) -> bool:
-    """Whether a column may be the one of that name: ids are there once, most numbers and days, any finding is read."""
-    if name == "case_id":
-        return len(values) == values.total() == len(rows.numbered)
-    field = CASE_FIELDS.get(name)
-    if field is None or not (field.is_ordered or field.kind is Kind.CRITERION):
-        return True
-    good = sum(count for value, count in values.items() if cell_problem(name, value, _FIRST) is None)
-    return good > 0 if field.kind is Kind.CRITERION else 2 * good >= values.total()
-
-
-def _pictures(
-    counted: Sequence[Counter[str]], taken: Sequence[str], folder: ImageFolder | None, path: Path, called: int | None
-) -> int | None:
-    """The column that names images, by the files if there are, else by its endings; one that is called so comes first.
-
-    Ids may name files too, and those of other cases.
-    """
-    best, most = None, 0
-    for place in sorted(range(len(counted)), key=lambda place: place != called):
-        values = counted[place]
-        if taken[place]:
-            found = sum(_is_picture(value, folder, path) for value in list(values)[:200])
-            if 2 * found >= min(len(values), 200) and found > most:
-                if place == called:
-                    return place
-                best, most = place, found
-    return best
-
-
-def _is_picture(value: str, folder: ImageFolder | None, path: Path) -> bool:
-    return PICTURE.fullmatch(value) is not None if folder is None else folder.names(value, beside=path)
-
-
 def _kind(values: Counter[str]) -> str:
     if not values:
         return "nothing"
@@ -288,7 +226,7 @@ def _kind(values: Counter[str]) -> str:
         return "one word"
     if all(_NUMBER.fullmatch(value) for value in values):
         return "numbers"
-    if all(cell_problem("date", value, _FIRST) is None for value in values):
+    if all(cell_problem("date", value, FIRST_ORDER) is None for value in values):
         return "days"
     if all(PICTURE.fullmatch(value) for value in values):
         return "files"
@@ -300,7 +238,7 @@ def _kind(values: Counter[str]) -> str:
 
 def _unknown(seen: ColumnSeen) -> Counter[str]:
     return Counter(
-        {value: n for value, n in seen.values.items() if cell_problem(seen.taken_for, value, _FIRST) is not None}
+        {value: n for value, n in seen.values.items() if cell_problem(seen.taken_for, value, FIRST_ORDER) is not None}
     )
 
 
@@ -311,11 +249,11 @@ def _stated_order(columns: Sequence[ColumnSeen]) -> DayOrder | None:
             try:
                 order = order_of(seen.values)
             except ValueError:
-                return _FIRST
+                return FIRST_ORDER
             unclear = any(
-                cell_problem("date", value, order) != cell_problem("date", value, _FIRST) for value in seen.values
+                cell_problem("date", value, order) != cell_problem("date", value, FIRST_ORDER) for value in seen.values
             )
-            return _FIRST if unclear and order != "mdy" else None
+            return FIRST_ORDER if unclear and order != "mdy" else None
     return None
 
 
@@ -323,7 +261,8 @@ def _strange(seen: ColumnSeen) -> Counter[str]:
     if seen.taken_for not in _WORDED:
         return Counter()
     field = "diagnosis_path" if seen.taken_for == "diagnosis" else seen.taken_for
-    return Counter({w: n for w, n in seen.values.items() if word_for(field, w) is None and not says_nothing(field, w)})
+    words = {word: count for word, count in seen.values.items() if cell_problem(seen.taken_for, word) is None}
+    return Counter({w: n for w, n in words.items() if word_for(field, w) is None and not says_nothing(field, w)})
 
 
 def _proposed(name: str, word: str) -> str:

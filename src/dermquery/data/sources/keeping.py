@@ -2,30 +2,34 @@
 
 A case base keeps what a table says of its cases, and shows it to everybody who searches. Headings that name patients,
 relatives or staff are without number, so it is asked the other way round. A column that the project does not know is
-kept if its heading says a fact of the lesion or of the picture (``column_facts.json``), or if all that it holds are
-small numbers, answers and words of the vocabularies; and if no value looks like a person's name, number or address.
-Every other one is left out, and named with the option that keeps it. A surname alone below a heading such as "Therapy",
-and a person in a few words of a note there, are nobody's to find but the clinic's.
+kept if its heading says a fact of the lesion or of the picture (:mod:`.column_facts`) and every word below it is known
+(:mod:`.harmless`), or if all that it holds are small numbers, answers and words of the vocabularies; and if no value
+looks like a person's name, number or address. Every other one is left out, and named with the option that keeps it.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache, lru_cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from dermquery.data.case import CASE_FIELDS
 from dermquery.data.case_rows import COLUMNS, CaseTable
 from dermquery.data.case_table import read_cases
-from dermquery.data.checklist import CRITERIA
 from dermquery.data.merging import ALSO_IN
 from dermquery.data.rows import Rows, read_rows
+from dermquery.data.sources.column_facts import heading_says_fact, heading_words, word_lists_of_columns
 from dermquery.data.sources.column_names import column_named, plain
+from dermquery.data.sources.harmless import (
+    answers,
+    are_known_words,
+    ids_may_name,
+    is_known_word,
+    measures,
+    texts_may_name,
+)
 from dermquery.data.sources.identifying import (
     BORN,
     LOOKS,
@@ -38,25 +42,10 @@ from dermquery.data.sources.identifying import (
     ours_identify,
     year_of,
 )
-from dermquery.data.vocabulary.diagnoses import DIAGNOSES
-from dermquery.data.vocabulary.sites import SITES
-from dermquery.data.vocabulary.spelling import folded
-from dermquery.data.vocabulary.words import is_missing, recorded_as, word_for
+from dermquery.data.vocabulary.words import is_missing, recorded_as
 
-__all__ = ["columns_left_out", "left_out", "not_kept", "read_kept"]
+__all__ = ["REASONS", "columns_left_out", "left_out", "not_kept", "read_kept"]
 
-_ANSWERS = frozenset(
-    {"yes", "no", "y", "n", "true", "false", "ja", "nein", "j", "nee", "oui", "non", "o", "x", "si"}
-    | {"none", "keine", "keiner", "kein", "geen", "aucun", "aucune", "positive", "negative", "positiv", "negativ"}
-)
-"""Answers to a question, which name nobody: "Partner: yes"."""
-_UNIT = "%|°|mm|cm|µm|μm|um|[mc]?m[²2]|/ ?mm[²2]|kg|m?g|ml|nm|dpi|px|[kKmM]B|x|[JjhdsWy]|ms|Gy|Jahre?|years?|jaar|ans"
-_NUMBER = r"\d{1,3}(?:[.,]\d+)?"
-_MEASURE = re.compile(
-    rf"[<>≤≥~≈±+-]{{0,2}} ?{_NUMBER}(?:[eE]-\d{{1,3}}|(?: ?[x×] ?{_NUMBER}){{1,2}}| ?[-–] ?\d{{1,2}})? ?(?:{_UNIT})?"
-)
-"""A number of at most three digits, which no postcode, no year and no number of a person is, or sizes."""
-_LISTED = re.compile(r"\s*[,;/+|]\s*")
 _LOOKED_AT = 1000
 """Different values by which what is not kept is named."""
 _MOST_WORDS = 8
@@ -64,12 +53,15 @@ _MOST_WORDS = 8
 _INITIALS = 3
 """Letters of which the initials of the staff may be."""
 _NUMBERS, _NAMES = "numbers that may be a person's", "words that may be names"
-_CALLED = frozenset({"name", "naam", "nom"})
-"""Words that may stand beside a fact, "Name der Kamera", and say none."""
+_TEXT, _DAYS = "free text", "days or years, of what is not known"
+_PATIENT, _LODGED = "number of a patient", "where a patient lies"
+REASONS = (*sorted(LOOKS), _NUMBERS, _NAMES, _TEXT, _DAYS, _PATIENT, _LODGED)
+"""Why a column may be left out."""
 _YEAR = frozenset({"year", "jahr", "jaar", "annee"})
-_KNOWN_FIELDS = ("sex", "laterality", "confirmed_by", "image_type", "polarisation", "contact", "skin_type", "licence")
 _IDS = ("case_id", "patient_id", "lesion_id", "study_uid", "series_uid", "instance_uid")
 _CLINICAL = ("diagnosis", "fine_diagnosis", "diagnosis_path", "site", "device", "confirmed_by")
+_TOLD = (*_CLINICAL, "source")
+"""Our columns whose words are many; those of diagnoses and places that are in no vocabulary are told."""
 _OURS = frozenset({ALSO_IN, *map(recorded_as, CASE_FIELDS)})
 """Further columns that the project itself writes."""
 
@@ -86,26 +78,23 @@ def columns_left_out(
     Args:
         rows: the table.
         on_purpose: headings that are kept, whatever they hold.
-        is_file: whether a value names a picture. Such a column is kept, although names of files may say more than they
-            should: the preparation calls its pictures by the case ids.
-        for_ids: whether a column that is called so may become the id of the case, its lesion or its patient.
+        is_file: whether a value names a picture.
+        for_ids: whether it is asked which columns may become ours. Words that nobody knows are no reason against a
+            column of pictures, which the preparation calls by their case ids, nor against other words, which are told.
     """
-    cells = [row for _, row in rows.numbered]
-    counted = [
-        Counter(filter(None, (row[place] for row in cells if place < len(row)))) for place in range(len(rows.header))
-    ]
     years = [
-        median_year(values, alone=not _YEAR.isdisjoint(_parts(name)))
-        for name, values in zip(rows.header, counted, strict=True)
+        median_year(values, alone=not _YEAR.isdisjoint(heading_words(name)))
+        for name, values in zip(rows.header, rows.counted, strict=True)
     ]
     found: dict[str, str] = {}
     for place, name in enumerate(rows.header):
-        values = counted[place]
+        values = rows.counted[place]
         if not name or name in on_purpose or not values:
             continue
         others = [year for other, year in enumerate(years) if year is not None and other != place]
         why = _why_not(name, values, years[place], others, for_ids=for_ids)
-        if why is not None and not _names_files(values, is_file):  # in this order: looking for files takes longest
+        # In this order: looking for files takes longest.
+        if why is not None and not ((for_ids or not ids_may_name(values)) and _names_files(values, is_file)):
             found.setdefault(name, why)
     return found
 
@@ -162,29 +151,34 @@ def _why_not(
 ) -> str | None:
     is_early_one = year is not None and is_early(year, others)
     if name in COLUMNS:
-        return BORN if is_early_one and name != "date" else ours_identify(name, values)
-    if name in _OURS or all(map(_answers, values)):
+        early = BORN if is_early_one and name != "date" else None
+        named = _NAMES if name in _IDS and ids_may_name(values, meant=True) else None
+        return early or ours_identify(name, values) or named
+    if name in _OURS or all(map(answers, values)):
         return None
     ours = plain(name) if plain(name) in _IDS else column_named(name)
     if for_ids and ours in _IDS:
         looks = ours_identify(ours, values) or _looks(values, clinical=False)
-        return looks or (_NAMES if any(map(_is_name_alone, values)) else None)
-    clinical = ours in _CLINICAL and plain(name) not in _words()["doubtful"]
+        return looks or (_NAMES if ids_may_name(values) else None)
+    clinical = ours in _CLINICAL and plain(name) not in word_lists_of_columns()["doubtful"]
     if looks := _looks(values, clinical=clinical):
         return looks
-    return BORN if is_early_one else "number of a patient" if ours == "patient_id" else _unsaid(name, values)
+    return BORN if is_early_one else _PATIENT if ours == "patient_id" else _unsaid(name, values, for_ids)
 
 
-def _unsaid(name: str, values: Counter[str]) -> str | None:
+def _unsaid(name: str, values: Counter[str], for_ids: bool) -> str | None:
     """What values may be that look like nobody's, where neither they nor the heading says that they name nobody."""
-    words, parts = _words(), _parts(name)
+    words, parts = word_lists_of_columns(), heading_words(name)
     if words["born"] & {*parts}:
         return BORN
+    if words["lodged"] & {*parts}:
+        return _LODGED
     if _says_fact(name, parts, values):
-        return "free text" if any(map(_is_sentence, values)) else None
+        is_told = for_ids or _ours(name) in _TOLD or any(column_named(part) == "device" for part in parts)
+        return _TEXT if any(map(_is_sentence, values)) or (not is_told and texts_may_name(values)) else None
     if len(parts) > 1 and words["number"] & {*parts}:
         return _NUMBERS
-    if all(map(_measures, values)) or (not words["person"] & {*parts} and _are_known_words(values)):
+    if all(map(measures, values)) or (not words["person"] & {*parts} and are_known_words(values)):
         return None
     return _kind(values)
 
@@ -193,61 +187,21 @@ def _kind(values: Counter[str]) -> str:
     """What values are that do not say that they name nobody."""
     said = [value for value in islice(values, _LOOKED_AT) if not is_missing(value)]
     if all(year_of(value) is not None for value in said):
-        return "days or years, of what is not known"
+        return _DAYS
     if all(any(map(str.isdigit, value)) for value in said):
         return _NUMBERS
-    return "free text" if any(map(_is_sentence, said)) else _NAMES
-
-
-# --- by the heading ------------------------------------------------------------------------------------------------
+    return _TEXT if any(map(_is_sentence, said)) else _NAMES
 
 
 def _says_fact(name: str, parts: Sequence[str], values: Counter[str]) -> bool:
-    """Whether the whole heading says a fact: "Therapie" does, "Therapie durch" does not."""
-    words = _words()
-    ours = plain(name) if plain(name) in COLUMNS else column_named(name)
-    if {plain(name), *parts} & words["doubtful"]:
-        return most(values, lambda value: len(value) > _INITIALS and _is_known_word(value))
-    if ours not in (None, "text", "case_id", "patient_id"):
-        return True
-    if not parts or not all(map(_is_known_part, parts)):
-        return False
-    if words["number"] & {*parts} and parts[:2] not in (["number", "of"], ["no", "of"]):
-        return bool(words["numbered"] & {*parts})
-    return any(part not in words["beside"] | _CALLED for part in parts)
+    """Whether the whole heading says a fact, or is one of ours; if it may also say another thing, by its values."""
+    if {plain(name), *parts} & word_lists_of_columns()["doubtful"]:
+        return most(values, lambda value: len(value) > _INITIALS and is_known_word(value))
+    return _ours(name) not in (None, "text", "case_id", "patient_id") or heading_says_fact(parts)
 
 
-def _parts(name: str) -> list[str]:
-    """The words of a heading, with the number or the name that a German or Dutch word ends in by itself."""
-    spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
-    parts = [re.sub(r"(?<=[a-z])\d+$", "", part) for part in folded(spaced).split()]
-    split = (re.sub(r"(?<=..)(nummer|number|nr|naam|name)$", r" \1", part).split() for part in parts)
-    return list(chain.from_iterable(split))
-
-
-@lru_cache(maxsize=4096)
-def _is_known_part(part: str) -> bool:
-    words = _words()
-    known = words["fact"] | words["beside"] | words["number"] | words["numbered"] | _CALLED
-    return part in known or part.isdigit() or _is_compound(part)
-
-
-def _is_compound(part: str) -> bool:
-    """Whether a word is made of two facts or more: Operationsdatum, excisiemarge."""
-    fact = _words()["fact"]
-    if part in fact or any(part.removesuffix(end) in fact for end in ("s", "en") if part.endswith(end)):
-        return True
-    heads = (part[:end] for end in range(3, len(part) - 2) if part[:end] in fact)
-    return any(_is_compound(part[len(head) :].removeprefix(link)) for head in heads for link in ("", "s", "n", "en"))
-
-
-@cache
-def _words() -> Mapping[str, frozenset[str]]:
-    listed = json.loads((Path(__file__).parent / "column_facts.json").read_text(encoding="utf-8"))
-    return {kind: frozenset(names) for kind, names in listed.items()}
-
-
-# --- by what it holds ----------------------------------------------------------------------------------------------
+def _ours(name: str) -> str | None:
+    return plain(name) if plain(name) in COLUMNS else column_named(name)
 
 
 def _looks(values: Counter[str], *, clinical: bool) -> str | None:
@@ -258,50 +212,16 @@ def _looks(values: Counter[str], *, clinical: bool) -> str | None:
         clinical: whether its heading is one of diagnoses, places or devices, of which many are in no vocabulary and
             have capitals; there, most have to look like names without a title.
     """
-    harmless = _words()["said"] | _words()["fact"]
+    harmless = word_lists_of_columns()["said"] | word_lists_of_columns()["fact"]
     found = ((value, look(value, harmless, untitled=not clinical)) for value in values)
-    sure = next((why for value, why in found if why is not None and not _is_known_word(value)), None)
+    sure = next((why for value, why in found if why is not None and not is_known_word(value)), None)
     if sure is not None or not clinical:
         return sure
-    return NAME if most(values, lambda value: look(value, harmless) == NAME and not _is_known_word(value)) else None
-
-
-def _answers(value: str) -> bool:
-    return folded(value) in _ANSWERS or is_missing(value)
-
-
-def _measures(value: str) -> bool:
-    return _MEASURE.fullmatch(value) is not None or _answers(value)
-
-
-def _are_known_words(values: Counter[str]) -> bool:
-    """Whether all are words of the vocabularies; where most have three letters, they may be somebody's initials."""
-    if not all(_measures(value) or _is_known_word(value) for value in values):
-        return False
-    said = [value for value in values if not _measures(value)]
-    short = [value for value in said if len(value) <= _INITIALS and word_for("sex", value) is None]
-    return 2 * len(short) <= len(said)
-
-
-@lru_cache(maxsize=8192)
-def _is_known_word(value: str) -> bool:
-    if any(value.lower() in criterion.values for criterion in CRITERIA.values()) or folded(value) in _words()["said"]:
-        return True
-    if SITES.read(value) is not None or DIAGNOSES.named(value) is not None:
-        return True
-    if any(word_for(field, value) is not None for field in _KNOWN_FIELDS) or _answers(value):
-        return True
-    listed = _LISTED.split(value)
-    return len(listed) > 1 and all(part and _is_known_word(part) for part in listed)
+    return NAME if most(values, lambda value: look(value, harmless) == NAME and not is_known_word(value)) else None
 
 
 def _is_sentence(value: str) -> bool:
-    return len(value.split()) > _MOST_WORDS and not _is_known_word(value)
-
-
-def _is_name_alone(value: str) -> bool:
-    """A word with a capital and without a digit, below a heading of ids."""
-    return bool(re.fullmatch(r"[^\W\d_a-zß-öø-ÿ][^\W\d_]*[a-zß-öø-ÿ][^\W\d_]*", value)) and not _is_known_word(value)
+    return len(value.split()) > _MOST_WORDS and not is_known_word(value)
 
 
 def _names_files(values: Counter[str], is_file: Callable[[str], bool] | None) -> bool:

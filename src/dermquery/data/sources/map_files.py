@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dermquery.data.files import replacing
 from dermquery.data.rows import CaseTableError, read_rows
+from dermquery.data.vocabulary.words import Reworded
 
-__all__ = ["read_value_maps", "write_value_maps"]
+__all__ = ["read_value_maps", "write_unknown_words", "write_value_maps"]
 
 _MAP_COLUMNS = ("column", "value", "becomes")
 
@@ -42,3 +43,19 @@ def write_value_maps(maps: Iterable[tuple[str, str, str]], path: Path) -> None:
     """Write column, value and what it becomes, as :func:`read_value_maps` reads them."""
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([_MAP_COLUMNS, *maps])
+
+
+def write_unknown_words(worded: Reworded, path: Path) -> tuple[str, ...]:
+    """Write the words that no vocabulary knows, of which a note names the first, and say where; none, no file."""
+    found: list[tuple[str, str, str]] = []
+    for field, words in worded.unknown.items():
+        names = ("diagnosis_path", "diagnosis", "fine_diagnosis") if field == "diagnosis_path" else (field,)
+        there = {name: {getattr(case, name) for case in worded.cases} for name in names}
+        # What contradicts a site is no word of a column.
+        found += [(name, word, word) for word in words for name in names if word in there[name]]
+    if not found:
+        path.unlink(missing_ok=True)
+        return ()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_value_maps(found, path)
+    return (f"all {len(found):,} words that are in no vocabulary: {path}; correct it, and give it as --map-file",)

@@ -28,8 +28,8 @@ from dermquery.data.jpeg import bare_jpeg
 from dermquery.data.prepared_file import named_in_comment, saved
 from dermquery.data.rows import CaseTableError, read_csv_rows
 from dermquery.data.sources.held import PrepareError, claim, keep_held, place_of
-from dermquery.data.sources.map_files import write_value_maps
-from dermquery.data.vocabulary.words import Reworded, reworded
+from dermquery.data.sources.map_files import write_unknown_words
+from dermquery.data.vocabulary.words import reworded
 
 __all__ = [
     "BadImage",
@@ -150,7 +150,7 @@ def prepare_cases(
     worded = reworded(cases)
     cases = worded.cases
     targets = [out / "images" / name for name in _file_names([case.case_id for case in cases])]
-    notes = (*worded.notes, *_unknown_words(worded, out / UNKNOWN_WORDS))
+    notes = (*worded.notes, *write_unknown_words(worded, out / UNKNOWN_WORDS))
     if earlier is None:
         image_of = dict(zip((case.case_id for case in cases), targets, strict=True))
         notes += tuple(
@@ -209,22 +209,6 @@ def read_records(path: Path, needed: Sequence[str], remedy: str) -> list[dict[st
                 f"{path}: line {line} has {len(cells)} cells and the header {len(rows.header)}; {remedy}"
             )
     return [dict(zip(rows.header, cells, strict=True)) for _, cells in rows.numbered]
-
-
-def _unknown_words(worded: Reworded, path: Path) -> tuple[str, ...]:
-    """Write the words that no vocabulary knows, of which a note names the first, and say where; none, no file."""
-    found: list[tuple[str, str, str]] = []
-    for field, words in worded.unknown.items():
-        names = ("diagnosis_path", "diagnosis", "fine_diagnosis") if field == "diagnosis_path" else (field,)
-        there = {name: {getattr(case, name) for case in worded.cases} for name in names}
-        # What contradicts a site is no word of a column.
-        found += [(name, word, word) for word in words for name in names if word in there[name]]
-    if not found:
-        path.unlink(missing_ok=True)
-        return ()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_value_maps(found, path)
-    return (f"all {len(found):,} words that are in no vocabulary: {path}; correct it, and give it as --map-file",)
 
 
 def _file_names(case_ids: Sequence[str]) -> list[str]:

@@ -14,15 +14,22 @@ from functools import cache
 
 from dermquery.data.vocabulary.spelling import rows_of
 
-__all__ = ["anywhere", "code_beside", "code_of", "family", "path_of_code", "place_said"]
+__all__ = ["anywhere", "code_beside", "code_of", "family", "path_of_code", "place_said", "without_staging"]
 
 _ICD10 = re.compile(
-    r"(?:ICD[- ]?10(?:[- ]?(?:GM|CM|WHO))?[: ]*)?([A-Z]\d[\dA])(?:[.,]?(\d{1,4}))?(?:\.?[-X*])*"
+    r"(?:ICD[- ]?10(?:[- ]?(?:GM|CM|WHO))?[: ]*)?([A-Z] ?\d[\dA])(?:[.,]?(\d{1,4}))?(?:\.?[-X*])*"
     r"(?:\s*(?:G[LRB]?|[LRB]))?"
 )
 """With G, "gesichert", as German tables mark it, and a side; V, Z and A say that it is suspected, past or excluded."""
 _ICDO3 = re.compile(r"(?:ICD[- ]?O(?:[- ]?3(?:\.\d)?)?[: ]*)?(?:M?[- ]?([89]\d{3})/(\d)\d?|M-?([89]\d{3})(\d))")
 """With a sixth digit of the grade; without a stroke only behind the M of pathologists."""
+_STAGING = re.compile(
+    r"(.*?\w\)?)[\s,;(/-]+(?:p?T[1-4][a-d]?(?:\s?p?N[0-3xX][a-c]?)?(?:\s?c?M[01xX][a-d]?)?|R[012]|G[1-4]"
+    r"|(?:Clark[\s-]?)?(?:Level|Clark)\s?(?:[1-5]|I{1,3}|IV|V)|(?:Stadium|stage)\s?(?:[0-4]|I{1,3}|IV)[a-dA-D]?"
+    r"|(?:TD|Breslow|Tumordicke)\s?:?\s?\d+(?:[.,]\d+)?\s?(?:mm)?)\)?"
+)
+_LONGEST = 120
+"""Characters of a diagnosis; what is longer is a report."""
 _BY_PLACE = ("C43", "C44", "D03", "D04", "D22", "D23")
 """Categories whose first digit behind the point is a place."""
 _PLACES = {
@@ -40,7 +47,8 @@ def code_of(written: str) -> str | None:
     text = written.strip().upper()
     codes = []
     if match := _ICD10.fullmatch(text):
-        codes.append(f"{match[1]}.{match[2]}" if match[2] else match[1])
+        category = match[1].replace(" ", "")
+        codes.append(f"{category}.{match[2]}" if match[2] else category)
     if match := _ICDO3.fullmatch(text):  # M87203 has the form of both
         codes.append(f"{match[1] or match[3]}/{match[2] or match[4]}")
     return next((code for code in codes if path_of_code(code)), None)
@@ -48,11 +56,23 @@ def code_of(written: str) -> str | None:
 
 def code_beside(written: str) -> tuple[str, str] | None:
     """A code in front of words or behind them, and the words: "C44.3 Basaliom", "Basaliom (C44.3)"; else None."""
-    words = re.sub(r"[()\[\]]", " ", written).split()
+    words = re.sub(r"\b([A-Za-z]) (?=\d\d)", r"\1", re.sub(r"[()\[\]]", " ", written)).split()
     for code, rest in ((words[:1], words[1:]), (words[-1:], words[:-1])):
         if rest and (found := code_of(code[0].strip(",;:"))):
             return found, " ".join(rest).strip(" ,;:–-")
     return None
+
+
+def without_staging(written: str) -> str:
+    """Words without what pathologists write behind them: stage, margins, grade, level, thickness.
+
+    >>> without_staging("Melanom, pT1a, TD 0,6 mm"), without_staging("SCC G2 R0"), without_staging("pT1a")
+    ('Melanom', 'SCC', 'pT1a')
+    """
+    bare = written
+    while len(bare) <= _LONGEST and (match := _STAGING.fullmatch(bare)):
+        bare = match[1]
+    return bare
 
 
 def path_of_code(code: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dermquery.data.vocabulary.coded import code_beside, code_of, family, path_of_code
+from dermquery.data.vocabulary.coded import code_beside, code_of, family, path_of_code, without_staging
 from dermquery.data.vocabulary.spelling import folded, is_doubted, rows_of
 
 __all__ = ["DIAGNOSES", "LEVEL", "Codes"]
@@ -54,7 +54,10 @@ class Diagnoses:
         if key in self._words:
             return self._words[key] or None
         found = (self._words.get(("", word)) or self._names.get(word) for word in _spelled(key[1]))
-        return next(filter(None, found), None) or self._coded(written)
+        if path := next(filter(None, found), None) or self._coded(written):
+            return path
+        bare = without_staging(written)
+        return self.named(bare, source) if bare != written else None
 
     def _coded(self, written: str) -> str | None:
         """The path for a code, alone or beside words that say no less and nothing else: "C44.3 Basaliom"."""

@@ -48,6 +48,10 @@ _DIGITS = ("finger", "toe")
 _DIGIT = re.compile(r"d(?:ig)?([1-5]|i{1,3}|iv|v)")
 """D2, DII: a finger or a toe, whose hand or foot has to stand beside it."""
 _NUMBERS = _list("numbers of fingers and toes")
+_NAIL = _list("parts of a nail")
+"""Words that say a nail only beside its finger or toe."""
+_SIDED_LIMB = re.compile(r"([lr])([ul])e")
+"""RUE, the right upper extremity."""
 _ENDS = re.compile(r"(\w{3,})(?:bereich|region|gegend|partie|streek|regio|gebied)")
 
 
@@ -261,9 +265,10 @@ def _found(sites: Sites, words: Sequence[str], said: Sequence[str]) -> tuple[str
 
 
 def _numbered(sites: Sites, words: Sequence[str], said: Sequence[str]) -> tuple[str, bool] | None:
-    """The finger or toe that has a number: "Zehe II", "2nd toe", "Dig. V Fuß"; but not "Dig. II"."""
-    rest = [word for word in words if word not in _NUMBERS]
-    found = _with_few_left_out(sites, rest, said) if len(rest) == len(words) - 1 else None
+    """The finger or toe with a number or of a nail: "Zehe II", "Dig. V Fuß", "nail bed of the thumb"; not "Dig. II"."""
+    rest = [word for word in words if word not in _NUMBERS | _NAIL]
+    numbers = sum(word in _NUMBERS for word in words)
+    found = _with_few_left_out(sites, rest, said) if numbers <= 1 and len(rest) < len(words) else None
     return found if found is not None and found[0] in _DIGITS else None
 
 
@@ -290,6 +295,8 @@ def _pieces(sites: Sites, word: str) -> tuple[str, ...]:
         return (word,)
     if match := _DIGIT.fullmatch(word):
         return ("dig", match[1])
+    if match := _SIDED_LIMB.fullmatch(word):
+        return (match[1], "upper" if match[2] == "u" else "lower", "extremity")
     if match := _SIDED.fullmatch(word):
         return (match[1], *_pieces(sites, match[2]))
     if match := _ENDS.fullmatch(word):

@@ -51,6 +51,9 @@ class JobForm(BaseModel):
     skip_bad: Annotated[bool, Field(description="Leave out bad rows; otherwise nothing is taken if there are any.")] = (
         False
     )
+    keep: Annotated[
+        tuple[str, ...], Field(description="Columns of the table that are kept although they may name a person.")
+    ] = ()
 
 
 class JobList(Out):
@@ -74,7 +77,9 @@ async def submit(
 
     def work() -> Job:
         archive = None if form.archive is None else form.archive.file
-        job = call.service.jobs.submit(call.who.name, archive, files, update=form.update, skip_bad=form.skip_bad)
+        job = call.service.jobs.submit(
+            call.who.name, archive, files, update=form.update, skip_bad=form.skip_bad, keep=form.keep
+        )
         call.log("job", job=job.id, state=job.state, cases=job.total)
         return job
 
@@ -127,4 +132,5 @@ async def _changed(call: Call, job_id: str, what: str, change: Callable[[str], J
 def _told(job: Job) -> Job:
     """A job with what it says in the client's language."""
     bad = tuple(one.model_copy(update={"reason": said(one.reason)}) for one in job.bad)
-    return job.model_copy(update={"message": said(job.message or "") or None, "bad": bad})
+    left_out = {name: said(why) for name, why in job.left_out.items()}
+    return job.model_copy(update={"message": said(job.message or "") or None, "bad": bad, "left_out": left_out})

@@ -40,7 +40,9 @@ if (root) {
     const repeated = job.repeated ? t.repeated.replace("{n}", job.repeated).replace("{pairs}", pairs) : "";
     const against = Object.entries(job.contradictions).map(([name, n]) => `${name}: ${n} (${job.contradicting[name].join("; ")})`).join("; ");
     const contradicted = against ? t.contradicted.replace("{fields}", against) : "";
-    part("message").textContent = [repeated, contradicted, job.message].filter(Boolean).join(" ");
+    const columns = Object.entries(job.left_out).map(([name, why]) => `${name} (${why})`).join(", ");
+    const left = columns ? t.left_out.replace("{columns}", columns) : "";
+    part("message").textContent = [left, repeated, contradicted, job.message].filter(Boolean).join(" ");
     part("bad").replaceChildren(...job.bad.slice(0, 50).map((bad) => Object.assign(document.createElement("li"), { textContent: `${bad.case_id} ${bad.reason}` })));
   }
 
