@@ -15,6 +15,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -38,6 +39,7 @@ from dermquery.data.sources.identifying import (
     ours_identify,
     year_of,
 )
+from dermquery.data.sources.lesions import within_patients
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
 from dermquery.data.vocabulary.spelling import folded
@@ -144,7 +146,9 @@ def read_kept(path: Path, *, columns: Mapping[str, str], skip_bad: bool) -> tupl
     """
     rows = read_rows(path)
     found, told = not_kept(path, rows, named=[*COLUMNS, *columns])
-    return read_cases(path, columns=columns, ignore=[*found], skip_bad=skip_bad, rows=rows), told
+    read = read_cases(path, columns=columns, ignore=[*found], skip_bad=skip_bad, rows=rows)
+    cases, numbered = within_patients(read.cases)
+    return replace(read, cases=tuple(cases), notes=(*read.notes, *numbered)), told
 
 
 def _named(found: Mapping[str, str]) -> str:
