@@ -18,7 +18,11 @@ from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import SearchResult
 
 Said = Callable[[SearchResult], str]
-OWNERS = ({"source": "Clinic <A>", "licence": "CC-BY-NC", "attribution": "Ann & Bob, Köln"}, {"licence": "CC-0"}, {})
+OWNERS: tuple[dict[str, str], ...] = (
+    {"source": "Clinic <A>", "licence": "CC-BY-NC", "attribution": "Ann & Bob, Köln"},
+    {"licence": "CC-0"},
+    {},
+)
 LONG = {"source": "S" * 300, "licence": "L" * 300, "attribution": "word " * 200}
 
 

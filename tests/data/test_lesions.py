@@ -20,7 +20,7 @@ _IDS = st.sampled_from(["1", "2", "a", "1/2", "IL_1234567"]) | st.none()
 
 def case(number: int, patient: str | None, lesion: str | None, source: str | None) -> Case:
     facts = {"patient_id": patient, "lesion_id": lesion, "source": source}
-    return Case(case_id=f"{number}", image=Path("a.png"), **facts)  # type: ignore[arg-type]
+    return Case(case_id=f"{number}", image=Path("a.png"), **facts)
 
 
 @given(st.lists(st.tuples(_IDS, _IDS, st.sampled_from(["A", "B", None])), max_size=12))
@@ -46,7 +46,9 @@ def test_a_folder_and_a_table_say_it(tmp_path: Path) -> None:
     rows = [(f"{i}.png", "1", f"p{i}") for i in range(3)]
     for name, *_ in rows:
         write_skin(tmp_path / "images" / name, seed=int(name[0]))
-    cells = [{"case_id": name[0], "image": name, "lesion_id": lesion, "patient_id": who} for name, lesion, who in rows]
+    cells: list[dict[str, object]] = [
+        {"case_id": name[0], "image": name, "lesion_id": lesion, "patient_id": who} for name, lesion, who in rows
+    ]
     table = write_csv(tmp_path / "t.csv", cells)
     report = prepare_folder(tmp_path / "images", tmp_path / "out", table=table)
     assert [each.lesion_id for each in report.cases] == ["p0/1", "p1/1", "p2/1"]
