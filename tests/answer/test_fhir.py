@@ -152,9 +152,31 @@ def test_hits_of_one_patient_share_it_and_their_study(bundle: dict[str, Any], re
     assert study["identifier"] == [{"system": "urn:dicom:uid", "value": f"urn:oid:{STUDY}"}]
     assert [series["uid"] for series in study["series"]] == [SERIES, "2.25.103"]
     assert [modality["code"] for modality in study["modality"]] == ["DMS", "XC"]
-    assert study["note"] == [{"text": f"Viewer: https://pacs.example.org/v?study={STUDY}"}]
+    opened = {"text": f"Viewer: https://pacs.example.org/v?study={STUDY}"}
+    assert opened in first["note"]
+    assert opened in second["note"]
     people = {hit.case.patient_id or hit.case.group for hit in result.hits}
     assert len(of_type(bundle, "Patient")) == len(people)
+
+
+def test_one_number_of_two_patients_is_two_lesions_and_one_of_the_archive_the_same_in_all(result: SearchResult) -> None:
+    def bundled(*facts: dict[str, Any]) -> dict[str, Any]:
+        hits = [
+            replace(hit, case=hit.case.model_copy(update=each)) for hit, each in zip(result.hits, facts, strict=False)
+        ]
+        found: dict[str, Any] = json.loads(hits_fhir(replace(result, hits=tuple(hits))))
+        return found
+
+    blank = dict.fromkeys(WORDS)
+    numbered = bundled(*(blank | {"source": "A", "lesion_id": "1", "patient_id": who} for who in ("p", "q")))
+    owners = [structure["patient"]["reference"] for structure in of_type(numbered, "BodyStructure")]
+    assert len(set(owners)) == len(owners) == 2
+    archive = {"lesion_id": "IL_1234567", "patient_id": "IP_1234567"}
+    first, second = ({"source": "A"}, {"source": "B", "sex": "female", "site": "back"})
+    one = bundled(blank | archive | first, blank | archive | second)
+    (patient,), (structure,) = of_type(one, "Patient"), of_type(one, "BodyStructure")
+    assert patient["gender"] == "female", "what the first does not say, the second does"
+    assert structure["location"]["text"] == "back"
 
 
 def test_no_two_answers_share_an_id(result: SearchResult) -> None:

@@ -50,6 +50,14 @@ def run(*arguments: object) -> Result:
 # --- ids of cases -------------------------------------------------------------------------------------------------
 
 
+def test_an_id_that_is_the_same_everywhere_is_no_leave_to_write_another_image(base: CaseBase, tmp_path: Path) -> None:
+    base.add([first := case(tmp_path, "derm7pt-0043", "Derm7pt", 1)])
+    with pytest.raises(ValueError, match="holds 'derm7pt-0043' of source 'Derm7pt'"):
+        base.add([case(tmp_path, "derm7pt-0043", "Clinic", 2)])
+    base.add([first.model_copy(update={"source": "A copy of it"})])
+    assert held(base)["derm7pt-0043"].source == "A copy of it", "the same image is the same case"
+
+
 def test_a_case_of_another_source_is_not_written_over(base: CaseBase, tmp_path: Path) -> None:
     first = [case(tmp_path, f"a{i}", "A", i) for i in range(4)]
     base.add(first)

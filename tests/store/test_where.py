@@ -254,5 +254,15 @@ def test_a_lesions_id_is_its_sources_own(tmp_path: Path) -> None:
     assert left("IL_1234567") == "45", "the archive's are the same everywhere"
     assert left(None, "0") == "6"
     assert left("nowhere") == ""
+    assert left(":0") == "", "no case without a source has it"
+    unnamed = StoredCase(
+        Case(case_id="8", image=Path("a.jpg"), lesion_id="0"), np.ones(2, np.float32), ImageStamp("0", 0, 0, "")
+    )
+    store.upsert([unnamed])
+    cases.append(unnamed.case)
+    assert left(":0") == "8"
+    with pytest.raises(FilterError, match="write A:0 for that of 'A', :0 for that of no source"):
+        left("0")
+    store.delete(["8"])
     with pytest.raises(FilterError, match="lesion '0' is one of 'A' and 'B', each its own; write A:0 for that of 'A'"):
         left(["1", "0"])

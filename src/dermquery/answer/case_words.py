@@ -10,7 +10,7 @@ from dermquery.answer.language import _, number
 from dermquery.answer.words import TITLES, diagnosis_title, field_words
 from dermquery.data.case import CASE_FIELDS, Case
 
-__all__ = ["Comparison", "Fact", "Measure", "case_facts", "image_alt"]
+__all__ = ["Comparison", "Fact", "Measure", "case_facts", "image_alt", "origin"]
 
 _NEARLY_ALL = 0.999
 """Shares from here on are told apart by more digits."""
@@ -114,6 +114,11 @@ def image_alt(case: Case) -> str:
     if case.is_clinical:
         return _("Clinical photograph of case %(id)s, %(diagnosis)s") % said
     return _("Dermoscopic image of case %(id)s, %(diagnosis)s") % said
+
+
+def origin(case: Case) -> str:
+    """Whose the image is, which a licence wants said wherever it is shown: source, licence, attribution; or empty."""
+    return " · ".join(words for name in ("source", "licence", "attribution") if (words := field_words(case, name)))
 
 
 def case_facts(case: Case) -> tuple[Fact, ...]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from dermquery import __version__
-from dermquery.answer.case_words import Comparison, Fact, Measure, case_facts, image_alt
+from dermquery.answer.case_words import Comparison, Fact, Measure, case_facts, image_alt, origin
 from dermquery.answer.language import _, current, number, said
 from dermquery.answer.ranking_words import formula, heading, n_cases, no_hits
 from dermquery.answer.shares import Share, diagnosis_shares
@@ -117,6 +117,7 @@ class HitContent:
         likely: those that nobody recorded of it, each with how likely the query's value is by its image.
         criteria: the query's and the case's, side by side, all seven.
         about: the case in one line; empty if nothing of it is known.
+        origin: source, licence and attribution of its image; empty if nothing of them is known.
         seven_point: says the score of its own findings; None without any.
         facts: every field of the case, in the order of :data:`.words.TITLES`.
     """
@@ -136,6 +137,7 @@ class HitContent:
     likely: tuple[tuple[str, str], ...]
     criteria: tuple[Comparison, ...]
     about: str
+    origin: str
     seven_point: str | None
     facts: tuple[Fact, ...]
 
@@ -271,6 +273,7 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
             for name, criterion in CRITERIA.items()
         ),
         about=describe_case(case),
+        origin=origin(case),
         seven_point=_("seven-point score %s") % seven_point_score(case.checklist) if case.checklist else None,
         facts=case_facts(case),
     )

@@ -87,9 +87,11 @@ class _Bundle:
         return {"reference": url}
 
     def once(self, key: tuple[str | None, ...], resource: Json) -> tuple[Json, Json]:
-        """The reference and the resource of this key, made if there is none yet."""
+        """The reference and the resource of this key, made if there is none yet, else given what it lacks."""
         if key not in self._shared:
             self._shared[key] = (self.add(resource), resource)
+        _, held = self._shared[key]
+        held.update({name: value for name, value in resource.items() if not _filled(held.get(name))})
         return self._shared[key]
 
     def resource(self) -> Json:
@@ -154,14 +156,17 @@ def _report(made: _Bundle, asked: list[Json], warnings: Sequence[Warned], notice
 def _hit(made: _Bundle, item: HitContent, device: Json) -> Json:
     """Everything of one hit; returns the reference of the observation that stands for it."""
     hit, case = item.hit, item.hit.case
-    lesion = ("lesion", case.source, case.lesion_id) if case.lesion_id else ("case", case.case_id)
-    person = ("patient", case.source, case.patient_id) if case.patient_id else ("patient of", *lesion)
-    patient, _ = made.once(person, {"resourceType": "Patient", "gender": case.sex if case.sex in _GENDERS else None})
-    structure, _ = made.once(lesion, _body_structure(case, patient))
+    lesion = case.lesion_key or case.case_key
+    person = case.patient_key or f"patient of {lesion}"
+    patient, _ = made.once(
+        ("patient", person), {"resourceType": "Patient", "gender": case.sex if case.sex in _GENDERS else None}
+    )
+    structure, _ = made.once(("lesion", person, lesion), _body_structure(case, patient))
     seen = {"subject": patient, "focus": [structure], "device": device}
-    study = [_study(made, case, patient, hit.viewer)] if _is_uid(case.study_uid) else []
+    study = [_study(made, case, patient)] if _is_uid(case.study_uid) else []
     criteria = [made.add(_criterion(name, value) | seen) for name, value in case.checklist.items()]
     rights = ", ".join(filter(None, (case.licence, case.attribution)))
+    viewer = f"Viewer: {hit.viewer}" if hit.viewer else None
     return made.add(
         _observation(_own("similar-case", "Similar case"))
         | seen
@@ -170,7 +175,7 @@ def _hit(made: _Bundle, item: HitContent, device: Json) -> Json:
             "derivedFrom": study,
             "hasMember": criteria,
             "component": _components(item),
-            "note": [{"text": text} for text in (rights, item.same_image, item.trained_on) if text],
+            "note": [{"text": text} for text in (rights, item.same_image, item.trained_on, viewer) if text],
         }
     )
 
@@ -214,11 +219,11 @@ def _location(word: str | None) -> Json:
     return _coded(_SYSTEMS[site.scheme], site.code, site.word) if site and site.code else {"text": word}
 
 
-def _study(made: _Bundle, case: Case, patient: Json, viewer: str | None) -> Json:
+def _study(made: _Bundle, case: Case, patient: Json) -> Json:
     """The reference of the case's study, to which its series is added."""
     modality = _modality(case)
     reference, study = made.once(
-        ("study", case.study_uid),
+        ("study", str(patient["reference"]), case.study_uid),
         {
             "resourceType": "ImagingStudy",
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{case.study_uid}"}],
@@ -226,7 +231,6 @@ def _study(made: _Bundle, case: Case, patient: Json, viewer: str | None) -> Json
             "subject": patient,
             "modality": [],
             "series": [],
-            "note": [{"text": f"Viewer: {viewer}"}] if viewer else [],
         },
     )
     if modality not in study["modality"]:

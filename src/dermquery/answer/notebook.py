@@ -40,12 +40,12 @@ def notebook_html(result: SearchResult) -> str:
 def _row(result: SearchResult, item: HitContent, parts: list[str]) -> str:
     hit, shown = item.hit, {part.name: part.brief for part in item.parts}
     words = (
-        hit.case.case_id,
         hit.case.diagnosis or item.title,
         item.score.words,
         *(shown.get(name, "") for name in parts),
     )
-    cells = [str(hit.rank), _thumbnail(result, hit), *map(escape, words)]
+    case = "<br>".join(map(escape, filter(None, (hit.case.case_id, item.same_image, item.origin))))
+    cells = [str(hit.rank), _thumbnail(result, hit), case, *map(escape, words)]
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 
 

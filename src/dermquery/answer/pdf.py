@@ -29,6 +29,8 @@ _PIXELS = 560
 """Longer side of an embedded image: about 300 dots per inch in the size that a hit is printed in."""
 _QUERY_SIDE, _HIT_SIDE, _GAP = 62.0, 44.0, 6.0
 _HIT_ROOM = 58.0
+_LONGEST = 400
+"""Characters of one thing that is said beside a hit's image."""
 _MARKS = {True: ("✓", GOOD), False: ("≠", BAD), None: ("", SOFT)}
 _NOTICE, _WARNING = ("#fff4d6", "#8a5a00"), ("#fbe6e3", "#8c2018")
 
@@ -151,8 +153,10 @@ def _lines(item: HitContent) -> list[tuple[str, float, str, bool]]:
     hit = item.hit
     name = f"{hit.rank}  {_short(item.title, 80)}" + (f" ({_short(item.label, 40)})" if item.label else "")
     about = [_short(hit.case.case_id, 80), _short(item.about, 120), item.seven_point]
-    fine = [(_short(item.fine, 160), 8.0, SOFT, False)] if item.fine else []
-    return [(name, 10.5, INK, True), *fine, (" · ".join(part for part in about if part), 7.5, SOFT, False)]
+    said = [(item.same_image, 8.0, INK, True), (item.trained_on, 8.0, SOFT, False), (item.fine, 8.0, SOFT, False)]
+    said += [(" · ".join(part for part in about if part), 7.5, SOFT, False), (item.origin, 7.0, SOFT, False)]
+    shown = [(_short(text, _LONGEST), size, colour, bold) for text, size, colour, bold in said if text]
+    return [(name, 10.5, INK, True), *shown]
 
 
 def _columns(page: ReportPage) -> tuple[float, float]:
@@ -182,7 +186,7 @@ def _hit(page: ReportPage, item: HitContent, image: Image.Image | None) -> None:
     for text, size, colour, bold in _lines(item):
         page.words(text, size, colour, x=x, width=width, bold=bold)
     if item.hit.viewer:
-        page.words("Open in viewer", 7.5, STRONG, x=x, width=width, link=item.hit.viewer)
+        page.words(_("Open in viewer"), 7.5, STRONG, x=x, width=width, link=item.hit.viewer)
     page.ln(1.2)
     y = page.get_y()
     page.words(item.score.words, 12, x=x, width=20, bold=True)

@@ -202,7 +202,9 @@ def _hit(canvas: _Canvas, x: float, item: HitContent, result: SearchResult) -> N
     y += 54
     y = canvas.lines(x, y, [f"✓ {phrase}" for phrase in item.shared], 36, 8.5, _GOOD)
     y = canvas.lines(x, y, [f"≠ {phrase}" for phrase, _ in item.differing], 36, 8.5, _BAD)
-    about = [part for part in (item.hit.case.case_id, item.about) if part]
+    about = [
+        part for part in (item.hit.case.case_id, item.about, item.same_image, item.trained_on, item.origin) if part
+    ]
     canvas.lines(x, y + (6 if item.shared or item.differing else 0), about, 36, 8.5, _SOFT)
 
 

@@ -50,18 +50,23 @@ def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
 
     case_base = CaseBase.open(base)
     manifest = case_base.manifest
-    counts = case_base.store.value_counts("diagnosis")
+    counts, sources = case_base.store.value_counts("diagnosis"), case_base.store.value_counts("source")
     if as_json:
         found = {"uri": str(case_base.uri), "count": len(case_base), "manifest": manifest.model_dump(mode="json")}
         diagnoses = [{"diagnosis": name, "count": n} for name, n in counts.items()]
         found |= {"diagnoses": diagnoses, "read_only": case_base.read_only}
+        found["sources"] = [{"source": name, "count": n} for name, n in sources.items()]
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    shown = ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counts.items())
+    shown, owners = (
+        ", ".join(f"{'not recorded' if name is None else name} {n}" for name, n in counted.items())
+        for counted in (counts, sources)
+    )
     levels = f"levels {', '.join(manifest.levels)}"
     made = f"{manifest.created:%Y-%m-%d %H:%M %Z} by dermquery {manifest.dermquery_version}"
     lines = [
         f"{case_base.uri}: {len(case_base)} cases{f' ({shown})' if shown else ''}",
+        *([f"sources: {owners}"] if any(sources) else []),
         f"model {manifest.model_name}, artifact {manifest.model_hash}",
         f"loaded from {manifest.model_reference or 'nowhere that it knows; name it by --model'}",
         f"vectors of {manifest.layout.size} numbers: local and global, {levels}, width {manifest.width}",

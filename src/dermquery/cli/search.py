@@ -285,6 +285,8 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
         for hit in result.hits:
             if hit.viewer:
                 out.print(Text(f"{hit.rank} in the viewer: {hit.viewer}"), style="dim", soft_wrap=True)
+        for origin, ranks in _origins(content).items():
+            out.print(Text(f"{ranks} from {origin}"), style="dim")
     if result.query.text:
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
     for said in (*content.query.notes, *content.warnings):
@@ -293,6 +295,15 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
     out.print(Text(f"{found}; model {result.base.model_name}"), style="dim")
     out.print(Text(" ".join(filter(None, (content.formula, content.scale)))), style="dim")
     out.print(Text(content.research_use), style="bold")
+
+
+def _origins(content: Content) -> dict[str, str]:
+    """By source, licence and attribution, the ranks of the hits that have them."""
+    ranks: dict[str, list[str]] = {}
+    for item in content.hits:
+        if item.origin:
+            ranks.setdefault(item.origin, []).append(str(item.hit.rank))
+    return {origin: ", ".join(held) for origin, held in ranks.items()}
 
 
 def _said(item: Any, *, asked: bool) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "Checklist",
     "Kind",
     "Query",
+    "is_global",
 ]
 
 
@@ -81,6 +82,11 @@ _GLOBAL = re.compile(r"(?:IL|IP|HAM|BCN|MSK4?)_[0-9]{7}|derm7pt-[0-9]{4}")
 """Lesions and patients of the archive, and lesions of its parts as the challenge of 2019 has them; and Derm7pt's."""
 _Years = Annotated[Annotated[float, Field(ge=0, le=MAX_AGE)] | None, Kind.NUMBER]
 _Number = Annotated[Annotated[float, Field(ge=0, le=1000)] | None, Kind.NUMBER]
+
+
+def is_global(of: str) -> bool:
+    """Whether an id of a lesion or a patient is the same wherever it comes from."""
+    return _GLOBAL.fullmatch(of) is not None
 
 
 class _Frozen(BaseModel):
@@ -222,7 +228,7 @@ class Case(CaseFacts, _Named):  # in this order, because pydantic puts the field
 
         Those of the ISIC Archive, and those that a preparation makes of Derm7pt's numbers, are the same everywhere.
         """
-        return bool(self.source) and not _GLOBAL.fullmatch(of)
+        return bool(self.source) and not is_global(of)
 
     def _own(self, kind: str, of: str | None) -> str | None:
         if not of:

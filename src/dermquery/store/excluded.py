@@ -1,4 +1,7 @@
-"""Lesions and patients that must not be found, by ids that belong to their source: ``0``, or ``clinic A:0``."""
+"""Lesions and patients that must not be found, by ids that belong to their source.
+
+``0``, ``clinic A:0``, or ``:0`` of the cases without a source.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from dermquery.store.exact_order import in_parts
-from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Not, OneOf
+from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Missing, Not, OneOf
 from dermquery.store.protocol import CaseReader
 
 __all__ = ["excluding"]
@@ -37,7 +40,7 @@ def _of(field: _Field, ids: Sequence[str], store: CaseReader) -> list[Any]:
         return [OneOf(field=field, values=part) for part in in_parts(ids)]
     # A server counts values by reading every row, so it is asked only where an id may name its source.
     counted = store.value_counts("source") if any(":" in written for written in ids) else {}
-    sources = [str(source) for source in counted if source is not None]
+    sources = ["" if source is None else str(source) for source in counted]
     there = _sources_of(field, ids, store)
     whole: list[str] = []
     found: list[Any] = []
@@ -49,7 +52,8 @@ def _of(field: _Field, ids: Sequence[str], store: CaseReader) -> list[Any]:
             whole.append(written)
         else:
             own = Equals(field=field, value=written[len(source) + 1 :])
-            found.append(AllOf(conditions=(own, Equals(field="source", value=source))))
+            whose = Equals(field="source", value=source) if source else Missing(field="source")
+            found.append(AllOf(conditions=(own, whose)))
     return [*(OneOf(field=field, values=part) for part in in_parts(whole)), *found]
 
 
@@ -67,6 +71,7 @@ def _ambiguous(field: _Field, written: str, sources: Sequence[str | None]) -> Fi
     what = field.partition("_")[0]
     named = " and ".join("no source" if source is None else repr(source) for source in sources)
     first = next(source for source in sources if source is not None)
+    rest = f", :{written} for that of no source" if None in sources else ""
     return FilterError(
-        f"{what} {written!r} is one of {named}, each its own; write {first}:{written} for that of {first!r}"
+        f"{what} {written!r} is one of {named}, each its own; write {first}:{written} for that of {first!r}{rest}"
     )

@@ -53,11 +53,13 @@ def _said_of(cases: Sequence[Case], store: CaseReader, is_other: Callable[[Case,
 def is_another(case: Case, row: StoredCase) -> bool:
     """Whether a row of the same id is the case of another source.
 
-    A source that was written into the table, or taken out of it, since it was read makes no other case of one image.
+    A source that was written into the table, or taken out of it, since it was read makes no other case of one image,
+    and no more does a source of another name where the id is the same everywhere.
     """
-    if case.case_key == row.case.case_key:
+    known = case.case_key == row.case.case_key
+    if known and (case.archive_id or case.source == row.case.source):
         return False
-    return bool(case.source and row.case.source) or _has_another_image(case, row)
+    return bool(case.source and row.case.source and not known) or _has_another_image(case, row)
 
 
 def _is_from_elsewhere(case: Case, row: StoredCase) -> bool:

@@ -15,6 +15,7 @@ from dermquery.data.sources.harmless import ids_may_name
 from dermquery.data.sources.held import entered, held_cases
 from dermquery.data.sources.images import ImageFolder
 from dermquery.data.sources.keeping import not_kept
+from dermquery.data.sources.lesions import within_patients
 from dermquery.data.sources.prepare import BadImage, PrepareError, PrepareReport, Progress, prepare_cases
 from dermquery.data.vocabulary.ages_days import DayOrder
 
@@ -98,6 +99,8 @@ def prepare_folder(
         notes.append(f"no images, so left aside: {left}")
     if clinic:
         cases = [case if case.source else case.model_copy(update={"source": clinic}) for case in cases]
+    cases, numbered = within_patients(cases)
+    notes += numbered
     report = prepare_cases(
         cases, out, source="folder", size=size, crop=crop, skip_bad=skip_bad, progress=progress, bad=rows,
         places=(folder, *([table] if table else ())),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from dermquery.data.sources.identifying import (
     ours_identify,
     year_of,
 )
+from dermquery.data.sources.lesions import within_patients
 from dermquery.data.vocabulary.words import is_missing, recorded_as
 
 __all__ = ["REASONS", "columns_left_out", "left_out", "not_kept", "read_kept"]
@@ -133,7 +135,9 @@ def read_kept(path: Path, *, columns: Mapping[str, str], skip_bad: bool) -> tupl
     """
     rows = read_rows(path)
     found, told = not_kept(path, rows, named=[*COLUMNS, *columns])
-    return read_cases(path, columns=columns, ignore=[*found], skip_bad=skip_bad, rows=rows), told
+    read = read_cases(path, columns=columns, ignore=[*found], skip_bad=skip_bad, rows=rows)
+    cases, numbered = within_patients(read.cases)
+    return replace(read, cases=tuple(cases), notes=(*read.notes, *numbered)), told
 
 
 def _named(found: Mapping[str, str]) -> str:
