@@ -16,7 +16,7 @@ from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.lesion import counterpart, photographs
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
-from dermquery.serve.web.writing import form_values
+from dermquery.serve.web.writing import suggested
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import Written
 
@@ -81,7 +81,7 @@ async def case(visit: Reading) -> Response:
         return visit.render("small_case.html", **shown)
     await visit.read(visit.service.facts.fetch)
     score = seven_point_score(shown["case"].checklist)
-    return visit.render("case.html", **shown, score=score, **form_values(visit))
+    return visit.render("case.html", **shown, score=score, suggested=suggested(visit))
 
 
 @router.get("/case/neighbours")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
@@ -11,16 +10,14 @@ from starlette.responses import Response
 from dermquery.answer.content import Content, report_content
 from dermquery.answer.language import _
 from dermquery.answer.words import describe_condition
-from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.model.presets import default_preset
+from dermquery.data.checklist import seven_point_score
 from dermquery.serve.answers import Answer
-from dermquery.serve.web.address import TOP_K, Address, Fields
+from dermquery.serve.web.address import Address, Fields
 from dermquery.serve.web.asking import answered, ask
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import AskError, words_for
-from dermquery.serve.web.question import LONGEST_TEXT, Asked, Question
+from dermquery.serve.web.question import Asked, Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
-from dermquery.serve.web.texts import TERMS
 
 __all__ = ["Shown", "router", "shown"]
 
@@ -88,8 +85,8 @@ async def page(visit: Visit, address: Address) -> Response:
     facets = await visit.read(facets_of, service, address)
     question = Question() if asked is None else asked.question
     return visit.render(
-        "search.html", status, address=address, question=question, asked=asked, view=view, problem=problem,
-        facets=facets, reading=question.reading, score=_score(question), **_form(visit),
+        "search.html", status, address=address, question=question, view=view, problem=problem, facets=facets,
+        reading=question.reading, score=_score(question),
     )  # fmt: skip
 
 
@@ -98,20 +95,7 @@ async def part(visit: Visit, asked: Asked, address: Address, marks: dict[str, bo
     asked, answer = await answered(visit, asked, address)
     view = shown(visit, asked, address, answer, marks)
     facets = await visit.read(facets_of, visit.service, address)
-    return visit.render("answer_part.html", view=view, facets=facets, address=address, **_form(visit))
-
-
-def _form(visit: Visit) -> dict[str, Any]:
-    presets = visit.service.base.manifest.weights
-    return {
-        "criteria": CRITERIA,
-        "together": TERMS,
-        "longest": LONGEST_TEXT,
-        "counts_of_hits": TOP_K,
-        "presets": presets,
-        "default_preset": default_preset(presets),
-        "examples": visit.service.facts.examples,
-    }
+    return visit.render("answer_part.html", view=view, facets=facets, address=address)
 
 
 def _score(question: Question) -> int | None:
@@ -150,7 +134,7 @@ async def weigh(visit: Reading) -> Response:
     address = Address.of_form(form)
     asked, answer = await answered(visit, _kept(visit, address), address)
     view = shown(visit, asked, address, answer, _marks(form))
-    response = visit.render("hits_part.html", view=view, address=address, **_form(visit))
+    response = visit.render("hits_part.html", view=view, address=address)
     response.headers["HX-Replace-Url"] = visit.to(address.path())
     return response
 
