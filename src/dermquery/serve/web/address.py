@@ -12,7 +12,7 @@ from starlette.datastructures import ImmutableMultiDict
 
 from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 from dermquery.data.checklist import CRITERIA
-from dermquery.store.filters import DAYS
+from dermquery.store.filters import DAYS, FilterError
 from dermquery.store.where import Written
 
 __all__ = ["CHOSEN_FIELDS", "RANGES", "TOP_K", "Address", "clause"]
@@ -125,7 +125,15 @@ class Address:
         return tuple(made for made in self.where if made not in shown and not made.startswith(bounds))
 
     def options(self) -> dict[str, Any]:
-        """Arguments of :meth:`SearchService.search`."""
+        """Arguments of :meth:`SearchService.search`.
+
+        Raises:
+            FilterError: a condition cannot be read.
+        """
+        for name in NUMBERS:
+            for asked in (self.bound(f"{name}_from"), self.bound(f"{name}_to")):
+                if asked and not _is_within(asked, CASE_FIELDS[name].most):
+                    raise FilterError(f"{name} {asked!r} is no number between 0 and {CASE_FIELDS[name].most:g}")
         return {
             "where": Written(self.clauses()),
             "weights": self.weights or None,
@@ -139,6 +147,13 @@ class Address:
         pairs += [("weights", self.weights)] if self.weights else []
         pairs += [("local_weight", f"{self.local_weight:g}")] if self.local_weight is not None else []
         return urlencode([*pairs, ("top_k", str(self.top_k))])
+
+
+def _is_within(written: str, most: float) -> bool:
+    try:
+        return 0 <= float(written) <= most
+    except ValueError:
+        return False
 
 
 def _number(written: Any, most: float = 100) -> float | None:
