@@ -126,10 +126,10 @@ class TimeLimit(Layer):
         async def timed_receive() -> Message:
             nonlocal arrived
             message = await receive()
-            if not arrived and not over and not limit.expired():
+            if not arrived and not over and not limit.expired() and (until := limit.when()) is not None:
                 arrived = message["type"] == "http.disconnect" or not message.get("more_body", False)
                 earned = len(message.get("body", b"")) / _PACE
-                limit.reschedule(clock() + self._seconds if arrived else (limit.when() or 0) + earned)
+                limit.reschedule(clock() + self._seconds if arrived else until + earned)
             return message
 
         async def timed_send(message: Message) -> None:
