@@ -65,16 +65,8 @@ async def cases(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> CasePage:
     """List cases in the order of their ids."""
-    condition = Written(tuple(where or ()))
-
-    def work() -> list[StoredCase]:
-        rows = call.service.cases(condition, after, limit + 1)
-        call.log("view", cases=[row.case.case_id for row in rows[:limit]], what="list")
-        return rows
-
-    rows = await call.read(work)
-    more = rows[limit - 1].case.case_id if len(rows) > limit else None
-    return CasePage(cases=tuple(_answer(row, call) for row in rows[:limit]), next=more)
+    rows, more = await call.read(call.page, Written(tuple(where or ())), after, limit)
+    return CasePage(cases=tuple(_answer(row, call) for row in rows), next=more)
 
 
 @router.get("/cases/{case_id}", operation_id="case", responses=problems(404, 422))

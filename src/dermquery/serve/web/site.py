@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Annotated, Any, cast
@@ -103,10 +103,6 @@ class Visit(Call):
     async def form(self) -> FormData:
         """The form that was sent, without files."""
         return await self.request.form(max_files=0, max_fields=_MOST_FIELDS)
-
-    def sees(self, what: str, case_ids: Sequence[str]) -> None:
-        """Log who sees which cases, before they see them."""
-        self.log("view", cases=list(case_ids), what=what)
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one."""
