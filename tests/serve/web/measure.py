@@ -107,6 +107,7 @@ def searches(browser: Browser, url: str, images: list[Path]) -> dict[str, list[f
         ranked = f"document.querySelector('[name=\"lambda.now\"]').value === '{float(weight):g}' && {shown}"
         move = partial(page.locator("#local-weight").fill, weight)
         found["lambda"].append(_timed(page, move, ranked))
+        page.keyboard.press("Escape")  # closes the menu with the sliders
         page.wait_for_timeout(300)
         side_by_side = f"document.querySelector('#compare').open && {_pictures('#compare .panes', 10)}"
         opened = partial(page.locator(".card .open").nth(i % 10).click)

@@ -137,7 +137,7 @@ class TimeLimit(Layer):
                 limit.reschedule(None)
                 await send(message)
 
-        answering = asyncio.create_task(self._app(scope, timed_receive, timed_send))
+        answering = asyncio.ensure_future(self._app(scope, timed_receive, timed_send))
         try:
             async with limit:
                 await asyncio.shield(answering)
