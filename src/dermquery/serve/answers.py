@@ -27,7 +27,6 @@ class UnknownCaseError(LookupError):
 
     def __init__(self, case_id: str) -> None:
         super().__init__(f"the base has no case {case_id!r}; check the id")
-        self.case_id = case_id
 
 
 @dataclass(frozen=True)

@@ -37,14 +37,12 @@ class KeptImage:
         owner: who may use it.
         data: the file as uploaded, so that a search gives the same answer as through the API.
         shown: upright JPEG of at most 1600 pixels a side, without metadata, for the browser.
-        size: width and height of the upright image.
     """
 
     key: str
     owner: str
     data: bytes
     shown: bytes
-    size: tuple[int, int]
 
 
 class KeptImages:
@@ -64,7 +62,7 @@ class KeptImages:
             ImageError: it cannot be used; the message says why and what to do.
         """
         image = self._decode(data)
-        kept = KeptImage(new_key(), owner, data, query_copy(image), image.size)
+        kept = KeptImage(new_key(), owner, data, query_copy(image))
         return self._images.put((owner, kept.key), kept), image
 
     def of(self, owner: str, key: str) -> KeptImage:

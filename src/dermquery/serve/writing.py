@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,9 @@ from dermquery.store.examine import Known, Loader
 from dermquery.store.ingest import IngestProgress, IngestReport
 from dermquery.store.protocol import StoredCase
 
-__all__ = ["CaseWriter", "Written"]
+__all__ = ["CaseWriter"]
 
 _BATCH = 16
-
-
-@dataclass(frozen=True)
-class Written:
-    """A case as the base has it now; ``added`` if it is new."""
-
-    row: StoredCase
-    added: bool
 
 
 class CaseWriter:
@@ -50,8 +42,10 @@ class CaseWriter:
         self._uploads, self._scratch = ImageArchive(folder / "uploads"), folder / "scratch"
         self._metrics, self._decode = metrics, decode
 
-    def put(self, fields: CaseFields, image: bytes, *, update: bool = False) -> Written:
-        """Encode a case and write it; durable when this returns. The caller must hold a place in ``line``.
+    def put(self, fields: CaseFields, image: bytes, *, update: bool = False) -> tuple[StoredCase, bool]:
+        """Encode a case and write it, durable when this returns; also whether it is new.
+
+        The caller must hold a place in ``line``.
 
         Raises:
             CaseExistsError: the base has the id, and ``update`` is False.
@@ -61,9 +55,9 @@ class CaseWriter:
         held = self.base.store.get([fields.case_id], vectors=False)
         if held and not update:
             raise CaseExistsError(fields.case_id)
-        return self._write(fields, image, added=not held)
+        return self._write(fields, image), not held
 
-    def change(self, fields: CaseFields, image: bytes | None) -> Written:
+    def change(self, fields: CaseFields, image: bytes | None) -> StoredCase:
         """Replace the fields of a case, and its image if one is given; encodes only what changed.
 
         Raises:
@@ -76,7 +70,7 @@ class CaseWriter:
             raise UnknownCaseError(fields.case_id)
         if image is None:
             image = original_bytes(held, self.base.archive)
-        return self._write(fields, image, added=False)
+        return self._write(fields, image)
 
     def delete(self, case_ids: Collection[str]) -> int:
         """Delete cases; returns how many existed. Their images stay until ``dermquery base tidy``.
@@ -117,7 +111,7 @@ class CaseWriter:
             self._metrics.written.labels(outcome).inc(n)
         return report
 
-    def _write(self, fields: CaseFields, image: bytes, *, added: bool) -> Written:
+    def _write(self, fields: CaseFields, image: bytes) -> StoredCase:
         self._scratch.mkdir(parents=True, exist_ok=True)
         file = self._scratch / uuid.uuid4().hex
         try:
@@ -130,7 +124,7 @@ class CaseWriter:
         row = self.base.store.get([fields.case_id], vectors=False).get(fields.case_id)
         if row is None:  # another process deleted it since
             raise UnknownCaseError(fields.case_id)
-        return Written(row, added)
+        return row
 
     def _lasting(self, sha256: str, file: Path) -> Path:
         """The lasting file of an image on this machine."""

@@ -337,6 +337,6 @@ def test_under_a_proxys_path_addresses_have_it(tmp_path: Path) -> None:
 
 def test_the_service_writes_by_itself_too(tmp_path: Path, own: Served) -> None:
     service: SearchService = own.service
-    written = service.writer.put(CaseFields(case_id="direct"), photo())
-    assert written.added
+    _, added = service.writer.put(CaseFields(case_id="direct"), photo())
+    assert added
     assert service.writer.delete(["direct", "nobody"]) == 1

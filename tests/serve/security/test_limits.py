@@ -165,6 +165,16 @@ def test_time(parts: list[tuple[float, bytes]], think: float, after: float, expe
     assert run(app_that(thinking(think), after=after), parts, 30) == expected
 
 
+def test_an_answer_that_begins_before_its_body_is_read_has_time() -> None:
+    async def early(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await read_all(receive)
+        await send({"type": "http.response.body", "body": b"done"})
+
+    sent, took = run_alone(exchange(early, [(9, b"x")] * 9, 10), loop=VirtualLoop)
+    assert ([message["type"] for message in sent], took) == (["http.response.start", "http.response.body"], 81)
+
+
 def test_a_thread_that_cannot_be_stopped_keeps_nobody_waiting() -> None:
     from starlette.concurrency import run_in_threadpool
 

@@ -54,7 +54,7 @@ RULES: Mapping[tuple[str, str], str] = {
     **{("GET", f"{API}/{what}"): "read" for what in ("map", "duplicates")},
     **{("GET", page): "read" for page in ("/", "/compare", "/history", "/browse", "/case", "/case/neighbours")},
     **{("GET", page): "read" for page in ("/base", "/base/duplicates", "/add", "/static/{version}/{name}")},
-    **{("POST", page): "read" for page in ("/searches", "/read", "/images", "/history/forget", "/language")},
+    **{("POST", page): "read" for page in ("/searches", "/weigh", "/read", "/images", "/history/forget", "/language")},
     **{("GET", f"/{what}/{{key}}/image"): "read" for what in ("images", "queries")},
     **{("POST", page): "write" for page in ("/add", "/case", "/case/delete", "/undo")},
     ("POST", "/sign-out"): "read",  # the last, for it ends sessions

@@ -268,4 +268,4 @@ def set_weight(page: Page, weight: str) -> None:
     """Move the slider as a hand does."""
     if not page.locator("#local-weight").is_visible():
         page.click("#advanced summary")
-    settled(page, lambda: page.locator("#local-weight").fill(weight))
+    settled(page, lambda: page.locator("#local-weight").fill(weight), path="/weigh")

@@ -1,7 +1,8 @@
 """How fast the page is: ``python -m tests.serve.web.measure --cases 10000``.
 
 Grows a base of synthetic cases by turning their vectors a little, serves it by the command line, and times real
-Chromium: from navigation to a form that answers, and from the click to the last of the hits' pictures.
+Chromium: from navigation to a form that answers, also on a slow line; from the click to the last of the hits' pictures;
+from a step of a slider to the new ranking; and from a click on a hit to both pictures of the comparison.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from dermquery.data.case_table import read_cases
 from dermquery.lab.synthetic import synthesize
@@ -49,13 +52,19 @@ def _turned(vector: Vectors, layout: PartLayout, random: np.random.Generator) ->
     return np.concatenate([blocks[0], vector[part.stop :]])
 
 
-def paints(browser: Browser, url: str, times: int) -> list[float]:
-    """Seconds from navigation to a form that answers, each in a fresh profile without any cache."""
+def paints(browser: Browser, url: str, times: int, *, slow: bool = False) -> list[float]:
+    """Seconds from navigation to a form that answers, each in a fresh profile without any cache.
+
+    A slow line carries 60 kB/s and takes 600 ms for a request and its answer.
+    """
     found = []
     for _ in range(times):
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        if slow:
+            line = {"offline": False, "latency": 600, "downloadThroughput": 60_000, "uploadThroughput": 60_000}
+            page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
         begun = time.perf_counter()
-        page.goto(url)
+        page.goto(url, wait_until="commit")
         page.wait_for_selector("#search")
         until(page, "Boolean(window.htmx)")
         found.append(time.perf_counter() - begun)
@@ -63,32 +72,49 @@ def paints(browser: Browser, url: str, times: int) -> list[float]:
     return found
 
 
-def searches(browser: Browser, url: str, images: list[Path]) -> tuple[list[float], list[float]]:
-    """Seconds from the click to the last picture, with image and words; and from a step of λ to the new ranking."""
+def _timed(page: Page, deed: Callable[[], Any], condition: str) -> float:
+    begun = time.perf_counter()
+    deed()
+    while not page.evaluate(condition):
+        page.wait_for_timeout(5)
+    return time.perf_counter() - begun
+
+
+def _pictures(within: str, most: int) -> str:
+    """Whether the pictures within an element are there, all of them or so many."""
+    of = f"[...document.querySelectorAll('{within} img[src]')]"
+    return f"{of}.filter(i => i.complete && i.naturalWidth).length >= Math.min({most}, {of}.length || 1)"
+
+
+def searches(browser: Browser, url: str, images: list[Path]) -> dict[str, list[float]]:
+    """Seconds from the click to the last picture, with image and words; from a step of λ; and to a comparison."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.goto(url)
     page.wait_for_selector("#search")
-    asked, moved = [], []
-    shown = "[...document.querySelectorAll('ol.cards img')].filter(i => i.complete && i.naturalWidth).length >= 10"
+    found: dict[str, list[float]] = {"search": [], "lambda": [], "compare": []}
+    shown = _pictures("ol.cards", 10)
     for i, image in enumerate(images):
         page.set_input_files("input[type=file] >> nth=0", image)
         page.wait_for_selector(".well:not([hidden]) img")
         page.fill("#text", "atypical network" if i % 2 else "irregular streaks, blue-whitish veil")
         page.wait_for_timeout(600)
-        before = page.inner_text("ol.cards") if i else ""
-        begun = time.perf_counter()
-        page.click("#search")
-        while (i and page.inner_text("ol.cards") == before) or not page.evaluate(shown):
-            page.wait_for_timeout(5)
-        asked.append(time.perf_counter() - begun)
+        page.evaluate("document.querySelector('ol.cards')?.setAttribute('data-old', '')")
+        new = f"Boolean(document.querySelector('ol.cards:not([data-old])')) && {shown}"
+        found["search"].append(_timed(page, lambda: page.click("#search"), new))
         if not page.locator("#local-weight").is_visible():
             page.click("#advanced summary")
         weight = f"{0.3 + 0.05 * (i % 9):.2f}".rstrip("0")
-        begun = time.perf_counter()
-        page.locator("#local-weight").fill(weight)
-        until(page, f"document.querySelector('[name=\"lambda.now\"]').value === '{float(weight):g}'")
-        moved.append(time.perf_counter() - begun)
-    return asked, moved
+        ranked = f"document.querySelector('[name=\"lambda.now\"]').value === '{float(weight):g}' && {shown}"
+        move = partial(page.locator("#local-weight").fill, weight)
+        found["lambda"].append(_timed(page, move, ranked))
+        page.keyboard.press("Escape")  # closes the menu with the sliders
+        page.wait_for_timeout(300)
+        side_by_side = f"document.querySelector('#compare').open && {_pictures('#compare .panes', 10)}"
+        opened = partial(page.locator(".card .open").nth(i % 10).click)
+        found["compare"].append(_timed(page, opened, side_by_side))
+        page.keyboard.press("Escape")
+        page.evaluate("document.querySelector('#compare').replaceChildren()")
+    return found
 
 
 def _summary(seconds: list[float]) -> dict[str, Any]:
@@ -118,13 +144,12 @@ def main() -> None:
             grow(base, options.cases)
         with serving(folder / "base", folder / "state") as url, sync_playwright() as playwright:
             browser = chromium(playwright)
-            painted = paints(browser, url, options.paints)
-            asked, moved = searches(browser, url, [case.image for case in cases[80:]])
+            found = {"paint": paints(browser, url, options.paints)}
+            found["slow line"] = paints(browser, url, max(1, options.paints // 2), slow=True)
+            found |= searches(browser, url, [case.image for case in cases[80:]])
             browser.close()
-    figures = {
-        "cases": options.cases, "paint": _summary(painted), "search": _summary(asked), "lambda": _summary(moved),
-    }  # fmt: skip
-    print(json.dumps(figures, indent=1))  # noqa: T201
+    figures = {name: _summary(seconds) for name, seconds in found.items()}
+    print(json.dumps({"cases": options.cases, **figures}, indent=1))  # noqa: T201
 
 
 if __name__ == "__main__":

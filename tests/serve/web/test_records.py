@@ -17,6 +17,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
+from dermquery.data.case import Case
 from dermquery.data.image import ImageError
 from dermquery.serve import errors, web
 from dermquery.serve.api import overview, searches
@@ -173,6 +174,17 @@ def test_duplicates_are_merged_and_taken_apart_again(app: FastAPI, client: TestC
     both = store.get(["case-006", "case-007"])
     assert both["case-006"].case.site is None
     assert both["case-007"].case.site == "back"
+
+
+@pytest.mark.parametrize(("copies", "rest"), [(1, ""), (6, ""), (9, "and 3 more")])
+def test_a_case_names_a_few_of_the_cases_with_its_image(app: FastAPI, copies: int, rest: str) -> None:
+    base = app.state.service.base
+    image = base.store.get(["case-001"])["case-001"].case.image
+    base.add([Case(case_id=f"copy-{i}", image=image) for i in range(copies)])
+    warning = TestClient(app).get("/case", params={"id": "case-001"}).text.partition('<p class="warning">')[2]
+    warning = warning.partition("</p>")[0]
+    assert warning.count("<a ") == min(copies, 6)
+    assert warning.rpartition("</a>")[2].strip() == rest
 
 
 def test_who_may_only_read_writes_nothing(app: FastAPI, client: TestClient) -> None:

@@ -17,6 +17,7 @@ from tests.serve.web.conftest import (
     search,
     set_weight,
     settled,
+    until,
 )
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,24 @@ def test_a_changed_query_marks_its_hits_as_old(served: Served, visit: Visit) -> 
     page.go_back()
     page.wait_for_selector(".card code")
     assert page.input_value("#text") == TEXT
+
+
+def test_a_hand_on_a_slider_is_answered_in_its_last_position(served: Served, visit: Visit) -> None:
+    page = visit(served.url)
+    page.fill("#text", TEXT)
+    search(page)
+    set_weight(page, "0.95")
+    wanted = scores(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/weigh") else None)
+    page.locator("#local-weight").evaluate(
+        """slider => { for (const place of ["0.1", "0.3", "0.5", "0.7", "0.85", "0.95"]) {
+            slider.value = place; slider.dispatchEvent(new Event("input", {bubbles: true})); } }"""
+    )
+    until(page, "!document.querySelector('#results').classList.contains('htmx-request')")
+    assert len(asked) == 2, "the first position at once, then the last; none of those between"
+    assert (scores(page), page.input_value("#local-weight")) == (wanted, "0.95")
+    assert "lambda=0.95" in page.url
 
 
 def test_what_was_read_can_be_left_out_or_corrected(served: Served, visit: Visit) -> None:

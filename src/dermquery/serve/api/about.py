@@ -1,4 +1,4 @@
-"""The description, the health and the counters of the call.service."""
+"""The description, the health and the counters of the service."""
 
 from __future__ import annotations
 

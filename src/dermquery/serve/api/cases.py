@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Response
+from fastapi import APIRouter, Form, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, Json
 
-from dermquery.serve.api.case_schemas import NewCaseForm, ReplacedCaseForm
-from dermquery.serve.api.common import Call, Reading, ScopedRoute, Writing, named, problems, signed
+from dermquery.serve.api.common import Call, Reading, ScopedRoute, SmallJson, Writing, named, problems, signed
 from dermquery.serve.api.raw_paths import CaseIdPath
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage
-from dermquery.serve.fields import CaseFields
+from dermquery.serve.fields import CaseDescription, CaseFields
 from dermquery.serve.pictures import Picture
 from dermquery.store.protocol import StoredCase
 from dermquery.store.where import Written
@@ -29,6 +29,31 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 _LOCATION = {"Location": {"description": "Address of the case.", "schema": {"type": "string"}}}
 
+_EXAMPLE = '{"case_id": "clinic-2024-17", "diagnosis": "nv", "site": "back", "checklist": {"streaks": "absent"}}'
+
+
+class NewCaseForm(BaseModel):
+    """A case to be put in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    case: Annotated[
+        Json[CaseFields], SmallJson, Field(description="What is known of it, in JSON.", examples=[_EXAMPLE])
+    ]
+    image: Annotated[UploadFile, Field(description="Dermoscopic image: JPEG, PNG, TIFF, …")]
+    update: Annotated[bool, Field(description="Replace a case of this id, if there is one.")] = False
+
+
+class ReplacedCaseForm(BaseModel):
+    """What is known of a case now, and its image if that changed too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    case: Annotated[
+        Json[CaseDescription], SmallJson, Field(description="All that is known of it, without its id, in JSON.")
+    ]
+    image: Annotated[UploadFile | None, Field(description="Another image; without it the old one stays.")] = None
+
 
 @router.get("/cases", operation_id="cases", responses=problems(422))
 async def cases(
@@ -40,16 +65,8 @@ async def cases(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> CasePage:
     """List cases in the order of their ids."""
-    condition = Written(tuple(where or ()))
-
-    def work() -> list[StoredCase]:
-        rows = call.service.cases(condition, after, limit + 1)
-        call.log("view", cases=[row.case.case_id for row in rows[:limit]], what="list")
-        return rows
-
-    rows = await call.read(work)
-    more = rows[limit - 1].case.case_id if len(rows) > limit else None
-    return CasePage(cases=tuple(_answer(row, call) for row in rows[:limit]), next=more)
+    rows, more = await call.read(call.page, Written(tuple(where or ())), after, limit)
+    return CasePage(cases=tuple(_answer(row, call) for row in rows), next=more)
 
 
 @router.get("/cases/{case_id}", operation_id="case", responses=problems(404, 422))
@@ -103,10 +120,9 @@ async def add(
 
     def work() -> tuple[bool, CaseAnswer]:
         with named(form.image):
-            written = call.service.writer.put(fields, data, update=form.update)
-        event = "add" if written.added else "update"
-        call.log(event, case=fields.case_id, image=written.row.stamp.sha256)
-        return written.added, _answer(written.row, call).model_copy(update={"same_image_as": others(written.row)})
+            row, added = call.service.writer.put(fields, data, update=form.update)
+        call.log("add" if added else "update", case=fields.case_id, image=row.stamp.sha256)
+        return added, _answer(row, call).model_copy(update={"same_image_as": others(row)})
 
     added, answer = await call.wait(call.service.writer.line.call(work))
     status, headers = (201, {"Location": answer.url}) if added else (200, {})
@@ -125,7 +141,7 @@ async def update(
 
     def work() -> StoredCase:
         with named(form.image):
-            row = call.service.writer.change(fields, data).row
+            row = call.service.writer.change(fields, data)
         call.log("update", case=case_id, image=row.stamp.sha256)
         return row
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,6 +27,8 @@ from dermquery.serve.security.identity import (
     required,
 )
 from dermquery.serve.service import SearchService
+from dermquery.store.protocol import StoredCase
+from dermquery.store.where import Written
 
 __all__ = [
     "Call",
@@ -86,6 +88,17 @@ class Call:
     def log(self, event: str, **facts: Any) -> None:
         """Log what they do, before they see what comes of it."""
         self.request.app.state.audit.write(event, self.who, **facts)
+
+    def sees(self, what: str, case_ids: Iterable[str], **facts: Any) -> None:
+        """Log who sees which cases, before they see them."""
+        self.log("view", cases=list(case_ids), what=what, **facts)
+
+    def page(self, where: Written, after: str | None, limit: int) -> tuple[list[StoredCase], str | None]:
+        """Cases by id, from the first after one on, and after which the next page begins; logs who sees them."""
+        rows = self.service.cases(where, after, limit + 1)
+        shown, last = rows[:limit], len(rows) <= limit
+        self.sees("list", (row.case.case_id for row in shown))
+        return shown, None if last else shown[-1].case.case_id
 
     async def wait(self, work: Coroutine[Any, Any, R]) -> R:
         """Wait for work as long as the client does; if it leaves, its place in the line is free again.

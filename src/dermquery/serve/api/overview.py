@@ -70,7 +70,7 @@ async def base_map(call: Reading) -> MapAnswer:
         if not call.service.facts.count:
             raise EmptyBaseError("the base holds no case")
         drawn = call.service.facts.map
-        call.log("view", cases=[point.case_id for point in drawn.points], what="map")
+        call.sees("map", (point.case_id for point in drawn.points))
         return drawn
 
     return MapAnswer.model_validate((await call.read(work)).to_dict())
@@ -84,8 +84,7 @@ async def duplicates(call: Reading) -> DuplicatesAnswer:
         groups = call.service.facts.find_duplicates()
         if groups is None:
             raise ConflictError("the base is too large to compare while somebody waits; run: dermquery base duplicates")
-        shown = [case.case_id for group in groups[:MOST_GROUPS] for case in group.cases]
-        call.log("view", cases=shown, what="duplicates")
+        call.sees("duplicates", (case.case_id for group in groups[:MOST_GROUPS] for case in group.cases))
         return groups
 
     groups = await call.read(work)

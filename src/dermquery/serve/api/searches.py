@@ -128,8 +128,7 @@ async def report(
 
     def work() -> tuple[bytes, str]:
         answer = call.service.search(prepared, **options)
-        shown = [hit.case.case_id for hit in answer.result.hits]
-        call.log("view", cases=shown, what="report", search=prepared.key)
+        call.sees("report", (hit.case.case_id for hit in answer.result.hits), search=prepared.key)
         return render(ending, answer.result, answer.warnings, call.request.app.state.settings.notice)
 
     data, media_type = await call.read(work)

@@ -119,65 +119,49 @@ class TimeLimit(Layer):
         self._late: set[asyncio.Task[None]] = set()
 
     async def request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(self._app, scope, receive, send, self._seconds)
-        answering = asyncio.create_task(exchange.run())
-        begun = asyncio.create_task(exchange.begun.wait())
+        headers, clock = Headers(scope=scope), asyncio.get_running_loop().time
+        arrived = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        over, limit = False, asyncio.timeout(self._seconds)
+
+        async def timed_receive() -> Message:
+            nonlocal arrived
+            message = await receive()
+            if not arrived and not over and not limit.expired() and (until := limit.when()) is not None:
+                arrived = message["type"] == "http.disconnect" or not message.get("more_body", False)
+                earned = len(message.get("body", b"")) / _PACE
+                limit.reschedule(clock() + self._seconds if arrived else until + earned)
+            return message
+
+        async def timed_send(message: Message) -> None:
+            if not over and not limit.expired():
+                limit.reschedule(None)
+                await send(message)
+
+        answering = asyncio.ensure_future(self._app(scope, timed_receive, timed_send))
         try:
-            while (left := exchange.left()) > 0 and not (exchange.begun.is_set() or answering.done()):
-                await asyncio.wait({answering, begun}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if exchange.begun.is_set() or answering.done():
-                await answering
-                return
-            exchange.late = True
+            async with limit:
+                await asyncio.shield(answering)
+        except TimeoutError:
+            if not limit.expired():
+                raise
         finally:
-            begun.cancel()
+            over = True
             if not answering.done():
                 # Not awaited: a computing thread cannot be stopped, and nobody should wait for it.
                 answering.cancel()
                 self._late.add(answering)
                 answering.add_done_callback(self._forget)
-        await exchange.refusal().answer()(scope, receive, send)
+        if limit.expired():
+            await self._refusal(arrived=arrived).answer()(scope, receive, send)
+
+    def _refusal(self, *, arrived: bool) -> RefusedError:
+        limit = f"{self._seconds:g} s"
+        if not arrived:
+            return RefusedError(408, "Too slow", f"The request did not arrive within {limit}; send less at once.")
+        wait = {"Retry-After": str(math.ceil(self._seconds))}
+        return RefusedError(503, "Took too long", f"No answer within {limit}; try again later, or ask for less.", wait)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._late.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("a request failed after its time was up: %s", type(error).__qualname__)
-
-
-class _Exchange:
-    """One request and its answer, against the clock."""
-
-    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:
-        self._app, self._scope, self._receive, self._send, self._seconds = app, scope, receive, send, seconds
-        headers = Headers(scope=scope)
-        self._arrived = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        self._clock = asyncio.get_running_loop().time
-        self._until = self._clock() + seconds
-        self.begun, self.late = asyncio.Event(), False
-
-    async def run(self) -> None:
-        await self._app(self._scope, self._timed_receive, self._timed_send)
-
-    def left(self) -> float:
-        """Seconds left for the current phase."""
-        return self._until - self._clock()
-
-    def refusal(self) -> RefusedError:
-        limit = f"{self._seconds:g} s"
-        if not self._arrived:
-            return RefusedError(408, "Too slow", f"The request did not arrive within {limit}; send less at once.")
-        wait = {"Retry-After": str(math.ceil(self._seconds))}
-        return RefusedError(503, "Took too long", f"No answer within {limit}; try again later, or ask for less.", wait)
-
-    async def _timed_receive(self) -> Message:
-        message = await self._receive()
-        if not self._arrived:
-            self._until += len(message.get("body", b"")) / _PACE
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                self._arrived, self._until = True, self._clock() + self._seconds
-        return message
-
-    async def _timed_send(self, message: Message) -> None:
-        if not self.late:
-            self.begun.set()
-            await self._send(message)

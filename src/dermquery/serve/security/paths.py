@@ -20,8 +20,8 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 STATIC = "/static/"
 _PUBLIC = frozenset({SIGN_IN, "/healthz", "/readyz", "/favicon.ico"})
 _NOT_PAGES = ("/api/", "/metrics", "/healthz", "/readyz", STATIC)
-_TYPED = frozenset({"/read"})
-"""Asked while somebody types."""
+_TYPED = frozenset({"/read", "/weigh"})
+"""Asked while somebody types or moves a slider."""
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", "/image", "/thumbnail")
 
 

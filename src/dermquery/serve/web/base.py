@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dermquery.answer.words import TITLES, tones
+from dermquery.answer.words import tones
 from dermquery.serve.web.address import CHOSEN_FIELDS, Address, clause
 from dermquery.serve.web.site import Reading, pages, spoken
 from dermquery.store.duplicates import DuplicateGroup
@@ -23,7 +23,7 @@ async def base(visit: Reading) -> Response:
     names = [None if value is None else str(value) for value in service.facts.counts("diagnosis")]
     palette = tones(names)
     return visit.render(
-        "base.html", base=service.base.manifest, count=service.facts.count, titles=TITLES, most=_MOST_VALUES,
+        "base.html", base=service.base.manifest, count=service.facts.count, most=_MOST_VALUES,
         counts={field: service.facts.counts(field) for field in CHOSEN_FIELDS},
         tones={name: palette[name] for name in names}, browse=_browse,
     )  # fmt: skip
@@ -45,4 +45,4 @@ async def duplicates(visit: Reading) -> Response:
         return groups
 
     groups = await visit.read(work)
-    return visit.render("duplicates.html", groups=groups, shown=(groups or [])[:_MOST_GROUPS], titles=TITLES)
+    return visit.render("duplicates.html", groups=groups, shown=(groups or [])[:_MOST_GROUPS])

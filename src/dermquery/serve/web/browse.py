@@ -16,8 +16,7 @@ from dermquery.serve.web.failures import words_for
 from dermquery.serve.web.lesion import counterpart, photographs
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
-from dermquery.serve.web.writing import form_values
-from dermquery.store.protocol import StoredCase
+from dermquery.serve.web.writing import suggested
 from dermquery.store.where import Written
 
 __all__ = ["router"]
@@ -26,29 +25,23 @@ router = pages()
 _PAGE, _NEIGHBOURS = 60, 12
 
 
-def _page(visit: Visit, address: Address, after: str | None) -> tuple[list[StoredCase], int]:
-    service, condition = visit.service, Written(address.clauses())
-    rows = service.cases(condition, after, _PAGE + 1)
-    visit.sees("list", [row.case.case_id for row in rows[:_PAGE]])
-    return rows, service.base.count(condition)
-
-
 @router.get("/browse")
 async def browse(visit: Reading) -> Response:
     """A page of the gallery."""
     parameters = visit.request.query_params
     address, after = Address.of_form(parameters), parameters.get("after") or None
     status, problem = 200, ""
+    condition = Written(address.clauses())
     try:
-        rows, count = await visit.read(_page, visit, address, after)
+        rows, more = await visit.read(visit.page, condition, after, _PAGE)
+        count = await visit.read(visit.service.base.count, condition)
     except Exception as error:
-        (status, problem), rows, count = words_for(error), [], 0
+        (status, problem), rows, more, count = words_for(error), [], None, 0
         address = Address()
     facets = await visit.read(facets_of, visit.service, address)
-    more = rows[_PAGE - 1].case.case_id if len(rows) > _PAGE else ""
     template = "gallery_part.html" if visit.is_part and status == 200 else "browse.html"
     return visit.render(
-        template, status, address=address, facets=facets, cases=[row.case for row in rows[:_PAGE]],
+        template, status, address=address, facets=facets, cases=[row.case for row in rows],
         count=count, more=more, after=after, problem=problem,
     )  # fmt: skip
 
@@ -81,7 +74,7 @@ async def case(visit: Reading) -> Response:
         return visit.render("small_case.html", **shown)
     await visit.read(visit.service.facts.fetch)
     score = seven_point_score(shown["case"].checklist)
-    return visit.render("case.html", **shown, score=score, **form_values(visit))
+    return visit.render("case.html", **shown, score=score, suggested=suggested(visit))
 
 
 @router.get("/case/neighbours")

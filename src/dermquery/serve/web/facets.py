@@ -46,11 +46,6 @@ class Facet:
     values: tuple[FacetValue, ...]
     is_finding: bool
 
-    @property
-    def asks(self) -> bool:
-        """Whether something is asked of it."""
-        return any(value.asked for value in self.values)
-
 
 @dataclass(frozen=True)
 class RangeFacet:

@@ -14,7 +14,7 @@ from dermquery.data.image import load_image
 from dermquery.data.image_quality import check_image
 from dermquery.serve.pictures import query_copy
 from dermquery.serve.prepared import ExpiredQueryError
-from dermquery.serve.uploads import ExpiredImageError, read_crop, turned_and_cropped
+from dermquery.serve.uploads import ExpiredImageError, turned_and_cropped
 from dermquery.serve.web.asking import IMAGE_EXPIRED
 from dermquery.serve.web.site import Reading, Visit, pages
 from dermquery.store.same_image import said_of
@@ -34,15 +34,13 @@ async def keep_image(visit: Reading) -> Response:
 
 
 @router.get("/images/{key}/image")
-def uploaded(visit: Reading, key: str, turn: int = 0, crop: str = "") -> Response:
+def uploaded(visit: Reading, key: str, turn: int = 0) -> Response:
     """An image that was kept, as the editor has it."""
     try:
         kept = visit.site.images.of(visit.owner, key)
     except ExpiredImageError:
         return _gone()
-    data = kept.shown
-    if turn % 4 or crop:
-        data = query_copy(turned_and_cropped(load_image(kept.shown), turn, read_crop(crop)))
+    data = query_copy(turned_and_cropped(load_image(kept.shown), turn, None)) if turn % 4 else kept.shown
     return Response(data, media_type="image/jpeg")
 
 
@@ -67,4 +65,4 @@ def _kept(visit: Visit, data: bytes) -> dict[str, object]:
     found: Sequence[Warned] = (*said_of_frames(image.frames), *said_of(same), *check_image(image))
     warnings = [said(warning.message) for warning in found]
     links = [{"case": case_id, "url": visit.case_page(case_id)} for case_id in same[:5]]
-    return {"key": kept.key, "size": image.size, "warnings": warnings, "same": links}
+    return {"key": kept.key, "warnings": warnings, "same": links}

@@ -81,9 +81,9 @@ def add(visit: Visit, fields: CaseFields, question: Question, *, replace: bool) 
     data = image_of(visit, question)
     row = held(visit, fields.case_id)
     before = None if row is None else _before(visit, row)
-    written = visit.service.writer.put(fields, data, update=replace)
-    _log(visit, "add" if written.added else "update", written.row)
-    return _kept(visit, [Change(fields.case_id, before, _mark(written.row))])
+    written, added = visit.service.writer.put(fields, data, update=replace)
+    _log(visit, "add" if added else "update", written)
+    return _kept(visit, [Change(fields.case_id, before, _mark(written))])
 
 
 def change(visit: Visit, case_id: str, changes: dict[str, Any]) -> str:
@@ -148,14 +148,14 @@ def _take_back(visit: Visit, written: Change) -> None:
         visit.log("delete", case=written.case_id)
     else:
         fields, image = written.before
-        row = (writer.change(fields, None) if image is None else writer.put(fields, image, update=True)).row
+        row = writer.change(fields, None) if image is None else writer.put(fields, image, update=True)[0]
         _log(visit, "add" if written.mark is None else "update", row)
 
 
 def _changed(visit: Visit, row: StoredCase, changes: dict[str, Any]) -> Change:
     before = CaseFields.of(row.case)
     fields = CaseFields.model_validate({**before.model_dump(), **changes})
-    written = visit.service.writer.change(fields, None).row
+    written = visit.service.writer.change(fields, None)
     _log(visit, "update", written)
     return Change(row.case.case_id, (before, None), _mark(written))
 

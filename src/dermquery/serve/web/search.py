@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
@@ -11,16 +10,14 @@ from starlette.responses import Response
 from dermquery.answer.content import Content, report_content
 from dermquery.answer.language import _
 from dermquery.answer.words import describe_condition
-from dermquery.data.checklist import CRITERIA, seven_point_score
-from dermquery.model.presets import default_preset
+from dermquery.data.checklist import seven_point_score
 from dermquery.serve.answers import Answer
-from dermquery.serve.web.address import TOP_K, Address
+from dermquery.serve.web.address import Address, Fields
 from dermquery.serve.web.asking import answered, ask
 from dermquery.serve.web.facets import facets_of
 from dermquery.serve.web.failures import AskError, words_for
-from dermquery.serve.web.question import LONGEST_TEXT, Asked, Question
+from dermquery.serve.web.question import Asked, Question
 from dermquery.serve.web.site import Reading, Visit, pages, spoken
-from dermquery.serve.web.texts import TERMS
 
 __all__ = ["Shown", "router", "shown"]
 
@@ -88,37 +85,17 @@ async def page(visit: Visit, address: Address) -> Response:
     facets = await visit.read(facets_of, service, address)
     question = Question() if asked is None else asked.question
     return visit.render(
-        "search.html", status, address=address, question=question, asked=asked, view=view, problem=problem,
-        facets=facets, reading=question.reading, score=_score(question), **_form(visit),
+        "search.html", status, address=address, question=question, view=view, problem=problem, facets=facets,
+        reading=question.reading, score=_score(question),
     )  # fmt: skip
 
 
-async def part(
-    visit: Visit, asked: Asked, address: Address, marks: dict[str, bool] | None = None, *, slides: bool = False
-) -> Response:
-    """The answer alone, with the new counts of the filters; while a slider moves, the hits alone."""
+async def part(visit: Visit, asked: Asked, address: Address, marks: dict[str, bool] | None = None) -> Response:
+    """The answer alone, with the new counts of the filters."""
     asked, answer = await answered(visit, asked, address)
-    service = visit.service
     view = shown(visit, asked, address, answer, marks)
-    if slides:
-        response = visit.render("hits_part.html", view=view, address=address, **_form(visit))
-        response.headers["HX-Retarget"] = "#hits"
-        return response
-    facets = await visit.read(facets_of, service, address)
-    return visit.render("answer_part.html", view=view, facets=facets, address=address, **_form(visit))
-
-
-def _form(visit: Visit) -> dict[str, Any]:
-    presets = visit.service.base.manifest.weights
-    return {
-        "criteria": CRITERIA,
-        "together": TERMS,
-        "longest": LONGEST_TEXT,
-        "counts_of_hits": TOP_K,
-        "presets": presets,
-        "default_preset": default_preset(presets),
-        "examples": visit.service.facts.examples,
-    }
+    facets = await visit.read(facets_of, visit.service, address)
+    return visit.render("answer_part.html", view=view, facets=facets, address=address)
 
 
 def _score(question: Question) -> int | None:
@@ -132,7 +109,7 @@ async def searches(visit: Reading) -> Response:
     form = await visit.form()
     address = Address.of_form(form)
     known = visit.site.asked.get(visit.owner, address.query)
-    marks = {str(case_id): name == "relevant" for name in ("relevant", "irrelevant") for case_id in form.getlist(name)}
+    marks = _marks(form)
     rerank = str(form.get("rerank") or "")
     if rerank and known is not None:
         asked = known
@@ -144,18 +121,37 @@ async def searches(visit: Reading) -> Response:
     else:
         asked, marks = await ask(visit, Question.of(form), known), {}
     address = replace(address, query=asked.key)
-    slides = rerank in ("parts", "lambda")
-    response = await part(visit, asked, address, marks or None, slides=slides)
-    response.headers["HX-Replace-Url" if slides else "HX-Push-Url"] = visit.to(address.path())
+    response = await part(visit, asked, address, marks or None)
+    response.headers["HX-Push-Url"] = visit.to(address.path())
+    return response
+
+
+@router.post("/weigh")
+@spoken()
+async def weigh(visit: Reading) -> Response:
+    """Rank again while a slider moves: the hits alone, so that the hand stays on it."""
+    form = await visit.form()
+    address = Address.of_form(form)
+    asked, answer = await answered(visit, _kept(visit, address), address)
+    view = shown(visit, asked, address, answer, _marks(form))
+    response = visit.render("hits_part.html", view=view, address=address)
+    response.headers["HX-Replace-Url"] = visit.to(address.path())
     return response
 
 
 @spoken()
 async def _again(visit: Visit, address: Address) -> Response:
-    asked = visit.site.asked.get(visit.owner, address.query)
-    if asked is None:
+    return await part(visit, _kept(visit, address), address)
+
+
+def _kept(visit: Visit, address: Address) -> Asked:
+    if (asked := visit.site.asked.get(visit.owner, address.query)) is None:
         raise AskError(_(_EXPIRED), 410)
-    return await part(visit, asked, address)
+    return asked
+
+
+def _marks(form: Fields) -> dict[str, bool]:
+    return {str(case_id): name == "relevant" for name in ("relevant", "irrelevant") for case_id in form.getlist(name)}
 
 
 @router.post("/read")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Annotated, Any, cast
@@ -19,7 +19,17 @@ from dermquery import __version__
 from dermquery.answer.content import image_alt
 from dermquery.answer.language import LANGUAGES
 from dermquery.answer.rendering import environment_of
-from dermquery.answer.words import describe_case, diagnosis_title, remark_question, tones, value_title
+from dermquery.answer.words import (
+    SELDOM,
+    TITLES,
+    UNITS,
+    describe_case,
+    diagnosis_title,
+    remark_question,
+    tones,
+    value_title,
+)  # fmt: skip
+from dermquery.data.case import NUMBERS
 from dermquery.data.checklist import CRITERIA
 from dermquery.data.reading.lexicon import languages
 from dermquery.serve.api.common import Call, ScopedRoute, call_of
@@ -31,8 +41,9 @@ from dermquery.serve.settings import ServeSettings
 from dermquery.serve.tongues import LANGUAGE_COOKIE
 from dermquery.serve.uploads import KeptImages
 from dermquery.serve.web import texts
+from dermquery.serve.web.address import TOP_K
 from dermquery.serve.web.failures import words_for
-from dermquery.serve.web.question import AskedQuestions
+from dermquery.serve.web.question import LONGEST_TEXT, AskedQuestions
 from dermquery.serve.web.static_files import StaticFiles
 
 __all__ = ["POLICY", "Reading", "Site", "Visit", "Writing", "pages", "router", "spoken"]
@@ -92,10 +103,6 @@ class Visit(Call):
     async def form(self) -> FormData:
         """The form that was sent, without files."""
         return await self.request.form(max_files=0, max_fields=_MOST_FIELDS)
-
-    def sees(self, what: str, case_ids: Sequence[str]) -> None:
-        """Log who sees which cases, before they see them."""
-        self.log("view", cases=list(case_ids), what=what)
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one."""
@@ -187,8 +194,15 @@ def _environment() -> Environment:
     made = environment_of("dermquery.serve.web")
     made.globals.update(
         version=__version__,
+        criteria=CRITERIA,
+        together=texts.TERMS,
+        longest=LONGEST_TEXT,
+        counts_of_hits=TOP_K,
+        titles=TITLES,
+        seldom=SELDOM,
+        numbers=NUMBERS,
+        units=UNITS,
         tone_of=lambda name: tones([name])[name],
-        criteria_titles={name: criterion.title for name, criterion in CRITERIA.items()},
         describe_case=describe_case,
         diagnosis_title=diagnosis_title,
         image_alt=image_alt,

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from dermquery.answer.language import _, said
-from dermquery.answer.words import SELDOM, TITLES, UNITS
-from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
+from dermquery.answer.words import TITLES
+from dermquery.data.case import CASE_FIELDS, Kind
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.answers import CaseExistsError
 from dermquery.serve.fields import CaseFields
@@ -19,27 +19,19 @@ from dermquery.serve.web.failures import AskError
 from dermquery.serve.web.question import Question
 from dermquery.serve.web.site import Reading, Visit, Writing, pages, spoken
 
-__all__ = ["form_values", "router"]
+__all__ = ["router", "suggested"]
 
 router = pages()
 _MOST_SUGGESTED = 100
 
 
-def form_values(visit: Visit) -> dict[str, Any]:
-    """What the form of a case needs: its fields, and values to suggest."""
+def suggested(visit: Visit) -> dict[str, list[str]]:
+    """Values to suggest for the fields of a case: those of a closed list, or those that cases have."""
     facts = visit.service.facts
-    suggested = {
+    return {
         name: list(field.values) or [str(v) for v in list(facts.counts(name))[:_MOST_SUGGESTED] if v is not None]
         for name in TITLES
         if (field := CASE_FIELDS[name]).kind in (Kind.CHOICE, Kind.WORD, Kind.TREE)
-    }
-    return {
-        "titles": TITLES,
-        "seldom": SELDOM,
-        "numbers": NUMBERS,
-        "units": UNITS,
-        "suggested": suggested,
-        "criteria": CRITERIA,
     }
 
 
@@ -61,7 +53,7 @@ def _faults(error: ValidationError) -> AskError:
 async def page(visit: Reading) -> Response:
     """The page to add cases."""
     await visit.read(visit.service.facts.fetch)
-    return visit.render("add.html", question=Question(), case=None, **form_values(visit))
+    return visit.render("add.html", question=Question(), case=None, suggested=suggested(visit))
 
 
 @router.post("/add")
