@@ -31,3 +31,9 @@ def test_rows_that_share_a_ranker_are_timed_on_queries_that_it_does_not_know() -
         system = SYSTEMS[key]
         assert _timed(Row(system.title, system, Config()), ranker, cases, cases) > 0  # type: ignore[arg-type]
         assert len(ranker.encoded) == 21 * n
+
+
+def test_rows_that_need_the_composed_model_are_made_by_one_process() -> None:
+    jobs = {key: SYSTEMS[key].job for key in SYSTEMS}
+    assert {jobs[key] for key in ("composed", "image_only", "diagnosed", "balanced", "balanced_recorded")} == {"composed"}
+    assert jobs["snf_dca"] == jobs["resnet50_cossim"] != jobs["frozen"] == jobs["checklist_cosine"] == "untrained"

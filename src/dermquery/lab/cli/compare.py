@@ -123,7 +123,7 @@ def compare(
     rows = [Row(listed.title, listed, settings) for listed in chosen]
     groups: dict[str, list[str]] = {}
     for listed in chosen:
-        groups.setdefault(listed.training or "untrained", []).append(listed.key)
+        groups.setdefault(listed.job, []).append(listed.key)
     request = _Request(data, out, folds, config, overrides, start_from, only, jobs, report, accelerator, others=also)
     command = request.child("compare", "--data", str(data))
     _run(

@@ -171,6 +171,11 @@ class System:
     origin: str = ""
 
     @property
+    def job(self) -> str:
+        """Name of the rows that one process makes: those of one training, or each process would train it."""
+        return "composed" if self.training in BESIDE else self.training or "untrained"
+
+    @property
     def needs_start(self) -> bool:
         """Whether it searches by a taught backbone, and so needs one to be given."""
         return self.training == TAUGHT
