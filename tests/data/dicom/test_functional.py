@@ -103,10 +103,10 @@ def test_cases_and_copies_have_them(tmp_path: Path, named: bool) -> None:
     each = [groups(site="back", side="R"), groups(site="face", side="R")]
     made = enhanced(groups(spacing=0.02), each, 2, AnatomicRegionSequence=None, ImageLaterality=None)
     (tmp_path / "x").write_bytes(written(made))
-    copies = {} if named else {"objects": tmp_path / "objects"}
     report = prepare_dicom(
-        tmp_path / "x", tmp_path / "out", site_key=None if named else tmp_path / "key", keep_identity=named, **copies
-    )
+        tmp_path / "x", tmp_path / "out", site_key=tmp_path / "key", keep_identity=named,
+        objects=None if named else tmp_path / "objects",
+    )  # fmt: skip
     assert [(case.site, case.laterality) for case in report.cases] == [("back", "right"), ("face", "right")]
     assert [case.pixel_spacing_mm for case in read_cases(tmp_path / "out" / "cases.csv")] == [0.02, 0.02]
     if named:

@@ -56,8 +56,7 @@ def group_doubts(dataset: Dataset, frames: int) -> tuple[str, ...]:
     if count >= frames:
         return ()
     return (
-        f"of {frames} frames the functional groups of {count} can be read, so regions, sides and pixel sizes that the "
-        "others' may have are not recorded; enter them in the table",
+        f"of {frames} frames the functional groups of {count} can be read, and what the others' say is not recorded",
     )
 
 
