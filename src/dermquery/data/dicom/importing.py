@@ -15,12 +15,12 @@ from pydicom.uid import JPEGBaseline8Bit
 from dermquery.data.case import Case
 from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.attributes import PHOTOGRAPHS, age_doubts, doubts_of, facts_of
-from dermquery.data.dicom.container import DicomError
+from dermquery.data.dicom.container import DicomError, is_dicom
 from dermquery.data.dicom.deidentify import METHOD, check_shown, deidentified
 from dermquery.data.dicom.functional import by_frame, group_doubts, of_all_frames
 from dermquery.data.dicom.header import Header, read_header
 from dermquery.data.dicom.layout import Layout, frame_bytes, layout_of
-from dermquery.data.dicom.objects import DicomFile
+from dermquery.data.dicom.objects import DicomFile, is_packed
 from dermquery.data.dicom.pixels import profile_of
 from dermquery.data.dicom.quiet import quiet
 from dermquery.data.dicom.site_key import SiteKey
@@ -32,6 +32,8 @@ from dermquery.data.sources.prepare import BadImage, Original
 __all__ = ["FrameCase", "Import"]
 
 _NO_FILE = "no DICOM file"
+_NAMED = 5
+"""Archives that are named."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,17 @@ class Import:
         self._others: Counter[str] = Counter()
         self._mended: Counter[str] = Counter()
         self._objects: dict[str, str] = {}
+        self._packed: list[str] = []
 
     def take(self, file: DicomFile) -> None:
         """Read a file's attributes, and make its cases."""
         try:
-            if not file.is_dicom():
-                self._others[_NO_FILE] += 1
+            head = file.head()
+            if not is_dicom(head):
+                if is_packed(head):
+                    self._packed.append(self._called(file))
+                else:
+                    self._others[_NO_FILE] += 1
                 return
             with file.opened() as stream, quiet():
                 header = read_header(stream)
@@ -192,10 +199,16 @@ class Import:
         if self._others:
             counted = ", ".join(f"{count} × {kind}" for kind, count in self._others.most_common())
             parts.append(f"{self._others.total()} files are no photographs and were passed over: {counted}")
+        if self._packed:
+            more = f" and {len(self._packed) - _NAMED} more" if len(self._packed) > _NAMED else ""
+            named = ", ".join(self._packed[:_NAMED]) + more
+            parts.append(
+                f"ZIP archives among the files are not looked into; unpack them, and prepare again: {named}"
+            )
         parts += [f"{count} × {note}" for note, count in self._mended.most_common()]
         if self._key is None:
             parts.append("identities were kept: the table and its images name patients")
-        elif self.bad and not self._named:
+        elif (self.bad or self._packed) and not self._named:
             parts.append(
                 "files are called by their places in the sorted list, as their names may name patients; "
                 "--name-files names them"
