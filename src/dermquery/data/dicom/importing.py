@@ -202,9 +202,7 @@ class Import:
         if self._packed:
             more = f" and {len(self._packed) - _NAMED} more" if len(self._packed) > _NAMED else ""
             named = ", ".join(self._packed[:_NAMED]) + more
-            parts.append(
-                f"ZIP archives among the files are not looked into; unpack them, and prepare again: {named}"
-            )
+            parts.append(f"ZIP archives among the files are not looked into; unpack them, and prepare again: {named}")
         parts += [f"{count} × {note}" for note, count in self._mended.most_common()]
         if self._key is None:
             parts.append("identities were kept: the table and its images name patients")
