@@ -256,10 +256,10 @@ def test_a_lesions_id_is_its_sources_own(tmp_path: Path) -> None:
     for asked, said in {
         "nowhere": "there is no lesion 'nowhere'; write the id as a hit",
         "": "there is no lesion ''",
-        ":0": "there is no lesion '0' of no source; '0' is of the source 'A' and the source 'B'",
-        "A:1": "there is no lesion '1' of the source 'A'; '1' is of the source 'B'",
-        "a:1": "there is no lesion 'a:1', nor a source 'a'; the sources are: .*B.*Did you mean 'A'",
-        "A:9": "there is no lesion '9' of the source 'A'; write the id",
+        ":0": "there is no lesion ':0'; '0' is of 'A' and 'B'",
+        "A:1": "there is no lesion 'A:1'; '1' is of 'B'",
+        "a:1": "there is no lesion 'a:1', nor a source 'a'; there are: .*B.*Did you mean 'A'",
+        "A:9": "there is no lesion 'A:9'; write the id",
         "3": "there is no lesion '3', but '3' is a case; exclude that instead",
     }.items():
         with pytest.raises(FilterError, match=said):
@@ -277,7 +277,7 @@ def test_a_lesions_id_is_its_sources_own(tmp_path: Path) -> None:
     with pytest.raises(FilterError, match="write A:0 for that of 'A', :0 for that of no source"):
         left("0")
     store.delete(["8"])
-    with pytest.raises(FilterError, match="there is no lesion '0' of no source"):
+    with pytest.raises(FilterError, match="there is no lesion ':0'"):
         left(":0")  # that the base once had is nobody's
     with pytest.raises(FilterError, match="lesion '0' is one of 'A' and 'B', each its own; write A:0 for that of 'A'"):
         left(["1", "0"])

@@ -87,7 +87,7 @@ def _sources_of(field: _Field, ids: Sequence[str], store: CaseReader) -> dict[st
 
 def _ambiguous(field: _Field, written: str, sources: Sequence[str | None]) -> FilterError:
     what = field.partition("_")[0]
-    named = " and ".join("no source" if source is None else repr(source) for source in sources)
+    named = _listed(sources)
     first = next(source for source in sources if source is not None)
     rest = f", :{written} for that of no source" if None in sources else ""
     return FilterError(
@@ -99,22 +99,26 @@ def _unfound(field: _Field, written: str, source: str | None, store: CaseReader)
     """That an id is nobody's, and whose it would be otherwise; ids themselves are not listed, as for conditions."""
     what = field.partition("_")[0]
     own = written if source is None else written[len(source) + 1 :]
-    said = f"nothing to leave out: there is no {what} {own!r}" + ("" if source is None else f" of {_named(source)}")
     if elsewhere := _sources_of(field, [own], store).get(own):
-        there = " and ".join(sorted(_named(other or "") for other in elsewhere))
-        return FilterError(f"{said}; {own!r} is of {there}")
-    kinds = [each for each in _FIELDS if store.count(Filter(condition=Equals(field=each, value=own)))]
-    if kinds:
-        named = " and ".join(f"a {each.partition('_')[0]}" for each in kinds)
-        return FilterError(f"{said}, but {own!r} is {named}; exclude that instead")
+        whose = _listed(sorted(elsewhere, key=str))
+        return FilterError(f"nothing to leave out: there is no {what} {written!r}; {own!r} is of {whose}")
+    kinds = (each for each in _FIELDS if store.count(Filter(condition=Equals(field=each, value=own))))
+    if other := next(kinds, "").partition("_")[0]:
+        return FilterError(
+            f"nothing to leave out: there is no {what} {written!r}, but {own!r} is a {other}; exclude that instead"
+        )
     sources = [name for name in _sources(store) if name]
     if source is None and ":" in written and field != "case_id" and sources:
         typed = written.partition(":")[0]
         shown = ", ".join(sources[:_SHOWN]) + (f" and {len(sources) - _SHOWN} more" if len(sources) > _SHOWN else "")
         hint = did_you_mean(typed, sources)
-        return FilterError(f"{said}, nor a source {typed!r}; the sources are: {shown}{hint}")
-    return FilterError(f"{said}; write the id as a hit of this base shows it, or leave it out")
+        return FilterError(
+            f"nothing to leave out: there is no {what} {written!r}, nor a source {typed!r}; there are: {shown}{hint}"
+        )
+    return FilterError(
+        f"nothing to leave out: there is no {what} {written!r}; write the id as a hit shows it, or leave it out"
+    )
 
 
-def _named(source: str) -> str:
-    return f"the source {source!r}" if source else "no source"
+def _listed(sources: Sequence[str | None]) -> str:
+    return " and ".join("no source" if source is None else repr(source) for source in sources)
