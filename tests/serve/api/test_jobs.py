@@ -290,7 +290,7 @@ def test_a_job_says_how_its_lesions_are_numbered(own: Served, own_client: Client
     job = own_client.wait(own_client.submit(table=table, images=images).id)
     assert own_client.case("x1").lesion_id == "p/1"
     (note,) = own_client.job(job.id).notes
-    assert "'1' is a lesion of several patients" in note
+    assert "several patients have a lesion '1', so" in note
 
 
 def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
