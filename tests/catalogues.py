@@ -38,6 +38,8 @@ _SAYING = (
         "data/costs.py",
         "data/dicom/frames.py",
         "data/image_quality.py",
+        "data/sources/lesions.py",
+        "store/excluded.py",
         "store/likeness.py",
     ),
     *("store/same_image.py", "serve/answers.py", "serve/archive_names.py", "serve/bundle.py"),
@@ -57,6 +59,7 @@ _NAMES = ("message", "detail", "reason", "words", "below", "said", "_DISK")
 _OTHERS = (
     # Parts of sentences, which stand in a slot of another.
     *("case {0}", "cases {0}", "cases {0} and {1} more", "It looks", "They look", "this is {0}", "{0}: {1}"),
+    *("no source"),
     *("resume the job", "undo it again", "requests", "requests at once"),
     # What pydantic says of the fields of a case.
     "Input should be a valid number, unable to parse string as a number",

@@ -148,7 +148,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     )
     base = CaseBase.create(tmp_path / EVIL.replace("/", "|"), ProjectionEncoder())
     base.add([case])
-    result = base.search(text=EVIL, exclude_patient=EVIL)
+    result = base.search(text=EVIL)
     page = sheet(result, tmp_path, EVIL)
     assert "script" not in {tag for tag, _ in page.tags}
     assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]

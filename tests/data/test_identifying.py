@@ -198,6 +198,22 @@ def test_why_a_column_is_left_out(heading: str, values: list[str], why: str | No
     assert left_out(heading, values) == why
 
 
+@pytest.mark.parametrize("for_ids", [False, True])
+@pytest.mark.parametrize(
+    ("heading", "kept"),
+    [("Urheber", True), ("Copyright", True), ("© Copyright", True), ("AUTEUR", True), ("Copyright holder", True)]
+    + [(name, False) for name in ("Author", "Owner", "Attribution", "Auteur du rapport", "Bearbeiter", "Fotograf")],
+)
+def test_whose_a_picture_is_is_said_on_purpose(heading: str, kept: bool, for_ids: bool) -> None:
+    def why(*values: str) -> str | None:
+        rows = Rows("line", (heading,), [(i, [value]) for i, value in enumerate(values)])
+        return columns_left_out(rows, for_ids=for_ids).get(heading)
+
+    assert (why("Anna Maier", "Dr. Ben Kim") is None) == kept
+    assert why("a.maier@klinik.de", "b.kim@klinik.de") == "e-mail address"
+    assert why("0171 1234567", "+49 6221 561234") == "telephone number"
+
+
 def test_days_that_lie_decades_before_others() -> None:
     header, days = ("Datum", "Kontrolle am"), (("2019-02-03", "1990-02-03"), ("2021-01-01", "2001-01-01"))
     numbered = [(number, list(pair)) for number, pair in enumerate(days)]

@@ -53,7 +53,7 @@ def test_a_folder_and_a_table_say_it(tmp_path: Path) -> None:
     report = prepare_folder(tmp_path / "images", tmp_path / "out", table=table)
     assert [each.lesion_id for each in report.cases] == ["p0/1", "p1/1", "p2/1"]
     (note,) = report.notes
-    assert "'1' is a lesion of several patients" in note
+    assert "several patients have a lesion '1', so" in note
     assert report.table is not None
     again, _ = read_kept(report.table, columns={}, skip_bad=False)
     assert (tuple(again), again.notes) == (report.cases, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -193,3 +194,56 @@ def test_an_exported_base_is_indexed_to_an_equal_one(base: CaseBase, tmp_path: P
     other.add(held(base).values())
     assert held(other) == held(base)
     assert other.add(held(base).values()).unchanged == 1
+
+
+# --- newer releases ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "new", "gone"),
+    [
+        ("A", ["a 0", "a1"], ["n0"], ["a2", "a3", "a4"]),
+        ("A", ["a 0"], [], ["a1", "a2", "a3", "a4"]),
+        ("A", ["a 0", "a1", "a2", "a3", "a4"], ["n0"], []),
+        ("A", [], ["n0"], []),  # a further part of the source
+        ("B", ["b0"], [], []),
+        ("B", [], ["n0"], []),
+        (None, ["c0"], [], []),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_a_newer_release_has_no_more_is_told_and_stays(
+    base: CaseBase, tmp_path: Path, source: str | None, kept: list[str], new: list[str], gone: list[str], dry: bool
+) -> None:
+    first = [case(tmp_path, name, "A", i) for i, name in enumerate(["a 0", "a1", "a2", "a3", "a4"])]
+    first += [case(tmp_path, "b0", "B", 7), case(tmp_path, "c0", None, 8), case(tmp_path, "c1", None, 9)]
+    base.add(first)
+    table, report = tmp_path / "new.csv", tmp_path / "report.json"
+    release = [each for each in first if each.case_id in kept]
+    write_cases([*release, *(case(tmp_path, name, source, 20) for name in new)], table)
+    done = run(table, "--base", base.uri, "--report", report, *(["--dry-run"] if dry else []))
+    assert done.exit_code == 0, done.output
+    assert json.loads(report.read_text())["not_in_table"] == ({source: gone} if gone else {})
+    assert ("not in this table" in done.output) == bool(gone)
+    if gone:
+        named = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+        assert f"{len(gone)} cases are in the base and not in this table of source 'A' ({named}); none" in done.output
+        line = next(line for line in done.output.splitlines() if "to remove them" in line)
+        command = shlex.split(line.partition("to remove them: ")[2])
+        assert command == [
+            "dermquery",
+            "base",
+            "delete",
+            str(base.uri),
+            *(p for name in gone for p in ("--case", name)),
+        ]
+    assert {each.case_id for each in first} <= set(CaseBase.open(base.uri).store.ids())
+
+
+def test_bad_rows_and_prefixed_ids_are_in_the_table(base: CaseBase, tmp_path: Path) -> None:
+    first = [case(tmp_path, f"P-{i}", "A", i) for i in range(3)]
+    base.add(first)
+    rows = [f"0,{first[0].image},A,50", f"1,{first[1].image},A,900"]
+    (tmp_path / "t.csv").write_text("\n".join(["case_id,image,source,age", *rows]), encoding="utf-8")
+    done = run(tmp_path / "t.csv", "--base", base.uri, "--prefix", "P-", "--skip-bad")
+    assert "1 case is in the base and not in this table of source 'A' (P-2)" in done.output, done.output

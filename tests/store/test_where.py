@@ -253,8 +253,21 @@ def test_a_lesions_id_is_its_sources_own(tmp_path: Path) -> None:
     assert left("A: day:2") == "7"
     assert left("IL_1234567") == "45", "the archive's are the same everywhere"
     assert left(None, "0") == "6"
-    assert left("nowhere") == ""
-    assert left(":0") == "", "no case without a source has it"
+    for asked, said in {
+        "nowhere": "there is no lesion 'nowhere'; write the id as a hit",
+        "": "there is no lesion ''",
+        ":0": "there is no lesion ':0'; '0' is of 'A' and 'B'",
+        "A:1": "there is no lesion 'A:1'; '1' is of 'B'",
+        "a:1": "there is no lesion 'a:1', nor a source 'a'; there are: .*B.*Did you mean 'A'",
+        "A:9": "there is no lesion 'A:9'; write the id",
+        "3": "there is no lesion '3', but '3' is a case; exclude that instead",
+    }.items():
+        with pytest.raises(FilterError, match=said):
+            left(["1", asked])
+    assert not matches(excluding(Filter(), store, "7", None, None), cases[7])
+    for case_id in ("99", "A:0"):
+        with pytest.raises(FilterError, match=f"there is no case '{case_id}'"):
+            excluding(Filter(), store, ["7", case_id], None, None)
     unnamed = StoredCase(
         Case(case_id="8", image=Path("a.jpg"), lesion_id="0"), np.ones(2, np.float32), ImageStamp("0", 0, 0, "")
     )
@@ -264,5 +277,7 @@ def test_a_lesions_id_is_its_sources_own(tmp_path: Path) -> None:
     with pytest.raises(FilterError, match="write A:0 for that of 'A', :0 for that of no source"):
         left("0")
     store.delete(["8"])
+    with pytest.raises(FilterError, match="there is no lesion ':0'"):
+        left(":0")  # that the base once had is nobody's
     with pytest.raises(FilterError, match="lesion '0' is one of 'A' and 'B', each its own; write A:0 for that of 'A'"):
         left(["1", "0"])

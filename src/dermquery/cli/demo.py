@@ -49,7 +49,7 @@ def demo(
     base.add(searched)
     text = "atypical network, blue-whitish veil"
     console.print(f"[bold]3[/]  searching with {asking.image} and “{text}”\n")
-    result = base.search(image=asking.image, text=text, top_k=5, exclude_lesion=asking.lesion_id)
+    result = base.search(image=asking.image, text=text, top_k=5)
     print_result(result, base)
     page = write_html(result, out / "result.html", notice=NOTICE)
     picture = write_png(result, out / "result.png", notice=NOTICE)

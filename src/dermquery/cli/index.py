@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = ["index", "progress_bar", "show_progress"]
 
 _SHOWN = 20
 _REPEATS_SHOWN = 5
+_GONE_SHOWN = 3
 
 
 @expected_errors
@@ -90,11 +92,12 @@ def index(
         cases = replace(cases, cases=tuple(_prefixed(case, prefix) for case in cases))
     for note in filter(None, (*cases.notes, told)):
         Console(stderr=True, soft_wrap=True).print(Text(note, style="yellow"))
+    gone: Mapping[str, list[str]] = {}
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("reading" if dry_run else "indexing", total=len(cases), speed="", left="")
         if dry_run:
-            done, n_cases = _dry_run(
-                cases, base, replacing=replace_cases, progress=lambda state: show_progress(bar, task, state)
+            done, n_cases, gone = _dry_run(
+                cases, base, prefix, replacing=replace_cases, progress=lambda state: show_progress(bar, task, state)
             )
         else:
             from dermquery.store.casebase import CaseBase
@@ -104,6 +107,7 @@ def index(
             case_base.check_writable()
             if not replace_cases:
                 _check_elsewhere(cases, case_base.store)
+            gone = _left_behind(cases, prefix, case_base.store)
             executor = None if ray is None else _cluster(ray, case_base, model, batch_size)
             done = case_base.add(
                 cases, batch_size=batch_size, executor=executor, replacing=replace_cases,
@@ -112,8 +116,11 @@ def index(
             n_cases = len(case_base)
     if report is not None:
         with replacing(report) as part:
-            part.write_text(json.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _print(done, skipped=len(cases.skipped), n_cases=n_cases, base=base)
+            part.write_text(
+                json.dumps(done.to_dict() | {"not_in_table": gone}, indent=2, ensure_ascii=False) + "\n",
+                encoding="utf-8",
+            )
+    _print(done, gone, skipped=len(cases.skipped), n_cases=n_cases, base=base)
     if done.bad and not skip_bad:
         raise typer.Exit(1)
 
@@ -123,9 +130,9 @@ def _prefixed(case: Case, prefix: str) -> Case:
 
 
 def _dry_run(
-    cases: CaseTable, base: str, *, replacing: bool, progress: Callable[[IngestProgress], None]
-) -> tuple[IngestReport, int]:
-    """What an ingest would do, and how many cases the base holds now."""
+    cases: CaseTable, base: str, prefix: str, *, replacing: bool, progress: Callable[[IngestProgress], None]
+) -> tuple[IngestReport, int, Mapping[str, list[str]]]:
+    """What an ingest would do, how many cases the base holds now, and which of them the table has no more."""
     from dermquery.store.casebase import CaseBase
     from dermquery.store.encoding import LocalExecutor
     from dermquery.store.ingest import index_cases
@@ -135,7 +142,30 @@ def _dry_run(
     if store is not None and not replacing:
         _check_elsewhere(cases, store)
     report = index_cases(cases, store, LocalExecutor(None), dry_run=True, replacing=replacing, progress=progress)
-    return report, 0 if store is None else store.count()
+    if store is None:
+        return report, 0, {}
+    return report, store.count(), _left_behind(cases, prefix, store)
+
+
+def _left_behind(cases: CaseTable, prefix: str, store: CaseReader) -> Mapping[str, list[str]]:
+    """By source, what the base holds and the table has no more; rows of no use are in the table all the same."""
+    from dermquery.store.left_behind import left_behind
+
+    unused = [name for row in cases.skipped for name in (row.case_id, f"{prefix}{row.case_id}")]
+    sources = dict.fromkeys(case.source for case in cases.cases if case.source)
+    return left_behind([*(case.case_id for case in cases.cases), *unused], sources, store)
+
+
+def _print_left_behind(gone: Mapping[str, list[str]], base: str) -> None:
+    """Say it, with the command that removes them; those of many cases are in the file of --report."""
+    out = Console(soft_wrap=True)
+    for source, ids in gone.items():
+        named = ", ".join(ids[:_GONE_SHOWN]) + (", …" if len(ids) > _GONE_SHOWN else "")
+        are = "1 case is" if len(ids) == 1 else f"{len(ids):,} cases are"
+        out.print(Text(f"  {are} in the base and not in this table of source {source!r} ({named}); none was removed"))
+        options = " ".join(f"--case {shlex.quote(name)}" for name in ids[:_SHOWN])
+        more = " …  (--report FILE lists all)" if len(ids) > _SHOWN else ""
+        out.print(Text(f"    to remove them: dermquery base delete {shlex.quote(base)} {options}{more}"))
 
 
 def _check_elsewhere(cases: CaseTable, store: CaseReader) -> None:
@@ -186,7 +216,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> None:
+def _print(report: IngestReport, gone: Mapping[str, list[str]], *, skipped: int, n_cases: int, base: str) -> None:
     from dermquery.store.hits import RESEARCH_USE
 
     out = Console(soft_wrap=True)
@@ -220,4 +250,5 @@ def _print(report: IngestReport, *, skipped: int, n_cases: int, base: str) -> No
         out.print(Text("  contradictions, of which what the base says stays (the base, then this table):"))
         for line in report.contradicting:
             out.print(Text(f"    {line}"))
+    _print_left_behind(gone, base)
     out.print(Text(RESEARCH_USE), style="dim")

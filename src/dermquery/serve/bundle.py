@@ -20,6 +20,7 @@ from dermquery.data.files import replacing
 from dermquery.data.names import slashed
 from dermquery.data.rows import BadRow, CaseTableError, read_rows
 from dermquery.data.sources.keeping import not_kept
+from dermquery.data.sources.lesions import within_patients
 from dermquery.serve.archive_names import ArchiveNames, files_shown
 from dermquery.serve.fields import CaseFields
 
@@ -61,6 +62,7 @@ class Bundle:
 
     Attributes:
         left_out: columns of the table that may name a person, each with the reason; known after :meth:`entries`.
+        notes: what else there is to tell of the table; known then, too.
 
     Raises:
         BundleError: no ZIP file, one that is encrypted or compressed unusually, or too many files in it.
@@ -69,6 +71,7 @@ class Bundle:
     def __init__(self, path: Path, image_bytes: int) -> None:
         self._limit = image_bytes
         self.left_out: Mapping[str, str] = {}
+        self.notes: tuple[str, ...] = ()
         try:
             with path.open("rb") as file:
                 _check_directory(file)
@@ -129,7 +132,9 @@ class Bundle:
             raise CaseTableError(str(error).replace(str(file), table), error.rows) from error
         finally:
             file.unlink()
-        entries, bad = self._checked(read.cases)
+        cases, numbered = within_patients(read.cases)
+        self.notes = tuple(note.replace(str(file), table) for note in (*read.notes, *numbered))
+        entries, bad = self._checked(cases)
         bad = [*read.skipped, *bad]
         if bad and (not skip_bad or not entries):
             places = [f"line {row.line} ({row.case_id!r})" if row.line else f"case {row.case_id!r}" for row in bad[:3]]

@@ -43,6 +43,7 @@ class Job(BaseModel):
         added: cases that were new in the base.
         n_bad: cases left out; ``bad`` names the first thousand.
         left_out: columns of the table that were left out, as they may name a person, each with the reason.
+        notes: what else there is to tell of the table, such as lesions that it numbers for each patient.
         repeated: cases put in whose image file another case has, of the base or of an earlier row; ``repeats`` names
             the first hundred, each with that case.
         completed: images of the ISIC Archive that the base has from another source, and that the job's cases complete.
@@ -71,6 +72,7 @@ class Job(BaseModel):
     n_bad: int = 0
     bad: tuple[BadCase, ...] = ()
     left_out: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     repeated: int = 0
     repeats: tuple[Repeat, ...] = ()
     completed: int = 0

@@ -71,7 +71,7 @@ def take_in(
         total, n_bad = len(entries) + len(bad), len(bad)
         job = Job(
             id=name, owner=owner, created=now, update=update, total=total, done=n_bad, n_bad=n_bad, bad=bad[:_BAD_KEPT],
-            left_out=dict(bundle.left_out),
+            left_out=dict(bundle.left_out), notes=bundle.notes,
         )  # fmt: skip
         part.save(job)
         sync_tree(part.path)

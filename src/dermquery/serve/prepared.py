@@ -51,7 +51,7 @@ class Exclusions:
         """The filter with these exclusions.
 
         Raises:
-            FilterError: an id is that of several sources.
+            FilterError: an id is nobody's, or that of several sources.
         """
         narrowed = excluding(where, store, self.cases, self.lesions, self.patients)
         return narrowed if self.like is None else narrowed.also(*apart_from(self.like))

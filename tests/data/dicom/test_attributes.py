@@ -136,6 +136,29 @@ def test_an_impossible_age_is_told_and_the_dates_count() -> None:
     assert age_doubts(dataset) == ()
 
 
+@pytest.mark.parametrize(
+    ("written", "told", "quoted"),
+    [
+        ("about 60", "a PatientAge ('about')", "a PatientAge ('about 60')"),
+        ("etwa 60, Frau Qzxvk", "a PatientAge ('etwa Frau …')", "'etwa 60, Frau Qzxvk'"),
+        ("45", "a PatientAge is not", "a PatientAge ('45')"),
+        ("045", "a PatientAge is not", "a PatientAge ('045')"),
+        ("unknown", "", ""),
+        ("n/a", "", ""),
+        ("045Y", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_an_age_in_other_words_is_told_without_what_may_name(written: str, told: str, quoted: str) -> None:
+    dataset = Dataset()
+    dataset.add_new("PatientAge", "AS", written)
+    for said, expected in ((age_doubts(dataset), told), (age_doubts(dataset, quoted=True), quoted)):
+        assert expected in "".join(said)
+        assert bool(said) == bool(expected)
+    dataset.PatientBirthDate, dataset.StudyDate = "19800401", "20240331"
+    assert all("so the dates of birth and study say it" in said for said in age_doubts(dataset))
+
+
 def test_the_most_exact_date_counts() -> None:
     dataset = Dataset()
     for name, day, expected in (

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from dermquery.data.case_table import read_cases
 from dermquery.data.dicom.attributes import facts_of
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.deidentify import check_shown, deidentified
+from dermquery.data.dicom.functional import by_frame, of_all_frames
 from dermquery.data.dicom.header import Header, read_header
 from dermquery.data.dicom.site_key import SiteKey, SiteKeyError, default_site_key, site_key
 from dermquery.store.casebase import CaseBase
@@ -63,6 +65,14 @@ def planted(**attributes: object) -> Dataset:
     region.PatientComments = PLANT
     made.AnatomicRegionSequence = Sequence([region, coded(PLANT, "99X", PLANT)])
     inner.ReferencedImageSequence = Sequence([region])
+    group = Dataset()
+    group.AnatomicRegionSequence, group.FrameLaterality, group.PatientComments = Sequence([region]), "R", PLANT
+    measured = Dataset()
+    measured.PixelSpacing, measured.TextValue = [0.02, 0.02], PLANT
+    groups = Dataset()
+    groups.FrameAnatomySequence, groups.PixelMeasuresSequence = Sequence([group]), Sequence([measured])
+    groups.ReferencedImageSequence = Sequence([inner])
+    made.SharedFunctionalGroupsSequence = made.PerFrameFunctionalGroupsSequence = Sequence([groups])
     made.RequestAttributesSequence = Sequence([inner])
     made.AcquisitionContextSequence = Sequence([inner])
     made.private_block(0x0011, PLANT, create=True).add_new(1, "LO", PLANT)
@@ -90,7 +100,15 @@ def test_the_plant_is_everywhere() -> None:
 
 
 def test_nothing_of_it_is_left_in_an_object() -> None:
-    made = deidentified(header_of(planted()), KEY)
+    header = header_of(planted())
+    for dataset in (header.dataset, *by_frame(header.dataset, 1), of_all_frames(header.dataset, 1)):
+        check_nothing_left(deidentified(replace(header, dataset=dataset), KEY))
+    grouped = deidentified(replace(header, dataset=by_frame(header.dataset, 1)[0]), KEY)
+    read = facts_of(grouped, DERMOSCOPIC)
+    assert (read["site"], read["laterality"], read["extra"]["pixel_spacing_mm"]) == ("back", "right", "0.02")
+
+
+def check_nothing_left(made: Dataset) -> None:
     assert traces(repr(made).encode()) == []
     stream = io.BytesIO()
     made.save_as(stream, enforce_file_format=True)

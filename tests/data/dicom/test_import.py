@@ -305,3 +305,34 @@ def test_a_mended_photometric_interpretation_is_said(tmp_path: Path) -> None:
     assert "1 × YBR_FULL_422 with 3 samples a pixel is read as RGB" in done.stderr
     (case,) = cases_of(tmp_path / "out")
     assert "read as RGB" in case.extra["pixels_read_as"]
+
+
+@pytest.mark.parametrize("in_zip", [True, False])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_archive_within_is_named_and_a_document_is_not(tmp_path: Path, in_zip: bool, named: bool) -> None:
+    files = {
+        "b.dcm": photograph(1),
+        "Maier.zip": _zip(tmp_path / "inner", {"c.dcm": photograph(2)}).read_bytes(),
+        "letter.docx": _zip(tmp_path / "docx", {"[Content_Types].xml": b"x"}).read_bytes(),
+        "notes.odt": _zip(tmp_path / "odt", {"mimetype": b"x"}).read_bytes(),
+    }
+    source = tmp_path / "in"
+    if in_zip:
+        _zip(source, files)
+    else:
+        source.mkdir()
+        for name, data in files.items():
+            (source / name).write_bytes(data)
+    done = prepare(source, tmp_path / "out", *(["--name-files"] if named else []))
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert f"unpack them, and prepare again: {'Maier.zip' if named else 'file 1'}" in said
+    assert ("Maier" in said) == named
+    assert "2 × no DICOM file" in said
+
+
+def test_a_folder_of_archives_alone_says_why_there_is_nothing(tmp_path: Path) -> None:
+    _zip(tmp_path / "x.zip", {"a.zip": _zip(tmp_path / "a.zip", {"c.dcm": photograph(2)}).read_bytes()})
+    done = prepare(tmp_path / "x.zip", tmp_path / "out")
+    assert done.exit_code != 0
+    assert "unpack them, and prepare again: file 1" in " ".join(done.output.split())

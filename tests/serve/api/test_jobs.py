@@ -23,6 +23,7 @@ from dermquery.data.case import Case
 from dermquery.data.case_table import write_cases
 from dermquery.data.image import load_image
 from dermquery.data.rows import CaseTableError
+from dermquery.data.sources.keeping import read_kept
 from dermquery.model.alignment import Vectors
 from dermquery.serve.bundle import Bundle, BundleError, pack
 from dermquery.serve.job_folder import Job
@@ -254,6 +255,42 @@ def test_a_job_says_what_it_left_out(own: Served, own_client: Client) -> None:
     job = own_client.wait(own_client.submit(table=table, images=images, update=True, keep=["Provider"]).id)
     assert (job.updated, job.left_out) == (1, {})
     assert own_client.case("x1").extra == {"Provider": "Lee", "Therapie": "Salbe"}
+
+
+@pytest.mark.parametrize(
+    ("patients", "lesions", "named"),
+    [
+        (("p", "q"), ("1", "1"), ("p/1", "q/1")),
+        (("p", "p"), ("1", "1"), ("1", "1")),
+        (("p", "q"), ("1", "2"), ("1", "2")),
+        (("p", "q"), ("IL_1234567", "IL_1234567"), ("IL_1234567", "IL_1234567")),
+        (("p", ""), ("1", "1"), ("1", "1")),
+    ],
+)
+def test_lesions_of_a_job_are_numbered_as_on_the_command_line(
+    tmp_path: Path, patients: tuple[str, str], lesions: tuple[str, str], named: tuple[str, str]
+) -> None:
+    rows = [f"{i},a.png,{who},{lesion}" for i, (who, lesion) in enumerate(zip(patients, lesions, strict=True))]
+    table = "\n".join(["case_id,image,patient_id,lesion_id", *rows])
+    (tmp_path / "a.png").write_bytes(b"1")
+    (tmp_path / "t.csv").write_text(table, encoding="utf-8")
+    with Bundle(archive(tmp_path / "a.zip", {"t.csv": table.encode(), "a.png": b"1"}), 1000) as bundle:
+        entries, _ = bundle.entries(tmp_path, skip_bad=False)
+        assert tuple(fields.lesion_id for fields, _ in entries) == named
+        read, _ = read_kept(tmp_path / "t.csv", columns={}, skip_bad=False)
+        assert tuple(case.lesion_id for case in read) == named
+        assert bundle.notes == read.notes
+        assert bool(bundle.notes) == (named != lesions)
+
+
+def test_a_job_says_how_its_lesions_are_numbered(own: Served, own_client: Client) -> None:
+    table = own.state / "t.csv"
+    table.write_text("case_id,image,patient_id,lesion_id\nx1,x.png,p,1\nx2,y.png,q,1\n", encoding="utf-8")
+    images = [draw_lesion(own.state / name, seed) for name, seed in (("x.png", 7), ("y.png", 8))]
+    job = own_client.wait(own_client.submit(table=table, images=images).id)
+    assert own_client.case("x1").lesion_id == "p/1"
+    (note,) = own_client.job(job.id).notes
+    assert "several patients have a lesion '1', so" in note
 
 
 def test_names_in_an_archive_lead_nowhere(tmp_path: Path) -> None:

@@ -155,6 +155,10 @@ def test_what_is_excluded_is_not_found(served: Served, client: Client) -> None:
     found = {hit.case.case_id for hit in answer.hits}
     gone = {c.case_id for c in served.cases if c.lesion_id == "lesion-2" or c.patient_id == "patient-2"}
     assert found == {case.case_id for case in served.cases} - gone - {"case-000", "case-002"}
+    for kind in ("case", "lesion", "patient"):
+        with pytest.raises(ApiError, match=f"there is no {kind} 'case_000'") as caught:
+            client.search(text="no streaks", **{f"exclude_{kind}": "case_000"})  # type: ignore[arg-type]
+        assert caught.value.status == 422
 
 
 def test_more_like_a_case_leaves_out_its_own_lesion_and_patient(served: Served, client: Client) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ from pydicom.dataset import Dataset
 from dermquery.data.case import MAX_AGE, SPACING, WIDEST_PIXEL_MM
 from dermquery.data.dicom.codes import site_of
 from dermquery.data.dicom.values import items, number, numbers, text, texts
+from dermquery.data.sources.harmless import texts_may_name
 from dermquery.data.vocabulary.sites import SITES
+from dermquery.data.vocabulary.words import is_missing
 
 __all__ = [
     "CONFOCAL",
@@ -41,11 +44,14 @@ PHOTOGRAPHS = frozenset({DERMOSCOPIC, CONFOCAL, *_CLINICAL, _SECONDARY, *(f"{_SE
 
 _SEXES = {"M": "male", "F": "female"}
 _YEARS = {"D": 365.2425, "W": 52.1775, "M": 12.0, "Y": 1.0}
+_WORD = re.compile(r"[^\W\d_]+")
+_QUOTED = 64
+"""Characters of a value that is no age."""
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _DATE = re.compile(r"(\d{4})([.-]?)(\d{2})\2(\d{2})")
 _FIRST_YEAR = 1880
 """Of anybody who is alive; those who had to remove a date often wrote the first of all."""
-_DATES = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "StudyDate")
+_DATES = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionDate", "ContentDate", "StudyDate")
 """The day of the photograph, the most exact one first."""
 _SIDES = {"R": "right", "L": "left", "B": "bilateral", "7771000": "left", "24028007": "right", "51440002": "bilateral"}
 _POLARISATION = {"POLARIZED": "polarised", "NON_POLARIZED": "non-polarised"}
@@ -62,7 +68,7 @@ def facts_of(dataset: Dataset, class_uid: str) -> dict[str, Any]:
     """Fields of a case, and ``extra`` for what has no field; only those that are recorded.
 
     Args:
-        dataset: the attributes, de-identified or not.
+        dataset: the attributes, de-identified or not; of one frame, see :func:`.functional.by_frame`.
         class_uid: of the object's SOP class.
     """
     facts: dict[str, Any] = {
@@ -114,13 +120,29 @@ def _recorded_age(dataset: Dataset) -> float | None:
     return None if match is None else round(int(match[1]) / _YEARS[match[2]], 2)
 
 
-def age_doubts(dataset: Dataset) -> tuple[str, ...]:
-    """That a recorded age is nobody's: asked of the object as it came, for de-identified it has none."""
-    recorded = _recorded_age(dataset)
-    if recorded is None or recorded <= MAX_AGE:
+def age_doubts(dataset: Dataset, *, quoted: bool = False) -> tuple[str, ...]:
+    """That a recorded age is nobody's, or none: asked of the object as it came, for de-identified it has none.
+
+    Args:
+        dataset: the attributes.
+        quoted: whether what is no age is quoted as it stands; otherwise without numbers and what may be a name.
+    """
+    written, recorded = text(dataset, "PatientAge"), _recorded_age(dataset)
+    if is_missing(written) or (recorded is not None and recorded <= MAX_AGE):
         return ()
+    if recorded is not None:
+        what = f"a PatientAge above {MAX_AGE:.0f} years is nobody's"
+    else:
+        shown = repr(written[:_QUOTED]) if quoted else _known_words(written)
+        what = f"a PatientAge{shown and f' ({shown})'} is not written as the standard has it, such as 045Y"
     instead = "the dates of birth and study say it" if age_of(dataset) is not None else "it is not recorded"
-    return (f"a PatientAge above {MAX_AGE:.0f} years is nobody's, so {instead}; correct it in the table",)
+    return (f"{what}, so {instead}; correct it in the table",)
+
+
+def _known_words(written: str) -> str:
+    """The words of a value, with an ellipsis for each that may be a name; empty without words."""
+    words = [("…" if texts_may_name(Counter([word])) else word) for word in _WORD.findall(written)]
+    return repr(" ".join(words)) if words else ""
 
 
 def date_of(dataset: Dataset) -> datetime.date | None:
@@ -175,8 +197,9 @@ def _site(dataset: Dataset) -> str | None:
 
 
 def _sides(dataset: Dataset) -> dict[str, str]:
-    """By attribute, the side that it says; that of the image last, which is nearer to it than that of the series."""
-    said = [(name, _SIDES.get(text(dataset, name).upper())) for name in ("ImageLaterality", "Laterality")]
+    """By attribute, the side that it says; the nearest last: that of the frame, of the image, of the series."""
+    names = ("FrameLaterality", "ImageLaterality", "Laterality")
+    said = [(name, _SIDES.get(text(dataset, name).upper())) for name in names]
     for region in _regions(dataset):
         modifiers = items(region, "AnatomicRegionModifierSequence")
         said += [("a region's modifier", _SIDES.get(text(modifier, "CodeValue"))) for modifier in modifiers]

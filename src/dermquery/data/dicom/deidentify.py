@@ -75,7 +75,7 @@ def deidentified(header: Header, key: SiteKey) -> Dataset:
     """The object's attributes without its patient's identity, and with what was done in group 0012.
 
     Args:
-        header: of the object; it is left as it is.
+        header: of the object, whose functional groups were read before; it is left as it is.
         key: of the site.
 
     Returns:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from dermquery.data.case import Case
 from dermquery.data.decoding import Decoders
 from dermquery.data.dicom.attributes import PHOTOGRAPHS, age_doubts, doubts_of, facts_of
-from dermquery.data.dicom.container import DicomError
+from dermquery.data.dicom.container import DicomError, is_dicom
 from dermquery.data.dicom.deidentify import METHOD, check_shown, deidentified
+from dermquery.data.dicom.functional import by_frame, group_doubts, of_all_frames
 from dermquery.data.dicom.header import Header, read_header
 from dermquery.data.dicom.layout import Layout, frame_bytes, layout_of
-from dermquery.data.dicom.objects import DicomFile
+from dermquery.data.dicom.objects import DicomFile, is_packed
 from dermquery.data.dicom.pixels import profile_of
 from dermquery.data.dicom.quiet import quiet
 from dermquery.data.dicom.site_key import SiteKey
@@ -30,6 +32,8 @@ from dermquery.data.sources.prepare import BadImage, Original
 __all__ = ["FrameCase", "Import"]
 
 _NO_FILE = "no DICOM file"
+_NAMED = 5
+"""Archives that are named."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,17 @@ class Import:
         self._others: Counter[str] = Counter()
         self._mended: Counter[str] = Counter()
         self._objects: dict[str, str] = {}
+        self._packed: list[str] = []
 
     def take(self, file: DicomFile) -> None:
         """Read a file's attributes, and make its cases."""
         try:
-            if not file.is_dicom():
-                self._others[_NO_FILE] += 1
+            head = file.head()
+            if not is_dicom(head):
+                if is_packed(head):
+                    self._packed.append(self._called(file))
+                else:
+                    self._others[_NO_FILE] += 1
                 return
             with file.opened() as stream, quiet():
                 header = read_header(stream)
@@ -104,26 +113,38 @@ class Import:
         return digest if self._key is None else self._key.pseudonym("object", digest)
 
     def _add(self, file: DicomFile, header: Header, layout: Layout, digest: str) -> None:
-        attributes = header.dataset if self._key is None else deidentified(header, self._key)
+        described = by_frame(header.dataset, layout.frames)
+        attributes = self._attributes(header, described[0])
         instance = text(attributes, "SOPInstanceUID") or f"object-{digest[:24]}"
         if instance in self._objects:
             same = self._objects[instance] == digest
             self._others["a further copy of an object" if same else "another object of a UID that was read"] += 1
             return
         self._objects[instance] = digest
-        self._mended.update((*layout.mended, *age_doubts(header.dataset), *doubts_of(attributes)))
-        facts = facts_of(attributes, header.class_uid)
-        extra = facts.pop("extra")
+        doubts = {
+            *layout.mended,
+            *age_doubts(header.dataset, quoted=self._named),
+            *group_doubts(header.dataset, layout.frames),
+        }
+        more = {"pixels_read_as": "; ".join(layout.mended)} if layout.mended else {}
         if self._key is not None:
-            extra["deidentified"] = METHOD
-        if layout.mended:
-            extra["pixels_read_as"] = "; ".join(layout.mended)
+            more["deidentified"] = METHOD
         jpeg = header.syntax == JPEGBaseline8Bit and profile_of(header) is None
-        for frame in range(1, layout.frames + 1):
+        for frame, dataset in enumerate(described, start=1):
+            if frame == 1 or dataset is not described[frame - 2]:
+                attributes = attributes if frame == 1 else self._attributes(header, dataset)
+                facts = facts_of(attributes, header.class_uid)
+                extra = facts.pop("extra") | more
+                doubts.update(doubts_of(attributes))
             number = len(self.frames) + 1
             case_id = f"{instance}#{frame}" if layout.frames > 1 else instance
             case = Case(case_id=case_id, image=Path(str(number)), source=self._clinic, **facts, extra=extra)
             self.frames[number] = FrameCase(case, file, frame, jpeg)
+        self._mended.update(sorted(doubts))
+
+    def _attributes(self, header: Header, dataset: Dataset) -> Dataset:
+        """What an object says of a frame, de-identified unless identities are kept."""
+        return dataset if self._key is None else deidentified(replace(header, dataset=dataset), self._key)
 
     def opened(self, image: Path, decoders: Decoders) -> Original:
         """The frame of a case, for :func:`~dermquery.data.sources.prepare.prepare_cases`.
@@ -158,7 +179,10 @@ class Import:
             try:
                 data = _read(frames[0].file)
                 pictures = [decoders.decode(data, frame=taken.frame) for taken in frames]
-                write_object(folder, deidentified(read_header(data), self._key), pictures)
+                header = read_header(data)
+                with quiet():
+                    same = of_all_frames(header.dataset, len(frames))
+                write_object(folder, self._attributes(header, same), pictures)
             except (DicomError, ImageError) as error:
                 bad.append(BadImage(self._called(frames[0].file), f"no object was written: {error}"))
         return bad
@@ -175,10 +199,14 @@ class Import:
         if self._others:
             counted = ", ".join(f"{count} × {kind}" for kind, count in self._others.most_common())
             parts.append(f"{self._others.total()} files are no photographs and were passed over: {counted}")
+        if self._packed:
+            more = f" and {len(self._packed) - _NAMED} more" if len(self._packed) > _NAMED else ""
+            named = ", ".join(self._packed[:_NAMED]) + more
+            parts.append(f"ZIP archives among the files are not looked into; unpack them, and prepare again: {named}")
         parts += [f"{count} × {note}" for note, count in self._mended.most_common()]
         if self._key is None:
             parts.append("identities were kept: the table and its images name patients")
-        elif self.bad and not self._named:
+        elif (self.bad or self._packed) and not self._named:
             parts.append(
                 "files are called by their places in the sorted list, as their names may name patients; "
                 "--name-files names them"

@@ -25,6 +25,7 @@ _SIDES = frozenset({"R", "L", "U", "B"})
 _TERMS = {
     "Modality": frozenset({"DMS", "XC", "OT", "CFM", "ES", "GM", "SM", "OP", "PX"}),
     "PatientSex": frozenset({"M", "F", "O"}),
+    "FrameLaterality": _SIDES,
     "ImageLaterality": _SIDES,
     "Laterality": _SIDES,
     "LightSourcePolarization": frozenset({"POLARIZED", "NON_POLARIZED"}),

@@ -25,7 +25,7 @@ from dermquery.data.dicom.quiet import quiet
 from dermquery.data.dicom.values import texts, value
 from dermquery.data.names import FileNames
 
-__all__ = ["DicomFile", "Objects"]
+__all__ = ["DicomFile", "Objects", "is_packed"]
 
 _MOST_FILE = 1 << 30
 _MOST_MEMBER = 512 << 20
@@ -35,6 +35,12 @@ _MOST_RATIO, _FREE = 100, 1 << 30
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _MOST_RECORDS = 4 << 20
 """Bytes of a directory's records."""
+
+
+_ARCHIVE = b"PK\x03\x04"
+"""How a ZIP file begins."""
+_DOCUMENTS = (b"[Content_Types].xml", b"mimetype", b"META-INF/")
+"""How the first member is called of the ZIP files that are documents or programs."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,12 @@ class DicomFile:
         with self.opened() as stream:
             return stream.read()
 
-    def is_dicom(self) -> bool:
-        """Whether it begins as a DICOM file does; of one in an archive, no more is unpacked for that."""
+    def head(self) -> bytes:
+        """Its first 256 bytes; of one in an archive, no more is unpacked for that. Errors as for :meth:`opened`."""
         if isinstance(self.source, Path):
             with self.source.open("rb") as file:
-                return is_dicom(file.read(256))
-        return is_dicom(self._unpacked(self.source, cast("zipfile.ZipInfo", self.member), 256))
+                return file.read(256)
+        return self._unpacked(self.source, cast("zipfile.ZipInfo", self.member), 256)
 
     @staticmethod
     def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, head: int | None = None) -> bytes:
@@ -95,8 +101,9 @@ class DicomFile:
             raise DicomError(f"damaged or encrypted within its archive ({reason}); pack it again") from error
 
 
-_ARCHIVE = b"PK\x03\x04"
-"""How a ZIP file begins."""
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so is a ZIP archive that may hold objects."""
+    return head.startswith(_ARCHIVE) and not head[30:].startswith(_DOCUMENTS)
 
 
 class Objects:

@@ -58,14 +58,14 @@ def number(dataset: Dataset, name: str) -> float | None:
     return next(iter(numbers(dataset, name)), None)
 
 
-def items(dataset: Dataset, name: str) -> Iterator[Dataset]:
-    """The first hundred items of a sequence; none if it is too long to be parsed, or no sequence."""
+def items(dataset: Dataset, name: str, *, most: int = _MOST_ITEMS, most_bytes: int = _MOST_PARSED) -> Iterator[Dataset]:
+    """The first items of a sequence; none if it is too long to be parsed, or no sequence."""
     try:
         raw: object = dataset.get_item(Tag(name))
-        if isinstance(raw, RawDataElement) and len(raw.value or b"") > _MOST_PARSED:
+        if isinstance(raw, RawDataElement) and len(raw.value or b"") > most_bytes:
             return
     except Exception:
         return
     found = value(dataset, name)
     if isinstance(found, Sequence):
-        yield from list(found)[:_MOST_ITEMS]
+        yield from list(found)[:most]

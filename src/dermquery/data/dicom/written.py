@@ -54,6 +54,8 @@ def write_object(folder: Path, attributes: Dataset, frames: Sequence[Image.Image
         made = Dataset()
         made.update(attributes)
         made.file_meta = attributes.file_meta
+        if side := made.pop("FrameLaterality", None):  # of all frames alike, and no attribute of an object
+            made.ImageLaterality = side.value
         made.ImageType = ["DERIVED", "PRIMARY"]
         for name, value in _FILLED.items():
             if name not in made:

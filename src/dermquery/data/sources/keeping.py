@@ -164,6 +164,8 @@ def _why_not(
     if for_ids and ours in _IDS:
         looks = ours_identify(ours, values) or _looks(values, clinical=False)
         return looks or (_NAMES if ids_may_name(values) else None)
+    if ours == "attribution":
+        return ours_identify(ours, values)
     clinical = ours in _CLINICAL and plain(name) not in word_lists_of_columns()["doubtful"]
     if looks := _looks(values, clinical=clinical):
         return looks

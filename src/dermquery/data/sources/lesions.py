@@ -33,8 +33,7 @@ def within_patients(cases: Iterable[Case]) -> tuple[list[Case], list[str]]:
     shared = dict.fromkeys(case.lesion_id for case in several)
     first, *others = [repr(name) for name in shared][:_NAMED]
     named = ", ".join([first, *others]) + (", …" if len(shared) > _NAMED else "")
-    whose = "is a lesion" if len(shared) == 1 else "are lesions"
-    said = f"{named} {whose} of several patients, so lesions are numbered for each and named with it: PATIENT/LESION"
+    said = f"several patients have a lesion {named}, so lesions are numbered for each and named with it: PATIENT/LESION"
     return [_named(case) if case.source in numbered else case for case in cases], [said]
 
 

@@ -133,4 +133,5 @@ def _told(job: Job) -> Job:
     """A job with what it says in the client's language."""
     bad = tuple(one.model_copy(update={"reason": said(one.reason)}) for one in job.bad)
     left_out = {name: said(why) for name, why in job.left_out.items()}
-    return job.model_copy(update={"message": said(job.message or "") or None, "bad": bad, "left_out": left_out})
+    told = {"message": said(job.message or "") or None, "notes": tuple(map(said, job.notes))}
+    return job.model_copy(update={**told, "bad": bad, "left_out": left_out})

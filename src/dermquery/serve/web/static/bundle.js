@@ -42,7 +42,7 @@ if (root) {
     const contradicted = against ? t.contradicted.replace("{fields}", against) : "";
     const columns = Object.entries(job.left_out).map(([name, why]) => `${name} (${why})`).join(", ");
     const left = columns ? t.left_out.replace("{columns}", columns) : "";
-    part("message").textContent = [left, repeated, contradicted, job.message].filter(Boolean).join(" ");
+    part("message").textContent = [left, ...job.notes, repeated, contradicted, job.message].filter(Boolean).join(" ");
     part("bad").replaceChildren(...job.bad.slice(0, 50).map((bad) => Object.assign(document.createElement("li"), { textContent: `${bad.case_id} ${bad.reason}` })));
   }
 

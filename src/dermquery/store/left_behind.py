@@ -1,0 +1,32 @@
+"""Cases of a source that the base holds and a newer table of that source has no more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from dermquery.store.filters import Equals, Filter
+from dermquery.store.protocol import CaseReader
+
+__all__ = ["left_behind"]
+
+
+def left_behind(ids: Collection[str], sources: Collection[str], store: CaseReader) -> Mapping[str, list[str]]:
+    """By source, the ids of its cases that are not in a table, sorted.
+
+    Args:
+        ids: every id of the table, also those of rows that cannot be used.
+        sources: of its cases. One of which the base holds none of these ids is left out: the table is no newer release
+            of what the base has, but more of it.
+        store: before the table is put in.
+    """
+    there = set(ids)
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        held = {str(each) for each in store.value_counts("case_id", _of(source))}
+        if held & there and (gone := sorted(held - there)):
+            found[source] = gone
+    return found
+
+
+def _of(source: str) -> Filter:
+    return Filter(condition=Equals(field="source", value=source))
