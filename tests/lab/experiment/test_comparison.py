@@ -35,5 +35,7 @@ def test_rows_that_share_a_ranker_are_timed_on_queries_that_it_does_not_know() -
 
 def test_rows_that_need_the_composed_model_are_made_by_one_process() -> None:
     jobs = {key: SYSTEMS[key].job for key in SYSTEMS}
-    assert {jobs[key] for key in ("composed", "image_only", "diagnosed", "balanced", "balanced_recorded")} == {"composed"}
+    assert {jobs[key] for key in ("composed", "image_only", "diagnosed", "balanced", "balanced_recorded")} == {
+        "composed"
+    }
     assert jobs["snf_dca"] == jobs["resnet50_cossim"] != jobs["frozen"] == jobs["checklist_cosine"] == "untrained"
