@@ -59,8 +59,7 @@ _NAMES = ("message", "detail", "reason", "words", "below", "said", "_DISK")
 _OTHERS = (
     # Parts of sentences, which stand in a slot of another.
     *("case {0}", "cases {0}", "cases {0} and {1} more", "It looks", "They look", "this is {0}", "{0}: {1}"),
-    *("no source"),
-    *("resume the job", "undo it again", "requests", "requests at once"),
+    *("no source", "resume the job", "undo it again", "requests", "requests at once"),
     # What pydantic says of the fields of a case.
     "Input should be a valid number, unable to parse string as a number",
     "Input should be less than or equal to {0}",
