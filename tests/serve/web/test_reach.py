@@ -86,6 +86,7 @@ def test_a_printed_answer_has_the_query_and_nothing_to_click(served: Served, vis
     choose_image(page, served.others[0].image)
     page.fill("#text", "irregular streaks")
     search(page)
+    page.wait_for_selector(".chip.found")  # the words are read by a request of their own
     page.emulate_media(media="print")
     for seen in (".stage img", "#text", ".chip.found", ".card .frame img", ".research"):
         assert page.locator(seen).first.is_visible(), seen
