@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
-from dermquery.lab.evaluate import EvaluationBlock, Protocol, combine_folds, compare_systems, evaluate_ranking, rank
+from dermquery.lab.evaluate import (
+    EvaluationBlock,
+    Protocol,
+    combine_folds,
+    compare_coverage,
+    compare_systems,
+    evaluate_ranking,
+    rank,
+)
 from dermquery.lab.evaluate.per_query import LABEL_METRICS
 from dermquery.lab.evaluate.ranking import Ranking
 from tests.lab.evaluate.strategies import make_case, random_problem
@@ -188,3 +197,53 @@ def test_compare_systems() -> None:
         compare_systems(strong, weak[:2])
     with pytest.raises(ValueError, match="different protocols"):
         compare_systems(strong, [block.model_copy(update={"protocol": "seen"}) for block in weak])
+
+
+def _answers(shown: list[list[int]], n_gallery: int) -> Ranking:
+    """A ranking whose query i shows the cases of ``shown[i]`` first."""
+    scores = np.zeros((len(shown), n_gallery))
+    for row, places in enumerate(shown):
+        scores[row, places] = 1.0
+    return rank(scores, [make_case(f"q{i}") for i in range(len(shown))], [make_case(f"g{i}") for i in range(n_gallery)])
+
+
+def test_coverage_is_tested_by_exchanging_whole_answers() -> None:
+    """Every exchange of six answers, by hand, against the drawn ones."""
+    hub, varied = [[0, 1]] * 6, [[0, 1], [1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
+    test = compare_coverage([_answers(varied, 12)], [_answers(hub, 12)], k=2, n_permutations=4000)
+    assert test.difference == pytest.approx((11 - 2) / 12)
+    assert (test.n, test.n_groups) == (6, 6)
+    assert np.isnan(test.interval).all()
+    differences = []
+    for sides in itertools.product([True, False], repeat=6):
+        one = {case for side, v, h in zip(sides, varied, hub, strict=True) for case in (v if side else h)}
+        other = {case for side, v, h in zip(sides, varied, hub, strict=True) for case in (h if side else v)}
+        differences.append((len(one) - len(other)) / 12)
+    exact = np.mean([abs(d) >= test.difference - 1e-12 for d in differences])
+    assert test.p_value == pytest.approx(exact, abs=0.02)
+    same = compare_coverage([_answers(varied, 12)], [_answers(varied, 12)], k=2, n_permutations=99)
+    assert (same.difference, same.p_value) == (0.0, 1.0)
+
+
+def test_coverage_is_the_mean_over_folds() -> None:
+    first, second = ([_answers(shown, n) for shown, n in zip(folds, (12, 6), strict=True)] for folds in (
+        ([[0, 1], [2, 3]], [[0, 1], [2, 3], [4, 5]]), ([[0, 1], [0, 1]], [[0, 1], [0, 1], [0, 1]]),
+    ))  # fmt: skip
+    test = compare_coverage(first, second, k=2, n_permutations=99)
+    assert test.difference == pytest.approx(((4 - 2) / 12 + (6 - 2) / 6) / 2)
+    with pytest.raises(ValueError, match="different queries"):
+        compare_coverage(first, second[::-1], k=2)
+
+
+def test_a_macro_mean_is_tested_with_every_class_weighing_the_same() -> None:
+    weak, strong = _folds(0.3), _folds(1.0)
+    test = compare_systems(strong, weak, "macro_map", n_permutations=999)
+    kept: dict[str, list[float]] = {}
+    for one, other in zip(strong, weak, strict=True):
+        for a, b in zip(one.per_query, other.per_query, strict=True):
+            if a["ap"] is not None:
+                kept.setdefault(str(a["diagnosis"]), []).append(float(a["ap"]) - float(b["ap"] or 0))
+    assert len(kept) > 1
+    assert test.difference == pytest.approx(np.mean([np.mean(values) for values in kept.values()]))
+    assert test.interval.low < test.difference < test.interval.high
+    assert test.p_value == pytest.approx(0.001)

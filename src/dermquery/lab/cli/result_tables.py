@@ -180,7 +180,7 @@ def _curve(curve: list[Mapping[str, Any]], protocol: Protocol, reference: str) -
     return "\n".join(lines)
 
 
-def _tests(tests: list[Mapping[str, Any]], protocol: Protocol, reference: str) -> str:
+def _tests(tests: Sequence[Mapping[str, Any]], protocol: Protocol, reference: str) -> str:
     chosen = [t for t in tests if t["protocol"] == protocol]
     if not chosen:
         return ""
@@ -190,8 +190,9 @@ def _tests(tests: list[Mapping[str, Any]], protocol: Protocol, reference: str) -
     ]
     for t in chosen:
         low, high = t["interval"]
+        interval = "–" if low is None else f"{100 * low:+.1f} to {100 * high:+.1f}"
         lines.append(
-            f"| {t['against']} | {t['metric']} | {100 * t['difference']:+.1f} | {100 * low:+.1f} to {100 * high:+.1f} "
+            f"| {t['against']} | {t['metric']} | {100 * t['difference']:+.1f} | {interval} "
             f"| {t['p_value']:.4f} | {t['p_holm']:.4f} |"
         )
     return "\n".join(lines)

@@ -8,7 +8,7 @@ In four lines: choose the sets, rank, judge, and print::
     print(block.micro["map"], block.intervals["map"], block.chance["map"])
 """
 
-from dermquery.lab.evaluate.combine import combine_folds, compare_systems
+from dermquery.lab.evaluate.combine import combine_folds, compare_coverage, compare_systems
 from dermquery.lab.evaluate.intervals import holm
 from dermquery.lab.evaluate.protocols import Protocol, protocol_sets
 from dermquery.lab.evaluate.ranking import Ranking, exclude_own, exclude_patient, rank
@@ -19,6 +19,7 @@ __all__ = [
     "Protocol",
     "Ranking",
     "combine_folds",
+    "compare_coverage",
     "compare_systems",
     "evaluate_ranking",
     "exclude_own",

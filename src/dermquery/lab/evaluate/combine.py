@@ -1,4 +1,4 @@
-"""Combine evaluations: means over the folds of a cross-validation, and a paired test of two systems."""
+"""Combine evaluations: means over the folds of a cross-validation, and paired tests of two systems."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dermquery.lab.evaluate.intervals import PairedTest, paired_test
-from dermquery.lab.evaluate.metrics import mean_known
+from dermquery.lab.evaluate.intervals import Interval, PairedTest, paired_test
+from dermquery.lab.evaluate.metrics import BoolArray, check_cutoff, mean_known
 from dermquery.lab.evaluate.per_query import LABEL_METRICS, QUERY_USEFULNESS, Columns, bootstrap_columns
+from dermquery.lab.evaluate.ranking import Ranking
 from dermquery.lab.evaluate.result_block import EvaluationBlock, Intervals, Row, Values, interval_dict, query_name
 
-__all__ = ["combine_folds", "compare_systems"]
+__all__ = ["combine_folds", "compare_coverage", "compare_systems"]
 
 
 def _columns_of(block: EvaluationBlock) -> Columns:
@@ -116,7 +118,8 @@ def compare_systems(
     Args:
         first: one system's blocks, one for each fold, with per-query rows.
         second: the other's, of the same protocol and queries.
-        metric: one of :data:`LABEL_METRICS` (``map`` compares the queries' AP) or :data:`QUERY_USEFULNESS`.
+        metric: one of :data:`LABEL_METRICS` (``map`` compares the queries' AP), that with ``macro_`` before it, where
+            every diagnosis weighs the same, or one of :data:`QUERY_USEFULNESS`.
         n_permutations: random sign flips, see :func:`dermquery.lab.evaluate.intervals.paired_test`.
         seed: of the flips.
 
@@ -125,13 +128,64 @@ def compare_systems(
     """
     if {block.protocol for block in first} != {block.protocol for block in second}:
         raise ValueError("the two systems were evaluated under different protocols; compare like with like")
-    if metric not in (known := (*LABEL_METRICS, *QUERY_USEFULNESS)):
+    known = (*LABEL_METRICS, *(f"macro_{name}" for name in LABEL_METRICS), *QUERY_USEFULNESS)
+    if metric not in known:
         raise ValueError(f"no per-query metric {metric!r}; use one of: {', '.join(known)}")
     rows, others = ([row for block in blocks for row in block.per_query] for blocks in (first, second))
     by_id = {str(row["case_id"]): row for row in others}
     if not rows or sorted(_strings(rows, "case_id")) != sorted(_strings(others, "case_id")):
         raise ValueError("the two systems answered different queries; evaluate both on the same folds")
-    name = query_name(metric)
+    name = query_name(metric.removeprefix("macro_"))
     pairs = [(row[name], by_id[str(row["case_id"])][name]) for row in rows]
     a, b = np.array([[np.nan if v is None else v for v in pair] for pair in pairs], np.float64).T
-    return paired_test(a, b, groups=_strings(rows, "group"), n_permutations=n_permutations, seed=seed)
+    classes = _strings(rows, "diagnosis") if metric.startswith("macro_") else None
+    groups = _strings(rows, "group")
+    return paired_test(a, b, groups=groups, classes=classes, n_permutations=n_permutations, seed=seed)
+
+
+def compare_coverage(
+    first: Sequence[Ranking], second: Sequence[Ranking], k: int = 5, *, n_permutations: int = 10_000, seed: int = 0
+) -> PairedTest:
+    """Paired test of two systems' coverage@k, the mean over folds: whole answers are exchanged.
+
+    Coverage belongs to all answers together, so no query has a value whose sign could be flipped. Under the null
+    hypothesis the two systems' answers to a group's queries are exchangeable: those of random groups change sides.
+
+    Args:
+        first: one system's rankings, one for each fold.
+        second: the other's, of the same queries and galleries in the same order.
+        k: depth of an answer.
+        n_permutations: random exchanges.
+        seed: of the exchanges.
+
+    Returns:
+        The test; its interval is NaN, for resampled queries repeat and so cover less than they would.
+
+    Raises:
+        ValueError: if queries or galleries differ.
+    """
+    rng, n = np.random.default_rng(seed), 0
+    observed, exchanged, n_groups = 0.0, np.zeros(n_permutations), 0
+    for one, other in zip(first, second, strict=True):
+        if one.queries != other.queries or one.gallery != other.gallery:
+            raise ValueError("the two systems answered different queries; evaluate both on the same folds")
+        codes, groups = np.unique([case.group for case in one.queries], return_inverse=True)
+        shown, others = (_shown_to(ranking, groups, k) for ranking in (one, other))
+        scale = len(first) * len(one.gallery)
+        observed += float((shown.any(axis=0).sum() - others.any(axis=0).sum()) / scale)
+        side = rng.integers(0, 2, size=(n_permutations, len(codes))).astype(np.float32)
+        a, b = shown.astype(np.float32), others.astype(np.float32)
+        kept, swapped = side @ (a - b) + b.sum(axis=0), side @ (b - a) + a.sum(axis=0)
+        exchanged += ((kept > 0.5).sum(axis=1) - (swapped > 0.5).sum(axis=1)) / scale
+        n, n_groups = n + len(one.queries), n_groups + len(codes)
+    extreme = int((np.abs(exchanged) >= abs(observed) - 1e-12).sum())
+    unknown = Interval(float("nan"), float("nan"))
+    return PairedTest(observed, unknown, (1 + extreme) / (1 + n_permutations), n, n_groups)
+
+
+def _shown_to(ranking: Ranking, groups: NDArray[np.intp], k: int) -> BoolArray:
+    """Which gallery cases stand in the top k of a query of each group: (n_groups, n_gallery)."""
+    rows, places = np.nonzero(ranking.valid[:, : check_cutoff(k)])
+    shown = np.zeros((int(groups.max()) + 1, len(ranking.gallery)), np.bool_)
+    shown[groups[rows], ranking.order[rows, places]] = True
+    return shown

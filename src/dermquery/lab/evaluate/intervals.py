@@ -161,6 +161,7 @@ def paired_test(
     second: ArrayLike,
     *,
     groups: Sequence[Hashable] | None = None,
+    classes: Sequence[str] | None = None,
     n_permutations: int = 10_000,
     seed: int = 0,
 ) -> PairedTest:
@@ -174,6 +175,7 @@ def paired_test(
         first: (n,) per-query values of one system; a query that is NaN in either is left out.
         second: (n,) those of the other, in the same order.
         groups: (n,) what is flipped together (:attr:`Case.group`); each query by itself if None.
+        classes: (n,) if given, the statistic is the macro mean: every class weighs the same, however many ask of it.
         n_permutations: number of random flips; also of resamples for the interval.
         seed: of numpy's default generator.
     """
@@ -185,7 +187,9 @@ def paired_test(
     difference = (a - b)[known]
     if not len(difference):
         raise ValueError("no query has a value for both systems; compare rankings of the same queries")
-    summed = _sums(difference[:, None], codes)[:, 0]
+    own = None if classes is None else np.asarray(classes, object)[known].tolist()
+    weights = np.full(len(difference), 1 / len(difference)) if own is None else _class_weights(own)
+    summed = _sums((weights * difference)[:, None], codes)[:, 0]
     observed = abs(summed.sum())
     rng = np.random.default_rng(seed)
     extreme = 0
@@ -195,12 +199,18 @@ def paired_test(
         # Equal sums can differ in the last bit by the order of summation; they count as equally extreme.
         extreme += int((flipped >= observed - 1e-12 * max(1.0, observed)).sum())
     return PairedTest(
-        difference=float(difference.mean()),
-        interval=bootstrap_interval(difference, groups=codes.tolist(), n_boot=n_permutations, seed=seed),
+        difference=float(weights @ difference),
+        interval=bootstrap_interval(difference, groups=codes.tolist(), classes=own, n_boot=n_permutations, seed=seed),
         p_value=(1 + extreme) / (1 + n_permutations),
         n=len(difference),
         n_groups=len(summed),
     )
+
+
+def _class_weights(classes: Sequence[str]) -> FloatArray:
+    """(n,) weights that make a sum over queries the mean of the classes' means."""
+    codes, labels = pd.factorize(pd.Series(list(classes), dtype=object))
+    return np.asarray(1 / (np.bincount(codes)[codes] * len(labels)), np.float64)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 
 from dermquery.lab.evaluate.asked import asked_precision, asking_cases
-from dermquery.lab.evaluate.combine import combine_folds, compare_systems
+from dermquery.lab.evaluate.combine import combine_folds, compare_coverage, compare_systems
 from dermquery.lab.evaluate.curves import RECALLS, precision_recall
 from dermquery.lab.evaluate.intervals import holm
 from dermquery.lab.evaluate.metrics import mean_known
@@ -28,13 +29,18 @@ __all__ = ["LOCAL_WEIGHTS", "paired_tests", "published", "published_point", "rep
 
 LOCAL_WEIGHTS = tuple(step / 10 for step in range(11))
 """Every λ of the curve."""
-_TESTED = ("map", "acc@1")
+_TESTED = ("map", "macro_map", "acc@1")
+_TESTED_UNSEEN = "checklist_agreement@5"
+_DEPTH = 5
+"""Of the coverage that is tested."""
 _SHOWN = (*(f"acc@{k}" for k in range(1, 11)), "acc_mean", "map")
 _SHOWN_OF_MACRO = ("acc@1", "map")
 _SHOWN_OF_CLASS = ("n", "n_without_relevant", "map")
 _SHOWN_OF_CURVE = ("acc@1", "map", "macro_map")
 Found = Mapping[tuple[str, str], Sequence[EvaluationBlock]]
 """(protocol, system) to its blocks, one for each fold, with per-query rows."""
+Answers = Mapping[str, Sequence[Ranking]]
+"""A system to its rankings of the unseen galleries, one for each fold."""
 
 
 def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, Any]:
@@ -51,6 +57,7 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
     found: dict[tuple[str, str], list[EvaluationBlock]] = {}
     curves: dict[tuple[str, float], list[EvaluationBlock]] = {}
     recalled: dict[tuple[str, str], list[Any]] = {}
+    unseen: dict[str, list[Ranking]] = {}
     for protocol in PROTOCOLS:
         for row in rows:
             for fold in folds:
@@ -58,6 +65,8 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
                 key = (str(protocol), row.title)
                 found.setdefault(key, []).append(_block(answered.ranking, protocol))
                 recalled.setdefault(key, []).append(precision_recall(answered.ranking.same()))
+                if protocol is Protocol.UNSEEN:
+                    unseen.setdefault(row.title, []).append(answered.ranking)
                 if row.title == reference and {"local", "global"} <= answered.parts.keys():
                     for weight, ranking in _over_weights(answered):
                         curves.setdefault((str(protocol), weight), []).append(_block(ranking, protocol))
@@ -65,7 +74,7 @@ def report(plan: Plan, rows: Sequence[Row], folds: Sequence[int]) -> dict[str, A
     return {
         "reference": reference,
         "means": [{"system": title, **published(combine_folds(blocks))} for (_, title), blocks in found.items()],
-        "tests": paired_tests(found, reference),
+        "tests": paired_tests(found, unseen, reference),
         "curve": [
             {"local_weight": weight, **published_point(combine_folds(blocks))} for (_, weight), blocks in curves.items()
         ],
@@ -110,15 +119,28 @@ def published_point(mean: Mapping[str, Any]) -> dict[str, Any]:
     return whole | {name: _some(mean[name], _SHOWN_OF_CURVE) for name in ("micro", "macro", "intervals")}
 
 
-def paired_tests(found: Found, reference: str) -> list[dict[str, Any]]:
-    """Test the reference against every other system, for mAP and Acc@1; ``p_holm`` is corrected over all tests."""
-    tests = [
-        {"protocol": protocol, "against": system, "metric": metric}
-        | vars(compare_systems(found[protocol, reference], blocks, metric))
-        for (protocol, system), blocks in found.items()
-        for metric in _TESTED
-        if system != reference
-    ]
+def paired_tests(found: Found, unseen: Answers, reference: str) -> list[dict[str, Any]]:
+    """Test the reference against every other system; ``p_holm`` is corrected over all tests.
+
+    For mAP, macro mAP and Acc@1; on the unseen gallery also for checklist agreement, where there are checklists, and
+    for coverage, whose test has no interval (None).
+    """
+    tests = []
+    for (protocol, system), blocks in found.items():
+        if system == reference:
+            continue
+        own = found[protocol, reference]
+        tested = {metric: compare_systems(own, blocks, metric) for metric in _TESTED}
+        if protocol == Protocol.UNSEEN:
+            if all(part[0].usefulness[_TESTED_UNSEEN] is not None for part in (own, blocks)):
+                tested[_TESTED_UNSEEN] = compare_systems(own, blocks, _TESTED_UNSEEN)
+            tested[f"coverage@{_DEPTH}"] = compare_coverage(unseen[reference], unseen[system], _DEPTH)
+        tests += [
+            {"protocol": protocol, "against": system, "metric": metric}
+            | vars(test)
+            | {"interval": [None if isnan(end) else end for end in test.interval]}
+            for metric, test in tested.items()
+        ]
     for test, corrected in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
         test["p_holm"] = corrected
     return tests
