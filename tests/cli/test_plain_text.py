@@ -9,34 +9,32 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from dermquery.cli.plain_text import plain_text, print_plainly
+from dermquery.cli.plain_text import Console, plain_text
 
 _OWN = re.compile(r"\x1b\[[0-9;]*m")
 """What rich itself writes here: colours."""
 SIGNS = st.text(st.characters(categories=["Cc", "L", "Zs"]), max_size=30)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _plainly() -> None:
-    print_plainly()
-
-
-def printed(words: str) -> str:
+def printed(words: str, width: int = 200) -> str:
     stream = io.StringIO()
-    out = Console(file=stream, force_terminal=True, color_system="standard", width=200)
+    out = Console(file=stream, force_terminal=True, color_system="standard", width=width)
     table = Table("case")
     table.add_row(Text(words))
     out.print(table, Text(words, style="yellow"), Text.assemble(("error: ", "bold red"), words))
+    out.print(escape(words))
+    out.print(escape(words), soft_wrap=True)
     return stream.getvalue()
 
 
-@given(SIGNS)
-def test_nothing_printed_holds_a_control_character_of_its_words(words: str) -> None:
-    said = _OWN.sub("", printed(words))
+@given(SIGNS, st.integers(8, 200))
+def test_nothing_printed_holds_a_control_character_of_its_words(words: str, width: int) -> None:
+    said = _OWN.sub("", printed(words, width))
     assert {sign for sign in said if unicodedata.category(sign) == "Cc"} <= {"\n", "\t"}
 
 
@@ -45,6 +43,14 @@ def test_what_terminals_obey_is_words(words: str) -> None:
     assert plain_text(words) in printed(words)
     assert "\x1b[2J" not in printed(words)
     assert "\x1b[31mred" not in printed(words)
+
+
+def test_a_bar_still_moves_the_cursor() -> None:
+    stream = io.StringIO()
+    with Progress(console=Console(file=stream, force_terminal=True)) as bar:
+        bar.add_task("\x1b[2Jgone", total=2)
+    assert "\x1b[?25l" in stream.getvalue(), "rich hides it"
+    assert "\x1b[2J" not in stream.getvalue()
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))

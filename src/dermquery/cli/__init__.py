@@ -16,7 +16,6 @@ from dermquery.cli import audit, base, data, keys
 from dermquery.cli.demo import demo
 from dermquery.cli.describe import describe
 from dermquery.cli.index import index
-from dermquery.cli.plain_text import print_plainly
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
 
@@ -24,7 +23,6 @@ __all__ = ["SEARCH_PANEL", "app", "join_others", "main"]
 
 SEARCH_PANEL = "Case search"
 
-print_plainly()
 app = typer.Typer(
     name="dermquery",
     help="Case search for skin cancer: an image and words in, the most similar cases out. Research use only.",

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 from dermquery.data.checklist import render_text
 
 if TYPE_CHECKING:
