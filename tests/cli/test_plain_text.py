@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,11 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
+from typer.testing import CliRunner
 
+from dermquery.cli import app
 from dermquery.cli.plain_text import Console, plain_text
+from tests.store.conftest import draw_lesion
 
 _OWN = re.compile(r"\x1b\[[0-9;]*m")
 """What rich itself writes here: colours."""
@@ -57,3 +61,19 @@ def test_a_bar_still_moves_the_cursor() -> None:
 def test_words_stay(words: str) -> None:
     assert plain_text(words) == words
     assert plain_text(f"{words}\n\t") == f"{words}\n\t"
+
+
+@pytest.mark.parametrize(
+    "command", [["data", "inspect", "t.csv"], ["data", "prepare", "folder", ".", "--table", "t.csv", "--out", "out"]]
+)
+def test_no_word_of_a_table_commands_the_terminal(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_lesion(tmp_path / "x.png", 1)
+    Path("t.csv").write_text(
+        "id,image,diagnosis,col\x1b[2J\na\x9b2J,x.png,m\x1bel,1\nb\x1b]0;,y\x1b.png,nv,2\n", encoding="utf-8"
+    )
+    done = CliRunner().invoke(app, command)
+    assert "col[2J" in done.output or "y.png" in done.output, done.output
+    assert {sign for sign in done.output if unicodedata.category(sign) == "Cc"} <= {"\n", "\t"}, repr(done.output)

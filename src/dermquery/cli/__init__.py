@@ -16,6 +16,7 @@ from dermquery.cli import audit, base, data, keys
 from dermquery.cli.demo import demo
 from dermquery.cli.describe import describe
 from dermquery.cli.index import index
+from dermquery.cli.plain_text import say
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
 
@@ -69,7 +70,7 @@ def join_others() -> None:
         except Exception as error:
             if is_ours(entry):
                 raise
-            typer.echo(f"warning: {broken(entry, 'command', error)}", err=True)
+            say(f"warning: {broken(entry, 'command', error)}", err=True)
 
 
 _OWN = {command.__name__ for command in _COMMANDS} | {"base", "keys", "users", "audit"}

@@ -10,9 +10,10 @@ import unicodedata
 from collections.abc import Iterator
 
 import rich.console
+import typer
 from rich.segment import Segment
 
-__all__ = ["Console", "plain_text"]
+__all__ = ["Console", "plain_text", "say"]
 
 _KEPT = "\n\t"
 
@@ -22,6 +23,11 @@ def plain_text(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign for sign in text if sign in _KEPT or unicodedata.category(sign) != "Cc")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text so, as it is broken into lines, for other programs too; ``err`` to stderr."""
+    typer.echo(plain_text(text), err=err)
 
 
 class Console(rich.console.Console):  # noqa: TID251 the one that all others are to be
