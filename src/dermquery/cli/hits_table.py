@@ -1,4 +1,4 @@
-"""What a search found, as the terminal shows it: the table of hits, as wide as there is room, and what is said of it."""
+"""What a search found, as the terminal shows it: the table of hits, as wide as there is room, and words beneath."""
 
 from __future__ import annotations
 
