@@ -26,7 +26,7 @@ from dermquery.answer.csv_json import hits_csv, hits_json
 from dermquery.answer.html import write_html
 from dermquery.answer.pdf import write_pdf
 from dermquery.answer.png import draw
-from dermquery.cli.search import print_result
+from dermquery.cli.hits_table import print_result
 from dermquery.data.case import Case, Query
 from dermquery.data.findings import Findings, Remark
 from dermquery.data.image_quality import ImageWarning

@@ -12,7 +12,7 @@ from pypdf import PdfReader
 
 from dermquery.answer.formats import REPORTS, render
 from dermquery.answer.png import draw
-from dermquery.cli.search import print_result
+from dermquery.cli.hits_table import print_result
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import SearchResult

@@ -219,7 +219,9 @@ def test_numbers_that_a_table_keeps_stay(tmp_path: Path) -> None:
     assert [cells[0] for _, cells in read.numbered] == ["9007199254740991", "1.15292150460685E+18"]
 
 
-@pytest.mark.parametrize("made", ["2024-01-02", "02. Jan", "2-Jan", "Jan 02", "1/2/2024", "02.01.2024", "Mrz 04"])
+@pytest.mark.parametrize(
+    "made", ["2024-01-02", "02. Jan", "2-Jan", "Jan 02", "1/2/2024", "02.01.2024", "Mrz 04", "02-mai", "03. Jän"]
+)
 def test_ids_and_words_that_a_spreadsheet_made_days_are_refused(tmp_path: Path, made: str) -> None:
     write_skin(tmp_path / "a.png")
     lines = {"lesion_id": ["1-45", made], "patient_id": ["7a", made], "diagnosis": ["nv", made], "site": ["back", made]}

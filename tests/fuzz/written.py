@@ -20,7 +20,8 @@ from dermquery.data.findings import read_findings
 from dermquery.serve.api.search_schemas import RankingRequest
 from dermquery.serve.web.address import Address
 from dermquery.store.casebase import CaseBase
-from dermquery.store.filters import FilterError, matches
+from dermquery.store.filters import FilterError
+from dermquery.store.matching import matches
 from dermquery.store.where import Written
 from tests.fuzz.target import FindingError, Reader, Target
 from tests.store.conftest import make_cases

@@ -16,8 +16,9 @@ from dermquery.data.image import ImageError
 from dermquery.model.parts import Weights
 from dermquery.store.base_manifest import ManifestError, ModelMismatchError
 from dermquery.store.casebase import CaseBase, EmptyBaseError, QueryError
-from dermquery.store.filters import FilterError, matches
+from dermquery.store.filters import FilterError
 from dermquery.store.hits import SearchResult, compare_criteria
+from dermquery.store.matching import matches
 from dermquery.store.protocol import Encoder, packed
 from dermquery.store.where import parse_where
 from tests.store.encoder import ProjectionEncoder

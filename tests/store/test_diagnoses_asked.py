@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from dermquery.data.case import Case
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
-from dermquery.store.filters import FilterError, matches
+from dermquery.store.filters import FilterError
 from dermquery.store.known_values import KnownValues
 from dermquery.store.lance.lance_store import LanceStore
+from dermquery.store.matching import matches
 from dermquery.store.protocol import ImageStamp, StoredCase
 from dermquery.store.where import parse_where
 

@@ -25,12 +25,11 @@ from dermquery.store.filters import (
     Not,
     OneOf,
     Range,
-    field_value,
-    matches,
     without_fields,
 )
 from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.sql import to_lance
+from dermquery.store.matching import field_value, matches
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 from dermquery.store.where import Written, as_filter, parse_where
 from tests.store.conftest import MakeStore

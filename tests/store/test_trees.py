@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dermquery.data.case import Case
 from dermquery.data.vocabulary.diagnoses import DIAGNOSES
 from dermquery.data.vocabulary.sites import SITES
-from dermquery.store.filters import Equals, Filter, Not, OneOf, matches
+from dermquery.store.filters import Equals, Filter, Not, OneOf
+from dermquery.store.matching import matches
 from dermquery.store.milvus.expression import column_text, to_milvus
 from dermquery.store.protocol import CaseStore, ImageStamp, StoredCase
 from tests.store.conftest import MakeStore

@@ -12,9 +12,10 @@ import pytest
 from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase, EmptyBaseError
 from dermquery.store.excluded import excluding
-from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Missing, Not, OneOf, matches
+from dermquery.store.filters import AllOf, Equals, Filter, FilterError, Missing, Not, OneOf
 from dermquery.store.lance.lance_store import LanceStore
 from dermquery.store.lance.sql import to_lance
+from dermquery.store.matching import matches
 from dermquery.store.milvus.expression import to_milvus
 from dermquery.store.protocol import ImageStamp, StoredCase
 from dermquery.store.where import Written, apart_from, parse_where

@@ -16,7 +16,7 @@ from dermquery.cli import audit, base, data, keys
 from dermquery.cli.demo import demo
 from dermquery.cli.describe import describe
 from dermquery.cli.index import index
-from dermquery.cli.plain_text import print_plainly
+from dermquery.cli.plain_text import say
 from dermquery.cli.search import search
 from dermquery.cli.serve import serve
 
@@ -24,7 +24,6 @@ __all__ = ["SEARCH_PANEL", "app", "join_others", "main"]
 
 SEARCH_PANEL = "Case search"
 
-print_plainly()
 app = typer.Typer(
     name="dermquery",
     help="Case search for skin cancer: an image and words in, the most similar cases out. Research use only.",
@@ -71,7 +70,7 @@ def join_others() -> None:
         except Exception as error:
             if is_ours(entry):
                 raise
-            typer.echo(f"warning: {broken(entry, 'command', error)}", err=True)
+            say(f"warning: {broken(entry, 'command', error)}", err=True)
 
 
 _OWN = {command.__name__ for command in _COMMANDS} | {"base", "keys", "users", "audit"}

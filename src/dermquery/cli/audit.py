@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 
 __all__ = ["app"]
 

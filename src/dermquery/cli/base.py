@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from dermquery.cli.base_check import check
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.index import progress_bar, show_progress
+from dermquery.cli.plain_text import Console
 
 if TYPE_CHECKING:
     from dermquery.store.transfer import Transferred

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 
 if TYPE_CHECKING:
     from dermquery.store.check import Checked

@@ -11,6 +11,7 @@ import typer
 from dermquery.cli.bars import bar
 from dermquery.cli.columns import column_mapping
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import say
 from dermquery.cli.sources import CropOption, OutOption, SizeOption, SkipOption, SourceGroup, finish, print_counts
 from dermquery.cli.width import in_columns, terminal_width
 
@@ -94,7 +95,7 @@ def folder(
         own = values.setdefault(name, {})
         for theirs, ours in mapped.items():
             if own.get(theirs, ours) != ours:
-                typer.echo(f"note: --map {name}:{theirs}={ours} overrules {own[theirs]!r} of {map_file}", err=True)
+                say(f"note: --map {name}:{theirs}={ours} overrules {own[theirs]!r} of {map_file}", err=True)
         own.update(mapped)
     with bar("images") as step:
         report = prepare_folder(
@@ -172,7 +173,7 @@ def dicomweb(
             progress=step,
         )  # fmt: skip
     if report.table is None and not report.bad:
-        typer.echo("; ".join(report.notes) or "the archive has no such photograph")
+        say("; ".join(report.notes) or "the archive has no such photograph")
         return
     finish(report, skip_bad=True)
 
@@ -197,12 +198,12 @@ def check(
         date_order=_order(date_order),
     )
     for note in read.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for row in read.skipped:
-        typer.echo(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
+        say(f"left out: line {row.line} ({row.case_id or 'no id'}): {'; '.join(row.problems)}", err=True)
     print_counts([case.diagnosis for case in read])
     lesions = len({case.group for case in read})
-    typer.echo(f"{lesions} patients or lesions, {len(read.skipped)} rows left out")
+    say(f"{lesions} patients or lesions, {len(read.skipped)} rows left out")
 
 
 @app.command()
@@ -224,25 +225,25 @@ def inspect(
     from dermquery.data.sources.source import recognised
 
     seen = inspect_table(table, images, sheet=sheet)
-    typer.echo(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
+    say(f"{table}: {seen.rows:,} rows, {len(seen.columns)} columns")
     header = ("column", "taken for", "holds", "filled", "values")
     for line in in_columns([header, *map(_row_of, seen.columns)], terminal_width()):
-        typer.echo(line)
+        say(line)
     kinds = {"not to be used as": seen.unknown, "kept as written, and in no vocabulary of": seen.strange}
     for what, found in kinds.items():
         for name, values in found.items():
             counts = ", ".join(f"{value!r} {count}" for value, count in values.most_common(_SHOWN))
             place = f"all are in {write_map}" if write_map else "--write-map FILE writes all"
             more = f" and {len(values) - _SHOWN} more; {place}" if len(values) > _SHOWN else ""
-            typer.echo(f"{what} {name}: {counts}{more}")
+            say(f"{what} {name}: {counts}{more}")
     for note in seen.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     if known := recognised([column.name for column in seen.columns]):
-        typer.echo(f"its columns are those of a known release; for that, use: dermquery data prepare {'|'.join(known)}")
+        say(f"its columns are those of a known release; for that, use: dermquery data prepare {'|'.join(known)}")
     if write_map:
         write_value_maps(seen.maps, write_map)
     if seen.proposal:
-        typer.echo(f"\n{seen.proposal.command(table, images, write_map)}")
+        say(f"\n{seen.proposal.command(table, images, write_map)}")
 
 
 def _row_of(column: ColumnSeen) -> tuple[str, ...]:
@@ -266,7 +267,7 @@ def overlap(
     if len(tables) < 2:
         raise ValueError("give at least two case tables")
     for found in find_overlaps(tables):
-        typer.echo(found.sentence)
+        say(found.sentence)
 
 
 def _allowed(written: list[str] | None) -> frozenset[str]:

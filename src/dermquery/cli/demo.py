@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import dermquery
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 
 __all__ = ["demo"]
 
@@ -32,7 +32,7 @@ def demo(
     """Index the synthetic cases of the package, search them by an image and words, and save the answer."""
     from dermquery.answer.html import write_html
     from dermquery.answer.png import write_png
-    from dermquery.cli.search import print_result
+    from dermquery.cli.hits_table import print_result
     from dermquery.data.case_table import read_cases
     from dermquery.store.casebase import CaseBase
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 
 if TYPE_CHECKING:
     from dermquery.model.parts import PartLayout

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
 from rich.text import Text
+
+from dermquery.cli.plain_text import Console
 
 __all__ = ["expected_errors"]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from dermquery.cli.columns import column_mapping
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 from dermquery.data.files import replacing
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 
 __all__ = ["app", "state_folder", "users_app"]
 

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from dermquery.cli.bars import bar
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import say
 
 if TYPE_CHECKING:
     from dermquery.data.sources.prepare import PrepareReport
@@ -50,7 +51,7 @@ class SourceGroup(TyperGroup):
         try:
             return _command(load_source(cmd_name))
         except ExtensionError as error:  # the others are listed and run all the same
-            typer.echo(f"note: {error}", err=True)
+            say(f"note: {error}", err=True)
             return None
 
 
@@ -106,22 +107,22 @@ def _with_flags(command: Any, source: Source) -> Any:
 
 def print_counts(diagnoses: Sequence[str | None]) -> None:
     """Print how many cases there are of each diagnosis, the most frequent first."""
-    typer.echo(f"{len(diagnoses)} cases")
+    say(f"{len(diagnoses)} cases")
     for name, count in Counter(name or "(no diagnosis)" for name in diagnoses).most_common():
-        typer.echo(f"{count:6d} {name}")
+        say(f"{count:6d} {name}")
 
 
 def finish(report: PrepareReport, *, skip_bad: bool) -> None:
     """Report the outcome; exit with 1 if a bad image was not to be left out, or no image is left."""
     for note in report.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for bad in report.bad:
-        typer.echo(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
+        say(f"bad: {bad.case_id or 'no id'}: {bad.reason}", err=True)
     print_counts([case.diagnosis for case in report.cases])
-    typer.echo(f"{report.made} images made, {report.kept} kept from before, {len(report.bad)} bad")
+    say(f"{report.made} images made, {report.kept} kept from before, {len(report.bad)} bad")
     if report.table is not None:
-        typer.echo(report.table)
+        say(str(report.table))
         return
     remedy = "" if skip_bad else ", or leave them out with --skip-bad"
-    typer.echo(f"no table was written: correct the images listed above{remedy}", err=True)
+    say(f"no table was written: correct the images listed above{remedy}", err=True)
     raise typer.Exit(1)

@@ -28,6 +28,7 @@ from dermquery.data.colour import UnusablePixelsError
 from dermquery.data.costs import UnboundedError, check_costs
 from dermquery.data.dicom.container import DicomError
 from dermquery.data.dicom.plugin import DicomImageFile
+from dermquery.data.foreign_files import foreign_file
 from dermquery.data.png import SIGNATURE as PNG_SIGNATURE
 from dermquery.data.png import slim_png
 from dermquery.data.strips import ORIENTATION_TAG, Strips
@@ -59,23 +60,9 @@ FORMATS: tuple[str, ...] = ("DICOM", "JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF"
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
 
+_OTHER = f"another format than {', '.join(FORMATS)}; convert it to one"
+
 register_heif_opener(thumbnails=False)
-
-_FOREIGN = (
-    (4, b"ftypheic", "a HEIC photo that cannot be decoded; convert it to JPEG"),
-    (4, b"ftypmif1", "a HEIF image that cannot be decoded; convert it to PNG or JPEG"),
-    (0, b"II*\0", "a TIFF of a kind that is not decoded; save it with 8 or 16 bits as grey or RGB, or as PNG"),
-    (0, b"MM\0*", "a TIFF of a kind that is not decoded; save it with 8 or 16 bits as grey or RGB, or as PNG"),
-    (0, b"II+\0", "a BigTIFF, which is not decoded; save it as a plain TIFF or as PNG"),
-    (0, b"MM\0+", "a BigTIFF, which is not decoded; save it as a plain TIFF or as PNG"),
-    (4, b"ftypavif", "an AVIF image; convert it to PNG or JPEG"),
-    (0, b"%PDF", "a PDF document; export its image as PNG or JPEG"),
-    (0, b"<svg", "an SVG drawing, not a photograph"),
-    (0, b"<!DO", "a web page, not an image: the download may have failed"),
-    (0, b"<htm", "a web page, not an image: the download may have failed"),
-    (0, b"version https://git-lfs", "a Git LFS pointer, not the image itself; run: git lfs pull"),
-)
-
 
 _UNNAMED = "the image"
 
@@ -284,7 +271,9 @@ def _opened(source: ImageSource, name: str) -> Iterator[Image.Image]:
         try:
             image = _open(stream, head)
         except UnidentifiedImageError as error:
-            raise ImageError(f"{name}: {_what_it_is(head)}") from error
+            what = foreign_file(head)
+            said = f"this is {what}" if what else f"not an image, damaged at its start, or of {_OTHER}"
+            raise ImageError(f"{name}: {said}") from error
         with image:
             yield image
 
@@ -356,10 +345,3 @@ def _read(source: Any) -> bytes:
     if not isinstance(data, bytes):
         raise ImageError("the file is open as text; open it with 'rb'")
     return data
-
-
-def _what_it_is(head: bytes) -> str:
-    for offset, magic, what in _FOREIGN:
-        if head[offset:].lower().startswith(magic.lower()):
-            return f"this is {what}"
-    return f"not an image, damaged at its start, or of another format than {', '.join(FORMATS)}; convert it to one"

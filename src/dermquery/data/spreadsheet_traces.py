@@ -16,10 +16,12 @@ _HELD_DIGITS = 15
 """Digits of a number that a spreadsheet keeps; those behind become zeros."""
 _SURE_OF_ZEROS = 3
 """Different ids that end in such zeros, from which it is no chance."""
-_MONTH = (
-    "Jan|Feb|Mar|Mär|Mrz|Apr|May|Mai|Mei|Jun|Jul|Aug|Sep|Sept|Oct|Okt|Nov|Dec|Dez|mrt|janv|févr|mars|avr|juin|juil|août"
-    "|jan|feb|apr|mei|jun|jul|aug|sep|okt|nov|dec|sept|oct|déc"
+_MONTHS = (
+    "jan jän janv feb févr mar mär mrz mrt mars apr avr may mai mei jun juin jul juil aug août"
+    " sep sept oct okt nov dec dez déc"
 )
+_MONTH = "|".join(f"[{name[0]}{name[0].upper()}]{name[1:]}" for name in _MONTHS.split())
+"""As sheets shorten them in English, German, Dutch and French, with a capital or not; "DEC-12" may be an id."""
 _DAY = re.compile(
     r"\d{4}-\d\d-\d\d(?: 00:00:00)?|\d{1,2}([./])\d{1,2}\1(?:19|20)\d\d"
     rf"|\d{{1,2}}(?:\. ?|[- ])(?:{_MONTH})\.?|(?:{_MONTH})\.?[- ]\d\d"

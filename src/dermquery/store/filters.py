@@ -2,20 +2,18 @@
 
 In a hierarchy (:mod:`dermquery.data.vocabulary.trees`) a value is a place, and asked for by any place above it too.
 Logic is two-valued: a value that was not recorded equals nothing, so ``Equals`` on it is False and ``Not(Equals)``
-True. :func:`matches` defines the meaning, and every compiler must agree with it.
+True. :func:`dermquery.store.matching.matches` defines the meaning, and every compiler must agree with it.
 """
 
 from __future__ import annotations
 
 import datetime
-import operator
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from dermquery.data.case import CASE_FIELDS, NUMBERS, Case, Kind
-from dermquery.data.vocabulary.trees import TREES, below
+from dermquery.data.case import CASE_FIELDS, NUMBERS, Kind
 
 __all__ = [
     "DAYS",
@@ -35,9 +33,7 @@ __all__ = [
     "Range",
     "asked_values",
     "check_leaves",
-    "field_value",
     "iso_day",
-    "matches",
     "without_extra",
     "without_fields",
 ]
@@ -79,12 +75,6 @@ MOST_LEAVES = 2000
 """Values and other conditions of a filter that somebody sends; a store checks each of them for every case."""
 LONGEST_VALUE = 1000
 """Characters of a value to compare with."""
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    ">=": operator.ge,
-    ">": operator.gt,
-    "<=": operator.le,
-    "<": operator.lt,
-}
 
 
 class FilterError(ValueError):
@@ -298,17 +288,6 @@ def iso_day(value: str) -> datetime.date:
     return day
 
 
-def field_value(case: Case, field: str) -> str | float | None:
-    """Value of a field of :data:`FIELDS` in a case, a date as 2024-03-31; None if it was not recorded.
-
-    Behind ``extra.`` the name of a column that the project does not know.
-    """
-    if field.startswith(EXTRA):
-        return case.extra.get(field.removeprefix(EXTRA))
-    value = CASE_FIELDS[field].of(case)
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
 def without_fields(where: Filter, lacking: Collection[str]) -> Filter:
     """The same filter for a store without columns for the fields ``lacking``, in which they were recorded for no case.
 
@@ -334,25 +313,3 @@ def without_extra(node: Any, instead: Callable[[Any], Any]) -> Any:
     if isinstance(node, AllOf):
         return AllOf(conditions=tuple(without_extra(child, instead) for child in node.conditions))
     return instead(node) if node.field.startswith(EXTRA) else node
-
-
-def matches(where: Filter, case: Case) -> bool:
-    """Whether a case satisfies a filter: the reference that every compiled form must agree with."""
-    return _holds(where.condition, case)
-
-
-def _holds(node: Any, case: Case) -> bool:
-    if isinstance(node, Not):
-        return not _holds(node.condition, case)
-    if isinstance(node, AllOf):
-        return all(_holds(child, case) for child in node.conditions)
-    value = field_value(case, node.field)
-    if isinstance(node, Missing):
-        return value is None
-    if value is None:
-        return False
-    if isinstance(node, Equals | OneOf):
-        asked = asked_values(node)
-        return below(node.field, asked).holds(str(value)) if node.field in TREES else value in asked
-    own = iso_day(str(value)) if node.field in DAYS else float(value)
-    return all(_COMPARE[op](own, bound) for op, bound in node.bounds)

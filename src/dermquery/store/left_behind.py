@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from dermquery.store.exact_order import id_filters
 from dermquery.store.filters import Equals, Filter
 from dermquery.store.protocol import CaseReader
 
@@ -12,6 +13,9 @@ __all__ = ["left_behind"]
 
 def left_behind(ids: Collection[str], sources: Collection[str], store: CaseReader) -> Mapping[str, list[str]]:
     """By source, the ids of its cases that are not in a table, sorted.
+
+    A server reads out every id that it counts, so it is asked for numbers first, and for the ids of a source only where
+    some are gone.
 
     Args:
         ids: every id of the table, also those of rows that cannot be used.
@@ -22,11 +26,10 @@ def left_behind(ids: Collection[str], sources: Collection[str], store: CaseReade
     there = set(ids)
     found: dict[str, list[str]] = {}
     for source in sources:
-        held = {str(each) for each in store.value_counts("case_id", _of(source))}
-        if held & there and (gone := sorted(held - there)):
-            found[source] = gone
+        of_source = Equals(field="source", value=source)
+        if kept := sum(store.count(part.also(of_source)) for part in id_filters(there)):
+            where = Filter(condition=of_source)
+            if kept < store.count(where):
+                held = {str(each) for each in store.value_counts("case_id", where)}
+                found[source] = sorted(held - there)
     return found
-
-
-def _of(source: str) -> Filter:
-    return Filter(condition=Equals(field="source", value=source))

@@ -16,10 +16,11 @@ from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.excluded import excluding
-from dermquery.store.filters import Filter, matches
+from dermquery.store.filters import Filter
 from dermquery.store.hit_pages import page_of, told
 from dermquery.store.hits import Hit, SearchResult
 from dermquery.store.known_values import KnownValues
+from dermquery.store.matching import matches
 from dermquery.store.one_pass import best_of_each, worth_a_pass
 from dermquery.store.protocol import StoredCase
 from dermquery.store.searchable_base import SearchableBase, check_asks, looks_of

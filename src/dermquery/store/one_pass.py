@@ -8,7 +8,8 @@ import numpy as np
 
 from dermquery.model.alignment import Vectors
 from dermquery.store.exact_order import SINGLE, best
-from dermquery.store.filters import Filter, matches
+from dermquery.store.filters import Filter
+from dermquery.store.matching import matches
 from dermquery.store.protocol import StoredCase
 
 __all__ = ["CASES_PER_QUERY", "best_of_each", "worth_a_pass"]

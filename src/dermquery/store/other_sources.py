@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from dermquery.data.case import Case
+from dermquery.store.filters import Equals, Filter, Missing
 from dermquery.store.protocol import CaseReader, StoredCase
 
 __all__ = ["is_another", "others_from_elsewhere", "others_in_place"]
@@ -16,9 +17,14 @@ _NAMED = 3
 
 def others_in_place(cases: Sequence[Case], store: CaseReader) -> str:
     """Which cases would be written over by those of another source, and the remedy; empty if none would."""
-    if len({*store.value_counts("source"), *(case.source for case in cases)}) < 2:
+    sources = {case.source for case in cases}
+    if len(sources) == 1 and store.count(_of(*sources)) == store.count():
         return ""
     return _said_of(cases, store, is_another)
+
+
+def _of(source: str | None) -> Filter:
+    return Filter(condition=Equals(field="source", value=source) if source else Missing(field="source"))
 
 
 def others_from_elsewhere(cases: Sequence[Case], store: CaseReader) -> str:

@@ -22,10 +22,11 @@ from dermquery.store.base_manifest import Manifest
 from dermquery.store.closeness import SAMPLE, Closeness, closeness, sample_vectors
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.excluded import excluding
-from dermquery.store.filters import Filter, matches
+from dermquery.store.filters import Filter
 from dermquery.store.hit_pages import known_images, page_of, told
 from dermquery.store.hits import BaseInfo, Hit, SearchResult
 from dermquery.store.known_values import KnownValues
+from dermquery.store.matching import matches
 from dermquery.store.model_source import load_named_model
 from dermquery.store.protocol import CaseStore, Encoder, ExplainingEncoder
 from dermquery.store.where import Written, as_filter

@@ -32,6 +32,11 @@ from tests.sharing import made_once
 NOTICE = "These cases are synthetic."
 SCRIPT = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
 """What a case table must not be able to do to a page."""
+LICENSED = {
+    "licence": "CC-BY-NC",
+    "attribution": f"Department of Dermatology, a university far away; https://example.org/{'terms' * 12}",
+}
+"""Of case 20: whose its image is, in more words than a card has room for in a line."""
 _FLAGS = [
     f"--{flag}"
     for flag in (
@@ -104,6 +109,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Case, ..
         known = [case.model_copy(update={"source": "made"}) for case in cases[:60]]
         known[0] = known[0].model_copy(update={"site": SCRIPT, "fine_diagnosis": SCRIPT, "extra": {"remark": SCRIPT}})
         known[10:13] = _photographed(known[10:13])
+        known[20] = known[20].model_copy(update=LICENSED)
         return tuple(known), cases[60:]
 
     def make(folder: Path) -> None:

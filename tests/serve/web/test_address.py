@@ -13,7 +13,8 @@ from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA
 from dermquery.serve.web.address import CHOSEN_FIELDS, TOP_K, Address, clause
 from dermquery.serve.web.question import LONGEST_TEXT, Asked, AskedQuestions, Question
-from dermquery.store.filters import FilterError, matches
+from dermquery.store.filters import FilterError
+from dermquery.store.matching import matches
 from dermquery.store.where import Written
 
 _words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=40).filter(

@@ -15,6 +15,7 @@ from playwright.sync_api import Page
 
 from dermquery.store.where import Written
 from tests.serve.web.conftest import (
+    LICENSED,
     NOTICE,
     Served,
     Visit,
@@ -63,6 +64,22 @@ def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visi
     assert NOTICE in page.inner_text("header")
     assert "network" not in " ".join(asked), "what was asked stays out of addresses and so out of logs"
     picture(page, "search")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_card_says_in_full_whose_its_image_is(served: Served, visit: Visit, width: int) -> None:
+    page = visit(served.url, width=width)
+    choose_image(page, served.cases[20].image)
+    search(page)
+    page.locator(f".card[data-case='{served.cases[20].case_id}']").scroll_into_view_if_needed()
+    picture(page, f"attribution-{width}")
+    assert LICENSED["attribution"] in page.locator(".card .about bdi").first.inner_text()
+    shown = "[...document.querySelectorAll('.about bdi')].filter((said) => [...said.getClientRects()].some((line) => {"
+    shown += "const card = said.closest('.about').getBoundingClientRect();"
+    assert (
+        page.evaluate(f"{shown} return line.right > card.right + 1 || line.bottom > card.bottom + 1 }})).length") == 0
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_lambda_ranks_again_at_once_and_encodes_nothing(served: Served, visit: Visit) -> None:

@@ -14,7 +14,8 @@ from pymilvus import DataType
 from dermquery.store.casebase import CaseBase
 from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.export_base import export_base
-from dermquery.store.filters import FIELDS, field_value
+from dermquery.store.filters import FIELDS
+from dermquery.store.matching import field_value
 from dermquery.store.migrate import tidy
 from dermquery.store.milvus.expression import MISSING_NUMBER, column_text
 from dermquery.store.milvus.server_home import MilvusHome

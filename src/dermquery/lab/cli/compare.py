@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 from dermquery.cli.width import columns_of_pipes, terminal_width
 from dermquery.lab.cli.processes import run_jobs
 from dermquery.lab.cli.train import (

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 
 if TYPE_CHECKING:
     from dermquery.data.case import Case

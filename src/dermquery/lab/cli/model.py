@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 from dermquery.lab.cli.train import AlsoOption, labelled_cases, other_cases
 from dermquery.model.artifact import Storage
 

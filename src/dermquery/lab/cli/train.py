@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from dermquery.cli.expected_errors import expected_errors
+from dermquery.cli.plain_text import Console
 from dermquery.data.case import Case
 from dermquery.model.artifact import Storage
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from dermquery.data.case import NUMBERS
 from dermquery.model.alignment import Vectors
 from dermquery.store.damage import checksum
-from dermquery.store.filters import FIELDS, field_value
+from dermquery.store.filters import FIELDS
+from dermquery.store.matching import field_value
 from dermquery.store.protocol import StoredCase, left_of, to_payload
 
 __all__ = ["table_schema", "to_table", "wrong_rows"]

@@ -9,7 +9,8 @@ import numpy as np
 
 from dermquery.data.case import NUMBERS, Case
 from dermquery.store.damage import checksum, is_sound
-from dermquery.store.filters import FIELDS, field_value
+from dermquery.store.filters import FIELDS
+from dermquery.store.matching import field_value
 from dermquery.store.milvus.expression import MISSING_NUMBER, column_text
 from dermquery.store.protocol import StoredCase, from_payload, left_of, packed, to_payload
 

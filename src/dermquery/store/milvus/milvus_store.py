@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -29,21 +28,18 @@ from dermquery.store.exact_order import (
     without,
 )
 from dermquery.store.filters import FIELDS, Filter, without_fields
-from dermquery.store.lance.quantised import FEWEST, INDEX_FROM
+from dermquery.store.lance.quantised import INDEX_FROM
 from dermquery.store.milvus.columns import in_writes, left_of_record, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
 from dermquery.store.milvus.expression import MISSING_NUMBER, column_text, text_of_column, to_milvus
+from dermquery.store.milvus.list_index import REMEMBERED_SECONDS, ListIndex
 from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, image_key
 
 __all__ = ["MilvusStore"]
 
-_MOST_LISTS = 65_536
 _MOST = 16_384
 """Rows that Milvus gives in one answer."""
 _ROWS_PER_PAGE = 500
-_REMEMBERED_SECONDS = 60.0
-"""How long counts of values that were read row by row stand, unless the number of cases changes, and a look at the
-index."""
 
 
 class MilvusStore:
@@ -65,8 +61,7 @@ class MilvusStore:
         self.collection, self.size = collection, size
         self._damage = DamageLog(uri or collection)
         self._client = client if isinstance(client, TranslatedClient) else TranslatedClient(client)
-        self._index: dict[str, Any] | None = None
-        self._looked = -math.inf
+        self._index = ListIndex(self._client, collection)
         self._counted: dict[str, tuple[int, float, dict[str | float | None, int]]] = {}
         self._wrote = False
         self._writes = 0
@@ -142,7 +137,7 @@ class MilvusStore:
                 "narrow the filter"
             )
         condition = self._condition(without(where or Filter(), exclude))
-        probes = _MOST_LISTS if exact else self._probes()
+        probes = self._index.probes(exact=exact)
         fetch = depth + SPARE
         while True:
             limit = min(fetch, _MOST)
@@ -197,7 +192,7 @@ class MilvusStore:
             return self._value_counts(field, where)
         writes, n, now = self._writes, self.count(), time.monotonic()
         known = self._counted.get(field)
-        if known is None or known[0] != n or now - known[1] > _REMEMBERED_SECONDS:
+        if known is None or known[0] != n or now - known[1] > REMEMBERED_SECONDS:
             known = n, now, self._value_counts(field, None)
             if writes == self._writes:  # else another thread wrote meanwhile, and these may be the counts of before
                 self._counted[field] = known
@@ -219,8 +214,8 @@ class MilvusStore:
         if self._wrote:  # servers take one flush in ten seconds, and what others wrote they seal themselves
             self._client.flush(self.collection)
             self._wrote = False
-        self._index = None  # another process may have built one
-        if self._index_type() == "FLAT" and self.count() >= INDEX_FROM:
+        self._index.forget()
+        if self._index.is_flat and self.count() >= INDEX_FROM:
             self.build_index()
 
     def inspect(self) -> Flaws:
@@ -244,31 +239,13 @@ class MilvusStore:
         """Nothing: the server holds a loaded collection in memory already."""
 
     def build_index(self) -> int:
-        """Build an inverted file (IVF_FLAT) in place of the list that every search reads whole.
-
-        Every segment has one, the server extends it to new rows, and it answers exactly when all lists are read.
-        Searches wait while the collection is loaded again.
+        """Build an inverted file in place of the list that every search reads whole (:class:`.list_index.ListIndex`).
 
         Raises:
             ValueError: for too few rows.
         """
         n = self.count()
-        if n < FEWEST:
-            raise ValueError(
-                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
-            )
-        client = self._client
-        client.flush(self.collection)
-        lists = max(16, min(_MOST_LISTS, 2 ** round(math.log2(4 * math.sqrt(n)))))
-        params = client.prepare_index_params()
-        params.add_index("vector", index_type="IVF_FLAT", metric_type="IP", params={"nlist": lists})
-        client.release_collection(self.collection)
-        try:
-            client.drop_index(self.collection, "vector")
-            client.create_index(self.collection, params)
-        finally:
-            client.load_collection(self.collection)
-        self._index = None
+        self._index.build(n)
         return n
 
     @cached_property
@@ -309,24 +286,6 @@ class MilvusStore:
         finally:
             self._writes += 1
             self._counted.clear()
-
-    def _index_type(self) -> str:
-        return str(self._described().get("index_type", "FLAT"))
-
-    def _probes(self) -> int:
-        """Lists that a search reads: half of them, and all where none are known of.
-
-        Another process may have built them since the look; to the list that every search reads whole, it is all one.
-        """
-        lists = self._described().get("nlist")
-        return _MOST_LISTS if lists is None else max(1, int(lists) // 2)
-
-    def _described(self) -> dict[str, Any]:
-        """The index of the vectors, looked up once a minute: another process may build a better one."""
-        if self._index is None or time.monotonic() - self._looked > _REMEMBERED_SECONDS:
-            self._index = dict(self._client.describe_index(self.collection, "vector") or {})
-            self._looked = time.monotonic()
-        return self._index
 
     def _query(self, condition: str, columns: list[str], limit: int = _MOST) -> list[dict[str, Any]]:
         options: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": limit}

@@ -1,0 +1,115 @@
+"""What a search found, as the terminal shows it: the table of hits, as wide as there is room, and words beneath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from dermquery.cli.plain_text import Console
+from dermquery.data.checklist import render_text
+
+if TYPE_CHECKING:
+    from dermquery.answer.content import Content, Warned
+    from dermquery.store.casebase import CaseBase
+    from dermquery.store.hits import SearchResult
+
+__all__ = ["print_result"]
+
+_VALUES_SHOWN = 12
+_ID_WIDTH = 24
+_DIAGNOSIS_WIDTH = 9
+_WORDS = 8
+"""Characters more than their longest word that words need beside the numbers."""
+_ANY = 10_000
+
+
+def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[Warned] = ()) -> None:
+    """Print the ranked table, or why there is none."""
+    from dermquery.answer.content import report_content
+
+    out = Console()
+    content = report_content(result, warnings=warnings)
+    if content.no_hits:
+        out.print(Text("\n".join([content.no_hits, *_values_there(result, case_base)])))
+    else:
+        whole = _table(content)
+        narrow = Measurement.get(out, out.options.update(max_width=_ANY), whole).minimum + _WORDS > out.width
+        out.print(_table(content, words=False) if narrow else whole)
+        for item in content.hits if narrow else ():
+            if said := _said(item, asked=bool(content.query.terms)):
+                out.print(Text(f"{item.hit.rank}: {said}"))
+        for hit in result.hits:
+            if hit.viewer:
+                out.print(Text(f"{hit.rank} in the viewer: {hit.viewer}"), style="dim", soft_wrap=True)
+        for origin, ranks in _origins(content).items():
+            out.print(Text(f"{ranks} from {origin}"), style="dim")
+    if result.query.text:
+        out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
+    for said in (*content.query.notes, *content.warnings):
+        out.print(Text(said), style="yellow")
+    found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
+    out.print(Text(f"{found}; model {result.base.model_name}"), style="dim")
+    out.print(Text(" ".join(filter(None, (content.formula, content.scale)))), style="dim")
+    out.print(Text(content.research_use), style="bold")
+
+
+def _origins(content: Content) -> dict[str, str]:
+    """By source, licence and attribution, the ranks of the hits that have them."""
+    ranks: dict[str, list[str]] = {}
+    for item in content.hits:
+        if item.origin:
+            ranks.setdefault(item.origin, []).append(str(item.hit.rank))
+    return {origin: ", ".join(held) for origin, held in ranks.items()}
+
+
+def _said(item: Any, *, asked: bool) -> str:
+    """What a narrow table leaves out."""
+    confirmed = f"confirmed by {item.hit.case.confirmed_by}" if item.hit.case.confirmed_by else ""
+    shared = f"shared terms: {', '.join(item.shared) or 'none'}" if asked else ""
+    return "; ".join(filter(None, (item.same_image and item.same_image.lower(), confirmed, shared)))
+
+
+def _table(content: Content, *, words: bool = True) -> Table:
+    """The hits, without what is said in words where that does not fit beside the numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1) if words else (0, 1, 0, 0))
+    longest = max((len(item.hit.case.case_id) for item in content.hits), default=0)
+    table.add_column("rank", justify="right")
+    table.add_column("case", overflow="fold", min_width=min(longest, _ID_WIDTH))  # it is what people copy
+    table.add_column("diagnosis", min_width=_DIAGNOSIS_WIDTH)
+    confirmed = words and any(item.hit.case.confirmed_by for item in content.hits)
+    if confirmed:
+        table.add_column("confirmed by")
+    names = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
+    for title in ("score", *names):
+        table.add_column(title, justify="right", no_wrap=True)
+    if words:
+        table.add_column("shared terms")
+    for item in content.hits:
+        hit = item.hit
+        parts = {part.name: part.brief if words else part.brief.partition(" (")[0] for part in item.parts}
+        numbers = [Text(item.score.words), *(Text(parts.get(name, "")) for name in names)]
+        named = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
+        named += [Text(hit.case.confirmed_by or "")] if confirmed else []
+        shared = (", ".join(item.shared) or "none") if content.query.terms else ""
+        shared = "; ".join(filter(None, (item.same_image and item.same_image.lower(), shared)))
+        table.add_row(Text(str(hit.rank)), *named, *numbers, *([Text(shared)] if words else []))
+    return table
+
+
+def _values_there(result: SearchResult, case_base: CaseBase) -> list[str]:
+    """Which values the base has in the fields that were asked for, if no case satisfies the conditions."""
+    from dermquery.store.filters import FIELDS
+
+    lines = []
+    for field in () if result.n_candidates else result.where.fields:
+        if field not in FIELDS:
+            continue
+        counts = case_base.store.value_counts(field)
+        values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
+        more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""
+        lines.append(f"{field} in this base: {', '.join(values)}{more}")
+    return lines
