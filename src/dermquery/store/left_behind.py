@@ -27,9 +27,10 @@ def left_behind(ids: Collection[str], sources: Collection[str], store: CaseReade
     found: dict[str, list[str]] = {}
     for source in sources:
         of_source = Equals(field="source", value=source)
-        if kept := sum(store.count(part.also(of_source)) for part in id_filters(there)):
-            where = Filter(condition=of_source)
-            if kept < store.count(where):
-                held = {str(each) for each in store.value_counts("case_id", where)}
-                found[source] = sorted(held - there)
+        where = Filter(condition=of_source)
+        if not (total := store.count(where)):
+            continue
+        if 0 < sum(store.count(part.also(of_source)) for part in id_filters(there)) < total:
+            held = {str(each) for each in store.value_counts("case_id", where)}
+            found[source] = sorted(held - there)
     return found
