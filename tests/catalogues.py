@@ -34,6 +34,7 @@ Texts = dict[str | tuple[str, str], list[str]]
 _SAYING = (
     *(
         "data/image.py",
+        "data/foreign_files.py",
         "data/decoding.py",
         "data/costs.py",
         "data/dicom/frames.py",

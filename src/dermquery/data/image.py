@@ -60,8 +60,6 @@ FORMATS: tuple[str, ...] = ("DICOM", "JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF"
 """The formats that are decoded, whatever the file is called. Pillow's many others are not worth their risk;
 an MPO, as cameras write it, is opened by the JPEG plug-in."""
 
-_OTHER = f"another format than {', '.join(FORMATS)}; convert it to one"
-
 register_heif_opener(thumbnails=False)
 
 _UNNAMED = "the image"
@@ -271,9 +269,7 @@ def _opened(source: ImageSource, name: str) -> Iterator[Image.Image]:
         try:
             image = _open(stream, head)
         except UnidentifiedImageError as error:
-            what = foreign_file(head)
-            said = f"this is {what}" if what else f"not an image, damaged at its start, or of {_OTHER}"
-            raise ImageError(f"{name}: {said}") from error
+            raise ImageError(f"{name}: {_what_it_is(head)}") from error
         with image:
             yield image
 
@@ -345,3 +341,9 @@ def _read(source: Any) -> bytes:
     if not isinstance(data, bytes):
         raise ImageError("the file is open as text; open it with 'rb'")
     return data
+
+
+def _what_it_is(head: bytes) -> str:
+    if what := foreign_file(head):
+        return f"this is {what}"
+    return f"not an image, damaged at its start, or of another format than {', '.join(FORMATS)}; convert it to one"
