@@ -195,9 +195,9 @@ class VectorIndex:
         faiss, query = faiss_library(), self.shape.asked(vector[None])
         chosen, probes = {}, self.shape.probes
         if allowed is not None:
-            chosen = {"sel": faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))}
             if int(np.count_nonzero(allowed)) <= FEW:
-                return _best(_in_threads(self._fine.search, query, k, [faiss.SearchParameters(**chosen)]), k)
+                return _best(_in_threads(self._fine.search, query, k, _shares_of(allowed)), k)
+            chosen = {"sel": _selector(allowed)}
             probes = min(self.shape.lists, probes * 3 // 2)
         options = [
             faiss.IndexRefineSearchParameters(
@@ -233,8 +233,22 @@ class VectorIndex:
         faiss, lists = faiss_library(), np.arange(self.shape.lists)
         parts = min(_PARTS, len(lists), int(faiss.omp_get_max_threads()))
         own = [lists % parts == part for part in range(parts)]
-        selectors = [faiss.IDSelectorBitmap(np.packbits(mine, bitorder="little")) for mine in own]
-        return [(int(m.sum()), faiss.SearchParameters(sel=s)) for m, s in zip(own, selectors, strict=True)]
+        return [(int(mine.sum()), faiss.SearchParameters(sel=_selector(mine))) for mine in own]
+
+
+def _selector(allowed: NDArray[np.bool_]) -> Any:
+    """Positions that a search may give back, for FAISS."""
+    return faiss_library().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def _shares_of(allowed: NDArray[np.bool_]) -> list[Any]:
+    """Parameters for each thread that shares a search: as many of the allowed positions, one behind the other."""
+    faiss, found = faiss_library(), []
+    for share in np.array_split(np.flatnonzero(allowed), min(_PARTS, int(faiss.omp_get_max_threads()))):
+        mine = np.zeros_like(allowed)
+        mine[share] = True
+        found.append(faiss.SearchParameters(sel=_selector(mine)))
+    return found
 
 
 @cache
