@@ -175,7 +175,8 @@ def compare_coverage(
         observed += float((shown.any(axis=0).sum() - others.any(axis=0).sum()) / scale)
         side = rng.integers(0, 2, size=(n_permutations, len(codes))).astype(np.float32)
         a, b = shown.astype(np.float32), others.astype(np.float32)
-        kept, swapped = side @ (a - b) + b.sum(axis=0), side @ (b - a) + a.sum(axis=0)
+        changed = side @ (a - b)
+        kept, swapped = b.sum(axis=0) + changed, a.sum(axis=0) - changed
         exchanged += ((kept > 0.5).sum(axis=1) - (swapped > 0.5).sum(axis=1)) / scale
         n, n_groups = n + len(one.queries), n_groups + len(codes)
     extreme = int((np.abs(exchanged) >= abs(observed) - 1e-12).sum())

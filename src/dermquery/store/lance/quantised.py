@@ -231,9 +231,14 @@ class VectorIndex:
         The lists nearest to a query are spread over all alike, for k-means numbers its lists at random.
         """
         faiss, lists = faiss_library(), np.arange(self.shape.lists)
-        parts = min(_PARTS, len(lists), int(faiss.omp_get_max_threads()))
+        parts = min(_parts(), len(lists))
         own = [lists % parts == part for part in range(parts)]
         return [(int(mine.sum()), faiss.SearchParameters(sel=_selector(mine))) for mine in own]
+
+
+def _parts() -> int:
+    """Threads that share one search here."""
+    return min(_PARTS, int(faiss_library().omp_get_max_threads()))
 
 
 def _selector(allowed: NDArray[np.bool_]) -> Any:
@@ -244,7 +249,7 @@ def _selector(allowed: NDArray[np.bool_]) -> Any:
 def _shares_of(allowed: NDArray[np.bool_]) -> list[Any]:
     """Parameters for each thread that shares a search: as many of the allowed positions, one behind the other."""
     faiss, found = faiss_library(), []
-    for share in np.array_split(np.flatnonzero(allowed), min(_PARTS, int(faiss.omp_get_max_threads()))):
+    for share in np.array_split(np.flatnonzero(allowed), _parts()):
         mine = np.zeros_like(allowed)
         mine[share] = True
         found.append(faiss.SearchParameters(sel=_selector(mine)))
