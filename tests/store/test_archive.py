@@ -22,7 +22,7 @@ def s3() -> Iterator[str]:
     """URL of a bucket of a server that this module starts."""
     server_package = pytest.importorskip("moto.server")
     s3fs = pytest.importorskip("s3fs")
-    server = server_package.ThreadedMotoServer(port=0)
+    server = server_package.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
@@ -30,7 +30,9 @@ def s3() -> Iterator[str]:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem().mkdir("lesions")
+        # fsspec keeps filesystems: one of an earlier server of this process would be met again.
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().makedirs("lesions", exist_ok=True)
         yield "s3://lesions/archive"
     server.stop()
 
