@@ -14,6 +14,7 @@ import lightning as pl
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 
 from dermquery.data.case import Case
@@ -111,6 +112,15 @@ def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     epochs = [int(row["epoch"]) for row in csv.DictReader((tmp_path / "run" / "metrics.csv").open()) if row["epoch"]]
     assert set(epochs) >= {2, 3}
     assert max(epochs) == 3
+
+
+def test_a_folder_that_another_process_trains_in_is_refused(tmp_path: Path) -> None:
+    arguments = run_of(tmp_path, epochs=1)
+    folder = arguments[-1]
+    with FileLock(folder / "training.lock"), pytest.raises(ValueError, match="another process trains in"):
+        fit_composed(*arguments, accelerator="cpu")
+    assert not list(folder.glob("checkpoints/*"))
+    assert fit_composed(*arguments, accelerator="cpu").epochs == 1
 
 
 @pytest.mark.slow

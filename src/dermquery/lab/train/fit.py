@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import lightning as pl
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from numpy.typing import NDArray
@@ -90,7 +92,8 @@ def fit(
         accelerator: of Lightning's trainer.
 
     Raises:
-        ValueError: too few training images for one batch, or fewer than two validation images.
+        ValueError: too few training images for one batch, fewer than two validation images, or another process trains
+            in the same folder.
         ImageError: an image cannot be decoded.
     """
     if config.refit:
@@ -112,7 +115,7 @@ def fit(
     # Averaging rounds weights that never changed; the artifact must hold the published ones to the bit.
     frozen = {name: p.detach().clone() for name, p in module.named_parameters() if not p.requires_grad}
     last = folder / "checkpoints" / "last.ckpt"
-    with warnings.catch_warnings():
+    with _alone_in(folder), warnings.catch_warnings():
         # One process decodes from a memory map; more workers would only copy it.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
@@ -187,6 +190,26 @@ def take_backbone(backbone: nn.Module, vision: VisionConfig, start: Start | None
             f"cannot start a {vision.backbone!r} backbone from {start.name!r}, whose backbone is {other!r}"
         )
     backbone.load_state_dict(start.state)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder: both would write each other's checkpoints and go on from them.
+
+    A process that dies holds nothing. The helpers of a distributed run share the folder with the first process.
+    """
+    if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(folder / "training.lock").acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"another process trains in {folder} just now; wait until it has finished, or choose another --out"
+        ) from error
+    with held:
+        yield
 
 
 def _loaders(
