@@ -37,6 +37,11 @@ DENIED = (
     "{noun} -ve", "never any {noun}", "{noun} is gone", "{noun} no longer seen", "[ ] {noun}", "{noun} is missing",
     "devoid of {noun}", "{noun} doesn't exist", "{noun} could not be identified",
 )  # fmt: skip
+PLACES = (
+    "in this lesion", "in the image", "on this photograph", "in this picture", "on dermoscopy", "at the periphery",
+    "anywhere in the lesion", "in this part of the lesion", "in either half", "inside the lesion", "in both images",
+    "upon examination", "at all", "for this lesion", "despite careful search", "as far as I can tell",
+)  # fmt: skip
 DOUBTED = (
     "possible {noun}", "{noun}?", "probable {noun}", "{noun} cannot be excluded", "suspicious for {noun}", "{noun} (?)",
     "perhaps {noun}", "{noun} questionable", "cannot rule out {noun}", "{noun} may be present", "?{noun}", "{noun} +/-",

@@ -9,9 +9,10 @@ import pytest
 
 from dermquery.data.checklist import ABSENT
 from dermquery.data.findings import Findings, read_findings
-from tests.data.sentences import DENIED, NOUNS, SEPARATORS, VARIANTS, WITH_VALUE, Part, joined, parts
+from tests.data.sentences import DENIED, NOUNS, PLACES, SEPARATORS, VARIANTS, WITH_VALUE, Part, joined, parts
 
 N_SENTENCES = 2500
+BESIDE = ("in this lesion", "in the image", "with irregular borders", "in a brown lesion", "of the patient's mole", "")
 
 
 def said(text: str) -> dict[str, str]:
@@ -73,3 +74,33 @@ def test_a_denial_leaves_no_positive(denial: str) -> None:
             for value, ways in WITH_VALUE.items():
                 text = denial.format(noun=ways[0].format(noun=noun))
                 assert said(text).get(criterion, ABSENT) in (ABSENT, "~"), (value, text)
+
+
+@pytest.mark.parametrize("denial", [denial for denial in DENIED if denial[-1] not in ")0eN" or denial.endswith("gone")])
+def test_where_something_is_not_changes_nothing(denial: str) -> None:
+    wrong: list[tuple[object, ...]] = []
+    for place in PLACES:
+        for criterion, nouns in NOUNS.items():
+            for noun in nouns:
+                plain = f"{denial.format(noun=noun)} {place}"
+                wrong += [(text, got) for text in (plain, f"{plain}.") if (got := said(text)) != {criterion: ABSENT}]
+                for way, *_ in WITH_VALUE.values():
+                    valued = f"{denial.format(noun=way.format(noun=noun))} {place}"
+                    wrong += [(valued, got) for got in said(valued).values() if got not in (ABSENT, "~", "?")]
+    assert not wrong, (len(wrong), wrong[:10])
+
+
+@pytest.mark.parametrize("text", ["atypical network, not present", "irregular streaks, absent in this lesion"])
+def test_a_value_that_is_denied_after_a_comma_is_asked_for(text: str) -> None:
+    assert set(said(text).values()) == {"?"}
+
+
+def test_nothing_turns_into_its_opposite_beside_a_place() -> None:
+    rng = random.Random(11)  # noqa: S311
+    wrong = []
+    for _ in range(N_SENTENCES):
+        made = parts(rng)
+        text = "; ".join(f"{part.text} {rng.choice(BESIDE)}" for part in made)
+        got = read_findings(text).checklist
+        wrong += [(text, p) for p in made if p.criterion in got and (got[p.criterion] == ABSENT) != (p.says == ABSENT)]
+    assert not wrong, (len(wrong), wrong[:10])

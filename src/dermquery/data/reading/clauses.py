@@ -21,6 +21,7 @@ STRUCTURE = frozenset(
 )
 """Kinds of tokens that decide what a segment says."""
 _OPENING = frozenset(("no", "and", "or", "doubt", "is", "past", "other", "with", "comma"))
+_PLACED = ("item", "no", "absent", "gone", "present")
 _SAYS_NOTHING = frozenset(("irrelevant", "sure", "line", "dot"))
 _YEAR = re.compile(r"(19|20)\d\d")
 _DATE = re.compile(r"(\d+[.,:])*(19|20)\d\d")
@@ -47,11 +48,25 @@ class Segment:
     @property
     def structure(self) -> list[Placed]:
         """The tokens that decide what it says."""
-        return _one_name([placed for placed in self.tokens if placed.kind in STRUCTURE])
+        return _one_name(_without_places(self.tokens))
 
     def has(self, *kinds: Kind) -> bool:
         """Whether any token is of one of the kinds."""
         return any(placed.kind in kinds for placed in self.tokens)
+
+
+def _without_places(tokens: Sequence[Placed]) -> list[Placed]:
+    """The tokens of :data:`STRUCTURE` without the place of a finding or of a denial ("not present in this lesion")."""
+    found: list[Placed] = []
+    leads = False
+    for placed in tokens:
+        if placed.kind not in STRUCTURE:
+            leads = leads or placed.token.part == "place"
+            continue
+        if not (leads and placed.kind == "noun" and (not found or found[-1].kind in _PLACED)):
+            found.append(placed)
+        leads = False
+    return found
 
 
 def _one_name(structure: list[Placed]) -> list[Placed]:
@@ -295,7 +310,12 @@ def _boxed(tokens: list[Placed]) -> list[tuple[str, list[Placed]]]:
         if placed.kind in ("box", "tick"):
             found.append((placed.kind, []))
         elif placed.kind == "comma":
-            found.append((found[-1][0] if found[-1][0] == "box" else "comma", []))
+            found.append(("listed" if found[-1][0] in ("box", "listed") else "comma", []))
         else:
             found[-1][1].append(placed)
-    return [(joint, piece) for joint, piece in found if piece]
+    return [(_of_box(piece) if joint == "listed" else joint, piece) for joint, piece in found if piece]
+
+
+def _of_box(piece: list[Placed]) -> str:
+    """What stands before a further piece of a box's list: the box, unless it says of itself that it is there."""
+    return "comma" if any(placed.kind == "present" for placed in piece) else "box"

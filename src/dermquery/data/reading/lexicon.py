@@ -24,10 +24,10 @@ Kind = Literal[
     "self", "and", "or", "but", "with", "noun", "irrelevant", "number", "unknown",
     "comma", "stop", "dot", "line", "ask", "is", "box", "tick",
 ]  # fmt: skip
-_Written = Kind | Literal["was", "month", "not", "nor", "suspicion", "hiding", "judgement"]
+_Written = Kind | Literal["was", "month", "place", "not", "nor", "suspicion", "hiding", "judgement"]
 _WORDS: tuple[_Written, ...] = (
-    "was", "month", "irrelevant", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past", "sure",
-    "present", "gone", "absent", "no", "not", "nor", "same", "doubt", "suspicion",
+    "was", "month", "irrelevant", "place", "noun", "with", "but", "or", "and", "self", "other", "now", "since", "past",
+    "sure", "present", "gone", "absent", "no", "not", "nor", "same", "doubt", "suspicion",
     "hiding", "judgement",
 )  # fmt: skip
 """Kinds in the table ``words``, what weighs more last: a phrase that stands in two is of the later kind."""
@@ -48,7 +48,8 @@ class Token:
         meanings: criterion to the values that an item or a quality leaves; none leaves all.
         part: the name of a part of a criterion ("dots"), which can be absent while another part is there; of a word of
             denial or doubt the table that it stands in, where that says more (``not``, ``nor``, ``suspicion``,
-            ``hiding``), and so of an unknown one that makes no denial before it doubtful (``judgement``).
+            ``hiding``), so of what leads to a place, and of an unknown one that makes no denial before it doubtful
+            (``judgement``).
     """
 
     kind: Kind
@@ -157,6 +158,8 @@ def _word(kind: _Written) -> Token:
         return Token("unknown", part=kind)
     if kind == "not" or kind == "nor":
         return Token("no", part=kind)
+    if kind == "place":
+        return Token("irrelevant", part=kind)
     return Token("irrelevant" if kind == "was" or kind == "month" else kind)
 
 

@@ -45,7 +45,7 @@ def ending_of(segments: Sequence[Segment]) -> str:
         structure = segment.structure
         if segment.joint != "comma":
             return ""
-        if names_only(structure):
+        if names_only(structure) and not segment.has("noun"):
             continue
         kinds = [p.kind for p in structure]
         for kind, name in (("absent", "absent"), ("gone", "absent"), ("doubt", "doubt")):

@@ -12,6 +12,7 @@ from dermquery.data.reading.mentions import Mention
 from dermquery.data.reading.qualities import consumed, owned
 from dermquery.data.reading.scope import (
     denied,
+    denies_before,
     denies_other,
     doubted,
     is_bare,
@@ -63,8 +64,11 @@ class Reader:
                 continue
             structure, waiting = [*waiting, *structure], []
             or_ = or_ahead(segments[at:])
-            listed = segment.joint == "comma" and (bool(or_) or begins_bare(structure, segments[at + 1 :]))
-            later = ending_of(segments[at + 1 :]) if names_only(structure) and not segment.has("past", "other") else ""
+            # A place is said of what is there: "veil in the centre of the lesion, streaks absent" is no list.
+            bare = not segment.has("noun") and begins_bare(structure, segments[at + 1 :])
+            listed = segment.joint == "comma" and (bool(or_) or bare)
+            named_only = names_only(structure) and not segment.has("past", "other", "noun")
+            later = ending_of(segments[at + 1 :]) if named_only else ""
             repeats = structure[0].kind == "same" and bool(self._last) and self._last[-1].absent
             carried = repeats or (denial and listed and not segment.has("doubt"))
             doubtful = doubt and listed and not segment.has("no", "absent")
@@ -136,7 +140,7 @@ class Reader:
             self._use(structure, of)
             found.append(mention)
         said = [i for i, p in enumerate(structure) if p.kind in ("no", "absent", "doubt")]
-        self._use(structure, [i for i in said if not denies_other(i, structure)])
+        self._use(structure, [i for i in said if not denies_other(i, structure) or denies_before(i, structure)])
         self._used |= {id(p) for p in segment.tokens if p.kind in ("past", "other")}
         return found
 
@@ -222,7 +226,9 @@ class Reader:
         absent = kinds & {"absent", "gone"} or ("no" in kinds and not any(p.kind == "quality" for p in structure))
         if absent and not values:
             if not (mention.bare or open_):
-                return False
+                # "Atypical network, not present": said of it, or of what nobody can tell.
+                mention.doubt = mention.doubt or not (new or kinds & {"noun", "unknown"})
+                return mention.doubt
             mention.doubt = mention.doubt and not (self._asked or new)
             mention.deny([])
             return True

@@ -13,6 +13,7 @@ from dermquery.data.reading.tokens import Placed
 __all__ = [
     "TRANSPARENT",
     "denied",
+    "denies_before",
     "denies_other",
     "doubted",
     "is_bare",
@@ -128,6 +129,11 @@ def _could_deny(at: int, segment: Sequence[Placed], denied_: set[int]) -> set[in
 def denies_other(at: int, segment: Sequence[Placed]) -> bool:
     """Whether "no" is said of something that is no criterion ("no suspicious features")."""
     return at + 1 < len(segment) and segment[at + 1].kind in ("noun", "unknown")
+
+
+def denies_before(at: int, segment: Sequence[Placed]) -> bool:
+    """Whether a word of absence is said of a structure before it ("veil not present in this lesion")."""
+    return segment[at].kind in _ABSENT and bool(run_before(segment, at))
 
 
 def run_before(segment: Sequence[Placed], end: int) -> list[int]:
