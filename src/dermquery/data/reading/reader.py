@@ -135,6 +135,9 @@ class Reader:
                 mention.there = True
             if at in absent or (later == "absent" and is_bare(at, structure)):
                 mention.deny(given)
+                # "Instead of atypical network a typical one": the second value is denied by nobody.
+                unjoined = not any(p.kind in ("and", "or") for p in structure)
+                mention.doubt = mention.doubt or (len(given) > 1 and unjoined and not frozenset.intersection(*given))
             else:
                 mention.given = given
             self._use(structure, of)
