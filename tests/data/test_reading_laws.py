@@ -76,7 +76,7 @@ def test_a_denial_leaves_no_positive(denial: str) -> None:
                 assert said(text).get(criterion, ABSENT) in (ABSENT, "~"), (value, text)
 
 
-@pytest.mark.parametrize("denial", [denial for denial in DENIED if denial[-1] not in ")0eN" or denial.endswith("gone")])
+@pytest.mark.parametrize("denial", [denial for denial in DENIED if not set("-=(:") & set(denial)])
 def test_where_something_is_not_changes_nothing(denial: str) -> None:
     wrong: list[tuple[object, ...]] = []
     for place in PLACES:

@@ -22,6 +22,7 @@ STRUCTURE = frozenset(
 """Kinds of tokens that decide what a segment says."""
 _OPENING = frozenset(("no", "and", "or", "doubt", "is", "past", "other", "with", "comma"))
 _PLACED = ("item", "no", "absent", "gone", "present")
+"""Kinds whose place may follow; a quality before it can be the place's own ("irregular in outline")."""
 _SAYS_NOTHING = frozenset(("irrelevant", "sure", "line", "dot"))
 _YEAR = re.compile(r"(19|20)\d\d")
 _DATE = re.compile(r"(\d+[.,:])*(19|20)\d\d")
