@@ -25,8 +25,7 @@ from dermquery.data.case import Case
 from dermquery.store.casebase import CaseBase
 from dermquery.store.check import check_base
 from dermquery.store.lance.commits import live_files, manifests
-from dermquery.store.lance.quantised import FEWEST
-from dermquery.store.protocol import StoredCase
+from dermquery.store.protocol import FEWEST_INDEXED, StoredCase
 from tests.store.conftest import make_cases
 from tests.store.encoder import ProjectionEncoder
 
@@ -57,7 +56,7 @@ def make_base(folder: Path) -> Path:
     cases = make_cases(folder / "own", 12)
     base.add(cases)
     real = list(base.store.get(base.store.ids()).values())
-    noise = np.random.default_rng(0).normal(size=(FEWEST + 40, base.manifest.layout.size), scale=0.05)
+    noise = np.random.default_rng(0).normal(size=(FEWEST_INDEXED + 40, base.manifest.layout.size), scale=0.05)
     noise[:, base.manifest.layout.slices["findings"]] = 0
     vectors = np.stack([real[i % 12].vector for i in range(len(noise))]) + noise.astype(np.float32)
     base.store.upsert([_more(f"more-{i:04d}", i, vector, real[i % 12]) for i, vector in enumerate(vectors)])

@@ -18,9 +18,8 @@ from dermquery.serve.job_steps import take_in
 from dermquery.serve.security.secret_files import Entry, SecretFile
 from dermquery.store.casebase import CaseBase
 from dermquery.store.export_base import export_base
-from dermquery.store.lance.quantised import FEWEST
 from dermquery.store.migrate import migrate, tidy
-from dermquery.store.protocol import ImageStamp, StoredCase
+from dermquery.store.protocol import FEWEST_INDEXED, ImageStamp, StoredCase
 from dermquery.store.transfer import copy_base, restore_snapshot, write_snapshot
 from dermquery.store.upgrade import upgrade
 from tests.durability.disk import Disk
@@ -204,7 +203,7 @@ def _check_upgrade(folder: Path, told: Told) -> None:
 def _many(root: Path, outside: Path) -> None:
     base = CaseBase.create(root / "base", ProjectionEncoder(), images=False)
     rng, stamp = np.random.default_rng(0), ImageStamp("ab" * 32, 1, 1)
-    vectors = rng.normal(size=(FEWEST + 6, base.manifest.layout.size)).astype(np.float32)
+    vectors = rng.normal(size=(FEWEST_INDEXED + 6, base.manifest.layout.size)).astype(np.float32)
     image = outside / "none.png"
     rows = [StoredCase(Case(case_id=f"{i:05d}", image=image, text="one"), v, stamp) for i, v in enumerate(vectors)]
     base.store.upsert(rows)
@@ -227,7 +226,7 @@ def _check_many(folder: Path, told: Told) -> None:
         warnings.simplefilter("ignore", RuntimeWarning)
         base = CaseBase.open(folder / "base")
         count = base.count()
-        assert FEWEST + 6 - count in ({told[-1], 1} if told else {0})
+        assert FEWEST_INDEXED + 6 - count in ({told[-1], 1} if told else {0})
         wanted = base.store.get(["00003"])["00003"]
         assert base.store.search(wanted.vector * 2, top_k=1)[0].row.case.case_id == "00003"
 

@@ -18,8 +18,7 @@ from dermquery.store.check import Checked, check_base
 from dermquery.store.earlier_schemas import UpgradeNeededError
 from dermquery.store.lance.commits import live_files, manifests
 from dermquery.store.lance.one_bit import turned_back
-from dermquery.store.lance.quantised import FEWEST
-from dermquery.store.protocol import CaseStore, StoredCase
+from dermquery.store.protocol import FEWEST_INDEXED, CaseStore, StoredCase
 from tests.durability.flips import flip
 from tests.store.earlier_bases import rows_of, unpack
 from tests.store.encoder import ProjectionEncoder
@@ -147,7 +146,7 @@ def test_images_come_back_from_the_files_of_the_cases(own: CaseBase, tmp_path: P
 
 def test_an_index_is_built_again(tmp_path: Path) -> None:
     base = CaseBase.create(tmp_path / "base", ProjectionEncoder(), images=False)
-    vectors = np.random.default_rng(0).normal(size=(FEWEST, base.manifest.layout.size)).astype(np.float32)
+    vectors = np.random.default_rng(0).normal(size=(FEWEST_INDEXED, base.manifest.layout.size)).astype(np.float32)
     base.store.upsert([row(f"{i:05d}", vector) for i, vector in enumerate(vectors)])
     base.build_index()
     assert check_base(base.uri).findings == ()

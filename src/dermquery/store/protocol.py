@@ -19,6 +19,8 @@ from dermquery.store.damage import Damage, is_sound
 from dermquery.store.filters import Filter
 
 __all__ = [
+    "FEWEST_INDEXED",
+    "INDEX_FROM",
     "CaseReader",
     "CaseStore",
     "Encoder",
@@ -28,6 +30,7 @@ __all__ = [
     "PreparingEncoder",
     "ScoredCase",
     "StoredCase",
+    "check_indexable",
     "from_payload",
     "gives_vectors_of",
     "image_key",
@@ -35,6 +38,19 @@ __all__ = [
     "packed",
     "to_payload",
 ]
+
+INDEX_FROM = 10_000
+"""Cases from which a store gets an index by itself; below, every vector is read and the ranking is exact."""
+FEWEST_INDEXED = 1024
+"""Cases below which nothing is worth indexing, and quantisers could not be trained."""
+
+
+def check_indexable(n: int) -> None:
+    """Raise a ValueError where ``n`` cases are too few for an index."""
+    if n < FEWEST_INDEXED:
+        raise ValueError(
+            f"an index needs at least {FEWEST_INDEXED} cases, and there are {n}; every search is exact without"
+        )
 
 
 @runtime_checkable

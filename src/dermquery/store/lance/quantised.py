@@ -32,8 +32,6 @@ from dermquery.model.alignment import Vectors
 
 __all__ = [
     "DAMAGED",
-    "FEWEST",
-    "INDEX_FROM",
     "IndexShape",
     "VectorIndex",
     "faiss_library",
@@ -41,10 +39,6 @@ __all__ = [
     "write_index",
 ]
 
-INDEX_FROM = 10_000
-"""Cases from which a base gets an index by itself; below, every vector is read and the ranking is exact."""
-FEWEST = 1024
-"""Vectors below which nothing is worth quantising, and the quantisers could not be trained."""
 REFINED = 1000
 """Candidates of the first stage that are scored again with all of their digits."""
 FEW = 8_000

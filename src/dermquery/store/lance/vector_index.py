@@ -29,14 +29,13 @@ from dermquery.store.lance.hit_rows import HitRows, adopt, written
 from dermquery.store.lance.lance_table import LanceTable, Snapshot
 from dermquery.store.lance.quantised import (
     DAMAGED,
-    FEWEST,
-    INDEX_FROM,
     IndexShape,
     VectorIndex,
     read_keys,
     write_index,
 )
 from dermquery.store.lance.view import Place, View, positions
+from dermquery.store.protocol import FEWEST_INDEXED, INDEX_FROM, check_indexable
 
 __all__ = ["TableIndex", "drop_indexes", "vectors_of"]
 
@@ -127,9 +126,9 @@ class TableIndex:
         """Build, extend or rebuild the index where the table has outgrown it or it is damaged."""
         view, n = self._view(), self._table.now().count()
         if view is None:
-            if n >= (FEWEST if self._folders() else INDEX_FROM):
+            if n >= (FEWEST_INDEXED if self._folders() else INDEX_FROM):
                 self.build()
-        elif n >= FEWEST and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
+        elif n >= FEWEST_INDEXED and (n >= 2 * view.index.shape.trained_on or view.gone > n // 5):
             self.build()
         elif view.fresh >= max(_FRESH, n // 200):
             self._write(lambda folder: self._fill(view.table, folder, view.index.shape, None, view))
@@ -142,10 +141,7 @@ class TableIndex:
         """
         table = self._table.now()
         n = table.count()
-        if n < FEWEST:
-            raise ValueError(
-                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
-            )
+        check_indexable(n)
         shape = IndexShape.of(table.schema.field("vector").type.list_size, n, self._apart)
         self._write(lambda folder: self._fill(table, folder, shape, _sample(table, shape.sample, n)))
         self.index_columns()
@@ -159,7 +155,7 @@ class TableIndex:
         view = self._view()
         if not self._folders() or (view is not None and not view.gone):
             return
-        if self._table.now().count() >= FEWEST:
+        if self._table.now().count() >= FEWEST_INDEXED:
             self.build()
         else:
             self.drop()

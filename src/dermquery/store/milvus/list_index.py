@@ -6,8 +6,8 @@ import math
 import time
 from typing import Any
 
-from dermquery.store.lance.quantised import FEWEST
 from dermquery.store.milvus.connection import TranslatedClient
+from dermquery.store.protocol import check_indexable
 
 __all__ = ["REMEMBERED_SECONDS", "ListIndex"]
 
@@ -55,10 +55,7 @@ class ListIndex:
         Raises:
             ValueError: for too few rows.
         """
-        if n < FEWEST:
-            raise ValueError(
-                f"an index needs at least {FEWEST} cases, and there are {n}; every search is exact without"
-            )
+        check_indexable(n)
         client = self._client
         client.flush(self._collection)
         lists = max(16, min(_MOST_LISTS, 2 ** round(math.log2(4 * math.sqrt(n)))))

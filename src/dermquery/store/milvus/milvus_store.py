@@ -28,12 +28,11 @@ from dermquery.store.exact_order import (
     without,
 )
 from dermquery.store.filters import FIELDS, Filter, without_fields
-from dermquery.store.lance.quantised import INDEX_FROM
 from dermquery.store.milvus.columns import in_writes, left_of_record, to_record, to_row
 from dermquery.store.milvus.connection import TranslatedClient
 from dermquery.store.milvus.expression import MISSING_NUMBER, column_text, text_of_column, to_milvus
 from dermquery.store.milvus.list_index import REMEMBERED_SECONDS, ListIndex
-from dermquery.store.protocol import Flaws, ScoredCase, StoredCase, image_key
+from dermquery.store.protocol import INDEX_FROM, Flaws, ScoredCase, StoredCase, image_key
 
 __all__ = ["MilvusStore"]
 
