@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from dermquery.data.case import Case
 from dermquery.model.parts import Weights
-from dermquery.model.presets import written
+from dermquery.model.presets import AskedWeights, written
 from dermquery.serve.api.job_routes import JobList
 from dermquery.serve.api.overview import DuplicatesAnswer, MapAnswer
 from dermquery.serve.api.schemas import PREFIX, CaseAnswer, CasePage, InfoAnswer, ValueCounts, case_url, search_url
@@ -47,7 +47,7 @@ class Ranking(TypedDict, total=False):
         must: findings that a case must have, such as ``"vascular_structures=arborizing"``.
         top_k: hits wanted, 100 at most.
         offset: hits before them.
-        weights: of the parts of a score: the name of a preset, ``"meaning=1,findings=.5"``, or the weights themselves.
+        weights: of the parts of a score: the name of a preset, ``"meaning=1,findings=.5"``, or by name.
         local_weight: λ, in place of that of the weights.
         exclude_case, exclude_lesion, exclude_patient: ids that must not be found.
     """
@@ -56,7 +56,7 @@ class Ranking(TypedDict, total=False):
     must: str | Sequence[str]
     top_k: int
     offset: int
-    weights: Weights | str
+    weights: AskedWeights
     local_weight: float
     exclude_case: str | Collection[str]
     exclude_lesion: str | Collection[str]

@@ -11,7 +11,7 @@ from dermquery.data.case import Query
 from dermquery.model.parts import Weights
 from tests.tiny import noise_cases, tiny_model
 
-LOCAL = Weights(local_weight=1)
+LOCAL = Weights(meaning=1, local_weight=1)
 
 
 @pytest.mark.parametrize("parts", ["composed", "image only", "text only"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,7 +75,7 @@ def test_meaning_alone_is_equation_9_to_the_last_digit(layout: PartLayout, local
     queries, cases = vectors(layout, 3, seed, asking=True), vectors(layout, 4, seed + 1, asking=False)
     part = layout.slices["blocks"]
     expected = layout.blocks.score(queries[:, part], cases[:, part], local_weight)
-    assert np.array_equal(layout.score(queries, cases, Weights(local_weight=local_weight)), expected)
+    assert np.array_equal(layout.score(queries, cases, Weights(meaning=1, local_weight=local_weight)), expected)
 
 
 @given(layout=LAYOUTS, seed=st.integers(0, 2**31))
@@ -107,10 +109,17 @@ def test_presets_and_weights_as_they_are_written() -> None:
     assert choose(full) == ("balanced", own)
     assert choose(full, "paper") == ("paper", PAPER)
     assert choose(full, PAPER.model_copy()) == ("paper", PAPER)
-    assert choose(full, "paper", 0.2) == (None, Weights(local_weight=0.2))
+    assert choose(full, "paper", 0.2) == (None, Weights(meaning=1, local_weight=0.2))
     written = choose(full, " meaning=1, findings=.5 ,look=.3")
     assert written == (None, Weights(meaning=1, findings=0.5, look=0.3, posterior=0.5, local_weight=0.3))
-    assert choose(plain, "findings=1").weights == Weights(meaning=0, findings=1)
+    assert choose(plain, "findings=1").weights == Weights(findings=1)
+    assert choose(full, {"meaning": 1, "findings": 0.5, "look": 0.3}) == written
+    assert (
+        choose(full, {"look": 1}).weights
+        == choose(full, "look=1").weights
+        == own.model_copy(update={"meaning": 0, "findings": 0, "look": 1})
+    )
+    assert choose(full, " Same Findings ").preset == "same findings"
 
 
 @pytest.mark.parametrize(
@@ -121,8 +130,14 @@ def test_presets_and_weights_as_they_are_written() -> None:
         ("meaning=much", "'meaning=much' is no number; write for example meaning=.5"),
         ("meaning=-1", "meaning: Input should be greater than or equal to 0; got -1"),
         ("look=0", "every part weighs nothing"),
+        ("meaning=1e-300", "every part weighs nothing"),
+        ("meaning=1,meaning=2", "meaning stands there twice"),
+        ({"meaning": "much"}, "'meaning=much' is no number"),
+        ({"meaning": 10**400}, "is no number"),
+        ({"mening": 1}, r"cannot read the weights \{'mening': 1\}; give the name of a preset"),
+        ((1, 0, 0), r"cannot read the weights \(1, 0, 0\)"),
     ],
 )
-def test_weights_that_cannot_be_read_are_named(written: str, said: str) -> None:
+def test_weights_that_cannot_be_read_are_named(written: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         choose(presets_of(PartLayout(BlockLayout(("low",), 4)), {}), written)

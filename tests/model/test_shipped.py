@@ -41,7 +41,7 @@ def test_a_shipped_model_is_small_and_answers_without_a_network(
     asked = model.encode_query(
         [Query(image=cases[0].image), Query(text="irregular streaks, no veil"), cases[0].as_query()]
     )
-    scores = model.layout.score(asked, gallery, Weights(local_weight=model.local_weight))
+    scores = model.layout.score(asked, gallery, Weights(meaning=1, local_weight=model.local_weight))
     assert np.isfinite(scores).all()
     assert np.abs(scores).max() <= 1 + 1e-5
     np.testing.assert_allclose(model.encode_query([Query(text="no veil, irregular streaks")])[0], asked[1], atol=1e-5)

@@ -46,7 +46,7 @@ def test_a_search_is_the_full_matrix_of_scores(
     result = base.search(image=image, text=text, top_k=top_k, local_weight=local_weight)
 
     encoder = ProjectionEncoder()
-    layout, weights = encoder.layout, Weights(local_weight=local_weight)
+    layout, weights = encoder.layout, Weights(meaning=1, local_weight=local_weight)
     unit = encoder.encode_query([Query(image=image, text=text)])
     gallery = packed(encoder.encode_case([Image.open(case.image) for case in cases], [c.checklist for c in cases]))
     expected = layout.score(unit, gallery, weights)[0]

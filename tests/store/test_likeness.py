@@ -38,7 +38,7 @@ def named(n: int, lesions: int | None = None) -> list[Case]:
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0, 1), st.integers(2, 12))
 def test_best_scores_are_those_of_a_plain_loop(seed: int, local_weight: float, look: float, lesions: int) -> None:
-    weights = Weights(local_weight=local_weight, look=look, findings=2, posterior=0.5)
+    weights = Weights(meaning=1, local_weight=local_weight, look=look, findings=2, posterior=0.5)
     images = weights.model_copy(update={"findings": 0.0})
     rng = np.random.default_rng(seed)
     cases, vectors = named(20, lesions), unit(rng.normal(size=(20, LAYOUT.size)))
@@ -62,7 +62,12 @@ def test_queries_of_the_same_kind_are_called_unlike_as_often_as_the_quantile_say
         drawn = unit(rng.normal(size=(1200, LAYOUT.size)) + 1.5)
         likeness = Likeness.of_vectors(named(400), drawn[:400], LAYOUT)
         rates.append(
-            np.mean([likeness.judge(vector, Weights(local_weight=local_weight)) is not None for vector in drawn[400:]])
+            np.mean(
+                [
+                    likeness.judge(vector, Weights(meaning=1, local_weight=local_weight)) is not None
+                    for vector in drawn[400:]
+                ]
+            )
         )
     assert 0.4 * UNLIKE_QUANTILE < np.mean(rates) < 2.5 * UNLIKE_QUANTILE
 

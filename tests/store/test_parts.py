@@ -81,11 +81,21 @@ def test_presets_answer_what_their_names_say(headed: CaseBase, cases: Sequence[C
     assert len(looks) == 24
     assert np.corrcoef(looks, np.arange(24))[0, 1] < -0.8
     paper = headed.search(image=cases[2].image, weights="paper", local_weight=0.3)
-    assert (paper.preset, paper.weights) == (None, Weights(local_weight=0.3))
+    assert (paper.preset, paper.weights) == (None, Weights(meaning=1, local_weight=0.3))
     for hit in paper.hits:
         assert hit.score == 0.3 * hit.local + 0.7 * hit.global_
     with pytest.raises(QueryError, match=r"give the name of a preset \(balanced, paper, same findings, look-alikes\)"):
         headed.search(image=cases[2].image, weights="best")
+
+
+def test_weights_of_which_nothing_is_in_the_query_are_refused(headed: CaseBase, cases: Sequence[Case]) -> None:
+    words, image = {"checklist": {"streaks": "irregular"}}, {"image": cases[2].image}
+    for asked, silent, heard in ((words, "look=1", "look=1,findings=1"), (image, "findings=1", "findings=1,look=.1")):
+        with pytest.raises(QueryError, match=f"with the weights .*{silent}.* nothing of this query counts"):
+            headed.search(**asked, weights=silent)
+        with pytest.raises(QueryError, match="nothing of this query counts"):
+            headed.search_many([asked] * 30, weights=silent)
+        assert headed.search(**asked, weights=heard).hits[0].score > 0
 
 
 def test_a_hit_says_which_findings_were_recorded_and_which_are_likely(headed: CaseBase) -> None:

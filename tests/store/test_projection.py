@@ -22,7 +22,7 @@ def test_the_plane_is_that_of_a_singular_value_decomposition(base: CaseBase) -> 
     rows = base.store.get([point.case_id for point in found.points])
     layout = base.manifest.layout
     vectors = np.stack([rows[point.case_id].vector for point in found.points])
-    vectors = vectors * np.sqrt(layout.scales(Weights(local_weight=0.3)))
+    vectors = vectors * np.sqrt(layout.scales(Weights(meaning=1, local_weight=0.3)))
     centred = vectors - vectors.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     plane = np.array([(point.x, point.y) for point in found.points])

@@ -217,7 +217,7 @@ def _warnings(case_base: CaseBase, result: SearchResult) -> tuple[Warned, ...]:
     data = Path(result.query.image).read_bytes()
     held, frames = said_of(case_base.cases_of_file(data, image)), said_of_frames(image.frames)
     found: list[Warned] = [*result.damage, *frames, *held, *said_of_hits(result.hits), *check_image(image)]
-    if result.base.count >= LEAST_CASES:
+    if result.hits and result.base.count >= LEAST_CASES:
         unlike = Likeness.of(case_base).judge(encode_alone(case_base, image), result.weights)
         found += [unlike] if unlike is not None else []
     return tuple(found)

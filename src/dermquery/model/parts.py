@@ -25,8 +25,15 @@ from dermquery.model.heads import VALUES
 __all__ = ["PAPER", "PartLayout", "Parts", "Weights"]
 
 
+_LEAST_WEIGHT = 0.001
+"""Of the part that weighs most. Scores are of single precision, and what is much smaller leaves no digit of them."""
+
+
 class Weights(BaseModel):
     """Weights of a query; any number of them at query time, and nothing is indexed again.
+
+    What is not named is 0, and λ the paper's. :func:`.presets.choose` reads names of parts, and takes λ and ρ from the
+    default preset.
 
     Attributes:
         meaning, findings, look: of the three parts.
@@ -36,7 +43,7 @@ class Weights(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    meaning: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
+    meaning: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     findings: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     look: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     posterior: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
@@ -44,15 +51,17 @@ class Weights(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.meaning + self.findings + self.look:
-            raise ValueError("every part weighs nothing, so all cases would be alike; give one a weight above 0")
+        if max(self.meaning, self.findings, self.look) < _LEAST_WEIGHT:
+            raise ValueError(
+                f"every part weighs nothing, so all cases would be alike; give one a weight of {_LEAST_WEIGHT} or more"
+            )
         return self
 
 
 _NOTHING = 1e-6
 """Length of a block, or sum of shares, below which it has no direction."""
 
-PAPER = Weights()
+PAPER = Weights(meaning=1.0)
 """Equation 9, to the last digit."""
 
 
@@ -124,6 +133,10 @@ class PartLayout:
         if share:
             meaning = np.float32(1 - share) * meaning + np.float32(share) * (asked["posterior"] @ held["posterior"].T)
         return Parts(meaning, *(asked[name] @ held[name].T for name in ("findings", "look")))
+
+    def speaks(self, query: Vectors) -> Parts:
+        """Which parts a query's vector (size,) says anything of; findings only where it asks for one."""
+        return Parts(meaning=True, **{name: bool(query[self.slices[name]].any()) for name in ("findings", "look")})
 
     def split(self, vectors: NDArray[Any]) -> dict[str, Vectors]:
         """The parts of vectors (n, size) by the names of :attr:`slices`, each (n, length)."""

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from dermquery.model.alignment import check_local_weight
 from dermquery.model.parts import PAPER, PartLayout, Weights
 
-__all__ = ["BALANCED", "PAPER_NAME", "Chosen", "choose", "default_preset", "presets_of", "read_weights", "written"]
+__all__ = [
+    "BALANCED",
+    "PAPER_NAME",
+    "AskedWeights",
+    "Chosen",
+    "choose",
+    "default_preset",
+    "presets_of",
+    "read_weights",
+    "written",
+]
+
+AskedWeights = Weights | Mapping[str, float] | str
+"""How weights are asked for: the name of a preset; the parts that weigh something, by name or written as
+``meaning=1,findings=.5,look=.3``; or all of them."""
 
 BALANCED, PAPER_NAME = "balanced", "paper"
 _WITHOUT_HEADS: Mapping[str, Weights] = {
@@ -43,13 +57,13 @@ def default_preset(presets: Mapping[str, Weights]) -> str:
 
 
 def choose(
-    presets: Mapping[str, Weights], asked: Weights | str | None = None, local_weight: float | None = None
+    presets: Mapping[str, Weights], asked: AskedWeights | None = None, local_weight: float | None = None
 ) -> Chosen:
     """The weights that a query asks for.
 
     Args:
         presets: by name.
-        asked: weights, the name of a preset, or weights as they are written; the default preset if not given.
+        asked: see :data:`AskedWeights`; the default preset if not given.
         local_weight: λ in place of theirs.
 
     Raises:
@@ -58,9 +72,14 @@ def choose(
     if asked is None:
         asked = default_preset(presets)
     if isinstance(asked, str):
-        weights = presets[asked] if asked in presets else read_weights(asked, presets)
-    else:
+        names = {name.lower(): preset for name, preset in presets.items()}
+        weights = names.get(asked.strip().lower()) or read_weights(asked, presets)
+    elif isinstance(asked, Weights):
         weights = asked
+    elif isinstance(asked, Mapping):
+        weights = _of_names(asked, presets, dict(asked))
+    else:
+        raise _unreadable(asked, presets)
     if local_weight is not None:
         weights = weights.model_copy(update={"local_weight": check_local_weight(local_weight)})
     return Chosen(next((name for name, known in presets.items() if known == weights), None), weights)
@@ -80,26 +99,42 @@ def read_weights(words: str, presets: Mapping[str, Weights]) -> Weights:
     Raises:
         ValueError: naming what cannot be read, and what can be written.
     """
-    default = presets[default_preset(presets)]
-    found = {"meaning": 0.0, "posterior": default.posterior, "local_weight": default.local_weight}
+    found: dict[str, str] = {}
     for item in words.split(","):
         name, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or name not in Weights.model_fields:
-            raise ValueError(
-                f"cannot read the weights {words!r}; give the name of a preset ({', '.join(presets)}), or weights "
-                "such as meaning=1,findings=.5,look=.3"
-            )
+        if not equals:
+            raise _unreadable(words, presets)
+        if name in found:
+            raise ValueError(f"weights {words!r}: {name} stands there twice; give it one weight")
+        found[name] = value
+    return _of_names(found, presets, words)
+
+
+def _of_names(found: Mapping[str, Any], presets: Mapping[str, Weights], asked: object) -> Weights:
+    """Weights of the named parts, and of the default preset what are no parts."""
+    default = presets[default_preset(presets)]
+    weights = {"posterior": default.posterior, "local_weight": default.local_weight}
+    for name, value in found.items():
+        if name not in Weights.model_fields:
+            raise _unreadable(asked, presets)
         try:
-            found[name] = float(value)
-        except ValueError:
-            raise ValueError(f"the weight {item.strip()!r} is no number; write for example {name}=.5") from None
+            weights[name] = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"the weight '{name}={value}' is no number; write for example {name}=.5") from None
     try:
-        return Weights(**found)
+        return Weights(**weights)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = "".join(f"{part}: " for part in first["loc"])
         raise ValueError(
-            f"weights {words!r}: {where}{first['msg'].removeprefix('Value error, ')}; got {first['input']}"
+            f"weights {asked!r}: {where}{first['msg'].removeprefix('Value error, ')}; got {first['input']}"
             if where
-            else f"weights {words!r}: {first['msg'].removeprefix('Value error, ')}"
+            else f"weights {asked!r}: {first['msg'].removeprefix('Value error, ')}"
         ) from error
+
+
+def _unreadable(asked: object, presets: Mapping[str, Weights]) -> ValueError:
+    return ValueError(
+        f"cannot read the weights {asked!r}; give the name of a preset ({', '.join(presets)}), or weights "
+        "such as meaning=1,findings=.5,look=.3"
+    )

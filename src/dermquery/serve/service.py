@@ -22,7 +22,7 @@ from dermquery.data.files import replacing
 from dermquery.data.image import ImageError, UprightImage
 from dermquery.data.image_quality import check_image
 from dermquery.model.alignment import Vectors
-from dermquery.model.parts import Weights
+from dermquery.model.presets import AskedWeights
 from dermquery.serve.answers import MAX_RANK, Answer, UnknownCaseError
 from dermquery.serve.base_facts import BaseFacts
 from dermquery.serve.cautions import Cautions
@@ -216,7 +216,7 @@ class SearchService(BaseReader):
         exclude_case: Collection[str] = (),
         exclude_lesion: Collection[str] = (),
         exclude_patient: Collection[str] = (),
-        weights: Weights | str | None = None,
+        weights: AskedWeights | None = None,
     ) -> Answer:
         """Rank the base, without the network.
 
@@ -238,7 +238,8 @@ class SearchService(BaseReader):
             raise QueryError(str(error)) from error
         self.metrics.searches.inc()
         self._cautions.measure(result.base.count)
-        unlike = self._cautions.unlike(prepared.key, prepared.alone, result.weights)
+        alone = prepared.alone if result.hits else None
+        unlike = self._cautions.unlike(prepared.key, alone, result.weights)
         said = (*prepared.warnings, *said_of_hits(result.hits), *unlike, *result.damage)
         return Answer(prepared, result.with_links(self.viewer), offset, said)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from dermquery.model.parts import Weights
+from dermquery.model.presets import AskedWeights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.hits import SearchResult
 from dermquery.store.many_searches import AskedMany
@@ -49,7 +49,7 @@ class CaseNeighbors:
         base: CaseBase | str | Path,
         *,
         n_neighbors: int = 5,
-        weights: Weights | str | None = None,
+        weights: AskedWeights | None = None,
         where: Sequence[str] = (),
     ) -> None:
         self.base, self.n_neighbors, self.weights, self.where = base, n_neighbors, weights, where

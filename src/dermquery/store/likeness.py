@@ -174,8 +174,8 @@ def _message(best: float, threshold: float, percentile: float) -> str:
         f"of the base's own cases {percentile:.1f} % are" if percentile >= 0.05 else "none of the base's own cases is"
     )
     return (
-        f"This image is unlike every case of the base: its best score is {best:.2f}, and {below} as far from all other "
-        f"cases (expected: at least {threshold:.2f}). The hits may mean nothing."
+        f"This image, judged without words, is unlike every case of the base: its best score is {best:.2f}, and "
+        f"{below} as far from all other cases (expected: at least {threshold:.2f}). The hits may mean nothing."
     )
 
 

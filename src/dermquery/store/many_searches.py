@@ -14,6 +14,7 @@ from dermquery.data.image import ImageSource, file_bytes, read_once
 from dermquery.data.prepared_file import hashes_of
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
+from dermquery.model.presets import AskedWeights
 from dermquery.store.encoded import EncodedQuery
 from dermquery.store.excluded import excluding
 from dermquery.store.filters import Filter
@@ -68,7 +69,7 @@ class ManySearches(SearchableBase):
         exclude_patient: Excluded = None,
         offset: int = 0,
         exact: bool = False,
-        weights: Weights | str | None = None,
+        weights: AskedWeights | None = None,
     ) -> list[SearchResult]:
         """The results of many searches, in order: what a loop over :meth:`~.SearchableBase.search` gives, sooner.
 
@@ -103,6 +104,8 @@ class ManySearches(SearchableBase):
                 for one in self.encode_many(asked)
             ]
         encoded = self._encoded(asked)
+        for one in encoded:
+            self._check_heard(one, chosen)
         pages = self._pages(encoded, condition, top_k, chosen, offset, n_cases)
         n_candidates = (
             n_cases if condition.is_empty else self.store.count(KnownValues(self.store).in_columns(condition))

@@ -20,6 +20,7 @@ from dermquery.data.checklist import CRITERIA
 from dermquery.model.alignment import Vectors
 from dermquery.model.heads import places_of_criteria
 from dermquery.model.parts import PartLayout, Weights
+from dermquery.model.presets import AskedWeights
 from dermquery.store.casebase import CaseBase
 from dermquery.store.sample import sample_rows
 
@@ -97,7 +98,7 @@ class Projection:
 
 
 def project(
-    base: CaseBase, sample: int = 5000, local_weight: float | None = None, weights: Weights | str | None = None
+    base: CaseBase, sample: int = 5000, local_weight: float | None = None, weights: AskedWeights | None = None
 ) -> Projection:
     """Lay a case base out on a plane; the same base gives the same map.
 

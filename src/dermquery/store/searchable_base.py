@@ -15,7 +15,7 @@ from dermquery.data.image import ImageSource, file_bytes, file_hash, load_image,
 from dermquery.data.prepared_file import hashes_of
 from dermquery.model.alignment import Vectors
 from dermquery.model.parts import Weights
-from dermquery.model.presets import Chosen, choose
+from dermquery.model.presets import AskedWeights, Chosen, choose, written
 from dermquery.model.trained_on import NOTHING, Fingerprints, fingerprints
 from dermquery.store.archive import THUMBNAIL_SIDE, ImageArchive, small_copy
 from dermquery.store.base_manifest import Manifest
@@ -149,7 +149,7 @@ class SearchableBase:
             if case_id in damage.case_ids:
                 raise QueryError(f"case {case_id!r} cannot be shown; {damage.message}")
 
-    def choose(self, weights: Weights | str | None = None, local_weight: float | None = None) -> Chosen:
+    def choose(self, weights: AskedWeights | None = None, local_weight: float | None = None) -> Chosen:
         """The weights that a search would use, and the name of the preset that they are.
 
         Raises:
@@ -173,7 +173,7 @@ class SearchableBase:
         exclude_patient: str | Collection[str] | None = None,
         offset: int = 0,
         exact: bool = False,
-        weights: Weights | str | None = None,
+        weights: AskedWeights | None = None,
     ) -> SearchResult:
         """Find the most similar cases.
 
@@ -190,8 +190,8 @@ class SearchableBase:
             exclude_patient: the same of patients.
             offset: best hits to pass over, so that a ranking can be read in pages; hits keep their rank in it.
             exact: look at every case also where a large base has an index (``dermquery base index``).
-            weights: of the parts of the score: the name of a preset, ``"meaning=1,findings=.5,look=.3"``, or
-                :class:`~dermquery.model.parts.Weights`; the base's default preset if not given.
+            weights: of the parts of the score: the name of a preset, ``"meaning=1,findings=.5,look=.3"``, the same as a
+                mapping, or complete :class:`~dermquery.model.parts.Weights`; the base's default preset if not given.
 
         Raises:
             QueryError: without image and text, for weights that cannot be used, or with ``top_k`` below 1 or ``offset``
@@ -212,7 +212,7 @@ class SearchableBase:
         local_weight: float | None = None,
         offset: int = 0,
         exact: bool = False,
-        weights: Weights | str | None = None,
+        weights: AskedWeights | None = None,
     ) -> SearchResult:
         """The same for a query that is encoded already; nothing goes through the network.
 
@@ -226,6 +226,7 @@ class SearchableBase:
         known = KnownValues(self.store)
         condition = self.filter_of(where, known)
         within = known.in_columns(condition)
+        self._check_heard(encoded, chosen)
         hits = self._hits(encoded, within, top_k, chosen, offset, exact, n_cases)
         n_candidates = n_cases if condition.is_empty else self.store.count(within)
         return SearchResult(
@@ -283,7 +284,7 @@ class SearchableBase:
             model_hash=self.manifest.model_hash,
         )
 
-    def _checked(self, weights: Weights | str | None, local_weight: float | None, top_k: int, offset: int) -> Chosen:
+    def _checked(self, weights: AskedWeights | None, local_weight: float | None, top_k: int, offset: int) -> Chosen:
         """The weights, if a ranking can be asked for; a count of cases is left to the search, which needs it anyway."""
         chosen = self.choose(weights, local_weight)
         if top_k < 1:
@@ -291,6 +292,15 @@ class SearchableBase:
         if offset < 0:
             raise QueryError(f"offset must be at least 0, got {offset}")
         return chosen
+
+    def _check_heard(self, encoded: EncodedQuery, weights: Weights) -> None:
+        """QueryError where nothing that weighs something is in the query: every case would be as good."""
+        speaks = self.manifest.layout.speaks(encoded.vector)
+        if not any(getattr(weights, name) and said for name, said in speaks._asdict().items()):
+            raise QueryError(
+                f"with the weights {written(weights)} nothing of this query counts: findings need one that is named, "
+                "and the look an image and a model that has it; ask with them, or give meaning a weight"
+            )
 
     def _held(self, data: bytes, image: ImageSource | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The hash by which the base holds an image file, and the ids of its cases; neither where it does not."""

@@ -326,7 +326,10 @@ def test_warnings_stand_beside_the_hits(tmp_path: Path) -> None:
         until(lambda: served.service._cautions._likeness is not None)
         answer = client.search(buffer.getvalue(), "no streaks")
         for weight in (0.0, 0.6, 1.0):
-            expected: list[Warned | None] = [*check_image(noise), likeness.judge(alone, Weights(local_weight=weight))]
+            expected: list[Warned | None] = [
+                *check_image(noise),
+                likeness.judge(alone, Weights(meaning=1, local_weight=weight)),
+            ]
             said = client.rerank(answer.search, local_weight=weight).warnings
             assert [(w.kind, w.message) for w in said] == [(w.kind, w.message) for w in expected if w is not None]
         assert "unlike the base" in {warning.kind for warning in answer.warnings}
@@ -351,10 +354,19 @@ def test_presets_and_weights_of_ones_own(served: Served, client: Client) -> None
         for mine, theirs in zip(again.hits, expected.hits, strict=True):
             assert (mine.meaning, mine.findings, mine.look) == tuple(theirs.parts.values())
             assert dict(mine.closer_than) == dict(theirs.closer_than)
-    as_object = client.rerank(first.search, weights="meaning=1,findings=.5,posterior=0")
     url = f"/api/v1/searches/{first.search}"
-    assert client._ask("POST", url, json={"weights": {"findings": 0.5}}).json()["hits"] == [
-        hit.model_dump(mode="json", by_alias=True) for hit in as_object.hits
-    ]
+    for named in ({"findings": 0.5}, {"look": 1}, {"meaning": 1, "posterior": 0}):
+        as_text = client.rerank(first.search, weights=",".join(f"{name}={value}" for name, value in named.items()))
+        sent = client._ask("POST", url, json={"weights": named}).json()
+        assert sent["hits"] == [hit.model_dump(mode="json", by_alias=True) for hit in as_text.hits]
+        assert sent["weights"] == as_text.weights.model_dump()
+    for wrong in ([1, 0, 0], {"meaning": "much"}, 1, {"meaning": None}):
+        with pytest.raises(
+            ApiError, match=r'weights: give the name of a preset, "meaning=1,findings=.5,look=.3", or an'
+        ):
+            client._ask("POST", url, json={"weights": wrong})
+    for refused, said in (({"meaning": -1}, "or equal to 0; got -1"), ({"mening": 1}, "cannot read the weights")):
+        with pytest.raises(ApiError, match=said):
+            client._ask("POST", url, json={"weights": refused})
     with pytest.raises(ApiError, match="cannot read the weights 'best'; give the name of a preset"):
         client.rerank(first.search, weights="best")

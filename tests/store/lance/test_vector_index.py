@@ -16,7 +16,11 @@ from tests.store.conftest import MakeStore
 from tests.store.rows import row
 
 LAYOUT = PartLayout(BlockLayout(("low", "middle", "high"), 16), diagnoses=3, look=16)
-WEIGHTS = {**presets_of(LAYOUT, {}), "global": Weights(local_weight=0), "local": Weights(local_weight=1)}
+WEIGHTS = {
+    **presets_of(LAYOUT, {}),
+    "global": Weights(meaning=1, local_weight=0),
+    "local": Weights(meaning=1, local_weight=1),
+}
 N = 3000
 
 

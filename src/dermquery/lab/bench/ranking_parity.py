@@ -42,7 +42,9 @@ def bench_ranking(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[s
     for protocol, (gallery, part) in galleries.items():
         found = {
             name: rank(
-                m.layout.score(asked[name], held[name][part], Weights(local_weight=m.local_weight)), test, gallery
+                m.layout.score(asked[name], held[name][part], Weights(meaning=1, local_weight=m.local_weight)),
+                test,
+                gallery,
             )
             for name, m in models.items()
         }

@@ -171,7 +171,7 @@ def _one_size(
 def _gallery(path: Path, encoded: Vectors, queries: Vectors, others: Vectors, model: ComposedModel, n: int) -> _Gallery:
     """Grow the vectors into a file, and find what is exactly nearest on the way."""
     layout = model.layout
-    weights = {**model.presets, **{f"paper, λ = {w:g}": Weights(local_weight=w) for w in (0.0, 1.0)}}
+    weights = {**model.presets, **{f"paper, λ = {w:g}": Weights(meaning=1, local_weight=w) for w in (0.0, 1.0)}}
     vectors = np.lib.format.open_memmap(path, "w+", np.float32, (n, layout.size))
     keys = list(itertools.product(weights, FILTERS))
     scores = {key: np.full((len(queries), _TOP), -np.inf) for key in keys}

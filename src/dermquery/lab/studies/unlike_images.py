@@ -58,6 +58,6 @@ def evaluate_likeness(
 
 
 def _mean_rate(pairs: Sequence[tuple[Likeness, NDArray[np.float32]]], local_weight: float) -> float:
-    weights = Weights(local_weight=local_weight)
+    weights = Weights(meaning=1, local_weight=local_weight)
     rates = [(base.best(asked, weights) < base.threshold(weights)).mean() for base, asked in pairs]
     return round(float(np.mean(rates)), 4)

@@ -68,7 +68,7 @@ class _Judge:
 
     def relevance(self, asked: Sequence[Query], cases: Sequence[Case]) -> NDArray[np.bool_]:
         vectors = self.model.encode_query(asked)
-        scores = self.model.layout.score(vectors, self.held, Weights(local_weight=self.model.local_weight))
+        scores = self.model.layout.score(vectors, self.held, Weights(meaning=1, local_weight=self.model.local_weight))
         return rank(scores, cases, self.gallery).same()
 
     def ap(self, asked: Sequence[Query], cases: Sequence[Case]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import UploadFile
-from pydantic import BaseModel, ConfigDict, Field, Json
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from dermquery.answer.shares import diagnosis_shares
 from dermquery.data.checklist import seven_point_score
@@ -181,6 +181,16 @@ MOST_HITS = 100
 _CaseIds = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=1000)]
 
 
+def _plainly(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """What is wrong with weights, without the names of the types that they are not."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError(
+            'give the name of a preset, "meaning=1,findings=.5,look=.3", or an object of such numbers by name'
+        ) from None
+
+
 class RankingRequest(BaseModel):
     """How to rank: weights, filter, exclusions and page. Nothing of it needs the network."""
 
@@ -192,8 +202,12 @@ class RankingRequest(BaseModel):
     top_k: Annotated[int, Field(ge=1, le=MOST_HITS, description="Hits wanted.")] = 10
     offset: Annotated[int, Field(ge=0, le=MAX_RANK - MOST_HITS, description="Hits before the page.")] = 0
     weights: Annotated[
-        Weights | str | None,
-        Field(description="Weights, the name of a preset, or `meaning=1,findings=.5,look=.3`; the base's default."),
+        dict[str, float] | str | None,
+        WrapValidator(_plainly),
+        Field(
+            description="Name of a preset, or the parts that weigh something: `meaning=1,findings=.5,look=.3` or "
+            '`{"meaning": 1, "findings": 0.5, "look": 0.3}`; the base\'s default.'
+        ),
     ] = None
     local_weight: Annotated[
         float | None,
