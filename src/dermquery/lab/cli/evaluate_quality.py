@@ -125,18 +125,21 @@ def _likeness(
     encoder: ComposedModel, asked: list[Case], rest: list[Case], others: dict[str, list[ImageSource]]
 ) -> list[dict[str, Any]]:
     from dermquery.data.image import load_image
-    from dermquery.lab.studies.unlike_images import evaluate_likeness
+    from dermquery.lab.studies.unlike_images import EQUATION_9, evaluate_likeness
     from dermquery.lab.studies.warning_rates import SPOILT
+    from dermquery.model.presets import default_preset
 
     spoilt = {
         name: encoder.encode_case([change(load_image(case.image)) for case in asked]) for name, change in SPOILT.items()
     }
     foreign = {name: encoder.encode_case(images) for name, images in others.items()}
+    searched_by = default_preset(encoder.presets)
     return evaluate_likeness(
         encoder.layout,
         (asked, encoder.encode_case(_images(asked))),
         (rest, encoder.encode_case(_images(rest))),
         {**foreign, **spoilt},
+        {**EQUATION_9, searched_by: encoder.presets[searched_by]},
     )
 
 
@@ -157,6 +160,6 @@ def _print(result: dict[str, Any]) -> None:
     for row in result.get("likeness", []):
         rates = ", ".join(f"{name} {100 * row[name]:.0f}" for name in list(row)[4:])
         console.print(
-            f"unlike {row['base']} (n {row['cases']}, λ {row['local_weight']:g}): "
+            f"unlike {row['base']} (n {row['cases']}, {row['weights']}): "
             f"false alarms {100 * row['false_alarms']:.1f} %; {rates}"
         )
