@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dermquery import CaseBase
 from dermquery.cli import app
 from dermquery.cli.demo import _CASES
+from dermquery.cli.hits_table import _there
 from dermquery.data.case_table import read_cases
 from tests.dermoscopic import dermoscopic_object
 
@@ -84,3 +85,25 @@ def test_hits_open_in_a_viewer_by_option_or_environment(folder: Path) -> None:
     code, said = run(folder, "--text", "irregular streaks", "--viewer", "https://pacs/")
     assert code == 2
     assert "lacks the place {study}" in said
+
+
+def test_what_a_base_has_of_a_number_is_a_range() -> None:
+    assert _there("age", {45.0: 3, 5.0: 2, 85.0: 1}) == "from 5 to 85"
+    assert _there("age", {45.0: 3, None: 2}) == "45, or missing"
+    assert _there("breslow_mm", {0.7: 1, 0.65: 2, None: 2}) == "from 0.65 to 0.7, or missing"
+    assert _there("date", {"2024-03-31": 1, "2019-01-02": 2}) == "from 2019-01-02 to 2024-03-31"
+    assert _there("age", {None: 2}) == "missing"
+    assert _there("site", {"back": 3, None: 1}) == "back, missing"
+    assert _there("site", {f"{n}": 1 for n in range(14)}).endswith("11 and 2 more")
+
+
+def test_one_case_is_counted_as_one(folder: Path) -> None:
+    first = next(CaseBase.open(folder / "base").store.scan(vectors=False))[0].case.case_id
+    assert (
+        "1 of 1 case that may be found, 3 in the base"
+        in run(folder, "--text", "no streaks", "--where", f"case_id={first}")[1]
+    )
+    nothing = run(folder, "--text", "no streaks", "--where", "age>129")[1]
+    assert "No case satisfies the conditions." in nothing
+    assert "age in this base: from " in nothing
+    assert "no case may be found, 3 in the base" in nothing

@@ -365,7 +365,7 @@ def test_command(images: Path, tmp_path: Path) -> None:
     assert "line 3 (case 'b'): no image 'none'" in done.stderr
     done = run(*command, "--skip-bad")
     assert done.exit_code == 0, done.output
-    assert "1 cases" in done.stdout
+    assert "1 case\n" in done.stdout
     assert "1 bad" in done.stdout
     assert "bad: b: " in done.stderr
     done = run("prepare", "folder", images, "--out", tmp_path / "out2", "--size", 64, "--label-from-folder")

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from dermquery.cli.base_check import check
+from dermquery.cli.counts import counted
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.index import progress_bar, show_progress
 from dermquery.cli.plain_text import Console
@@ -38,7 +39,7 @@ def _telling(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _print_transferred(target: str, done: Transferred) -> None:
-    verified = f"{target}: {done.rows} cases verified, {done.written} of them written now; {done.images}."
+    verified = f"{target}: {counted(done.rows, 'case')} verified, {done.written} of them written now; {done.images}."
     Console(soft_wrap=True).print(Text(verified))
 
 
@@ -65,7 +66,7 @@ def info(base: BaseArgument, as_json: JsonFlag = False) -> None:
     levels = f"levels {', '.join(manifest.levels)}"
     made = f"{manifest.created:%Y-%m-%d %H:%M %Z} by dermquery {manifest.dermquery_version}"
     lines = [
-        f"{case_base.uri}: {len(case_base)} cases{f' ({shown})' if shown else ''}",
+        f"{case_base.uri}: {counted(len(case_base), 'case')}{f' ({shown})' if shown else ''}",
         *([f"sources: {owners}"] if any(sources) else []),
         f"model {manifest.model_name}, artifact {manifest.model_hash}",
         f"loaded from {manifest.model_reference or 'nowhere that it knows; name it by --model'}",
@@ -86,7 +87,7 @@ def build_index(base: BaseArgument) -> None:
     from dermquery.store.casebase import CaseBase
 
     n = CaseBase.open(base).build_index()
-    Console(soft_wrap=True).print(Text(f"{base}: {n} cases in the index."))
+    Console(soft_wrap=True).print(Text(f"{base}: {counted(n, 'case')} in the index."))
 
 
 @app.command()
@@ -115,7 +116,9 @@ def snapshot(base: BaseArgument, file: Annotated[Path, typer.Argument(help="Parq
 
     with _telling("writing") as tell:
         images = write_snapshot(base, file, tell=tell)
-    Console(soft_wrap=True).print(Text(f"{file}: {images.cases} cases, {file.stat().st_size / 1e6:.1f} MB; {images}."))
+    Console(soft_wrap=True).print(
+        Text(f"{file}: {counted(images.cases, 'case')}, {file.stat().st_size / 1e6:.1f} MB; {images}.")
+    )
 
 
 @app.command()
@@ -157,7 +160,9 @@ def upgrade(
     if before.model_hash != after.model_hash:
         lines.append(f"{base}: artifact {before.model_hash[:12]} to {after.model_hash[:12]}, with the same vectors.")
     if before.version != after.version:
-        lines.append(f"{done.rows} cases verified, {done.written} of them written now (version {after.version}).")
+        lines.append(
+            f"{counted(done.rows, 'case')} verified, {done.written} of them written now (version {after.version})."
+        )
         lines.append(f"The old version is still there; remove it with: dermquery base tidy {base}")
     if done.unhashed:
         lines.append(f"{done.unhashed} images are gone, so `base duplicates` cannot compare them with others.")
@@ -200,7 +205,9 @@ def export(
 
     with _telling("exporting") as tell:
         done = export_base(base, out, images=not without_images, tell=tell)
-    Console(soft_wrap=True).print(Text(f"{done.table}: {done.cases} cases, {done.images} images beside it."))
+    Console(soft_wrap=True).print(
+        Text(f"{done.table}: {counted(done.cases, 'case')}, {counted(done.images, 'image')} beside it.")
+    )
     if done.lost:
         lines = [f"{len(done.lost)} cases have no image that can be reached; the table names where it was:"]
         lines += [f"  {item.case_id}: {item.reason}" for item in done.lost[:_SHOWN]]
@@ -234,7 +241,8 @@ def migrate(
             batch_size=batch_size,
             progress=lambda state: show_progress(bar, task, state),
         )
-    now = f"{done.uri}: {len(done)} cases, encoded with {done.manifest.model_name} (version {done.manifest.version})"
+    now = f"{done.uri}: {counted(len(done), 'case')}, encoded with {done.manifest.model_name}"
+    now += f" (version {done.manifest.version})"
     left_out = f", {len(report.bad)} left out" if report.bad else ""
     old = f"The old version is still there; remove it with: dermquery base tidy {base}"
     Console(soft_wrap=True).print(Text(f"{now}{left_out}. {old}"))
@@ -273,7 +281,7 @@ def duplicates(
         typer.echo(json.dumps([group.to_dict() for group in groups], indent=2, ensure_ascii=False))
         return
     out = Console(soft_wrap=True)
-    out.print(Text(f"{base}: {len(groups)} groups of cases with the same or nearly the same image."))
+    out.print(Text(f"{base}: {counted(len(groups), 'group')} of cases with the same or nearly the same image."))
     for group in groups:
         names = ", ".join(case.case_id for case in group.cases)
         differs = f"; different {' and '.join(group.conflicts)}".replace("_id", "") if group.conflicts else ""
@@ -295,4 +303,4 @@ def delete(
     if missing:
         raise ValueError(f"{base} has no case {', '.join(missing)}; nothing was removed")
     case_base.delete(case)
-    Console(soft_wrap=True).print(Text(f"{base}: {len(set(case))} cases removed, {len(case_base)} left."))
+    Console(soft_wrap=True).print(Text(f"{base}: {counted(len(set(case)), 'case')} removed, {len(case_base)} left."))

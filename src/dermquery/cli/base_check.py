@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from dermquery.cli.counts import counted
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.plain_text import Console
 
@@ -51,7 +52,7 @@ def check(
 
 
 def _print(found: Checked, base: str, *, repair: bool) -> None:
-    lines = [f"{base}: {found.cases} cases and {found.images} images looked at."]
+    lines = [f"{base}: {counted(found.cases, 'case')} and {counted(found.images, 'image')} looked at."]
     for title, items in (("mended", found.mended), ("wrong", found.findings)):
         lines += [f"  {title}: {item.kind} {item.name}: {item.message}" for item in items[:_SHOWN]]
         lines += [f"  and {len(items) - _SHOWN} more {title}"] if len(items) > _SHOWN else []

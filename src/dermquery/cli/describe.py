@@ -11,15 +11,23 @@ from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.plain_text import Console
 
 if TYPE_CHECKING:
-    from dermquery.model.parts import PartLayout
+    from dermquery.model.parts import PartLayout, Weights
 
 __all__ = ["describe"]
+
+_SYMBOLS = {"posterior": "ρ", "local_weight": "λ"}
 
 
 def _parts(layout: PartLayout) -> str:
     """The parts of a vector and their lengths, as far as they have any."""
     lengths = {name: part.stop - part.start for name, part in layout.slices.items()}
     return ", ".join(f"{name} {n}" for name, n in lengths.items() if n)
+
+
+def _short(weights: Weights) -> str:
+    """The weights but those of nothing; ρ and λ by the names of the equations, short enough for a narrow terminal."""
+    values = {name: value for name, value in weights.model_dump().items() if value or name == "local_weight"}
+    return ", ".join(f"{_SYMBOLS.get(name, name)}={value:g}" for name, value in values.items())
 
 
 @expected_errors
@@ -29,7 +37,7 @@ def describe(
     """Say what a model is: its network, labels, files, and the runtime that encodes with it on this machine."""
     from dermquery.model.artifact import artifact_folder, open_artifact
     from dermquery.model.load import load_model
-    from dermquery.model.presets import written
+    from dermquery.model.training_words import training_words
 
     loaded, artifact = load_model(model), open_artifact(artifact_folder(model))
     config, facts = loaded.config, loaded.provenance
@@ -44,9 +52,9 @@ def describe(
         "text": f"{text.encoder}, {'read into findings' if text.reading == 'findings' else 'encoded as written'}",
         "regions": f"{config.regions.count} masks a level",
         "a case is": f"{loaded.layout.size} numbers: {_parts(loaded.layout)}",
-        "presets": "; ".join(f"{name}: {written(weights)}" for name, weights in loaded.presets.items()),
+        "presets": "\n".join(f"{name}: {_short(weights)}" for name, weights in loaded.presets.items()),
         "parameters": ", ".join(f"{part} {n:,}" for part, n in facts.get("parameters", {}).items()) or "unknown",
-        "trained on": f"{facts.get('cases', {}).get('train', 'an unknown number of')} cases",
+        "training": "\n".join(training_words(facts)),
         "replaces": ", ".join(found[:12] for found in loaded.replaces) or "none",
     }
     for name, value in rows.items():

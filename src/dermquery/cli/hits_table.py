@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from dermquery.cli.counts import counted
 from dermquery.cli.plain_text import Console
 from dermquery.data.checklist import render_text
 
@@ -51,7 +52,9 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
         out.print(Text(f"text read as: {render_text(result.terms) or 'no finding of the checklist'}"), style="dim")
     for said in (*content.query.notes, *content.warnings):
         out.print(Text(said), style="yellow")
-    found = f"{len(result.hits)} of {result.n_candidates} cases that may be found, {result.base.count} in the base"
+    n = result.n_candidates
+    found = f"{len(result.hits)} of {counted(n, 'case')} that may be found" if n else "no case may be found"
+    found += f", {result.base.count} in the base"
     out.print(Text(f"{found}; model {result.base.model_name}"), style="dim")
     out.print(Text(" ".join(filter(None, (content.formula, content.scale)))), style="dim")
     out.print(Text(content.research_use), style="bold")
@@ -108,8 +111,19 @@ def _values_there(result: SearchResult, case_base: CaseBase) -> list[str]:
     for field in () if result.n_candidates else result.where.fields:
         if field not in FIELDS:
             continue
-        counts = case_base.store.value_counts(field)
-        values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
-        more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""
-        lines.append(f"{field} in this base: {', '.join(values)}{more}")
+        lines.append(f"{field} in this base: {_there(field, case_base.store.value_counts(field))}")
     return lines
+
+
+def _there(field: str, counts: Mapping[str | float | None, int]) -> str:
+    """The values of a field, most frequent first; of numbers and days how far they reach."""
+    from dermquery.data.case import CASE_FIELDS
+
+    known = [value for value in counts if value is not None]
+    if CASE_FIELDS[field].is_ordered and known:
+        first, last = (value if isinstance(value, str) else f"{value:g}" for value in (min(known), max(known)))
+        reach = first if first == last else f"from {first} to {last}"
+        return reach if len(known) == len(counts) else f"{reach}, or missing"
+    values = ["missing" if value is None else f"{value}" for value in counts][:_VALUES_SHOWN]
+    more = f" and {len(counts) - _VALUES_SHOWN} more" if len(counts) > _VALUES_SHOWN else ""
+    return f"{', '.join(values)}{more}"

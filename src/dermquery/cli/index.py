@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from dermquery.cli.columns import column_mapping
+from dermquery.cli.counts import counted
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.plain_text import Console
 from dermquery.data.files import replacing
@@ -225,7 +226,9 @@ def _print(report: IngestReport, gone: Mapping[str, list[str]], *, skipped: int,
     rows = f", {skipped} bad rows of the table left out" if skipped else ""
     would = "would be: " if report.dry_run else ""
     now = "holds" if report.dry_run else "now holds"
-    out.print(Text(f"{base}: {would}{counts}{rows}, in {_duration(report.seconds)}; it {now} {n_cases} cases."))
+    out.print(
+        Text(f"{base}: {would}{counts}{rows}, in {_duration(report.seconds)}; it {now} {counted(n_cases, 'case')}.")
+    )
     for item in report.bad[:_SHOWN]:
         out.print(Text(f"  left out {item.case_id}: {item.reason}"))
     if bad > _SHOWN:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from dermquery.cli.bars import bar
+from dermquery.cli.counts import counted
 from dermquery.cli.expected_errors import expected_errors
 from dermquery.cli.plain_text import say
 
@@ -107,7 +108,7 @@ def _with_flags(command: Any, source: Source) -> Any:
 
 def print_counts(diagnoses: Sequence[str | None]) -> None:
     """Print how many cases there are of each diagnosis, the most frequent first."""
-    say(f"{len(diagnoses)} cases")
+    say(counted(len(diagnoses), "case"))
     for name, count in Counter(name or "(no diagnosis)" for name in diagnoses).most_common():
         say(f"{count:6d} {name}")
 

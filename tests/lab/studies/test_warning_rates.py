@@ -82,8 +82,10 @@ def test_rates_are_counts_of_warnings(table: Path, folds: Path, close_ups: Path,
     assert list(found["spoilt"]) == list(SPOILT)
     assert found["others"]["drawings"]["too bright"] == 1
     assert found["others"]["clinical close-ups"]["n"] == len(test)
-    assert {(row["base"], row["local_weight"]) for row in found["likeness"]} == {
-        (base, weight) for base in ("unseen cases", "cases of the training") for weight in (0.0, 0.6, 1.0)
+    assert {(row["base"], row["weights"]) for row in found["likeness"]} == {
+        (base, weights)
+        for base in ("unseen cases", "cases of the training")
+        for weights in ("λ = 0", "λ = 0.6", "λ = 1", "balanced")
     }
     assert all(0 <= row[name] <= 1 for row in found["likeness"] for name in ("false_alarms", *SPOILT, "drawings"))
 

@@ -119,6 +119,9 @@ def compare(
     possible = [key for key, listed in all_systems().items() if start_from is not None or not listed.needs_start]
     keys = possible if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
     chosen = [system(key) for key in keys]
+    for listed in chosen if start_from is None else ():
+        if listed.needs_start:
+            raise ValueError(f"the system {listed.key!r} searches by a taught backbone; give it by --start-from")
     settings = load_config(config, tuple(overrides))
     rows = [Row(listed.title, listed, settings) for listed in chosen]
     groups: dict[str, list[str]] = {}
@@ -174,7 +177,9 @@ def crossval(
     folds: FoldsOption = None,
     start_from: StartOption = None,
     only: OnlyOption = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Result file; OUT/result.json if absent.")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", dir_okay=False, help="Result file; OUT/result.json if absent.")
+    ] = None,
     jobs: JobsOption = 1,
     report: ReportOption = True,
     devices: DevicesOption = 1,
@@ -217,12 +222,13 @@ def _run(
     if unknown:
         raise ValueError(f"--fold {unknown[0]}: there are folds 0 to {splits.n_splits - 1}")
     folds = sorted(set(request.only or range(splits.n_splits)))
+    start, others = start_model(request.start_from), other_cases(request.others)
     if request.jobs > 1:
         splits.save(request.out / "folds.json")
         for commands in rounds:
             children = {f"{name}-fold-{i}": [*line, "--fold", str(i)] for i in folds for name, line in commands.items()}
             run_jobs(children, request.jobs, request.out / "logs")
-    plan = Plan(cases, splits, request.out, start_model(request.start_from), other_cases(request.others), single)
+    plan = Plan(cases, splits, request.out, start, others, single)
     predict(plan, rows, folds, say=Console().print, **trainer_options(request.devices, request.accelerator))
     if request.report:
         _report(plan, rows, folds, title, request.json_path or request.out / "result.json")

@@ -26,10 +26,14 @@ FoldsOption = Annotated[
 ]
 FoldOption = Annotated[int, typer.Option(help="Which fold's test part asks.")]
 ProtocolOption = Annotated[str, typer.Option(help="seen, unseen or external.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the result here.")]
 RowsOption = Annotated[
     Path | None,
-    typer.Option("--json", help="Write the result here, and every query's values beside it, with the ending .parquet."),
+    typer.Option(
+        "--json",
+        dir_okay=False,
+        help="Write the result here, and every query's values beside it, with the ending .parquet.",
+    ),
 ]
 
 
@@ -75,7 +79,7 @@ def evaluate(
     from dermquery.lab.cli.result_tables import evaluation_tables, row_name, strata_tables
     from dermquery.lab.evaluate.predictions import write_rows
     from dermquery.lab.evaluate.strata import check_columns, strata
-    from dermquery.lab.experiment import evaluate_model, provenance, write_json
+    from dermquery.lab.experiment import evaluate_ranker, provenance, ranker_of, write_json
     from dermquery.model.load import load_model
     from dermquery.model.presets import PAPER_NAME
 
@@ -84,12 +88,11 @@ def evaluate(
         asking, searched = held_out_of(asking, held_out, protocol), held_out_of(searched, held_out, protocol)
         facts["held_out"] = f"one lesion in {held_out}"
     check_columns(asking, by or ())
-    encoder = load_model(model)
-    facts |= check_asked(encoder, protocol, asking, searched, facts, include_known=include_known)
     asking, searched = grouped(asking, group_by), grouped(searched, group_by)
-    block = evaluate_model(
-        encoder, asking, searched, protocol, system=query, local_weight=local_weight, weights=weights
-    )
+    encoder = load_model(model)
+    ranker = ranker_of(encoder, query, local_weight, weights)
+    facts |= check_asked(encoder, protocol, asking, searched, facts, include_known=include_known)
+    block = evaluate_ranker(ranker, asking, searched, protocol)
     weight = encoder.local_weight if local_weight is None else local_weight
     facts |= {
         "model": model,

@@ -15,6 +15,7 @@ from dermquery.cli.plain_text import Console
 if TYPE_CHECKING:
     from dermquery.data.case import Case
     from dermquery.data.image import ImageSource
+    from dermquery.model.encoder import ComposedModel
 
 __all__ = ["evaluate_quality"]
 
@@ -41,12 +42,13 @@ def evaluate_quality(
         typer.Option(help="First take the statistics of the other folds and write them here; needs --clinical."),
     ] = None,
     fit_rendered: Annotated[Path | None, typer.Option(help="Synthetic cases that --fit counts as dermoscopic.")] = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the result here.")] = None,
 ) -> None:
     """Rates of every warning about an image: on good dermoscopic images, on spoilt ones, on other pictures."""
     from dermquery.lab.data.folds import Folds, published_folds
     from dermquery.lab.experiment import provenance, write_json
     from dermquery.lab.studies.warning_rates import evaluate_quality as run
+    from dermquery.model.load import load_model
 
     cases = _cases(data, need=("diagnosis",))
     splits = published_folds(cases) if folds is None else Folds.load(folds, cases)
@@ -63,9 +65,10 @@ def evaluate_quality(
     others: dict[str, list[ImageSource]] = {folder.name: list(_pictures(folder)) for folder in other or [_bundled()]}
     if close_ups:
         others["clinical close-ups"] = _images([case for case in close_ups if case.case_id in test])
+    encoder = None if model is None else load_model(model)
     result = run(good, others, spoil="test fold")
-    if model is not None:
-        result["likeness"] = _likeness(model, asked, rest, others)
+    if encoder is not None:
+        result["likeness"] = _likeness(encoder, asked, rest, others)
     facts = {"fold": fold, "folds_sha256": splits.sha256, "model": model, "n_cases": len(cases)}
     if json_path is not None:
         write_json(json_path, {**result, "provenance": provenance(**facts)})
@@ -119,23 +122,24 @@ def _fit(path: Path, rest: list[Case], rendered: list[Case], close_ups: list[Cas
 
 
 def _likeness(
-    model: str, asked: list[Case], rest: list[Case], others: dict[str, list[ImageSource]]
+    encoder: ComposedModel, asked: list[Case], rest: list[Case], others: dict[str, list[ImageSource]]
 ) -> list[dict[str, Any]]:
     from dermquery.data.image import load_image
-    from dermquery.lab.studies.unlike_images import evaluate_likeness
+    from dermquery.lab.studies.unlike_images import EQUATION_9, evaluate_likeness
     from dermquery.lab.studies.warning_rates import SPOILT
-    from dermquery.model.load import load_model
+    from dermquery.model.presets import default_preset
 
-    encoder = load_model(model)
     spoilt = {
         name: encoder.encode_case([change(load_image(case.image)) for case in asked]) for name, change in SPOILT.items()
     }
     foreign = {name: encoder.encode_case(images) for name, images in others.items()}
+    searched_by = default_preset(encoder.presets)
     return evaluate_likeness(
         encoder.layout,
         (asked, encoder.encode_case(_images(asked))),
         (rest, encoder.encode_case(_images(rest))),
         {**foreign, **spoilt},
+        {**EQUATION_9, searched_by: encoder.presets[searched_by]},
     )
 
 
@@ -156,6 +160,6 @@ def _print(result: dict[str, Any]) -> None:
     for row in result.get("likeness", []):
         rates = ", ".join(f"{name} {100 * row[name]:.0f}" for name in list(row)[4:])
         console.print(
-            f"unlike {row['base']} (n {row['cases']}, λ {row['local_weight']:g}): "
+            f"unlike {row['base']} (n {row['cases']}, {row['weights']}): "
             f"false alarms {100 * row['false_alarms']:.1f} %; {rates}"
         )

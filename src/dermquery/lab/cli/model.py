@@ -114,7 +114,7 @@ def pack(
 
     if (out / "artifact.json").exists():
         raise FileExistsError(f"{out} already holds an artifact; choose another --out, or remove it")
-    loaded = load_trained(model)
+    loaded, readout = load_trained(model), None if heads is None else read_heads_file(heads)
     text = [] if notes is None else [notes.read_text(encoding="utf-8").strip()]
     text += _evaluation_sections(evaluations or ())
     loaded.provenance = {**loaded.provenance, "packed_from": {"name": loaded.name, "artifact": loaded.artifact_hash}}
@@ -123,9 +123,7 @@ def pack(
         left_out = {case.case_id for table in without or () for case in read_cases(table)}
         taught = [case for table in trained_on for case in read_cases(table) if case.case_id not in left_out]
         loaded.trained_on = fingerprints_of(taught, loaded.trained_on)
-    readout = None
-    if heads is not None:
-        readout = read_heads_file(heads)
+    if readout is not None:
         loaded.trained_on = joined((), loaded.trained_on, readout.trained_on)
     found = save_model(
         loaded,

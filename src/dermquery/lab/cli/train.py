@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -48,7 +48,7 @@ AlsoOption = Annotated[
     ),
 ]
 DevicesOption = Annotated[int, typer.Option(min=1, help="Processes, one for each GPU (or for the processor's halves).")]
-AcceleratorOption = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
+AcceleratorOption = Annotated[Literal["auto", "cpu", "gpu"], typer.Option(help="What trains.")]
 
 
 @expected_errors

@@ -133,6 +133,7 @@ def predict(plan: Plan, rows: Sequence[Row], folds: Sequence[int], *, say: Say =
     for fold in folds:
         for name, images in known.items():
             check_not_trained_on(name, images, plan.folds.split(plan.cases, fold).test, f"test cases of fold {fold}")
+    for fold in folds:
         shared: dict[Path, Any] = {}
         for row in rows:
             done = plan.folder(row, fold) / "facts.json"

@@ -13,37 +13,41 @@ from dermquery.lab.systems.frozen import FrozenFeatures
 from dermquery.lab.systems.ranker import Ranker
 from dermquery.model.encoder import ComposedModel
 
-__all__ = ["evaluate_model"]
+__all__ = ["evaluate_ranker", "ranker_of"]
 
 
-def evaluate_model(
+def ranker_of(
     model: ComposedModel,
-    queries: Sequence[Case],
-    gallery: Sequence[Case],
-    protocol: Protocol | str,
-    *,
     system: str = "composed",
     local_weight: float | None = None,
     weights: str | None = None,
-) -> EvaluationBlock:
-    """One protocol of one model; a query never retrieves its own case or lesion.
+) -> Ranker:
+    """A model as it is asked; what cannot be used is refused here, before anything is encoded.
 
     Args:
         model: what encodes.
-        queries: the cases that ask.
-        gallery: the cases that are ranked.
-        protocol: what the two are.
         system: the part of the query that is used, or ``frozen features`` for the model's own backbone as it was
             before any training on skin: the row that training must beat.
         local_weight: λ; the model's own if None.
         weights: of the three parts, the name of a preset or as they are written; equation 9 alone if None.
 
     Raises:
-        ValueError: an unknown system, or weights that cannot be read.
+        ValueError: an unknown system, weights that cannot be read, or λ out of its bounds.
     """
-    ranker: Ranker
     if system == FrozenFeatures.name:
-        ranker = FrozenFeatures(model.config.vision)
-    else:
-        ranker = ComposedRanker(model, query_parts(system), local_weight, weights)
+        return FrozenFeatures(model.config.vision)
+    return ComposedRanker(model, query_parts(system), local_weight, weights)
+
+
+def evaluate_ranker(
+    ranker: Ranker, queries: Sequence[Case], gallery: Sequence[Case], protocol: Protocol | str
+) -> EvaluationBlock:
+    """One protocol; a query never retrieves its own case or lesion.
+
+    Args:
+        ranker: one that is ready.
+        queries: the cases that ask.
+        gallery: the cases that are ranked.
+        protocol: what the two are.
+    """
     return evaluate_ranking(rank(ranker.score(queries, gallery), queries, gallery), protocol=protocol)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from dermquery.model.encoder import ComposedModel
+from dermquery.model.training_words import training_words
 
 __all__ = ["model_card"]
 
@@ -12,24 +13,8 @@ __all__ = ["model_card"]
 def model_card(model: ComposedModel, notes: str = "") -> str:
     """Markdown card: what the model is, what it was trained on, how it was chosen, and what it must not be used for."""
     facts, config = model.provenance, model.config
-    best, cases, sizes = facts.get("best", {}), facts.get("cases", {}), facts.get("parameters", {})
+    sizes = facts.get("parameters", {})
     text = f"`{config.text.encoder}` ({'frozen' if config.text.frozen else 'trained'})"
-    if facts.get("config", {}).get("train", {}).get("refit"):
-        everyone = cases.get("train", 0) + cases.get("validation", 0)
-        trained = f"- Trained on {everyone} cases for all {best.get('epochs', '?')} epochs; nothing was selected."
-    else:
-        score = best.get("validation_map")
-        chosen = "" if score is None else f", validation mAP {score:.3f}"
-        trained = (
-            f"- Trained on {cases.get('train', '?')} cases; "
-            f"epoch {best.get('epoch', '?')} of {best.get('epochs', '?')} "
-            f"chosen on {cases.get('validation', '?')} others{chosen}."
-        )
-    if further := cases.get("further"):
-        trained += f"\n- As many of {further} further cases, images without words, stood in every batch."
-    started = facts.get("started_from")
-    if started:
-        trained += f"\n- Its backbone started from `{started['name']}` ({(started['artifact'] or '')[:12]})."
     lines = [
         f"# {model.name}",
         "",
@@ -41,7 +26,7 @@ def model_card(model: ComposedModel, notes: str = "") -> str:
         f"- Width {config.width}, {config.regions.count} region masks a level, local weight {config.local_weight}.",
         f"- Labels: {', '.join(model.labels) or 'none'}.",
         f"- Parameters: {sizes.get('all', 0):,} ({sizes.get('trained', 0):,} trained).",
-        trained,
+        *(f"- {said}" for said in training_words(facts)),
         f"- dermquery {facts.get('dermquery', '?')}, commit {facts.get('commit') or 'unknown'}.",
         "",
     ]

@@ -13,9 +13,11 @@ from dermquery.model.alignment import Vectors
 from dermquery.model.parts import PartLayout, Weights
 from dermquery.store.likeness import Likeness
 
-__all__ = ["evaluate_likeness"]
+__all__ = ["EQUATION_9", "evaluate_likeness"]
 
 _REPEATS = 50
+EQUATION_9 = {f"λ = {weight:g}": Weights(meaning=1, local_weight=weight) for weight in (0.0, 0.6, 1.0)}
+"""Weights of equation 9 alone, by their names."""
 
 
 def evaluate_likeness(
@@ -23,7 +25,7 @@ def evaluate_likeness(
     unseen: tuple[Sequence[Case], Vectors],
     seen: tuple[Sequence[Case], Vectors],
     others: Mapping[str, Vectors],
-    local_weights: Sequence[float] = (0.0, 0.6, 1.0),
+    weights: Mapping[str, Weights] = EQUATION_9,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Rates at which images are called unlike a base.
@@ -33,11 +35,11 @@ def evaluate_likeness(
         unseen: cases that the model was not trained on. Half of them are a base, the other half ask; repeated.
         seen: cases that it was trained on: as a base, asked by all the unseen ones.
         others: vectors of pictures that belong to no base, asked of every base.
-        local_weights: each λ.
+        weights: of the scores, each by its name.
         seed: of the halves.
 
     Returns:
-        One row for each base and λ: ``false_alarms``, and the rate for every set of ``others``.
+        One row for each base and weights: ``false_alarms``, and the rate for every set of ``others``.
     """
     rng = np.random.default_rng(seed)
     cases, vectors = unseen
@@ -48,16 +50,15 @@ def evaluate_likeness(
         {
             "base": name,
             "cases": len(pairs[0][0].cases),
-            "local_weight": weight,
-            "false_alarms": _mean_rate(pairs, weight),
-            **{other: _mean_rate([(base, found) for base, _ in pairs], weight) for other, found in others.items()},
+            "weights": title,
+            "false_alarms": _mean_rate(pairs, chosen),
+            **{other: _mean_rate([(base, found) for base, _ in pairs], chosen) for other, found in others.items()},
         }
         for name, pairs in (("unseen cases", within), ("cases of the training", across))
-        for weight in local_weights
+        for title, chosen in weights.items()
     ]
 
 
-def _mean_rate(pairs: Sequence[tuple[Likeness, NDArray[np.float32]]], local_weight: float) -> float:
-    weights = Weights(meaning=1, local_weight=local_weight)
+def _mean_rate(pairs: Sequence[tuple[Likeness, NDArray[np.float32]]], weights: Weights) -> float:
     rates = [(base.best(asked, weights) < base.threshold(weights)).mean() for base, asked in pairs]
     return round(float(np.mean(rates)), 4)

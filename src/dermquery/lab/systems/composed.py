@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Case, Query
 from dermquery.lab.systems.ranker import Scores
-from dermquery.model.alignment import Vectors
+from dermquery.model.alignment import Vectors, check_local_weight
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.parts import Weights
 from dermquery.model.presets import choose, presets_of
@@ -47,6 +47,9 @@ class ComposedRanker:
         parts: which part of the query is used.
         local_weight: λ; the model's own if None.
         weights: of the parts, as the name of a preset or as they are written; equation 9 alone if None.
+
+    Raises:
+        ValueError: λ out of its bounds; or weights that cannot be read, of a model that is ready.
     """
 
     def __init__(
@@ -60,7 +63,10 @@ class ComposedRanker:
         self.parts: QueryParts = parts
         self._source = model
         self._model = model if isinstance(model, ComposedModel) else None
-        self._local_weight, self._weights = local_weight, weights
+        self._local_weight = None if local_weight is None else check_local_weight(local_weight)
+        self._weights = weights
+        if self._model is not None:
+            _ = self.weights  # what cannot be read is refused before anything is encoded
         self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
 
     def fit(self, training: Sequence[Case], validation: Sequence[Case]) -> None:
