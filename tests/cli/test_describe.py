@@ -30,7 +30,7 @@ def test_presets_are_shown_whole_on_a_narrow_terminal(name: str) -> None:
 
 
 def test_weights_are_short() -> None:
-    assert _short(Weights(findings=0.6516, look=0.1844, posterior=0.5)) == (
+    assert _short(Weights(meaning=1, findings=0.6516, look=0.1844, posterior=0.5)) == (
         "meaning=1, findings=0.6516, look=0.1844, ρ=0.5, λ=0.6"
     )
     assert _short(Weights(meaning=1, local_weight=0.0)) == "meaning=1, λ=0"
