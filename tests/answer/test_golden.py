@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pypdf import PdfReader
 
 from dermquery import __version__
@@ -205,3 +206,31 @@ def test_a_narrow_terminal_breaks_no_words_and_marks_what_the_model_was_trained_
     assert "1: byte-identical image; shared terms: pigment network: atypical, streaks: irregular" in said
     assert "not recorded: vascular structures: dotted (12 % by the image)" in said
     assert "† The model was trained on this image." in lines
+
+
+def test_nothing_in_the_picture_runs_into_its_neighbour(result: SearchResult) -> None:
+    hits = tuple(
+        replace(hit, score=1.497, trained_on=True, case=hit.case.model_copy(update={"diagnosis": "scc"}))
+        for hit in result.hits
+    )
+    figure = draw(replace(result, hits=hits))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = {text: text.get_window_extent() for text in figure.texts}
+    below = [
+        (text, box)
+        for text, box in boxes.items()
+        if box.y1 < min(b.y0 for t, b in boxes.items() if "×" in t.get_text())
+    ]
+    overlapping = [
+        (one.get_text(), other.get_text())
+        for i, (one, box) in enumerate(below)
+        for other, around in below[i + 1 :]
+        if box.overlaps(around) and one.get_text() and other.get_text()
+    ]
+    assert not overlapping
+    column = (1600 - 36 - 400 - 4 * 22) / 5 + 22
+    for text, box in below:
+        left, right = (edge / 1.2 - 400 for edge in (box.x0, box.x1))
+        if left >= 0 and "Percentages" not in text.get_text() and "model demo" not in text.get_text():
+            assert int(left // column) == int(right // column), text.get_text()

@@ -35,6 +35,8 @@ _FRAME, _PIXELS_PER_POINT = 4, 100 / 72
 _COLUMN = (_WIDTH - _LEFT - _RIGHT - (_SHOWN - 1) * _GAP) / _SHOWN
 _LETTERS = 30
 """Of a line below a hit's image."""
+_LONG_TITLE = 16
+"""Letters of a diagnosis from which on it is written smaller, to stay in its column."""
 _INK, _SOFT, _LINE, _WELL = "#182026", "#58646e", "#d9dfe4", "#e9edf0"
 _STRONG, _PALE, _GOOD, _BAD = "#3c5668", "#a3b6c3", "#1d6b4f", "#7d6843"
 
@@ -189,7 +191,8 @@ def _hit(canvas: _Canvas, x: float, item: HitContent, result: SearchResult) -> N
     y = _TOP + _COLUMN + 18
     canvas.box(x, y, 11, 11, item.tone.light)
     title = textwrap.shorten(item.title, 24, placeholder=" …")
-    canvas.text(x + 18, y, f"{item.hit.rank}  {title}", 11.5, weight="bold")
+    size = 11.5 if len(title) < _LONG_TITLE else 8.5
+    canvas.text(x + 18, y, f"{item.hit.rank}  {title}", size, weight="bold")
     y += 25
     if item.fine:
         canvas.text(x + 18, y, textwrap.shorten(item.fine, 30, placeholder=" …"), 8.5, _SOFT)
