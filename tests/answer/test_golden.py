@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pypdf import PdfReader
 
 from dermquery import __version__
@@ -214,8 +213,7 @@ def test_nothing_in_the_picture_runs_into_its_neighbour(result: SearchResult) ->
         for hit in result.hits
     )
     figure = draw(replace(result, hits=hits))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure.savefig(io.BytesIO())  # draws it, so that every text has its place
     boxes = {text: text.get_window_extent() for text in figure.texts}
     below = [
         (text, box)
