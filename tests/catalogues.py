@@ -124,7 +124,7 @@ def _of_tables() -> Iterator[str]:
     from dermquery.answer import content
     from dermquery.store.hits import RESEARCH_USE
 
-    yield from (content.NO_PROBABILITY, content.NO_DIAGNOSIS, content.TRAINED_ON, content._SCALE, content._EVIDENCE)
+    yield from (content.NO_PROBABILITY, content.NO_DIAGNOSIS, content.TRAINED_ON, content.SCORE_HINT, content._EVIDENCE)
     yield RESEARCH_USE
     from dermquery.serve.web import asking, search
 

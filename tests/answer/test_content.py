@@ -7,14 +7,25 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 import dermquery
 from dermquery.answer.content import Measure, case_facts, report_content
+from dermquery.answer.csv_json import hits_csv
+from dermquery.answer.fhir import hits_fhir
+from dermquery.answer.html import html_sheet
+from dermquery.answer.notebook import notebook_html
+from dermquery.answer.pdf import write_pdf
+from dermquery.answer.png import draw
+from dermquery.answer.ranking_words import formula
 from dermquery.answer.words import IN_BRIEF, TITLES
 from dermquery.data.case import CASE_FIELDS, Case, Kind
+from dermquery.model.parts import Weights
 from dermquery.store.casebase import CaseBase
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +60,56 @@ def test_parts_that_say_something_are_shown_with_the_share_of_cases_less_alike(
     first = content.hits[0].parts[0]
     assert first.closer_than is not None
     assert first.brief == f"{first.percent} ({content.hits[0].hit.meaning:.3f})"
+
+
+def test_findings_that_nobody_recorded_are_said_to_be_likely_only(base: CaseBase) -> None:
+    result = base.search(checklist={"streaks": "absent"}, top_k=1)
+    (hit,) = result.hits
+    bare = replace(hit, case=hit.case.model_copy(update={"checklist": {}}), shared_criteria={}, differing_criteria={})
+    unrecorded = replace(result, hits=(replace(bare, findings=0.45, likely_criteria={"streaks": 0.45}),))
+    content = report_content(unrecorded)
+    assert content.scale is not None
+    assert "counts as likely as the model finds it by the image" in content.scale
+    assert content.hits[0].likely == ("streaks: absent (45 % by the image)",)
+    assert [row.case_words for row in content.hits[0].criteria if row.asked] == ["45 % by the image"]
+    buffer = BytesIO()
+    write_pdf(unrecorded, buffer)
+    outputs = {
+        "pdf": PdfReader(buffer).pages[0].extract_text(),
+        "png": " ".join(text.get_text() for text in draw(unrecorded).texts),
+        "html": html_sheet(unrecorded),
+        "csv": hits_csv(unrecorded),
+        "fhir": hits_fhir(unrecorded),
+    }
+    for name, said in outputs.items():
+        assert "45 % by the image" in " ".join(said.split()), name
+    for name in ("pdf", "png", "html", "fhir"):
+        assert "counts as likely as the model finds it" in " ".join(outputs[name].split()), name
+    assert "counts as likely" in notebook_html(unrecorded)
+
+    recorded = report_content(base.search(checklist={"streaks": "absent"}, top_k=24)).scale
+    assert recorded is not None
+    assert recorded.endswith("Findings: the share of those asked for that were recorded.")
+
+
+def test_the_formula_leaves_out_what_says_nothing(base: CaseBase, cases: Sequence[Case]) -> None:
+    weights = Weights(meaning=1, findings=0.5, look=0.3)
+    by_image = base.search(image=cases[0].image, top_k=1, weights=weights)
+    assert formula(by_image).startswith("Score = 1 × meaning")
+    assert "findings" not in formula(by_image)
+    by_words = base.search(checklist={"streaks": "absent"}, top_k=1, weights=weights)
+    assert "0.5 × findings" in formula(by_words)
+    assert "look" not in formula(by_words)
+    assert formula(replace(by_words, hits=())) == formula(by_words)
+    assert formula(replace(by_image, hits=(replace(by_image.hits[0], look=0.5),))).startswith(
+        "Score = 1 × meaning + 0.3 × look"
+    )
+
+
+def test_a_score_says_whose_its_threshold_is(base: CaseBase) -> None:
+    content = report_content(base.search(checklist={"pigment_network": "atypical", "streaks": "irregular"}, top_k=1))
+    assert content.query.score == 3
+    assert "threshold of three (Argenziano et al. 1998); that is no advice of this program" in content.query.score_hint
 
 
 @pytest.mark.parametrize(

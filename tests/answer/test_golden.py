@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,48 @@ def test_the_command_line_says_what_it_said(
     monkeypatch.setenv("COLUMNS", "160")
     print_result(result, base, WARNINGS)
     _compare("terminal.txt", "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines()), folder)
+
+
+@pytest.mark.parametrize(("width", "numbers"), [(80, True), (60, False)])
+def test_a_narrow_terminal_breaks_no_words_and_marks_what_the_model_was_trained_on(
+    result: SearchResult, base: CaseBase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    width: int, numbers: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(width))
+    hits = tuple(replace(hit, trained_on=hit.rank == 2) for hit in result.hits)
+    print_result(replace(result, hits=hits), base)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= width
+    assert lines[2].split()[:3] == ["2†", "case-1", "nv"]
+    assert ("(0.450)" in lines[2], "(0.625)" in lines[2], "89.9 %" in lines[2]) == (numbers, numbers, True)
+    said = " ".join(lines)
+    assert "1: byte-identical image; shared terms: pigment network: atypical, streaks: irregular" in said
+    assert "not recorded: vascular structures: dotted (12 % by the image)" in said
+    assert "† The model was trained on this image." in lines
+
+
+def test_nothing_in_the_picture_runs_into_its_neighbour(result: SearchResult) -> None:
+    hits = tuple(
+        replace(hit, score=1.497, trained_on=True, case=hit.case.model_copy(update={"diagnosis": "scc"}))
+        for hit in result.hits
+    )
+    figure = draw(replace(result, hits=hits))
+    figure.savefig(io.BytesIO())  # draws it, so that every text has its place
+    boxes = {text: text.get_window_extent() for text in figure.texts}
+    below = [
+        (text, box)
+        for text, box in boxes.items()
+        if box.y1 < min(b.y0 for t, b in boxes.items() if "×" in t.get_text())
+    ]
+    overlapping = [
+        (one.get_text(), other.get_text())
+        for i, (one, box) in enumerate(below)
+        for other, around in below[i + 1 :]
+        if box.overlaps(around) and one.get_text() and other.get_text()
+    ]
+    assert not overlapping
+    column = (1600 - 36 - 400 - 4 * 22) / 5 + 22
+    for text, box in below:
+        left, right = (edge / 1.2 - 400 for edge in (box.x0, box.x1))
+        if left >= 0 and "Percentages" not in text.get_text() and "model demo" not in text.get_text():
+            assert int(left // column) == int(right // column), text.get_text()

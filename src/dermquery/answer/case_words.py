@@ -42,6 +42,13 @@ class Comparison:
         return "recorded" if self.held else "unknown" if self.likely is None else "likely"
 
     @property
+    def case_words(self) -> str | None:
+        """What is known of the case: the recorded value, else how likely the query's is by the image; or None."""
+        if self.held or self.likely is None:
+            return self.held
+        return _("%(percent)s %% by the image") % {"percent": number(100 * self.likely)}
+
+    @property
     def words(self) -> str:
         """The same in a few words: ``streaks: regular (asked: irregular)``."""
         values = {"held": self.held, "asked": self.asked, "percent": number(100 * (self.likely or 0))}

@@ -15,7 +15,7 @@ from typing import Protocol
 from dermquery import __version__
 from dermquery.answer.case_words import Comparison, Fact, Measure, case_facts, image_alt, origin
 from dermquery.answer.language import _, current, number, said
-from dermquery.answer.ranking_words import formula, heading, n_cases, no_hits
+from dermquery.answer.ranking_words import formula, heading, n_cases, no_hits, scale
 from dermquery.answer.shares import Share, diagnosis_shares
 from dermquery.answer.words import (
     Tone,
@@ -30,6 +30,7 @@ from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.store.hits import RESEARCH_USE, Hit, SearchResult
 
 __all__ = [
+    "SCORE_HINT",
     "TRAINED_ON",
     "Comparison",
     "Content",
@@ -44,14 +45,12 @@ __all__ = [
     "report_content",
 ]
 
-_EXCISION = 3
-"""Seven-point score from which excision is usually advised (Argenziano et al. 1998)."""
 NO_PROBABILITY = "A share among the hits is no probability: it depends on what the base holds."
 NO_DIAGNOSIS = "Similar cases are evidence to look at, not a diagnosis."
 TRAINED_ON = "The model was trained on this image"
-_SCALE = (
-    "Percentages: of meaning and look, the share of the base's cases that are less alike to the query; "
-    "of findings, the share of those asked for."
+SCORE_HINT = (
+    "Of the criteria given. The checklist was published with a threshold of three (Argenziano et al. 1998); "
+    "that is no advice of this program."
 )
 _EVIDENCE = "Bright parts of an image make up its local similarity; the rest is dimmed."
 
@@ -85,7 +84,7 @@ class QueryContent:
         text: free text, stripped; None without any.
         notes: say what of it was not searched for, and ask for what is missing.
         score: seven-point score of the terms given; None without any.
-        score_hint: how to read it.
+        score_hint: of what it is, and whose its threshold is.
         conditions: says which cases might be found; None if all might.
     """
 
@@ -134,7 +133,7 @@ class HitContent:
     fine: str | None
     shared: tuple[str, ...]
     differing: tuple[tuple[str, str], ...]
-    likely: tuple[tuple[str, str], ...]
+    likely: tuple[str, ...]
     criteria: tuple[Comparison, ...]
     about: str
     origin: str
@@ -201,7 +200,7 @@ def report_content(
         hits=tuple(_hit(hit, result.terms, palette[hit.case.diagnosis]) for hit in result.hits),
         no_hits=None if result.hits else no_hits(result),
         formula=formula(result),
-        scale=_(_SCALE) if any(hit.closer_than for hit in result.hits) else None,
+        scale=scale(result.hits),
         evidence=_(_EVIDENCE) if result.evidence else None,
         shares=shares,
         source=(
@@ -219,8 +218,6 @@ def report_content(
 def _query(result: SearchResult) -> QueryContent:
     terms = result.terms
     score = seven_point_score(terms) if terms else None
-    below = _("Excision is usually advised from three.")
-    advised = _("Three or more: excision is usually advised.")
     conditions = "; ".join(describe_condition(result.where.condition))
     return QueryContent(
         text=(result.query.text or "").strip() or None,
@@ -230,7 +227,7 @@ def _query(result: SearchResult) -> QueryContent:
             for name, value in terms.items()
         ),
         score=score,
-        score_hint=advised if score is not None and score >= _EXCISION else below,
+        score_hint=_(SCORE_HINT),
         conditions=_("Only cases with %s.") % conditions if conditions else None,
     )
 
@@ -265,7 +262,8 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
         shared=tuple(term_phrase(name, value) for name, value in hit.shared_criteria.items()),
         differing=tuple((term_phrase(name, value), _(asked[name])) for name, value in hit.differing_criteria.items()),
         likely=tuple(
-            (term_phrase(name, asked[name]), f"{number(100 * probability)} %")
+            _("%(term)s (%(percent)s %% by the image)")
+            % {"term": term_phrase(name, asked[name]), "percent": number(100 * probability)}
             for name, probability in hit.likely_criteria.items()
         ),
         criteria=tuple(

@@ -24,8 +24,8 @@ _FIRST = ("diagnosis", "fine_diagnosis")
 _PARTS = ("meaning", "findings", "look")
 _LEFT_OUT = ("patient_id", "text", "study_uid", "series_uid", "instance_uid")
 COLUMNS = (
-    "rank", "case_id", *_FIRST, "score", *_PARTS, *(f"{name}_closer_than" for name in _PARTS), "local", "global",
-    "same_image", "same_photograph", "trained_on", "shared_criteria", "differing_criteria",
+    "rank", "case_id", *_FIRST, "score", *_PARTS, "meaning_closer_than", "look_closer_than", "local", "global",
+    "same_image", "same_photograph", "trained_on", "shared_criteria", "differing_criteria", "likely_criteria",
     *(name for name in CASE_FIELDS if name in TITLES and name not in (*_FIRST, *_LEFT_OUT)),
     *CRITERIA, *(f"query_{name}" for name in CRITERIA),
     "preset", "weights", "local_weight", "base", "base_version", "model", "model_hash", "notice",
@@ -82,6 +82,7 @@ def _row(item: HitContent, result: SearchResult) -> dict[str, Any]:
         "trained_on": hit.trained_on,
         "shared_criteria": "; ".join(item.shared),
         "differing_criteria": "; ".join(phrase for phrase, _ in item.differing),
+        "likely_criteria": "; ".join(item.likely),
         **hit.case.checklist,
         **{f"query_{name}": value for name, value in result.terms.items()},
         "preset": result.preset,

@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dermquery import __version__
-from dermquery.answer.content import NO_DIAGNOSIS, HitContent, Warned, report_content
+from dermquery.answer.content import NO_DIAGNOSIS, SCORE_HINT, HitContent, Warned, report_content
 from dermquery.answer.formats import ReportFormat
 from dermquery.answer.language import ENGLISH, speaking
+from dermquery.answer.ranking_words import findings_scale
 from dermquery.data.case import Case
 from dermquery.data.checklist import CRITERIA, seven_point_score
 from dermquery.data.vocabulary.sites import SITES
@@ -59,12 +60,14 @@ def hits_fhir(
     ]
     if asked:
         score = {"valueInteger": seven_point_score(result.terms), "derivedFrom": asked, "device": device}
+        score |= {"note": [{"text": SCORE_HINT}]}
         asked = [*asked, made.add(_observation(_own("seven-point-score", "Seven-point score")) | score)]
     made.add(_report(made, asked, warnings, notice))
     with speaking(ENGLISH):  # other programs read it, whoever asks for it
-        content = report_content(result)
+        content, scale = report_content(result), findings_scale(result.hits)
     found = [_hit(made, item, device) for item in content.hits]
-    made.add(_list(made, found, device, content.heading))
+    notes = (f"{RESEARCH_USE} {NO_DIAGNOSIS}", scale)
+    made.add(_list(made, found, device, content.heading) | {"note": [{"text": note} for note in notes if note]})
     return json.dumps(made.resource(), indent=1, ensure_ascii=False)
 
 
@@ -166,6 +169,7 @@ def _hit(made: _Bundle, item: HitContent, device: Json) -> Json:
     study = [_study(made, case, patient)] if _is_uid(case.study_uid) else []
     criteria = [made.add(_criterion(name, value) | seen) for name, value in case.checklist.items()]
     rights = ", ".join(filter(None, (case.licence, case.attribution)))
+    said = (item.same_image, item.trained_on, *(f"Not recorded: {phrase}" for phrase in item.likely))
     viewer = f"Viewer: {hit.viewer}" if hit.viewer else None
     return made.add(
         _observation(_own("similar-case", "Similar case"))
@@ -175,7 +179,7 @@ def _hit(made: _Bundle, item: HitContent, device: Json) -> Json:
             "derivedFrom": study,
             "hasMember": criteria,
             "component": _components(item),
-            "note": [{"text": text} for text in (rights, item.same_image, item.trained_on, viewer) if text],
+            "note": [{"text": text} for text in (rights, *said, viewer) if text],
         }
     )
 
@@ -261,7 +265,6 @@ def _list(made: _Bundle, found: list[Json], device: Json, heading: str) -> Json:
         "code": _own("similar-cases", "Similar cases, most similar first"),
         "date": made.when,
         "source": device,
-        "note": [{"text": f"{RESEARCH_USE} {NO_DIAGNOSIS}"}],
         "entry": [{"item": reference} for reference in found],
         "emptyReason": None if found else {"text": "no case found"},
     }

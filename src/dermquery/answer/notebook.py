@@ -31,7 +31,7 @@ def notebook_html(result: SearchResult) -> str:
     asked = "" if result.query.image is None else _thumbnail(result, None)
     more = len(content.hits) - _SHOWN
     left = ngettext("and %s more hit", "and %s more hits", more) % number(more) if more > 0 else None
-    lines = [content.no_hits, *content.query.notes, left, content.research_use]
+    lines = [content.no_hits, *content.query.notes, left, content.scale, content.research_use]
     below = "".join(f"<div>{escape(line)}</div>" for line in lines if line)
     text = f" {escape(result.query.text)}" if result.query.text else ""
     return f"<div>{asked}{text}</div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"

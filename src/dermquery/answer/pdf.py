@@ -113,7 +113,7 @@ def _query(page: ReportPage, content: Content, result: SearchResult) -> None:
         page.ln(0.8)
     if query.score is not None:
         page.words(f"{_('Seven-point score')} {query.score}", 8.5, x=beside, bold=True)
-        page.words(f"{_('Of the criteria given.')} {query.score_hint}", 7.5, SOFT, x=beside)
+        page.words(query.score_hint, 7.5, SOFT, x=beside)
         page.ln(1.5)
     for said in filter(None, (content.formula, content.scale)):
         page.words(said, 7.5, SOFT, x=beside)
@@ -168,7 +168,7 @@ def _columns(page: ReportPage) -> tuple[float, float]:
 def _height(page: ReportPage, item: HitContent) -> float:
     width = _columns(page)[1]
     words = sum(page.height(text, size, width, bold=bold) for text, size, _colour, bold in _lines(item))
-    cells = [max(page.height(value or "–", 7.0, width * 0.3) for value in (c.asked, c.held)) for c in _said(item)]
+    cells = [max(page.height(value or "–", 7.0, width * 0.3) for value in (c.asked, c.case_words)) for c in _said(item)]
     return words + sum(cells) + (20 if item.hit.viewer else 16)
 
 
@@ -212,7 +212,7 @@ def _criteria(page: ReportPage, item: HitContent, x: float, width: float) -> Non
     page.row([(left, room, word, SOFT) for left, room, word in zip(at, wide, head, strict=True)], 6.5)
     for row in rows:
         mark, colour = _MARKS[row.same]
-        words = (row.title, row.asked or "–", row.held or "–", mark)
+        words = (row.title, row.asked or "–", row.case_words or "–", mark)
         inks = (INK, INK, INK if row.same is None else colour, colour)
         page.row(
             [(*place, word, ink) for place, word, ink in zip(zip(at, wide, strict=True), words, inks, strict=True)], 7

@@ -33,6 +33,10 @@ _LEFT, _SIDE, _TOP = 36, 308, 104
 _RIGHT, _GAP = 400, 22
 _FRAME, _PIXELS_PER_POINT = 4, 100 / 72
 _COLUMN = (_WIDTH - _LEFT - _RIGHT - (_SHOWN - 1) * _GAP) / _SHOWN
+_LETTERS = 30
+"""Of a line below a hit's image."""
+_LONG_TITLE = 16
+"""Letters of a diagnosis from which on it is written smaller, to stay in its column."""
 _INK, _SOFT, _LINE, _WELL = "#182026", "#58646e", "#d9dfe4", "#e9edf0"
 _STRONG, _PALE, _GOOD, _BAD = "#3c5668", "#a3b6c3", "#1d6b4f", "#7d6843"
 
@@ -154,7 +158,7 @@ def _covered(text: str) -> str:
 def _head(canvas: _Canvas, content: Content) -> None:
     canvas.text(_LEFT, 30, _("Query"), 15, weight="bold")
     canvas.text(_RIGHT, 30, content.heading, 15, weight="bold")
-    canvas.text(_RIGHT, 64, " ".join(filter(None, (content.formula, content.evidence))), 9.5, _SOFT)
+    canvas.text(_RIGHT, 64, content.formula, 9.5, _SOFT)
     if content.notice:
         place = {"facecolor": "#fff4d6", "edgecolor": "#e9c46a", "boxstyle": "round,pad=0.5"}
         short = textwrap.shorten(content.notice, 70, placeholder=" …")
@@ -176,7 +180,7 @@ def _query(canvas: _Canvas, query: QueryContent, result: SearchResult) -> None:
         canvas.box(_LEFT, y + 3, _SIDE, 1, _LINE)
         canvas.text(_LEFT, y + 10, _("Seven-point score"), 9.5, weight="bold")
         canvas.text(_LEFT + _SIDE, y + 10, str(query.score), 9.5, weight="bold", ha="right")
-        y += 36
+        y = canvas.lines(_LEFT, y + 34, [query.score_hint], 46, 8.5, _SOFT) + 8
     if query.conditions:
         canvas.lines(_LEFT, y, [textwrap.shorten(query.conditions, 130, placeholder=" …")], 50, 9, _SOFT)
 
@@ -187,25 +191,29 @@ def _hit(canvas: _Canvas, x: float, item: HitContent, result: SearchResult) -> N
     y = _TOP + _COLUMN + 18
     canvas.box(x, y, 11, 11, item.tone.light)
     title = textwrap.shorten(item.title, 24, placeholder=" …")
-    canvas.text(x + 18, y, f"{item.hit.rank}  {title}", 11.5, weight="bold")
+    size = 11.5 if len(title) < _LONG_TITLE else 8.5
+    canvas.text(x + 18, y, f"{item.hit.rank}  {title}", size, weight="bold")
     y += 25
     if item.fine:
         canvas.text(x + 18, y, textwrap.shorten(item.fine, 30, placeholder=" …"), 8.5, _SOFT)
     y += 27
     canvas.text(x, y, item.score.words, 17, weight="bold")
+    y += 32
     for row, part in enumerate(item.parts):
-        offset, left, length = 16 * row - 3, x + 126, _COLUMN - 126 - 46
-        canvas.text(x + 74, y + offset, part.name, 8, _SOFT)
-        canvas.box(left, y + offset + 2, length, 5, _WELL)
-        canvas.box(left, y + offset + 2, length * part.bar, 5, _PALE if row else _STRONG)
-        canvas.text(x + _COLUMN, y + offset, part.percent or part.words, 8, _SOFT, ha="right")
-    y += 54
-    y = canvas.lines(x, y, [f"✓ {phrase}" for phrase in item.shared], 36, 8.5, _GOOD)
-    y = canvas.lines(x, y, [f"≠ {phrase}" for phrase, _ in item.differing], 36, 8.5, _BAD)
+        left, length = x + 66, _COLUMN - 66 - 62
+        canvas.text(x, y, _(part.name), 8, _SOFT)
+        canvas.box(left, y + 2, length, 5, _WELL)
+        canvas.box(left, y + 2, length * part.bar, 5, _PALE if row else _STRONG)
+        canvas.text(x + _COLUMN, y, part.percent or part.words, 8, _SOFT, ha="right")
+        y += 16
+    y += 8
+    y = canvas.lines(x, y, [f"✓ {phrase}" for phrase in item.shared], _LETTERS, 8.5, _GOOD)
+    y = canvas.lines(x, y, [f"≠ {phrase}" for phrase, _asked in item.differing], _LETTERS, 8.5, _BAD)
+    y = canvas.lines(x, y, [f"? {phrase}" for phrase in item.likely], _LETTERS, 8.5, _SOFT)
     about = [
         part for part in (item.hit.case.case_id, item.about, item.same_image, item.trained_on, item.origin) if part
     ]
-    canvas.lines(x, y + (6 if item.shared or item.differing else 0), about, 36, 8.5, _SOFT)
+    canvas.lines(x, y + (6 if item.shared or item.differing or item.likely else 0), about, _LETTERS, 8.5, _SOFT)
 
 
 def _foot(canvas: _Canvas, y: float, content: Content, result: SearchResult) -> None:
@@ -217,6 +225,7 @@ def _foot(canvas: _Canvas, y: float, content: Content, result: SearchResult) -> 
         "count": number(result.base.count),
     }
     canvas.text(_WIDTH - _LEFT, y + 16, source, 9, _SOFT, ha="right")
+    canvas.lines(_LEFT, y + 42, filter(None, (content.scale, content.evidence)), 190, 9, _SOFT)
 
 
 def _file(result: SearchResult, _warnings: Sequence[Warned], notice: str | None) -> bytes:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dermquery.answer.language import _, ngettext, number
-from dermquery.store.hits import SearchResult
+from collections.abc import Sequence
 
-__all__ = ["formula", "heading", "n_cases", "no_hits"]
+from dermquery.answer.language import _, ngettext, number
+from dermquery.store.hits import Hit, SearchResult
+
+__all__ = ["findings_scale", "formula", "heading", "n_cases", "no_hits", "scale"]
 
 
 def formula(result: SearchResult) -> str:
-    """What a score is made of."""
-    weights = result.weights
-    parts = [(value, name) for name in ("meaning", "findings", "look") if (value := getattr(weights, name))]
-    total = " + ".join(f"{_few(value)} × {_(name)}" for value, name in parts)
+    """What a score is made of, without the parts that say nothing for this query."""
+    weights, saying = result.weights, _saying(result)
+    parts = [(value, name) for name in saying if (value := getattr(weights, name))]
+    total = " + ".join(f"{_few(value)} × {_(name)}" for value, name in parts) or "0"
     values = {"local": _few(weights.local_weight), "other": _few(1 - weights.local_weight)}
     local = _("%(local)s × local + %(other)s × global similarity") % values
     if weights.posterior:
@@ -22,6 +24,32 @@ def formula(result: SearchResult) -> str:
     sums = [_("Score = %s.") % f"{total}{named}"]
     sums += [_("Meaning = %s.") % local] if weights.meaning else []
     return " ".join(sums)
+
+
+def scale(hits: Sequence[Hit]) -> str | None:
+    """How the percentages beside hits are to be read; None where there are none."""
+    closer = _("Percentages of meaning or look: the share of the base's cases that are less alike to the query.")
+    said = (closer if any(hit.closer_than for hit in hits) else None, findings_scale(hits))
+    return " ".join(filter(None, said)) or None
+
+
+def findings_scale(hits: Sequence[Hit]) -> str | None:
+    """What the findings of hits are a share of; None where none were asked for."""
+    if any(hit.likely_criteria for hit in hits):
+        return _(
+            "Findings: the share of those asked for that were recorded; one that nobody recorded counts as likely as "
+            "the model finds it by the image."
+        )
+    asked = any(hit.findings is not None for hit in hits)
+    return _("Findings: the share of those asked for that were recorded.") if asked else None
+
+
+def _saying(result: SearchResult) -> list[str]:
+    """The parts of which some hit has a number; without any hit, those that the query asks for."""
+    if result.hits:
+        return [name for name in result.hits[0].parts if any(hit.parts[name] is not None for hit in result.hits)]
+    asked = {"meaning": True, "findings": bool(result.terms), "look": result.query.image is not None}
+    return [name for name, there in asked.items() if there]
 
 
 def _few(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.measure import Measurement
 from rich.table import Table
@@ -14,17 +14,18 @@ from dermquery.cli.plain_text import Console
 from dermquery.data.checklist import render_text
 
 if TYPE_CHECKING:
-    from dermquery.answer.content import Content, Warned
+    from dermquery.answer.content import Content, HitContent, Warned
     from dermquery.store.casebase import CaseBase
     from dermquery.store.hits import SearchResult
 
 __all__ = ["print_result"]
 
 _VALUES_SHOWN = 12
-_ID_WIDTH = 24
+_ID_WIDTH = 16
 _DIAGNOSIS_WIDTH = 9
-_WORDS = 8
-"""Characters more than their longest word that words need beside the numbers."""
+_WORDS_WIDTH = 30
+"""Characters that words need beside the numbers to be read; with fewer they stand beneath the table."""
+_TRAINED = "†"
 _ANY = 10_000
 
 
@@ -37,12 +38,13 @@ def print_result(result: SearchResult, case_base: CaseBase, warnings: Sequence[W
     if content.no_hits:
         out.print(Text("\n".join([content.no_hits, *_values_there(result, case_base)])))
     else:
-        whole = _table(content)
-        narrow = Measurement.get(out, out.options.update(max_width=_ANY), whole).minimum + _WORDS > out.width
-        out.print(_table(content, words=False) if narrow else whole)
-        for item in content.hits if narrow else ():
+        table, beside = _widest(out, content)
+        out.print(table)
+        for item in () if beside else content.hits:
             if said := _said(item, asked=bool(content.query.terms)):
                 out.print(Text(f"{item.hit.rank}: {said}"))
+        if trained := next((item.trained_on for item in content.hits if item.trained_on), None):
+            out.print(Text(f"{_TRAINED} {trained}."), style="dim")
         for hit in result.hits:
             if hit.viewer:
                 out.print(Text(f"{hit.rank} in the viewer: {hit.viewer}"), style="dim", soft_wrap=True)
@@ -69,15 +71,34 @@ def _origins(content: Content) -> dict[str, str]:
     return {origin: ", ".join(held) for origin, held in ranks.items()}
 
 
-def _said(item: Any, *, asked: bool) -> str:
+def _said(item: HitContent, *, asked: bool) -> str:
     """What a narrow table leaves out."""
     confirmed = f"confirmed by {item.hit.case.confirmed_by}" if item.hit.case.confirmed_by else ""
-    shared = f"shared terms: {', '.join(item.shared) or 'none'}" if asked else ""
-    return "; ".join(filter(None, (item.same_image and item.same_image.lower(), confirmed, shared)))
+    shared = f"shared terms: {_shared(item)}" if asked else ""
+    return "; ".join(filter(None, (_same(item), confirmed, shared)))
 
 
-def _table(content: Content, *, words: bool = True) -> Table:
-    """The hits, without what is said in words where that does not fit beside the numbers."""
+def _same(item: HitContent) -> str:
+    return (item.same_image or "").lower()
+
+
+def _shared(item: HitContent) -> str:
+    """The query's criteria that a case has, and those that only its image makes likely."""
+    likely = f"not recorded: {', '.join(item.likely)}" if item.likely else ""
+    return "; ".join(filter(None, (", ".join(item.shared) or "none", likely)))
+
+
+def _widest(out: Console, content: Content) -> tuple[Table, bool]:
+    """The fullest table that fits the terminal, and whether words stand in it; numbers go last."""
+    for words, numbers in ((True, True), (False, True)):
+        table = _table(content, words=words, numbers=numbers)
+        if Measurement.get(out, out.options.update(max_width=_ANY), table).minimum <= out.width:
+            return table, words
+    return _table(content, words=False, numbers=False), False
+
+
+def _table(content: Content, *, words: bool, numbers: bool) -> Table:
+    """The hits: with what is said in words beside the numbers, and with the numbers beside the shares, or without."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1) if words else (0, 1, 0, 0))
     longest = max((len(item.hit.case.case_id) for item in content.hits), default=0)
     table.add_column("rank", justify="right")
@@ -87,20 +108,32 @@ def _table(content: Content, *, words: bool = True) -> Table:
     if confirmed:
         table.add_column("confirmed by")
     names = list(dict.fromkeys(part.name for item in content.hits for part in item.parts))
-    for title in ("score", *names):
-        table.add_column(title, justify="right", no_wrap=True)
+    parts = [_parts(item, numbers=numbers) for item in content.hits]
+    table.add_column("score", justify="right", no_wrap=True)
+    for name in names:
+        wide = max(len(held.get(name, "")) for held in parts)
+        table.add_column(name, justify="right", no_wrap=True, min_width=wide)
     if words:
-        table.add_column("shared terms")
-    for item in content.hits:
+        table.add_column("shared terms", min_width=_WORDS_WIDTH)
+    for item, held in zip(content.hits, parts, strict=True):
         hit = item.hit
-        parts = {part.name: part.brief if words else part.brief.partition(" (")[0] for part in item.parts}
-        numbers = [Text(item.score.words), *(Text(parts.get(name, "")) for name in names)]
-        named = [Text(hit.case.case_id), Text(hit.case.diagnosis or item.title.lower())]
-        named += [Text(hit.case.confirmed_by or "")] if confirmed else []
-        shared = (", ".join(item.shared) or "none") if content.query.terms else ""
-        shared = "; ".join(filter(None, (item.same_image and item.same_image.lower(), shared)))
-        table.add_row(Text(str(hit.rank)), *named, *numbers, *([Text(shared)] if words else []))
+        cells = [_rank(item, content), hit.case.case_id, hit.case.diagnosis or item.title.lower()]
+        cells += [hit.case.confirmed_by or ""] if confirmed else []
+        cells += [item.score.words, *(held.get(name, "") for name in names)]
+        shared = _shared(item) if content.query.terms else ""
+        cells += ["; ".join(filter(None, (_same(item), shared)))] if words else []
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _parts(item: HitContent, *, numbers: bool) -> dict[str, str]:
+    return {part.name: part.brief if numbers else part.percent or part.words for part in item.parts}
+
+
+def _rank(item: HitContent, content: Content) -> str:
+    """The rank, with a mark where the model was trained on the image; the digits stay below one another."""
+    unmarked = " " if any(other.trained_on for other in content.hits) else ""
+    return f"{item.hit.rank}{_TRAINED if item.trained_on else unmarked}"
 
 
 def _values_there(result: SearchResult, case_base: CaseBase) -> list[str]:

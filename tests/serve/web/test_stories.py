@@ -34,6 +34,22 @@ pytestmark = pytest.mark.slow
 TEXT = "atypical network, blue-whitish veil"
 
 
+def test_nothing_of_an_answer_is_cut_at_1300_pixels(served: Served, visit: Visit) -> None:
+    page = visit(served.url)
+    page.set_viewport_size({"width": 1300, "height": 900})
+    choose_image(page, served.cases[0].image)
+    page.fill("#text", TEXT)
+    search(page)
+    assert page.evaluate("document.querySelector('#results-title').offsetHeight") < 30, "one line"
+    assert page.evaluate("document.querySelector('.legend').offsetHeight") < 30, "one line"
+    cut = "[...document.querySelectorAll('.card .fine, .card .said')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert page.evaluate(cut) == 0
+    assert "that is no advice of this program" in page.inner_text("#reading .score")
+    assert "Findings: the share of those asked for" in page.inner_text(".notes")
+    titles = page.eval_on_selector_all("#presets .pick", "picks => picks.map(pick => pick.title)")
+    assert any("“paper”" in title for title in titles)
+
+
 def test_a_search_shows_what_was_found_and_how_common_it_is(served: Served, visit: Visit) -> None:
     page, query = visit(served.url), served.others[0]
     asked: list[str] = []

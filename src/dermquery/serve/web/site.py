@@ -16,7 +16,7 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermquery import __version__
-from dermquery.answer.content import image_alt
+from dermquery.answer.content import SCORE_HINT, image_alt
 from dermquery.answer.language import LANGUAGES
 from dermquery.answer.rendering import environment_of
 from dermquery.answer.words import (
@@ -206,6 +206,7 @@ def _environment() -> Environment:
         describe_case=describe_case,
         diagnosis_title=diagnosis_title,
         image_alt=image_alt,
+        score_hint=SCORE_HINT,
         part_names=texts.PARTS,
         languages=LANGUAGES,
         language_titles={code: known.name for code, known in languages().items()},

@@ -11,7 +11,7 @@ PARTS: Mapping[str, str] = {"meaning": "means", "findings": "findings", "look": 
 
 PRESETS: Mapping[str, tuple[str, str]] = {
     "balanced": ("Balanced", "What the lesions mean counts most, then the findings, then the looks."),
-    "paper": ("Meaning", "Only what the lesions mean counts, as in the paper."),
+    "paper": ("Meaning", "Only what the lesions mean counts, as in the paper: the weights named “paper”."),
     "same findings": ("Same findings", "The findings you give count most."),
     "look-alikes": ("Look-alikes", "What the image looks like counts most."),
 }
