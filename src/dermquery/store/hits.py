@@ -98,7 +98,7 @@ class Hit:
         """One row of a table: :meth:`to_dict` flat, with the fields of the case and its criteria as columns."""
         found = self.to_dict()
         case = found.pop("case")
-        closer = {f"{name}_closer_than": found["closer_than"].get(name) for name in self.parts}
+        closer = {f"{name}_closer_than": found["closer_than"].get(name) for name in ("meaning", "look")}
         kept = {name: value for name, value in found.items() if not isinstance(value, dict)}
         fields = {name: field.of(self.case) for name, field in CASE_FIELDS.items() if name != "case_id"}
         return {**kept, **closer, **fields, "image": case["image"]}
