@@ -202,8 +202,9 @@ def test_from_the_command_line(headed: CaseBase, cases: Sequence[Case], monkeypa
     failed = run(app, [*line, "--preset", "paper", "--weights", "look=1"])
     assert failed.exit_code == 2
     assert "say the same thing twice" in failed.stderr.replace("\n", " ")
-    table = run(app, line[:-2]).stdout
-    assert table.split()[:7] == ["rank", "case", "diagnosis", "score", "meaning", "look", "shared"]
+    for columns, head in (("80", ["meaning", "look", "1"]), ("200", ["meaning", "look", "shared"])):
+        table = run(app, line[:-2], env={"COLUMNS": columns}).stdout
+        assert table.split()[:7] == ["rank", "case", "diagnosis", "score", *head]
 
 
 @pytest.mark.parametrize("how", ["JPEG of quality 40", "half the size", "PNG again", "a dark frame"])
