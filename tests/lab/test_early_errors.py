@@ -69,7 +69,7 @@ def test_evaluate_quality_loads_its_model_first(folds: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--systems", "composed,taught+"], "'taught+' searches by a taught backbone; give it by --start-from"),
+        (["--systems", "composed,taught+"], "'taught+' searches by a taught backbone: give it with --start-from"),
         (["--systems", "nope"], "unknown system 'nope'"),
         (["--start-from", "nope"], "no model at 'nope'"),
         (["--also", "nope.csv"], "nope.csv"),

@@ -121,7 +121,7 @@ def compare(
     chosen = [system(key) for key in keys]
     for listed in chosen if start_from is None else ():
         if listed.needs_start:
-            raise ValueError(f"the system {listed.key!r} searches by a taught backbone; give it by --start-from")
+            raise ValueError(f"the system {listed.key!r} searches by a taught backbone: give it with --start-from")
     settings = load_config(config, tuple(overrides))
     rows = [Row(listed.title, listed, settings) for listed in chosen]
     groups: dict[str, list[str]] = {}
