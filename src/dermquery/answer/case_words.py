@@ -10,7 +10,7 @@ from dermquery.answer.language import _, number
 from dermquery.answer.words import TITLES, diagnosis_title, field_words
 from dermquery.data.case import CASE_FIELDS, Case
 
-__all__ = ["Comparison", "Fact", "Measure", "case_facts", "image_alt", "origin"]
+__all__ = ["Comparison", "Fact", "Measure", "by_image", "case_facts", "image_alt", "origin"]
 
 _NEARLY_ALL = 0.999
 """Shares from here on are told apart by more digits."""
@@ -46,7 +46,7 @@ class Comparison:
         """What is known of the case: the recorded value, else how likely the query's is by the image; or None."""
         if self.held or self.likely is None:
             return self.held
-        return _("%(percent)s %% by the image") % {"percent": number(100 * self.likely)}
+        return by_image(self.likely)
 
     @property
     def words(self) -> str:
@@ -113,6 +113,11 @@ class Measure:
     def bar(self) -> float:
         """How much of a bar is filled, from 0 to 1; of a negative similarity nothing is."""
         return min(max(self.value if self.closer_than is None else self.closer_than, 0.0), 1.0)
+
+
+def by_image(likely: float) -> str:
+    """How likely the model finds, by the image, what nobody recorded."""
+    return _("%(percent)s %% by the image") % {"percent": number(100 * likely)}
 
 
 def image_alt(case: Case) -> str:

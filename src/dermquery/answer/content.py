@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Protocol
 
 from dermquery import __version__
-from dermquery.answer.case_words import Comparison, Fact, Measure, case_facts, image_alt, origin
-from dermquery.answer.language import _, current, number, said
+from dermquery.answer.case_words import Comparison, Fact, Measure, by_image, case_facts, image_alt, origin
+from dermquery.answer.language import _, current, said
 from dermquery.answer.ranking_words import formula, heading, n_cases, no_hits, scale
 from dermquery.answer.shares import Share, diagnosis_shares
 from dermquery.answer.words import (
@@ -262,8 +262,7 @@ def _hit(hit: Hit, asked: Mapping[str, str], tone: Tone) -> HitContent:
         shared=tuple(term_phrase(name, value) for name, value in hit.shared_criteria.items()),
         differing=tuple((term_phrase(name, value), _(asked[name])) for name, value in hit.differing_criteria.items()),
         likely=tuple(
-            _("%(term)s (%(percent)s %% by the image)")
-            % {"term": term_phrase(name, asked[name]), "percent": number(100 * probability)}
+            f"{term_phrase(name, asked[name])} ({by_image(probability)})"
             for name, probability in hit.likely_criteria.items()
         ),
         criteria=tuple(

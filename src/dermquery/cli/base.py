@@ -256,7 +256,7 @@ def tidy(base: BaseArgument) -> None:
 
     versions, images = tidy_base(base)
     Console(soft_wrap=True).print(
-        Text(f"{base}: {versions} old version{'' if versions == 1 else 's'} and {images} images removed.")
+        Text(f"{base}: {counted(versions, 'old version')} and {counted(images, 'image')} removed.")
     )
 
 

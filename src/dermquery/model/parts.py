@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from dermquery.model.alignment import LOCAL_WEIGHT, BlockLayout, Vectors
 from dermquery.model.heads import VALUES
 
-__all__ = ["PAPER", "PartLayout", "Parts", "Weights"]
+__all__ = ["PAPER", "PartLayout", "Parts", "Weights", "equation_9"]
 
 
 _LEAST_WEIGHT = 0.001
@@ -61,7 +61,13 @@ class Weights(BaseModel):
 _NOTHING = 1e-6
 """Length of a block, or sum of shares, below which it has no direction."""
 
-PAPER = Weights(meaning=1.0)
+
+def equation_9(local_weight: float) -> Weights:
+    """Equation 9 alone, at another λ."""
+    return Weights(meaning=1.0, local_weight=local_weight)
+
+
+PAPER = equation_9(LOCAL_WEIGHT)
 """Equation 9, to the last digit."""
 
 

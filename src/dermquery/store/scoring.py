@@ -36,8 +36,9 @@ def hit_of(
     if layout.diagnoses and weights.posterior:
         agreement = float((asked["posterior"] @ held["posterior"].T)[0, 0])
         meaning = (1.0 - weights.posterior) * meaning + weights.posterior * agreement
+    speaks = layout.speaks(encoded.vector)._asdict()
     findings, look = (
-        float((asked[name] @ held[name].T)[0, 0]) if asked[name].any() else None for name in ("findings", "look")
+        float((asked[name] @ held[name].T)[0, 0]) if speaks[name] else None for name in ("findings", "look")
     )
     shared, differing = compare_criteria(encoded.terms, row.case)
     parts = {"meaning": meaning, "findings": findings, "look": look}

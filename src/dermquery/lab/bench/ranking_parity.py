@@ -12,7 +12,7 @@ from dermquery.lab.evaluate.protocols import Protocol
 from dermquery.lab.evaluate.ranking import Ranking, rank
 from dermquery.lab.systems.composed import case_query
 from dermquery.model.load import load_model
-from dermquery.model.parts import Weights
+from dermquery.model.parts import equation_9
 
 __all__ = ["bench_ranking"]
 
@@ -41,11 +41,7 @@ def bench_ranking(model: str, cases: Sequence[Case], *, fold: int = 0) -> dict[s
     changes = [0.0]
     for protocol, (gallery, part) in galleries.items():
         found = {
-            name: rank(
-                m.layout.score(asked[name], held[name][part], Weights(meaning=1, local_weight=m.local_weight)),
-                test,
-                gallery,
-            )
+            name: rank(m.layout.score(asked[name], held[name][part], equation_9(m.local_weight)), test, gallery)
             for name, m in models.items()
         }
         metrics = {name: judged(protocol, ranking) for name, ranking in found.items()}

@@ -24,7 +24,7 @@ from dermquery.lab.bench.ratios import QUERY_TEXT, grown, rounds
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
 from dermquery.model.load import load_model
-from dermquery.model.parts import PAPER, PartLayout, Weights
+from dermquery.model.parts import PAPER, PartLayout, Weights, equation_9
 from dermquery.store.casebase import CaseBase
 from dermquery.store.filters import Filter
 from dermquery.store.protocol import ImageStamp, StoredCase, packed
@@ -171,7 +171,7 @@ def _one_size(
 def _gallery(path: Path, encoded: Vectors, queries: Vectors, others: Vectors, model: ComposedModel, n: int) -> _Gallery:
     """Grow the vectors into a file, and find what is exactly nearest on the way."""
     layout = model.layout
-    weights = {**model.presets, **{f"paper, λ = {w:g}": Weights(meaning=1, local_weight=w) for w in (0.0, 1.0)}}
+    weights = {**model.presets, **{f"paper, λ = {w:g}": equation_9(w) for w in (0.0, 1.0)}}
     vectors = np.lib.format.open_memmap(path, "w+", np.float32, (n, layout.size))
     keys = list(itertools.product(weights, FILTERS))
     scores = {key: np.full((len(queries), _TOP), -np.inf) for key in keys}

@@ -119,9 +119,8 @@ def compare(
     possible = [key for key, listed in all_systems().items() if start_from is not None or not listed.needs_start]
     keys = possible if systems == "all" else list(dict.fromkeys(part.strip() for part in systems.split(",")))
     chosen = [system(key) for key in keys]
-    for listed in chosen if start_from is None else ():
-        if listed.needs_start:
-            raise ValueError(f"the system {listed.key!r} searches by a taught backbone: give it with --start-from")
+    if unfounded := [key for key in keys if key not in possible]:
+        raise ValueError(f"the system {unfounded[0]!r} searches by a taught backbone: give it with --start-from")
     settings = load_config(config, tuple(overrides))
     rows = [Row(listed.title, listed, settings) for listed in chosen]
     groups: dict[str, list[str]] = {}

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from dermquery.data.case import Case
 from dermquery.model.alignment import Vectors
-from dermquery.model.parts import PartLayout, Weights
+from dermquery.model.parts import PartLayout, Weights, equation_9
 from dermquery.store.likeness import Likeness
 
 __all__ = ["EQUATION_9", "evaluate_likeness"]
 
 _REPEATS = 50
-EQUATION_9 = {f"λ = {weight:g}": Weights(meaning=1, local_weight=weight) for weight in (0.0, 0.6, 1.0)}
+EQUATION_9 = {f"λ = {weight:g}": equation_9(weight) for weight in (0.0, 0.6, 1.0)}
 """Weights of equation 9 alone, by their names."""
 
 

@@ -17,7 +17,7 @@ from dermquery.lab.evaluate.metrics import accuracy_at, average_precision, mean_
 from dermquery.lab.evaluate.ranking import rank
 from dermquery.model.alignment import Vectors
 from dermquery.model.encoder import ComposedModel
-from dermquery.model.parts import Weights
+from dermquery.model.parts import equation_9
 
 __all__ = ["evaluate_texts"]
 
@@ -68,7 +68,7 @@ class _Judge:
 
     def relevance(self, asked: Sequence[Query], cases: Sequence[Case]) -> NDArray[np.bool_]:
         vectors = self.model.encode_query(asked)
-        scores = self.model.layout.score(vectors, self.held, Weights(meaning=1, local_weight=self.model.local_weight))
+        scores = self.model.layout.score(vectors, self.held, equation_9(self.model.local_weight))
         return rank(scores, cases, self.gallery).same()
 
     def ap(self, asked: Sequence[Query], cases: Sequence[Case]) -> NDArray[np.float64]:

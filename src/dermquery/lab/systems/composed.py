@@ -12,7 +12,7 @@ from dermquery.data.case import Case, Query
 from dermquery.lab.systems.ranker import Scores
 from dermquery.model.alignment import Vectors, check_local_weight
 from dermquery.model.encoder import ComposedModel
-from dermquery.model.parts import Weights
+from dermquery.model.parts import Weights, equation_9
 from dermquery.model.presets import choose, presets_of
 
 __all__ = ["ComposedRanker", "QueryParts", "case_query", "query_parts"]
@@ -116,16 +116,12 @@ class ComposedRanker:
         if self._weights is not None:
             presets = presets_of(self.model.layout, self.model.presets)
             return choose(presets, self._weights, self._local_weight).weights
-        return Weights(
-            meaning=1, local_weight=self.model.local_weight if self._local_weight is None else self._local_weight
-        )
+        return equation_9(self.model.local_weight if self._local_weight is None else self._local_weight)
 
     def similarities(self, queries: Sequence[Case], gallery: Sequence[Case]) -> dict[str, Scores]:
         """The parts of the score: ``local`` (equation 7) and ``global`` (equation 8)."""
         vectors, score = self._vectors(queries, gallery), self.model.layout.score
-        return {
-            name: score(*vectors, Weights(meaning=1, local_weight=w)) for name, w in (("local", 1.0), ("global", 0.0))
-        }
+        return {name: score(*vectors, equation_9(w)) for name, w in (("local", 1.0), ("global", 0.0))}
 
     def _vectors(self, queries: Sequence[Case], gallery: Sequence[Case]) -> tuple[Vectors, Vectors]:
         return self._encoded(queries, self.parts), self._encoded(gallery, "target")
